@@ -1,0 +1,39 @@
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test lint clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(INSTALLED) ## Create .venv with the project installed, `toast` in .venv/bin
+	@:
+
+run: $(INSTALLED) ## Run all eight workers until Ctrl-C; ONCE=1 ends after the first round
+	@$(VENV)/bin/python -m demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: lint ## Run everything: lint, strict types, tests
+	@$(VENV)/bin/python -m pytest
+
+lint: $(INSTALLED) ## Run ruff and mypy only
+	@$(VENV)/bin/ruff check --quiet
+	@$(VENV)/bin/ruff format --check --quiet || \
+		{ echo "Not formatted: run $(VENV)/bin/ruff format"; exit 1; }
+	@$(VENV)/bin/mypy --no-error-summary
+
+clean: ## Remove what these targets have made, .venv included
+	@rm -rf $(VENV) .cache .run .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamp is touched last: an installation that was cut short is taken up again.
+$(INSTALLED): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Needs Python 3.11 or newer as '$(PYTHON)': make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Needs Python's venv module (on Debian: apt install python3-venv)"; exit 1; }
+	@echo "Installing into $(VENV) ..."
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
