@@ -1,0 +1,125 @@
+"""Go's spelling of durations and booleans, as the operators' settings already use it.
+
+The rules are those of the Go standard library: `time.ParseDuration`, `Duration.String`
+and `strconv.ParseBool`.
+"""
+
+import re
+from datetime import timedelta
+from types import MappingProxyType
+
+_MICRO = 1_000
+_MILLI = 1_000 * _MICRO
+_SECOND = 1_000 * _MILLI
+_MINUTE = 60 * _SECOND
+_HOUR = 60 * _MINUTE
+
+_NANOSECONDS = MappingProxyType(
+    {
+        "ns": 1,
+        "us": _MICRO,
+        "\N{MICRO SIGN}s": _MICRO,
+        "\N{GREEK SMALL LETTER MU}s": _MICRO,
+        "ms": _MILLI,
+        "s": _SECOND,
+        "m": _MINUTE,
+        "h": _HOUR,
+    }
+)
+_INT64_MAX = 2**63 - 1
+
+_PART = re.compile(r"(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?(?P<unit>[^0-9.]*)")
+
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a Go duration: an optional sign, then "0" or numbers with a unit ("1h30m", "-1.5s").
+
+    Units are ns, us, µs, ms, s, m and h. Python counts in microseconds: what is left below
+    one is cut off towards zero. Raises ValueError saying what is wrong, also for what does
+    not fit Go's 64 bits of nanoseconds (about 292 years).
+    """
+    negative = text.startswith("-")
+    rest = text[1:] if text.startswith(("-", "+")) else text
+    if rest == "0":
+        return timedelta()
+    if not rest:
+        raise ValueError("no number")
+    nanoseconds, position = 0, 0
+    while position < len(rest):
+        part = _PART.match(rest, position)
+        assert part is not None  # every piece of the pattern may be empty
+        nanoseconds += _part_nanoseconds(part)
+        position = part.end()
+    if nanoseconds > _INT64_MAX + negative:
+        raise ValueError("more than 64 bits of nanoseconds can hold")
+    duration = timedelta(microseconds=nanoseconds // _MICRO)
+    return -duration if negative else duration
+
+
+def _part_nanoseconds(part: re.Match[str]) -> int:
+    whole, fraction, unit = part["whole"], part["fraction"] or "", part["unit"]
+    if not whole and not fraction:
+        raise ValueError(f"no number before {part[0][:20]!r}")
+    if not unit:
+        raise ValueError(f"no unit after {part[0][:20]!r}")
+    if unit not in _NANOSECONDS:
+        raise ValueError(f"unknown unit {unit[:20]!r}")
+    digits = whole.lstrip("0")
+    if len(digits) > len(str(_INT64_MAX)):  # int() itself refuses thousands of digits
+        raise ValueError("more than 64 bits of nanoseconds can hold")
+    size = _NANOSECONDS[unit]
+    return int(digits or "0") * size + _fraction_nanoseconds(fraction, size)
+
+
+def _fraction_nanoseconds(digits: str, size: int) -> int:
+    """Take the digits after the point of a unit of `size` nanoseconds.
+
+    In floating point and with the digits beyond 63 bits dropped, as Go does it: exact
+    arithmetic would make 0.3333333333333333333h a nanosecond less than twenty minutes.
+    """
+    value, scale = 0, 1.0
+    for digit in digits:
+        longer = value * 10 + int(digit)
+        if value > _INT64_MAX // 10 or longer > _INT64_MAX + 1:
+            break
+        value, scale = longer, scale * 10
+    return int(float(value) * (size / scale))
+
+
+def parse_boolean(text: str) -> bool:
+    """Read a Go boolean: 1, t, T, TRUE, true, True or 0, f, F, FALSE, false, False.
+
+    Raises ValueError for any other word.
+    """
+    if text not in _TRUE + _FALSE:
+        raise ValueError("not a Go boolean")
+    return text in _TRUE
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration as Go would, without the parts that are zero: "5m", "1h30m", "300ms"."""
+    if duration < timedelta():
+        return f"-{format_duration(-duration)}"
+    microseconds = duration // timedelta(microseconds=1)
+    if microseconds < 1_000:
+        return f"{microseconds}µs" if microseconds else "0s"
+    if microseconds < 1_000_000:
+        return f"{_decimal(microseconds, 3)}ms"
+    minutes, microseconds = divmod(microseconds, 60_000_000)
+    hours, minutes = divmod(minutes, 60)
+    parts = (
+        f"{hours}h" if hours else "",
+        f"{minutes}m" if minutes else "",
+        f"{_decimal(microseconds, 6)}s" if microseconds else "",
+    )
+    return "".join(parts)
+
+
+def _decimal(value: int, places: int) -> str:
+    """Write value / 10**places without trailing zeros."""
+    whole, fraction = divmod(value, 10**places)
+    digits = f"{fraction:0{places}}".rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)

@@ -1,0 +1,32 @@
+"""Finds the name that was meant, for the messages about names that do not exist."""
+
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str], *, slips: int) -> str | None:
+    """The known name at most this many slips away, or None; case is no slip.
+
+    A slip is a letter missing, added or wrong, or two neighbours swapped.
+    """
+    distances = {
+        other: _distance(name.casefold(), other.casefold())
+        for other in sorted(known)
+        if abs(len(other) - len(name)) <= slips
+    }
+    best = min(distances, key=distances.__getitem__, default=None)
+    return best if best is not None and distances[best] <= slips else None
+
+
+def _distance(one: str, other: str) -> int:
+    """The Damerau-Levenshtein distance, in which no letter is touched twice."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            cost = min(last[j] + 1, row[-1] + 1, last[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, last = last, row
+    return last[-1]

@@ -1,0 +1,212 @@
+"""Kinds of settings: how each is declared, read and explained to an operator.
+
+Used through `common.config`, which says where the values come from.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from common import go_syntax
+
+T_co = TypeVar("T_co", covariant=True)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Line breaks and NULs would let a value escape its place in a connection string or header;
+# surrogates stand for bytes of the environment that are not UTF-8.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]+)|\[(?P<ipv6>[^\]]+)\]):(?P<port>[0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable(Generic[T_co]):
+    """One setting: its name, how to read it, and what to tell an operator about it.
+
+    `parse` raises ValueError with a short reason; `expected` completes "expected …";
+    `default` is written as an operator would write it, None when the setting must be set.
+    """
+
+    name: str
+    parse: Callable[[str], T_co]
+    expected: str
+    default: str | None
+    help: str
+    aliases: tuple[str, ...] = ()
+    secret: bool = False
+
+
+# A switch, and a setting that may not stay empty while the switch is on.
+Need = tuple[Variable[bool], Variable[Any]]
+
+
+def unmet(needs: Iterable[Need], values: Mapping[str, object]) -> list[str]:
+    """One line for each setting that is empty although something switched on needs it."""
+    switches: dict[Variable[Any], list[str]] = {}
+    for switch, needed in needs:
+        if values.get(switch.name) is True and values.get(needed.name) == "":
+            switches.setdefault(needed, []).append(switch.name)
+    return [
+        f"{needed.name} is not set; expected {needed.expected} while {' or '.join(names)} is true"
+        for needed, names in switches.items()
+    ]
+
+
+def boolean(name: str, default: str | None, help: str) -> Variable[bool]:
+    """A Go boolean."""
+    expected = "a Go boolean: 1, t, T, TRUE, true, True or 0, f, F, FALSE, false, False"
+    return Variable(name, go_syntax.parse_boolean, expected, default, help)
+
+
+def duration(
+    name: str, default: str | None, help: str, *, minimum: str = "1ms", maximum: str | None = None
+) -> Variable[timedelta]:
+    """A Go duration, from `minimum` to `maximum`, both written in Go's syntax and allowed."""
+    least = go_syntax.parse_duration(minimum)
+    most = go_syntax.parse_duration(maximum) if maximum else timedelta.max
+
+    def parse(text: str) -> timedelta:
+        value = go_syntax.parse_duration(text)
+        if value < least:
+            raise ValueError(f"less than {minimum}")
+        if value > most:
+            raise ValueError(f"more than {maximum}")
+        return value
+
+    bounds = f"from {minimum} to {maximum}" if maximum else f"of at least {minimum}"
+    example = default if maximum and default else "5m or 1h30m"
+    return Variable(name, parse, f"a Go duration {bounds}, such as {example}", default, help)
+
+
+def interval(name: str, default: str | None, help: str) -> Variable[timedelta]:
+    """The time between two passes of a scheduler: a Go duration of at least 100 ms."""
+    return duration(name, default, help, minimum="100ms")
+
+
+def days(name: str, default: str | None, help: str) -> Variable[timedelta]:
+    """A number of whole days: at least 1, at most 36500, which keeps now - days a valid date."""
+    count = integer(name, default, help, minimum=1, maximum=36500)
+    expected = "a number of whole days from 1 to 36500"
+    return Variable(name, lambda text: timedelta(days=count.parse(text)), expected, default, help)
+
+
+def integer(
+    name: str, default: str | None, help: str, *, minimum: int, maximum: int
+) -> Variable[int]:
+    """A decimal integer from `minimum` to `maximum`, both allowed."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+            raise ValueError("not an integer")
+        value = int(text)
+        if not minimum <= value <= maximum:
+            raise ValueError("out of range")
+        return value
+
+    return Variable(name, parse, f"an integer from {minimum} to {maximum}", default, help)
+
+
+def text(
+    name: str,
+    default: str | None,
+    help: str,
+    *,
+    secret: bool = False,
+    aliases: tuple[str, ...] = (),
+) -> Variable[str]:
+    """Text as it stands, on one line; only a secret may begin or end with a blank."""
+    expected = "text without control characters" + ("" if secret else " or blanks around it")
+    parse = _printable if secret else _trimmed
+    return Variable(name, parse, expected, default, help, aliases, secret)
+
+
+def choice(
+    name: str,
+    choices: Iterable[str],
+    default: str | None,
+    help: str,
+    *,
+    aliases: tuple[str, ...] = (),
+) -> Variable[str]:
+    """One of a few lower-case words, written in any case; the value is in lower case."""
+    allowed = tuple(choices)
+
+    def parse(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError("not one of them")
+        return text.lower()
+
+    return Variable(name, parse, f"one of {', '.join(allowed)}", default, help, aliases)
+
+
+def addresses(name: str, default: str | None, help: str) -> Variable[tuple[str, ...]]:
+    """A comma-separated list of host:port, IPv6 in brackets; blanks around items are dropped."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        items = tuple(item.strip(" \t") for item in text.split(","))
+        for item in items:
+            _check_address(item)
+        return items
+
+    expected = "a comma-separated list of host:port, such as kafka-1:9092,[::1]:9092"
+    return Variable(name, parse, expected, default, help)
+
+
+def networks(name: str, default: str | None, help: str) -> Variable[tuple[Network, ...]]:
+    """A comma-separated list of IP networks or addresses; blanks around items are dropped."""
+
+    def parse(text: str) -> tuple[Network, ...]:
+        items = (item.strip(" \t") for item in text.split(",")) if text else ()
+        return tuple(map(_network, items))
+
+    expected = "a comma-separated list of networks, such as 10.1.0.0/16,fd12:3456::/32"
+    return Variable(name, parse, expected, default, help)
+
+
+def address(name: str, default: str | None, help: str) -> Variable[str]:
+    """One host:port, IPv6 in brackets."""
+
+    def parse(text: str) -> str:
+        _check_address(text)
+        return text
+
+    expected = "host:port, such as sse.example.org:9094 or [::1]:9094"
+    return Variable(name, parse, expected, default, help)
+
+
+def _printable(text: str) -> str:
+    if _UNFIT.search(text):
+        raise ValueError("holds a control character or bytes that are not UTF-8")
+    return text
+
+
+def _trimmed(text: str) -> str:
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank")
+    return _printable(text)
+
+
+def _check_address(item: str) -> None:
+    if not item:
+        raise ValueError("an item is empty")
+    match = _ADDRESS.fullmatch(item)
+    if not match:
+        raise ValueError("not host:port")
+    if not 1 <= int(match["port"]) <= 65535:
+        raise ValueError("a port is not from 1 to 65535")
+    if match["ipv6"]:
+        ipaddress.IPv6Address(match["ipv6"])
+
+
+def _network(item: str) -> Network:
+    if not item:
+        raise ValueError("an item is empty")
+    if "%" in item:
+        raise ValueError("an item names a network interface")
+    try:
+        return ipaddress.ip_network(item)
+    except ValueError:
+        raise ValueError("an item is no network, or has bits set beyond its prefix") from None

@@ -1,0 +1,378 @@
+"""Where settings come from, and what an operator is told when they cannot be used."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common import config
+from common.config import COMMON, DB_HOST, DB_PASSWORD, DB_SSL_MODE, KAFKA_BROKERS, SettingsError
+
+INTERVAL = config.interval("LINK_EXPIRATION_INTERVAL", "1h", "time between two passes")
+API_SECRET = config.text("BLIZZARD_CLIENT_SECRET", "", "secret of the client", secret=True)
+
+
+class Installation:
+    """The files and the environment of a worker on a machine of its own."""
+
+    def __init__(self, folder: Path, environment: pytest.MonkeyPatch) -> None:
+        self.config_dir = folder / "etc"
+        self.working_directory = folder / "work"
+        for directory in (self.config_dir, self.working_directory):
+            directory.mkdir()
+        self.environment = environment
+        environment.chdir(self.working_directory)
+        environment.setenv("TOAST_CONFIG_DIR", str(self.config_dir))
+
+    def set(self, **variables: str) -> None:
+        for name, value in variables.items():
+            self.environment.setenv(name, value)
+
+    def toast_env(self, content: str) -> Path:
+        return self._write(self.config_dir / "toast.env", content)
+
+    def link_env(self, content: str) -> Path:
+        return self._write(self.config_dir / "link.env", content)
+
+    def dot_env(self, content: str) -> Path:
+        return self._write(self.working_directory / ".env", content)
+
+    @staticmethod
+    def _write(path: Path, content: str) -> Path:
+        path.write_text(content, encoding="utf-8")
+        return path
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """A machine on which nothing is set."""
+    for name in os.environ:
+        if name.startswith(("DB_", "KAFKA_", "LOG_", "TOAST_", "LINK_")) or name == "ENVIRONMENT":
+            monkeypatch.delenv(name)
+    return Installation(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def machine(bare: Installation) -> Installation:
+    """A machine on which what must be set is set."""
+    bare.set(DB_HOST="db.internal", DB_USER="toast")
+    return bare
+
+
+def load(*variables: config.Variable[Any]) -> config.Settings:
+    return config.load("link", variables)
+
+
+def faults(*variables: config.Variable[Any]) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load(*variables)
+    assert str(caught.value).splitlines() == list(caught.value.faults)
+    return caught.value.faults
+
+
+# --- where a value comes from -----------------------------------------------------------------
+
+
+def test_the_defaults_are_those_of_the_live_services(machine: Installation) -> None:
+    settings = load()
+    assert {variable.name: settings[variable] for variable in COMMON} == {
+        "DB_HOST": "db.internal",
+        "DB_PORT": 5432,
+        "DB_USER": "toast",
+        "DB_PASSWORD": "",
+        "DB_NAME": "toxictoast",
+        "DB_SSL_MODE": "prefer",
+        "KAFKA_BROKERS": ("localhost:19092",),
+        "LOG_LEVEL": "info",
+        "LOG_FORMAT": "auto",
+        "ENVIRONMENT": "production",
+        "TOAST_MIGRATE": True,
+    }
+    assert settings.service == "link"
+
+
+def test_each_place_wins_over_the_one_below(machine: Installation) -> None:
+    assert (load(INTERVAL)[INTERVAL], load(INTERVAL).origin(INTERVAL)) == (
+        timedelta(hours=1),
+        "default",
+    )
+    places = [
+        (machine.toast_env, str(machine.config_dir / "toast.env")),
+        (machine.link_env, str(machine.config_dir / "link.env")),
+        (machine.dot_env, ".env"),
+        (lambda line: machine.set(**dict([line.split("=")])), "environment"),
+    ]
+    for minutes, (write, origin) in enumerate(places, 1):
+        write(f"LINK_EXPIRATION_INTERVAL={minutes}m")
+        settings = load(INTERVAL)
+        assert settings[INTERVAL] == timedelta(minutes=minutes)
+        assert settings.origin(INTERVAL) == origin
+
+
+def test_another_services_file_is_not_read(machine: Installation) -> None:
+    (machine.config_dir / "blog.env").write_text("DB_NAME=blog")
+    assert load()[config.DB_NAME] == "toxictoast"
+
+
+def test_without_a_config_dir_the_files_are_those_of_etc_toast(machine: Installation) -> None:
+    machine.environment.delenv("TOAST_CONFIG_DIR")
+    # A name too long shows which path was tried, without a file in the real /etc.
+    with pytest.raises(SettingsError, match=r"^/etc/toast/x{5000}\.env cannot be read: "):
+        config.load("x" * 5000, ())
+
+
+@pytest.mark.parametrize("place", ["environment", "link.env"])
+def test_an_empty_value_is_not_set(machine: Installation, place: str) -> None:
+    machine.toast_env("LINK_EXPIRATION_INTERVAL=2h\nDB_PASSWORD=from-below\n")
+    if place == "environment":
+        machine.set(LINK_EXPIRATION_INTERVAL="", DB_PASSWORD="")
+    else:
+        machine.link_env("LINK_EXPIRATION_INTERVAL=\nDB_PASSWORD=''\n")
+    settings = load(INTERVAL)
+    assert settings[INTERVAL] == timedelta(hours=2)
+    assert settings[DB_PASSWORD] == "from-below"
+
+
+def test_an_empty_value_does_not_stand_for_a_required_one(machine: Installation) -> None:
+    machine.set(DB_HOST="")
+    assert [fault.split(";")[0] for fault in faults()] == ["DB_HOST is not set"]
+
+
+def test_a_file_may_have_comments_quotes_exports_and_a_byte_order_mark(
+    machine: Installation,
+) -> None:
+    machine.toast_env(
+        "\ufeff# comment\n"
+        "\n"
+        "export DB_NAME='toast # not a comment'\n"
+        'ENVIRONMENT="stag\\"ing"  # a comment\n'
+        "KAFKA_BROKERS = a:1 , b:2 # two\r\n"
+        "DB_PASSWORD=pa$$word-${HOME}\n"
+        "DB_PORT=6000\nDB_PORT=6001\n"
+    )
+    settings = load()
+    assert settings[config.DB_NAME] == "toast # not a comment"
+    assert settings[config.ENVIRONMENT] == 'stag"ing'
+    assert settings[KAFKA_BROKERS] == ("a:1", "b:2")
+    assert settings[DB_PASSWORD] == "pa$$word-${HOME}"
+    assert settings[config.DB_PORT] == 6001
+
+
+def test_a_setting_nobody_declared_cannot_be_asked_for(machine: Installation) -> None:
+    with pytest.raises(KeyError, match="LINK_EXPIRATION_INTERVAL"):
+        load()[INTERVAL]
+
+
+def test_the_common_settings_can_be_left_out(bare: Installation) -> None:
+    settings = config.load("link", (INTERVAL,), common=(KAFKA_BROKERS,))
+    assert settings[KAFKA_BROKERS] == ("localhost:19092",)
+    with pytest.raises(KeyError, match="DB_HOST"):
+        settings[DB_HOST]
+
+
+def test_settings_cannot_be_changed(machine: Installation) -> None:
+    settings = load()
+    with pytest.raises(AttributeError):
+        settings.service = "blog"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        settings[DB_HOST] = "elsewhere"  # type: ignore[index]
+
+
+# --- two names for one setting ----------------------------------------------------------------
+
+
+def test_either_name_of_the_ssl_mode_will_do(machine: Installation) -> None:
+    machine.toast_env("DB_SSLMODE=verify-full")
+    assert load()[DB_SSL_MODE] == "verify-full"
+    machine.toast_env("DB_SSL_MODE=require\nDB_SSLMODE=require")
+    assert load()[DB_SSL_MODE] == "require"
+
+
+def test_two_names_with_different_values_in_one_place_are_a_fault(machine: Installation) -> None:
+    path = machine.toast_env("DB_SSL_MODE=require\nDB_SSLMODE=disable")
+    assert faults() == (f"DB_SSL_MODE and DB_SSLMODE in {path} differ; expected only one",)
+
+
+def test_the_higher_place_wins_under_whichever_name(machine: Installation) -> None:
+    machine.toast_env("DB_SSL_MODE=require")
+    machine.link_env("DB_SSLMODE=verify-ca")
+    settings = load()
+    assert settings[DB_SSL_MODE] == "verify-ca"
+    assert settings.origin(DB_SSL_MODE) == str(machine.config_dir / "link.env")
+
+
+def test_a_fault_names_the_alias_that_was_set(machine: Installation) -> None:
+    machine.set(DB_SSLMODE="on")
+    (fault,) = faults()
+    assert fault.startswith("DB_SSLMODE in the environment is 'on'")
+
+
+@pytest.mark.parametrize("written", ["warn", "WARN", "warning", "Warning"])
+def test_the_go_services_word_for_warning_is_understood(
+    machine: Installation, written: str
+) -> None:
+    machine.set(LOG_LEVEL=written)
+    assert load()[config.LOG_LEVEL] == "warning"
+
+
+# --- faults -----------------------------------------------------------------------------------
+
+
+def test_every_fault_is_reported_at_once(bare: Installation) -> None:
+    toast_env = bare.toast_env("DB_PORT=70000\nthis is no setting\nKAFKA_BROKERS=broker\n")
+    link_env = bare.link_env("\n\n\nLINK_EXPIRATION_INTERVAL=50ms\n")
+    bare.dot_env("LOG_LEVEL=loud\n")
+    bare.set(TOAST_MIGRATE="yes", BLIZZARD_CLIENT_SECRET="line\nbreak", DB_USER="toast")
+    assert faults(INTERVAL, API_SECRET) == (
+        f"{toast_env} line 2: expected NAME=value",
+        "DB_HOST is not set; expected text without control characters or blanks around it",
+        f"DB_PORT in {toast_env} is '70000' (out of range); expected an integer from 1 to 65535",
+        f"KAFKA_BROKERS in {toast_env} is 'broker' (not host:port); "
+        "expected a comma-separated list of host:port, such as kafka-1:9092,[::1]:9092",
+        "LOG_LEVEL in .env is 'loud' (not one of them); "
+        "expected one of debug, info, warning (or warn), error",
+        "TOAST_MIGRATE in the environment is 'yes' (not a Go boolean); "
+        "expected a Go boolean: 1, t, T, TRUE, true, True or 0, f, F, FALSE, false, False",
+        f"LINK_EXPIRATION_INTERVAL in {link_env} is '50ms' (less than 100ms); "
+        "expected a Go duration of at least 100ms, such as 5m or 1h30m",
+        "BLIZZARD_CLIENT_SECRET in the environment is (hidden); "
+        "expected text without control characters",
+    )
+
+
+def test_a_wrong_value_does_not_fall_back_to_the_place_below(machine: Installation) -> None:
+    machine.toast_env("LINK_EXPIRATION_INTERVAL=5m")
+    machine.set(LINK_EXPIRATION_INTERVAL="5 m")
+    (fault,) = faults(INTERVAL)
+    assert "LINK_EXPIRATION_INTERVAL in the environment is '5 m' (unknown unit ' m')" in fault
+
+
+def test_a_value_in_a_fault_is_one_short_printable_line(machine: Installation) -> None:
+    machine.set(DB_PORT="1\n\x1b[31m\u2028" + "9" * 5_000, DB_NAME="x\udcff")
+    found = faults()
+    assert len(found) == 2
+    assert all(fault.isprintable() and len(fault) < 250 for fault in found)
+
+
+def test_a_secret_is_in_no_fault_and_in_no_repr(machine: Installation) -> None:
+    machine.set(DB_PASSWORD="hunter2-hunter2\x01", DB_PORT="postgres://toast:hunter3@db")
+    text = "\n".join(faults())
+    assert "DB_PASSWORD" in text
+    assert "hunter" not in text
+    machine.set(DB_PASSWORD="hunter2-hunter2", DB_PORT="5432")
+    assert "hunter" not in repr(load())
+
+
+def test_the_secrets_that_are_set_are_known_for_redaction(machine: Installation) -> None:
+    assert load(API_SECRET).secrets == ()
+    machine.set(DB_PASSWORD="hunter2", BLIZZARD_CLIENT_SECRET="s3cr3t", DB_NAME="no-secret")
+    assert load(API_SECRET).secrets == ("hunter2", "s3cr3t")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("no equals sign", 1),
+        ("A=1\n\n\n  broken line\nB=2", 4),
+        ("A=1\r\n\r\n=nameless\r\n", 3),
+        ("A=1\nB='never closed\nC=3", 2),
+        ("A=1\nBARE_NAME\n", 2),
+    ],
+)
+def test_a_malformed_line_is_a_fault_with_its_number(
+    machine: Installation, content: str, line: int
+) -> None:
+    path = machine.link_env(content)
+    assert faults()[0] == f"{path} line {line}: expected NAME=value"
+
+
+def test_a_file_that_is_not_utf8_is_a_fault_with_its_line(machine: Installation) -> None:
+    path = machine.config_dir / "toast.env"
+    path.write_bytes("A=1\nB=2\nC=größe".encode("latin-1"))
+    assert faults() == (f"{path} line 3: not UTF-8 text",)
+
+
+def test_a_file_that_cannot_be_read_is_a_fault(machine: Installation) -> None:
+    path = machine.config_dir / "toast.env"
+    path.mkdir()
+    (machine.working_directory / ".env").mkdir()
+    assert faults() == (
+        ".env cannot be read: Is a directory",
+        f"{path} cannot be read: Is a directory",
+    )
+
+
+# --- unknown variables ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        "LINK_EXPIRATION_INTERVL",
+        "LINK_EXPIRATION_INTERVALL",
+        "LINK_EXPIRATION_INTERVAk",
+        "LINK_EXPRIATION_INTERVAL",
+        "LINK_EXPIRATON_INTERVALS",
+        "LINK-EXPIRATION-INTERVAL",
+        "link_expiration_interval",
+    ],
+)
+def test_a_slip_in_a_name_is_named_with_its_place(machine: Installation, slip: str) -> None:
+    path = machine.toast_env(f"{slip}=5m")
+    assert load(INTERVAL).warnings == (
+        f"{slip} in {path} is not a setting; did you mean LINK_EXPIRATION_INTERVAL?",
+    )
+
+
+def test_slips_are_found_in_every_place(machine: Installation) -> None:
+    machine.toast_env("DB_PASWORD=geheim")
+    machine.set(KAFKA_BROKER="a:1")
+    machine.dot_env("TOAST_CONFIG_DIRS=/etc")
+    warnings = load().warnings
+    assert warnings == (
+        "KAFKA_BROKER in the environment is not a setting; did you mean KAFKA_BROKERS?",
+        "TOAST_CONFIG_DIRS in .env is not a setting; did you mean TOAST_CONFIG_DIR?",
+        f"DB_PASWORD in {machine.config_dir / 'toast.env'} is not a setting; "
+        "did you mean DB_PASSWORD?",
+    )
+    assert "geheim" not in "".join(warnings)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LINK_EXPIRATION_INTER",  # three letters short
+        "MESSAGE_CLEANUP_INTERVAL",  # another service's
+        "DB_SSLMODE",  # an alias, itself near DB_SSL_MODE
+        "KAFKA_BROKERS",
+        "PATH_TO_NOWHERE",
+    ],
+)
+def test_other_names_do_not_warn(machine: Installation, name: str) -> None:
+    machine.toast_env("DB_SSLMODE=require\nKAFKA_BROKERS=a:1\n")
+    if name not in ("DB_SSLMODE", "KAFKA_BROKERS"):
+        machine.link_env(f"{name}=1")
+    assert load(INTERVAL).warnings == ()
+
+
+def test_short_names_resemble_too_much_to_warn(machine: Installation) -> None:
+    short = config.text("DEBUG", "", "a name of five letters")
+    machine.set(DEBUGS="1")
+    assert load(short).warnings == ()
+
+
+def test_two_known_names_that_resemble_each_other_do_not_warn(machine: Installation) -> None:
+    plural = config.text("DB_HOSTS", "", "one letter more than DB_HOST")
+    machine.set(DB_HOSTS="a,b")
+    assert load(plural).warnings == ()
+    assert load().warnings == (
+        "DB_HOSTS in the environment is not a setting; did you mean DB_HOST?",
+    )
+
+
+def test_a_config_folder_that_is_not_there_is_a_fault(machine: Installation) -> None:
+    machine.set(TOAST_CONFIG_DIR="/nowhere/toast")
+    with pytest.raises(SettingsError, match="TOAST_CONFIG_DIR is '/nowhere/toast'; expected"):
+        config.load("link", ())

@@ -1,0 +1,193 @@
+"""Secrets do not leave the process in text; what is no secret stays readable."""
+
+import json
+import time
+from collections.abc import Iterator
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from common import redact as redact_module
+from common.redact import redact, register
+
+SECRET = "S3cr3t-Xyzzy_42"
+
+# Every text holds SECRET where the left side has %s.
+HIDDEN = {
+    # URLs and DSNs
+    "postgresql://toast:%s@db:5432/toxictoast": "postgresql://toast:***@db:5432/toxictoast",
+    "redis://:%s@cache/0": "redis://:***@cache/0",
+    "at https://user:p@%s@host/ and on": "at https://user:***@host/ and on",
+    "two: a://b:%s@c d://e:%s@f": "two: a://b:***@c d://e:***@f",
+    '{"dsn":"kafka+sasl://u:%s@k:9092","x":"y@z"}': '{"dsn":"kafka+sasl://u:***@k:9092","x":"y@z"}',
+    # libpq connection strings
+    "host=db password=%s dbname=t": "host=db password=*** dbname=t",
+    "host=db password = '%s with \\' blank' port=1": "host=db password = '***' port=1",
+    "password=a&b;c,d%s port=1": "password=*** port=1",
+    "password=a\\ b%s port=1": "password=*** port=1",
+    "sslpassword=%s": "sslpassword=***",
+    "DB_PASSWORD=%s": "DB_PASSWORD=***",
+    "PGPASSWORD: %s": "PGPASSWORD: ***",
+    "password='never closed %s": "password='***'",
+    # Discord webhooks, under any host and version, with what may follow the token
+    "https://discord.com/api/webhooks/123/%s": "https://discord.com/api/webhooks/123/***",
+    "https://discord.com/api/v10/webhooks/123/%s?wait=true": (
+        "https://discord.com/api/v10/webhooks/123/***?wait=true"
+    ),
+    "https://canary.discordapp.com/api/webhooks/1/%s/slack": (
+        "https://canary.discordapp.com/api/webhooks/1/***/slack"
+    ),
+    "http://127.0.0.1:8080/api/v6/webhooks/1/%s": "http://127.0.0.1:8080/api/v6/webhooks/1/***",
+    "Max retries exceeded with url: /api/webhooks/1/%s (Caused by": (
+        "Max retries exceeded with url: /api/webhooks/1/*** (Caused by"
+    ),
+    '"HTTPS:\\/\\/DISCORD.COM\\/API\\/WEBHOOKS\\/1\\/%s"': (
+        '"HTTPS:\\/\\/DISCORD.COM\\/API\\/WEBHOOKS\\/1\\/***"'
+    ),
+    "?u=discord.com%%2Fapi%%2Fwebhooks%%2F1%%2F%s&x=1": (
+        "?u=discord.com%2Fapi%2Fwebhooks%2F1%2F***&x=1"
+    ),
+    "POST /api/webhooks/{id}/%s": "POST /api/webhooks/{id}/***",
+    # Authorization, as header, repr, JSON and alone
+    "Authorization: Bearer %s": "Authorization: Bearer ***",
+    "authorization: basic %s==\r\nHost: a": "authorization: basic ***\r\nHost: a",
+    "{'Authorization': 'Bot %s', 'A': 'b'}": "{'Authorization': 'Bot ***', 'A': 'b'}",
+    '{\\"Authorization\\": \\"Basic %s\\"}': '{\\"Authorization\\": \\"Basic ***\\"}',
+    "Proxy-Authorization=%s, b": "Proxy-Authorization=***, b",
+    "sent BEARER %s.e30/x+y= twice": "sent BEARER *** twice",
+    # Forms and JSON
+    "client_id=a&client_secret=%s&grant_type=b": "client_id=a&client_secret=***&grant_type=b",
+    "GET /profile?access_token=%s&locale=en_US": "GET /profile?access_token=***&locale=en_US",
+    '{"access_token":"%s","token_type":"bearer"}': '{"access_token":"***","token_type":"bearer"}',
+    "{'refresh_token': '%s', 'expires_in': 86399}": "{'refresh_token': '***', 'expires_in': 86399}",
+    '{"token" : "a\\"b%s"}': '{"token" : "***"}',
+    '{\\"token\\":\\"%s\\",\\"a\\":1}': '{\\"token\\":\\"***\\",\\"a\\":1}',
+    "{'secret': '%s'} api_key=%s X-Api-Key: %s": "{'secret': '***'} api_key=*** X-Api-Key: ***",
+}
+
+# Near misses: nothing in them is a secret.
+PLAIN = [
+    "",
+    'FATAL: password authentication failed for user "toast"',
+    "https://discord.com/api/v10/webhooks/123",
+    "http://localhost:9094/a@b and mail a@b",
+    "https://user@host/path, postgresql://db:5432/toxictoast",
+    "token_type=bearer, max_tokens=5 tokens: 7",
+    "the bearer, the secret and the token of the password",
+    "event_type=link.expired run_id=0b6f processed=3",
+    "DB_PASSWORD in the environment is (hidden)",
+    "2026-11-23T17:32:46.123Z",
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What one test registers must not hide another one's text."""
+    with monkeypatch.context() as patch:
+        patch.setattr(redact_module, "_registry", redact_module._Registry())
+        yield
+
+
+@pytest.mark.parametrize(("text", "redacted"), HIDDEN.items())
+def test_the_shapes_of_secrets_are_hidden(text: str, redacted: str) -> None:
+    filled = text.replace("%s", SECRET).replace("%%", "%")
+    assert redact(filled) == redacted
+    assert redact(redacted) == redacted
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_a_registered_value_is_hidden_wherever_it_stands() -> None:
+    text = f"a{SECRET}b, {SECRET}{SECRET} and {SECRET.lower()}"
+    assert SECRET in redact(text)
+    register([SECRET])
+    assert redact(text) == f"a***b, ****** and {SECRET.lower()}"
+
+
+def test_registering_adds_to_what_is_registered() -> None:
+    register(["first-one"])
+    register(iter(["second-one"]))
+    register([])
+    assert redact("first-one second-one") == "*** ***"
+
+
+def test_a_value_that_contains_another_one_is_hidden_whole() -> None:
+    register(["toast", "toast-and-butter"])
+    assert redact("toast-and-butter, toast") == "***, ***"
+
+
+def test_short_values_are_part_of_words_and_not_hidden() -> None:
+    register(["", "a", "123", "four"])
+    assert redact("a 123 four") == "a 123 ***"
+
+
+@pytest.mark.parametrize(
+    "secret", ["p@ss/w&rd", 'quo"te\\d', "it's\ttwo", "größe früh", 'grüß"e', "a.b*c+d"]
+)
+def test_a_registered_value_is_hidden_in_its_other_spellings_too(secret: str) -> None:
+    register([secret])
+    spellings = [
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        urlencode({"": secret})[1:],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+    ]
+    assert [redact(f"<{spelling}>") for spelling in spellings] == ["<***>"] * len(spellings)
+
+
+# --- properties -------------------------------------------------------------------------------
+
+PIECES = [
+    *("://", "/api/webhooks/", "/api/v10/webhooks/", "%2F", "/", "?", "#", "&", "@", ":", "="),
+    *("password", "token", "client_secret", "Bearer ", "Basic ", "Authorization: ", "***"),
+    *("'", '"', "\\", " ", "\n", ",", "a", "1", "ü"),
+]
+
+
+@settings(derandomize=True, deadline=None, max_examples=1500)
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text())
+@example("://x:token='a b'@host")
+@example("://token:://'@=,")
+def test_a_second_time_changes_nothing(text: str) -> None:
+    once = redact(text)
+    assert redact(once) == once
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.text(), st.text(), st.sampled_from(sorted(HIDDEN)))
+def test_a_planted_secret_never_shows(before: str, after: str, shape: str) -> None:
+    planted = shape.replace("%s", SECRET).replace("%%", "%")
+    assert SECRET not in redact(f"{before} {planted} {after}")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *PIECES,
+        *(
+            "://a:",
+            "://:@",
+            "token=",
+            "token =  ",
+            'token="',
+            "token\\",
+            "password='\\",
+            "password ",
+        ),
+        *("bearer bearer ", "authorization:", "authorization =", "/api/webhooks/1/", "api_key\\'"),
+    ],
+)
+def test_hostile_text_takes_no_longer_than_its_length(piece: str) -> None:
+    # A quadratic pattern takes a minute for this, a linear one some hundredths of a second.
+    text = piece * (100_000 // len(piece))
+    started = time.process_time()
+    redact(text)
+    assert time.process_time() - started < 5

@@ -1,0 +1,107 @@
+"""What each kind of setting accepts, and what it says about the rest."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from common import variables
+from common.variables import Variable
+
+HOURS = timedelta(hours=1)
+
+NAME = variables.text("NAME", None, "")
+SECRET = variables.text("SECRET", None, "", secret=True)
+PORT = variables.integer("PORT", None, "", minimum=1, maximum=65535)
+OFFSET = variables.integer("OFFSET", None, "", minimum=-10, maximum=10)
+RETENTION = variables.days("RETENTION_DAYS", "30", "")
+INTERVAL = variables.interval("INTERVAL", "1h", "")
+TIMEOUT = variables.duration("TIMEOUT", "30s", "", minimum="1s", maximum="5m")
+MODE = variables.choice("MODE", ("auto", "verify-full"), "auto", "")
+SERVERS = variables.addresses("SERVERS", None, "")
+ENABLED = variables.boolean("ENABLED", "true", "")
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        (NAME, "db.internal", "db.internal"),
+        (NAME, "two words", "two words"),
+        (NAME, "größe\N{BREAD}", "größe\N{BREAD}"),
+        (SECRET, " blanks around ", " blanks around "),
+        (PORT, "1", 1),
+        (PORT, "65535", 65535),
+        (PORT, "+05432", 5432),
+        (OFFSET, "-10", -10),
+        (RETENTION, "1", timedelta(days=1)),
+        (RETENTION, "36500", timedelta(days=36500)),
+        (INTERVAL, "100ms", timedelta(milliseconds=100)),
+        (INTERVAL, "1h30m", 1.5 * HOURS),
+        (TIMEOUT, "1s", timedelta(seconds=1)),
+        (TIMEOUT, "5m", timedelta(minutes=5)),
+        (MODE, "Verify-FULL", "verify-full"),
+        (ENABLED, "t", True),
+        (ENABLED, "False", False),
+        (SERVERS, "kafka:9092", ("kafka:9092",)),
+        (SERVERS, " a:1,\tb.example-1.org:65535 ", ("a:1", "b.example-1.org:65535")),
+        (SERVERS, "[::1]:9092,127.0.0.1:9092", ("[::1]:9092", "127.0.0.1:9092")),
+    ],
+)
+def test_a_right_value_is_read(variable: Variable[Any], text: str, value: object) -> None:
+    assert variable.parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "texts", "reason"),
+    [
+        (NAME, (" a", "a ", "\u2003a", " "), "blank"),
+        (NAME, ("a\nb", "a\rb", "a\0b", "\x1b[0m", "a\x85b", "a\u2028b", "\udcff"), "control"),
+        (SECRET, ("a\nb", "a\0b", "\udcff"), "control"),
+        (PORT, ("", "a", "1.0", " 1", "1 ", "1_0", "\u0661", "0x1", "--1", "9" * 5000), "integer"),
+        (PORT, ("0", "65536", "-1"), "out of range"),
+        (OFFSET, ("-11", "11"), "out of range"),
+        (RETENTION, ("0", "-1", "36501"), "out of range"),
+        (RETENTION, ("30d", "1.5", "720h"), "integer"),
+        (INTERVAL, ("99.999ms", "0", "-5m"), "less than 100ms"),
+        (INTERVAL, ("5", "60"), "no unit"),
+        (TIMEOUT, ("999ms", "-1m"), "less than 1s"),
+        (TIMEOUT, ("5m1us", "24h"), "more than 5m"),
+        (MODE, ("", "verify", "auto "), "not one of them"),
+        (ENABLED, ("yes", "tRUE"), "Go boolean"),
+        (SERVERS, ("", ",", "a:1,", ",a:1", "a:1,,b:2", "a:1, ,b:2"), "empty"),
+        (SERVERS, ("a", "a:", ":1", "a:b", "a:1:2", "::1:9092", "a b:1", "a:1 b:2"), "host:port"),
+        (SERVERS, ("kafka://a:1", "u:p@a:1", "a/b:1", "a\n:1", "a:1\n", "a:\u0661"), "host:port"),
+        (SERVERS, ("a:0", "a:65536", "a:1,b:99999"), "port"),
+        (SERVERS, ("[::g]:1", "[127.0.0.1]:1", "[a]:1"), "."),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_reason(
+    variable: Variable[Any], texts: tuple[str, ...], reason: str
+) -> None:
+    for text in texts:
+        with pytest.raises(ValueError, match=reason):
+            variable.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        (INTERVAL, "a Go duration of at least 100ms, such as 5m or 1h30m"),
+        (TIMEOUT, "a Go duration from 1s to 5m, such as 30s"),
+        (RETENTION, "a number of whole days from 1 to 36500"),
+        (PORT, "an integer from 1 to 65535"),
+        (MODE, "one of auto, verify-full"),
+        (NAME, "text without control characters or blanks around it"),
+        (SECRET, "text without control characters"),
+    ],
+)
+def test_a_setting_says_what_it_expects(variable: Variable[Any], expected: str) -> None:
+    assert variable.expected == expected
+
+
+def test_the_longest_retention_still_reaches_a_valid_date() -> None:
+    assert datetime.now(UTC) - RETENTION.parse("36500") > datetime(1900, 1, 1, tzinfo=UTC)
+
+
+def test_only_what_is_declared_secret_is_secret() -> None:
+    assert (NAME.secret, SECRET.secret) == (False, True)
