@@ -1,0 +1,25 @@
+"""A guard for passes that delete by age: a wrong clock must not empty a table."""
+
+from datetime import timedelta
+
+from common.scheduler import Pass, PassError
+
+MOST_DIFFERENCE = timedelta(minutes=10)
+
+
+class ClocksDiffer(PassError):
+    """The database's clock and this host's are too far apart to delete by either."""
+
+
+def require_agreement(current: Pass) -> None:
+    """Raise ClocksDiffer where database and host disagree about the time by over ten minutes.
+
+    Which of the two is wrong cannot be known here, and deleting can wait.
+    """
+    difference = abs(current.now - current.host_now)
+    if difference > MOST_DIFFERENCE:
+        raise ClocksDiffer(
+            f"nothing deleted: the database's clock says {current.now:%Y-%m-%d %H:%M:%S} UTC and "
+            f"this host's {current.host_now:%Y-%m-%d %H:%M:%S} UTC, more than "
+            f"{MOST_DIFFERENCE.seconds // 60} minutes apart: set the one that is wrong"
+        )

@@ -1,0 +1,78 @@
+"""The loop that every scheduler shares: pass after pass at a fixed cadence, until the stop.
+
+The first pass runs at once, the next ones at multiples of the interval from there, on the
+monotonic clock; ticks that passed while a pass ran are dropped. A pass that failed is tried
+again soon, then at growing distance, never later than the next tick.
+"""
+
+import math
+import random
+import threading
+import time
+
+from common import logs
+from common.runner import PassRunner
+
+_log = logs.logger(__name__)
+
+FIRST_RETRY_SECONDS = 1.0
+LEAST_RETRY_SECONDS = 0.1
+# A lost database is asked for again at least this often, however long it stays away.
+RECONNECT_SECONDS = 30.0
+
+
+class Loop:
+    """Runs one scheduler on a thread of its own."""
+
+    def __init__(self, runner: PassRunner, interval: float, stopping: threading.Event) -> None:
+        """``interval`` is in seconds; ``stopping`` ends the loop once wake() is called too."""
+        self.runner = runner
+        self.name = runner.scheduler.name
+        self._interval = interval
+        self._stopping = stopping
+        self._wake = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def wake(self) -> None:
+        """Run a pass as soon as none is running, or notice the stop; the cadence stays."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        with logs.bind(service=self.runner.service):
+            _log.info("scheduler_started", scheduler=self.name, interval=self._interval)
+            tick, failures = time.monotonic(), 0
+            while not self._stopping.is_set():
+                run = self.runner.run()
+                failures = failures + 1 if run.result == "failed" else 0
+                now = time.monotonic()
+                tick = next_tick(tick, self._interval, now)
+                self._wait(min(tick - now, self._retry_after(failures)))
+            _log.info("scheduler_stopped", scheduler=self.name)
+
+    def _wait(self, seconds: float) -> None:
+        self._wake.wait(min(seconds, threading.TIMEOUT_MAX))
+        # Only ever cleared here, and the stop is asked for next: it is not missed.
+        self._wake.clear()
+
+    def _retry_after(self, failures: int) -> float:
+        if not failures:
+            return math.inf
+        limit = RECONNECT_SECONDS if self.runner.connection_lost else self._interval
+        return retry_delay(failures, limit)
+
+
+def next_tick(previous: float, interval: float, now: float) -> float:
+    """The first time after ``now`` that lies a whole number of intervals after ``previous``."""
+    return previous + interval * (math.floor((now - previous) / interval) + 1)
+
+
+def retry_delay(failures: int, limit: float) -> float:
+    """Seconds to wait after that many failures in a row: exponential with full jitter.
+
+    The jitter keeps eight workers from knocking all at once on a server that comes back.
+    """
+    ceiling = min(limit, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 32))
+    return max(LEAST_RETRY_SECONDS, random.uniform(0, ceiling))

@@ -1,0 +1,154 @@
+"""One pass from connect to record: everything around a scheduler's own work."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psycopg
+
+from common import logs, migrations
+from common.config import TOAST_MIGRATE, Settings
+from common.database import STATEMENT_SECONDS, Connection, Database, connection_lost, sever
+from common.redact import redact
+from common.runs import Run
+from common.scheduler import Pass, PassError, PassResult, Preview, Scheduler
+
+_log = logs.logger(__name__)
+
+# No batch may take longer than one statement may, and some time to connect.
+STALLED_SECONDS = STATEMENT_SECONDS + 30.0
+# Failed runs that wait for the database to come back, so that the history has no hole.
+UNRECORDED_RUNS = 100
+
+_NOW = "SELECT clock_timestamp() AS now"
+
+
+class PassRunner:
+    """Runs single passes of one scheduler: connect, do it, record it, never raise."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        settings: Settings,
+        database: Database,
+        *,
+        stop: threading.Event | None = None,
+        committed: Callable[[int], None] = lambda events: None,
+    ) -> None:
+        """``stop`` ends a pass early; ``committed`` hears of events put into the outbox."""
+        self.scheduler = scheduler
+        self.service = settings.service
+        self._settings = settings
+        self._database = database
+        self._stop = stop or threading.Event()
+        self._committed = committed
+        self._connection: Connection | None = None
+        self._progressed_at: float | None = None
+        self._unrecorded: deque[Run] = deque(maxlen=UNRECORDED_RUNS)
+        self.connection_lost = False
+
+    def run(self) -> Run:
+        """Run one pass; whatever happens, it is logged and in the Run that is returned."""
+        run = Run(self.service, self.scheduler.name)
+        with logs.bind(scheduler=self.scheduler.name, run_id=run.id):
+            _log.debug("pass_started")
+            started = time.monotonic()
+            self.connection_lost = False
+            try:
+                self._progressed(0)
+                self._run(run, started)
+            # The one broad except: whatever one pass meets, its loop and its siblings go on.
+            except Exception as error:
+                self._failed(run, started, error)
+            finally:
+                self._progressed_at = None
+                self._connection = None
+        return run
+
+    def preview(self) -> Preview:
+        """Say what a pass would do, over a connection that is not allowed to write."""
+        with self._database.connect() as connection:
+            connection.execute("SET default_transaction_read_only = on")
+            migrations.require(connection, may_apply=False)
+            return self.scheduler.preview(self._new_pass(connection))
+
+    def sever(self) -> None:
+        """Break the pass's connection from another thread; the pass then fails at once."""
+        if self._connection is not None:
+            sever(self._connection)
+
+    def stalled(self) -> bool:
+        """Whether a pass is under way that has made no progress for too long."""
+        progressed_at = self._progressed_at
+        return progressed_at is not None and time.monotonic() - progressed_at > STALLED_SECONDS
+
+    def _run(self, run: Run, started: float) -> None:
+        with self._database.connect() as connection:
+            self._connection = connection
+            migrations.require(connection, may_apply=self._settings[TOAST_MIGRATE])
+            self._record_earlier(connection)
+            current = self._new_pass(connection)
+            run.started_at = current.now
+            run.record_start(connection)
+            result = self.scheduler.run(current)
+            run.seconds = time.monotonic() - started
+            run.result = _outcome(result)
+            run.counts, run.error = result.counts, redact(result.skipped or result.note)
+            run.record_end(connection)
+        self._log_end(run, result)
+
+    def _new_pass(self, connection: Connection) -> Pass:
+        row = connection.execute(_NOW).fetchone()
+        host_now = datetime.now(UTC)
+        return Pass(
+            scheduler=self.scheduler.name,
+            connection=connection,
+            settings=self._settings,
+            now=row["now"] if row else host_now,
+            host_now=host_now,
+            stopping=self._stop.is_set,
+            wait=self._stop.wait,
+            committed=self._progressed,
+        )
+
+    def _progressed(self, events: int) -> None:
+        self._progressed_at = time.monotonic()
+        if events:
+            self._committed(events)
+
+    def _log_end(self, run: Run, result: PassResult) -> None:
+        write = _log.warning if result.failed else _log.info
+        write("pass_finished", result=run.result, seconds=round(run.seconds, 3), **run.counts)
+
+    def _failed(self, run: Run, started: float, error: Exception) -> None:
+        run.seconds = time.monotonic() - started
+        run.result = "failed"
+        run.error = redact(" ".join(f"{type(error).__name__}: {error}".split()))
+        self.connection_lost = connection_lost(error)
+        # A traceback helps with a bug, not with a server that is away or a setting to change.
+        explained = self.connection_lost or isinstance(error, PassError)
+        write = _log.error if explained else _log.exception
+        write("pass_failed", seconds=round(run.seconds, 3), error=run.error)
+        self._unrecorded.append(run)
+        if not self.connection_lost:
+            self._try_to_record()
+
+    def _try_to_record(self) -> None:
+        try:
+            with self._database.connect() as connection:
+                self._record_earlier(connection)
+        except psycopg.Error:
+            _log.debug("run_not_recorded")  # kept, and recorded by the next pass
+
+    def _record_earlier(self, connection: Connection) -> None:
+        while self._unrecorded:
+            self._unrecorded[0].record_end(connection)
+            self._unrecorded.popleft()
+
+
+def _outcome(result: PassResult) -> str:
+    if result.skipped:
+        return "skipped"
+    return "ok" if result.complete else "stopped"

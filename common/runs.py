@@ -1,0 +1,80 @@
+"""The run history: one row of ``toast_runs`` per pass, kept for 30 days."""
+
+import json
+import os
+import socket
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from common.database import Connection
+
+# The error text of a run is for a table cell and a log line, not for a stack trace.
+ERROR_CHARACTERS = 1_000
+
+_START = """
+INSERT INTO toast_runs (id, service, scheduler, host, process, started_at)
+VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(started_at)s)"""
+
+# A pass that failed because the database was away is written down when it is back.
+_FINISH = """
+INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at, result,
+                        counts, error)
+VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(started_at)s,
+        %(started_at)s::timestamptz + %(seconds)s * interval '1 second',
+        %(result)s, %(counts)s, %(error)s)
+ON CONFLICT (id) DO UPDATE SET
+    finished_at = excluded.finished_at, result = excluded.result,
+    counts = excluded.counts, error = excluded.error"""
+
+_FORGET_OLD = """
+DELETE FROM toast_runs WHERE id = ANY (ARRAY(
+    SELECT id FROM toast_runs
+    WHERE service = %(service)s AND scheduler = %(scheduler)s
+      AND started_at < now() - interval '30 days'
+    LIMIT 10000))"""
+
+
+@dataclass(slots=True)
+class Run:
+    """One pass as the history shows it; ``started_at`` is by the host's clock until the
+    database has told its own."""
+
+    service: str
+    scheduler: str
+    id: UUID = field(default_factory=uuid4)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    seconds: float = 0.0
+    result: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    error: str = ""
+
+    def record_start(self, connection: Connection) -> None:
+        """Write that the pass has begun."""
+        connection.execute(_START, self._row())
+
+    def record_end(self, connection: Connection) -> None:
+        """Write how the pass ended, and forget the runs of this scheduler that are too old."""
+        outcome = {
+            "seconds": self.seconds,
+            "result": self.result,
+            "counts": json.dumps(self.counts),
+            "error": _storable(self.error)[:ERROR_CHARACTERS],
+        }
+        connection.execute(_FINISH, {**self._row(), **outcome})
+        connection.execute(_FORGET_OLD, {"service": self.service, "scheduler": self.scheduler})
+
+    def _row(self) -> dict[str, object]:
+        return {
+            "id": self.id,
+            "service": self.service,
+            "scheduler": self.scheduler,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "started_at": self.started_at,
+        }
+
+
+def _storable(text: str) -> str:
+    """What PostgreSQL's text type can hold: no NUL, nothing that is not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

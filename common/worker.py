@@ -1,0 +1,161 @@
+"""One worker process: the loops of one service, its publisher, and the signals.
+
+SIGTERM and SIGINT stop it: the batch in hand is finished, what is ready is published, and the
+process exits with 0 within STOP_SECONDS. SIGUSR1 runs every scheduler now. Bad settings end it
+with exit code 78; no dependency that is away ever does.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from common import config, logs, redact
+from common.config import Settings, SettingsError
+from common.database import Database
+from common.loop import Loop
+from common.runner import PassRunner
+from common.scheduler import Service
+
+if TYPE_CHECKING:
+    from common.publisher_thread import PublisherThread
+
+_log = logs.logger(__name__)
+
+EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h: supervisord and systemd do not restart on it
+EXIT_BUG = 70  # EX_SOFTWARE: a thread ended that never should; a restart is right
+
+# The whole stop; supervisord and systemd wait longer than this before they kill.
+STOP_SECONDS = 9.0
+# Of it, kept for publishing what the last batches left, and for closing.
+PUBLISH_SECONDS = 3.0
+CLOSE_SECONDS = 0.5
+SUPERVISE_SECONDS = 5.0
+
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
+
+
+def main(service: Service) -> int:
+    """Run the worker of one service until a signal ends it; returns the exit code."""
+    try:
+        settings = config.load(service.name, service.variables, needs=service.needs)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_SETTINGS
+    logs.configure(settings[config.LOG_LEVEL], settings[config.LOG_FORMAT])
+    redact.register(settings.secrets)
+    threading.excepthook = _log_uncaught
+    # Before the first thread exists, so that none of them can be interrupted by these.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    with logs.bind(service=service.name):
+        for warning in settings.warnings:
+            _log.warning("unknown_setting", reason=warning)
+        return Worker(service, settings).run()
+
+
+class Worker:
+    """The threads of one worker process and their common end."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self._service = service
+        self._stopping = threading.Event()
+        database = Database(settings)
+        self._publisher = _publisher(service, settings, database)
+        self._loops = [
+            Loop(
+                PassRunner(
+                    scheduler,
+                    settings,
+                    database,
+                    stop=self._stopping,
+                    committed=self._publisher.committed if self._publisher else lambda events: None,
+                ),
+                settings[scheduler.interval].total_seconds(),
+                self._stopping,
+            )
+            for scheduler in service.schedulers
+            if settings[scheduler.enabled]
+        ]
+
+    def run(self) -> int:
+        """Start the threads, serve signals, stop the threads; returns the exit code."""
+        _log.info(
+            "worker_started",
+            process=os.getpid(),
+            schedulers=",".join(loop.name for loop in self._loops),
+        )
+        for thread in self._threads():
+            thread.start()
+        code = self._serve_signals()
+        self._stop()
+        _log.info("worker_stopped", exit_code=code)
+        if any(thread.is_alive() for thread in self._threads()):
+            # Blocked in a call that nothing can break, and the interpreter's own exit might
+            # wait for it. The server rolls back what is open.
+            logging.shutdown()
+            os._exit(code)
+        return code
+
+    def _threads(self) -> list[threading.Thread]:
+        publisher = [self._publisher.thread] if self._publisher else []
+        return [*(loop.thread for loop in self._loops), *publisher]
+
+    def _serve_signals(self) -> int:
+        while True:
+            received = signal.sigtimedwait(_SIGNALS, SUPERVISE_SECONDS)
+            if received is None:
+                self._break_stalled_passes()
+                if not all(thread.is_alive() for thread in self._threads()):
+                    return EXIT_BUG
+            elif received.si_signo == signal.SIGUSR1:
+                _log.info("run_now_requested")
+                for loop in self._loops:
+                    loop.wake()
+            else:
+                _log.info("stop_requested", signal=signal.Signals(received.si_signo).name)
+                return 0
+
+    def _break_stalled_passes(self) -> None:
+        for loop in self._loops:
+            if loop.runner.stalled():
+                _log.error("pass_stalled", scheduler=loop.name)
+                loop.runner.sever()
+
+    def _stop(self) -> None:
+        """Passes first, for they still fill the outbox; then the publisher."""
+        deadline = time.monotonic() + STOP_SECONDS
+        self._stopping.set()
+        for loop in self._loops:
+            loop.wake()
+        _join([loop.thread for loop in self._loops], deadline - PUBLISH_SECONDS - CLOSE_SECONDS)
+        for loop in self._loops:
+            loop.runner.sever()
+        if self._publisher:
+            self._publisher.stop(PUBLISH_SECONDS)
+            _join([self._publisher.thread], deadline)
+            self._publisher.sever()
+
+
+def _log_uncaught(caught: threading.ExceptHookArgs) -> None:
+    """Standard error would show it raw: on many lines, and with whatever secret is in it."""
+    _log.exception("thread_died", thread=caught.thread.name if caught.thread else "")
+
+
+def _join(threads: list[threading.Thread], deadline: float) -> None:
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _publisher(
+    service: Service, settings: Settings, database: Database
+) -> "PublisherThread | None":
+    if not service.topics:
+        return None
+    # Only here: a service that publishes nothing need not carry librdkafka in memory.
+    from common.publisher import Publisher
+    from common.publisher_thread import PublisherThread
+
+    return PublisherThread(Publisher(settings, database), service.name)
