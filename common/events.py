@@ -1,0 +1,53 @@
+"""What a message looks like: its text, built by SQL, and its headers.
+
+The text is built by the database in the statement that makes the change, and stored complete.
+So an event can neither be lost nor invented, and sending it again repeats its id and every byte.
+"""
+
+from collections.abc import Mapping
+
+
+def rfc3339(expression: str) -> str:
+    """SQL for a timestamptz as RFC 3339 text in UTC with microseconds; NULL stays NULL."""
+    return f"""to_char({expression} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+def announce(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:
+    """Return an INSERT that puts one event per row of ``rows`` into the outbox.
+
+    ``rows`` names a CTE of the same statement, ``key`` the field that is the message's key,
+    and ``fields`` maps each field to its SQL expression over that CTE; a field that is NULL
+    is left out. The statement needs the parameter ``now``.
+
+    A message is flat and an envelope at once, for both kinds of consumer: the SSE service
+    takes the whole object as an event's data; the notification and webhook services read
+    ``id``, ``type``, ``source``, ``timestamp`` and ``data``.
+    """
+    pairs = ", ".join(f"'{name}', {expression}" for name, expression in fields.items())
+    return f"""
+    INSERT INTO toast_outbox (service, topic, key, event_id, occurred_at, payload)
+    SELECT '{service}', '{topic}', event.fields ->> '{key}', event.id, %(now)s,
+           (event.fields || jsonb_build_object(
+               'id', event.id, 'type', '{topic}', 'source', '{service}-service',
+               'timestamp', {rfc3339("%(now)s::timestamptz")}, 'data', event.fields))::text
+    FROM (SELECT gen_random_uuid() AS id,
+                 jsonb_strip_nulls(jsonb_build_object({pairs})) AS fields
+          FROM {rows}) AS event
+    RETURNING 1"""
+
+
+def headers(service: str, topic: str, event_id: str, occurred_at: str) -> list[tuple[str, str]]:
+    """The headers of a message: the live system's two, and CloudEvents 1.0 binary mode.
+
+    ``occurred_at`` is RFC 3339 text, the same as the message's ``timestamp``.
+    """
+    return [
+        ("event_type", topic),
+        ("timestamp", occurred_at),
+        ("ce_id", event_id),
+        ("ce_source", f"{service}-service"),
+        ("ce_type", topic),
+        ("ce_time", occurred_at),
+        ("ce_specversion", "1.0"),
+        ("content-type", "application/json"),
+    ]

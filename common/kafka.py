@@ -1,0 +1,207 @@
+"""Kafka: an idempotent producer that answers for every message, and the topics it needs."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from common import logs
+
+_log = logs.logger(__name__)
+
+# The live topics: 3 partitions, kept for 7 days, replicated as the broker sees fit.
+PARTITIONS = 3
+RETENTION_MS = 7 * 24 * 60 * 60 * 1000
+BROKER_DEFAULT_REPLICATION = -1
+
+MESSAGE_SECONDS = 30
+ADMIN_SECONDS = 5
+POLL_SECONDS = 0.1
+
+# What a broker, or librdkafka on its behalf, says of one message or its topic for good. Any
+# other error is an outage: it says nothing about the message, which simply waits.
+_REFUSALS = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._INVALID_ARG,
+    }
+)
+
+
+class KafkaUnavailable(Exception):
+    """No broker could be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message to be sent; ``id`` is the caller's own name for it."""
+
+    id: int
+    topic: str
+    key: str
+    value: str
+    headers: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a message was not stored; ``refused`` where trying the same again will not help."""
+
+    reason: str
+    refused: bool
+
+
+class EventProducer:
+    """A librdkafka producer, opened when it is first needed and after a fatal error.
+
+    Not shared between threads or processes: it belongs to the publisher that made it.
+    """
+
+    def __init__(self, brokers: Sequence[str], client_id: str) -> None:
+        self._brokers = ",".join(brokers)
+        self._client_id = client_id
+        self._producer: Producer | None = None
+        self._topics: set[str] = set()
+        self._last_error = ""
+
+    def send(
+        self, messages: Sequence[Outgoing], *, stopping: Callable[[], bool]
+    ) -> dict[int, Failure | None]:
+        """Send messages and wait for the broker's report on each: None means stored.
+
+        Returns when all are reported, or earlier once ``stopping`` says so: a message without
+        a report is then missing from the answer. Takes at most about MESSAGE_SECONDS.
+        Raises KafkaUnavailable where no broker answers at all.
+        """
+        producer = self._open()
+        self._ensure_topics(producer, {message.topic for message in messages})
+        reports: dict[int, Failure | None] = {}
+        for message in messages:
+            self._produce(producer, message, reports)
+        deadline = time.monotonic() + MESSAGE_SECONDS + ADMIN_SECONDS
+        while len(reports) < len(messages) and time.monotonic() < deadline and not stopping():
+            producer.poll(POLL_SECONDS)
+        if len(reports) < len(messages):
+            self.close()  # what is still under way is given up here, and sent again later
+        return reports
+
+    def close(self) -> None:
+        """Drop the producer with its connections, and what it has not sent yet."""
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer.poll(0)
+            self._producer = None
+            self._topics.clear()
+
+    def _open(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(
+                {
+                    "bootstrap.servers": self._brokers,
+                    "client.id": self._client_id,
+                    "enable.idempotence": True,
+                    "acks": "all",
+                    # The Go producers hash keys with FNV-1a; one key must meet one partition,
+                    # whoever sends.
+                    "partitioner": "fnv1a_random",
+                    "linger.ms": 5,
+                    "message.timeout.ms": MESSAGE_SECONDS * 1000,
+                    "topic.metadata.propagation.max.ms": ADMIN_SECONDS * 1000,
+                    "reconnect.backoff.max.ms": 2000,
+                    # Its own log would repeat every failed connection to standard error.
+                    "log_level": 0,
+                    "error_cb": self._on_error,
+                }
+            )
+        return self._producer
+
+    def _produce(
+        self, producer: Producer, message: Outgoing, reports: dict[int, Failure | None]
+    ) -> None:
+        def on_delivery(error: KafkaError | None, _: Message) -> None:
+            reports[message.id] = self._failure(error) if error else None
+
+        while True:
+            try:
+                producer.produce(
+                    message.topic,
+                    key=message.key,
+                    value=message.value,
+                    headers=list(message.headers),
+                    on_delivery=on_delivery,
+                )
+            except BufferError:
+                producer.poll(POLL_SECONDS)  # librdkafka's queue is full: let it drain
+            except KafkaException as error:
+                reports[message.id] = self._failure(error.args[0])
+                return
+            else:
+                producer.poll(0)
+                return
+
+    def _failure(self, error: KafkaError) -> Failure:
+        if error.fatal():
+            self._producer = None  # it will never send again; the next one starts afresh
+        return Failure(self._reason(error), error.code() in _REFUSALS)
+
+    def _ensure_topics(self, producer: Producer, topics: set[str]) -> None:
+        """Create the topics that are missing, once per producer.
+
+        A broker may create topics by itself, but with its own number of partitions, so it is
+        asked for its list without naming one. Where creating is not possible, the messages
+        themselves find out.
+        """
+        unknown = topics - self._topics
+        if not unknown:
+            return
+        try:
+            present = producer.list_topics(timeout=ADMIN_SECONDS).topics
+        except KafkaException as error:
+            raise KafkaUnavailable(self._reason(error.args[0])) from error
+        self._create(unknown - present.keys())
+        self._topics |= unknown
+
+    def _create(self, topics: set[str]) -> None:
+        if not topics:
+            return
+        admin = AdminClient({"bootstrap.servers": self._brokers, "log_level": 0})
+        requests = admin.create_topics(
+            [
+                NewTopic(
+                    topic,
+                    num_partitions=PARTITIONS,
+                    replication_factor=BROKER_DEFAULT_REPLICATION,
+                    config={"retention.ms": str(RETENTION_MS)},
+                )
+                for topic in sorted(topics)
+            ],
+            request_timeout=ADMIN_SECONDS,
+        )
+        for topic, created in requests.items():
+            try:
+                created.result()
+                _log.info("topic_created", topic=topic, partitions=PARTITIONS)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    _log.warning("topic_not_created", topic=topic, reason=error.args[0].str())
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._last_error = error.str()
+
+    def _reason(self, error: KafkaError) -> str:
+        text = error.str()
+        return f"{text} ({self._last_error})" if self._last_error not in ("", text) else text

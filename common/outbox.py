@@ -1,0 +1,160 @@
+"""The outbox table: events that wait for the broker, and those that it refused for good."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from common.database import Connection
+from common.events import rfc3339
+from common.redact import redact
+
+_ERROR_CHARACTERS = 500
+
+_READ = f"""
+SELECT id, topic, key, event_id, {rfc3339("occurred_at")} AS occurred_at, payload, tries,
+       coalesce(retry_at > clock_timestamp(), false) AS resting
+FROM toast_outbox
+WHERE service = %(service)s AND id > %(after)s
+ORDER BY id
+LIMIT %(limit)s"""
+
+_DELETE = "DELETE FROM toast_outbox WHERE service = %(service)s AND id = ANY (%(ids)s)"
+
+# 2, 4, 8, 16 seconds between the tries.
+_REST = """
+UPDATE toast_outbox
+SET tries = tries + 1, error = %(error)s,
+    retry_at = clock_timestamp() + interval '1 second' * power(2, tries + 1)
+WHERE service = %(service)s AND id = %(id)s"""
+
+_SET_ASIDE = """
+WITH refused AS (
+    DELETE FROM toast_outbox WHERE service = %(service)s AND id = %(id)s
+    RETURNING id, service, topic, key, event_id, occurred_at, payload, tries
+)
+INSERT INTO toast_outbox_set_aside
+       (id, service, topic, key, event_id, occurred_at, payload, tries, error, set_aside_at)
+SELECT id, service, topic, key, event_id, occurred_at, payload, tries + 1, %(error)s,
+       clock_timestamp()
+FROM refused"""
+
+_WAITING = "SELECT count(*) AS waiting FROM toast_outbox WHERE service = %(service)s"
+
+_LIST = """
+SELECT id, service, topic, key, event_id, occurred_at, tries, error, set_aside_at
+FROM toast_outbox_set_aside
+UNION ALL
+SELECT id, service, topic, key, event_id, occurred_at, tries, error, NULL
+FROM toast_outbox
+ORDER BY set_aside_at NULLS LAST, service, id
+LIMIT %(limit)s"""
+
+_SUMMARY = """
+SELECT (SELECT count(*) FROM toast_outbox) AS waiting,
+       (SELECT min(occurred_at) FROM toast_outbox) AS oldest,
+       (SELECT count(*) FROM toast_outbox_set_aside) AS set_aside"""
+
+# Its id is older than that of any event that waits, so it goes out before them.
+_RETRY = """
+WITH retried AS (
+    DELETE FROM toast_outbox_set_aside WHERE id = %(id)s
+    RETURNING id, service, topic, key, event_id, occurred_at, payload
+)
+INSERT INTO toast_outbox (id, service, topic, key, event_id, occurred_at, payload)
+SELECT * FROM retried
+RETURNING id"""
+
+_DROP = "DELETE FROM toast_outbox_set_aside WHERE id = %(id)s RETURNING id"
+
+_IS_WAITING = "SELECT EXISTS (SELECT FROM toast_outbox WHERE id = %(id)s) AS waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as the publisher reads it; ``occurred_at`` is RFC 3339 text, and ``resting``
+    says that it was refused and is not to be tried again yet."""
+
+    id: int
+    topic: str
+    key: str
+    event_id: UUID
+    occurred_at: str
+    payload: str
+    tries: int
+    resting: bool
+
+
+class Outbox:
+    """One service's part of the outbox, over one connection."""
+
+    def __init__(self, connection: Connection, service: str) -> None:
+        self._connection = connection
+        self._service = service
+
+    def read(self, *, after: int, limit: int) -> list[StoredEvent]:
+        """The next events in order of their ids, beginning behind ``after``."""
+        with self._connection.cursor(row_factory=class_row(StoredEvent)) as cursor:
+            cursor.execute(_READ, {"service": self._service, "after": after, "limit": limit})
+            return cursor.fetchall()
+
+    def delete(self, ids: Sequence[int]) -> None:
+        """Forget events that the broker has stored."""
+        if ids:
+            self._connection.execute(_DELETE, {"service": self._service, "ids": list(ids)})
+
+    def rest(self, event: StoredEvent, reason: str) -> None:
+        """Leave a refused event alone for a while, which grows with its tries."""
+        self._connection.execute(_REST, self._refusal(event, reason))
+
+    def set_aside(self, event: StoredEvent, reason: str) -> None:
+        """Move an event that was refused for good out of the way, with its reason."""
+        self._connection.execute(_SET_ASIDE, self._refusal(event, reason))
+
+    def waiting(self) -> int:
+        """How many events wait."""
+        row = self._connection.execute(_WAITING, {"service": self._service}).fetchone()
+        return row["waiting"] if row else 0
+
+    def _refusal(self, event: StoredEvent, reason: str) -> dict[str, Any]:
+        error = redact(reason)[:_ERROR_CHARACTERS]
+        return {"service": self._service, "id": event.id, "error": error}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The outbox of all services of a database in three figures."""
+
+    waiting: int
+    oldest: datetime | None
+    set_aside: int
+
+
+def summary(connection: Connection) -> Summary:
+    """Count what waits and what is set aside."""
+    with connection.cursor(row_factory=class_row(Summary)) as cursor:
+        return cursor.execute(_SUMMARY).fetchone() or Summary(0, None, 0)
+
+
+def listing(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """Events set aside, the oldest first, then those that wait; at most ``limit``."""
+    return connection.execute(_LIST, {"limit": limit}).fetchall()
+
+
+def retry(connection: Connection, event: int) -> bool:
+    """Put an event that was set aside back in its place; False if there is none."""
+    return connection.execute(_RETRY, {"id": event}).fetchone() is not None
+
+
+def drop(connection: Connection, event: int) -> bool:
+    """Delete an event that was set aside, for good; False if there is none."""
+    return connection.execute(_DROP, {"id": event}).fetchone() is not None
+
+
+def is_waiting(connection: Connection, event: int) -> bool:
+    """Whether this event waits to be published."""
+    row = connection.execute(_IS_WAITING, {"id": event}).fetchone()
+    return bool(row and row["waiting"])

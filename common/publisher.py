@@ -1,0 +1,188 @@
+"""The publisher: takes events from the outbox to Kafka, and deletes what Kafka has stored.
+
+One publisher at a time per database and service, by an advisory lock, for two would overtake
+each other on a key. It always reads from the oldest event: an event that was committed late
+has a lower id than others already sent, and a position that only moves on would skip it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common import logs, migrations
+from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
+from common.database import Connection, Database
+from common.events import headers
+from common.kafka import EventProducer, Failure, KafkaUnavailable, Outgoing
+from common.outbox import Outbox, StoredEvent
+
+_log = logs.logger(__name__)
+
+BATCH_EVENTS = 2_000
+MOST_TRIES = 5
+# Keys held back behind a refused event; beyond that many the round ends and starts again.
+MOST_HELD_KEYS = 10_000
+
+_NO_REPORT = Failure("no delivery report in time", refused=False)
+
+# The statistics of a queue are always out of date: analysed while it was empty, it looks too
+# small for its index, and every read of a backlog would sort all of it.
+_READ_BY_INDEX = "SET enable_bitmapscan = off; SET enable_seqscan = off; SET enable_sort = off"
+
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS locked"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What one round did.
+
+    ``left`` events wait on; ``reason`` says why no more could be published now, and
+    ``elsewhere`` that another process is at it.
+    """
+
+    published: int = 0
+    set_aside: int = 0
+    left: int = 0
+    reason: str = ""
+    elsewhere: bool = False
+
+
+class Publisher:
+    """Publishes one service's events. Every call is from one and the same thread."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._service = settings.service
+        self._producer = EventProducer(settings[KAFKA_BROKERS], f"toast-{settings.service}")
+        self.connection: Connection | None = None
+
+    def drain(self, *, stopping: Callable[[], bool]) -> Published:
+        """Publish until nothing can be published any more, or ``stopping`` says so.
+
+        Raises psycopg.Error where the database fails; Kafka's failures are in the answer.
+        """
+        connection = self._open()
+        if not self._lock(connection):
+            left = Outbox(connection, self._service).waiting()
+            reason = "another process is publishing" if left else ""
+            return Published(left=left, reason=reason, elsewhere=bool(left))
+        try:
+            return _Round(Outbox(connection, self._service), self._producer, self._service).run(
+                stopping
+            )
+        finally:
+            if not connection.closed:
+                connection.execute(_UNLOCK, (self._lock_name,))
+
+    def close(self) -> None:
+        """Give up both connections; the next drain opens them again."""
+        self.disconnect()
+        self._producer.close()
+
+    def disconnect(self) -> None:
+        """Give up the database connection, after an error or while idle."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    @property
+    def _lock_name(self) -> str:
+        return f"toast-outbox/{self._service}"
+
+    def _lock(self, connection: Connection) -> bool:
+        row = connection.execute(_TRY_LOCK, (self._lock_name,)).fetchone()
+        return bool(row and row["locked"])
+
+    def _open(self) -> Connection:
+        if self.connection is None or self.connection.closed:
+            self.connection = self._database.connect()
+            migrations.require(self.connection, may_apply=self._settings[TOAST_MIGRATE])
+            self.connection.execute(_READ_BY_INDEX)
+        return self.connection
+
+
+class _Round:
+    """One round over the whole outbox, in order."""
+
+    def __init__(self, box: Outbox, producer: EventProducer, service: str) -> None:
+        self._outbox = box
+        self._producer = producer
+        self._service = service
+        # Keys whose turn is held back, because an earlier event of theirs has to go first.
+        self._held: set[tuple[str, str]] = set()
+        self._published = 0
+        self._set_aside = 0
+        self._reason = ""
+
+    def run(self, stopping: Callable[[], bool]) -> Published:
+        after = 0
+        while not stopping() and not self._reason and len(self._held) < MOST_HELD_KEYS:
+            events = self._outbox.read(after=after, limit=BATCH_EVENTS)
+            if not events:
+                break
+            after = events[-1].id
+            while events and not stopping() and not self._reason:
+                events = self._send_first_of_each_key(events, stopping)
+        left = self._outbox.waiting() if self._reason or self._held else 0
+        return Published(self._published, self._set_aside, left, self._reason)
+
+    def _send_first_of_each_key(
+        self, events: list[StoredEvent], stopping: Callable[[], bool]
+    ) -> list[StoredEvent]:
+        """Send at most one event per key, so that none can overtake another; return the rest."""
+        sending: dict[tuple[str, str], StoredEvent] = {}
+        later: list[StoredEvent] = []
+        for event in events:
+            place = (event.topic, event.key)
+            if event.resting or place in self._held:
+                self._held.add(place)
+            elif place in sending:
+                later.append(event)
+            else:
+                sending[place] = event
+        if sending:
+            self._send(list(sending.values()), stopping)
+        return later
+
+    def _send(self, events: list[StoredEvent], stopping: Callable[[], bool]) -> None:
+        try:
+            reports = self._producer.send(
+                [self._outgoing(event) for event in events], stopping=stopping
+            )
+        except KafkaUnavailable as error:
+            self._reason = str(error)
+            return
+        stored = [event.id for event in events if reports.get(event.id, _NO_REPORT) is None]
+        self._outbox.delete(stored)
+        self._published += len(stored)
+        for event in events:
+            failure = reports.get(event.id, _NO_REPORT)
+            if failure is not None:
+                self._failed(event, failure)
+
+    def _failed(self, event: StoredEvent, failure: Failure) -> None:
+        if not failure.refused:
+            self._reason = failure.reason
+        elif event.tries + 1 < MOST_TRIES:
+            self._outbox.rest(event, failure.reason)
+            self._held.add((event.topic, event.key))
+        else:
+            self._outbox.set_aside(event, failure.reason)
+            self._set_aside += 1
+            _log.error(
+                "event_set_aside",
+                topic=event.topic,
+                outbox_id=event.id,
+                event_id=event.event_id,
+                reason=failure.reason,
+            )
+
+    def _outgoing(self, event: StoredEvent) -> Outgoing:
+        return Outgoing(
+            id=event.id,
+            topic=event.topic,
+            key=event.key,
+            value=event.payload,
+            headers=headers(self._service, event.topic, str(event.event_id), event.occurred_at),
+        )

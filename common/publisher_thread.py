@@ -1,0 +1,96 @@
+"""The publisher's thread: publish when a pass says so, and look around now and then."""
+
+import threading
+import time
+
+import psycopg
+from confluent_kafka import KafkaException
+
+from common import logs
+from common.database import sever
+from common.loop import RECONNECT_SECONDS, retry_delay
+from common.publisher import Published, Publisher
+from common.scheduler import PassError
+
+_log = logs.logger(__name__)
+
+# Events left behind by `toast once` or by another machine are looked for this often.
+SWEEP_SECONDS = 60.0
+# Then the connections are given up: most services publish once in minutes or hours.
+IDLE_SECONDS = 10.0
+# A refused event is tried again after 2 seconds at the earliest.
+REFUSED_SECONDS = 2.0
+
+
+class PublisherThread:
+    """Runs one service's publisher."""
+
+    def __init__(self, publisher: Publisher, service: str) -> None:
+        self._publisher = publisher
+        self._service = service
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._give_up_at = float("inf")
+        self._failures = 0
+        self.thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def committed(self, events: int) -> None:
+        """Say that events were committed to the outbox."""
+        self._wake.set()
+
+    def stop(self, seconds: float) -> None:
+        """Publish what is ready, for at most that long, then end; returns at once."""
+        self._give_up_at = time.monotonic() + seconds
+        self._stop.set()
+        self._wake.set()
+
+    def sever(self) -> None:
+        """Break the database connection from another thread."""
+        connection = self._publisher.connection
+        if connection is not None:
+            sever(connection)
+
+    def _run(self) -> None:
+        with logs.bind(service=self._service):
+            while True:
+                last_round = self._stop.is_set()
+                outcome = self._drain()
+                if last_round:
+                    break
+                self._wait(outcome)
+            self._publisher.close()
+
+    def _drain(self) -> Published:
+        self._wake.clear()  # before reading: what is committed from here on wakes us again
+        try:
+            outcome = self._publisher.drain(stopping=self._giving_up)
+        except (psycopg.Error, PassError, KafkaException) as error:
+            self._publisher.disconnect()
+            outcome = Published(left=1, reason=f"{type(error).__name__}: {error}")
+        self._report(outcome)
+        return outcome
+
+    def _giving_up(self) -> bool:
+        return time.monotonic() > self._give_up_at
+
+    def _report(self, outcome: Published) -> None:
+        if outcome.published or outcome.set_aside:
+            _log.info("events_published", published=outcome.published, set_aside=outcome.set_aside)
+        if not outcome.reason:
+            self._failures = 0
+            return
+        self._failures += 1
+        _log.warning("events_waiting", left=outcome.left, reason=outcome.reason)
+
+    def _wait(self, outcome: Published) -> None:
+        if outcome.reason:
+            # Not cut short by new events: they would only make an outage busier.
+            self._stop.wait(retry_delay(self._failures, RECONNECT_SECONDS))
+        elif outcome.left:
+            self._wake.wait(REFUSED_SECONDS)
+        elif not self._wake.wait(IDLE_SECONDS):
+            self._publisher.close()
+            self._wake.wait(SWEEP_SECONDS)
