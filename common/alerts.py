@@ -1,0 +1,107 @@
+"""Alerts about rows of live tables that we may not change: what has been said is remembered.
+
+An alert is raised when it becomes true, again when its facts change, again once per interval
+while it stays true, and not again because a process was restarted or a second machine looks.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from common.config import Variable
+from common.scheduler import Pass, PassResult, Preview
+from common.walk import Walk
+
+# An alert that stays true is raised again when this share of the interval has passed: a pass
+# that starts a little early must not put it off by a whole interval.
+_REPEAT_AFTER = 0.9
+
+
+def is_news(facts: str) -> str:
+    """SQL condition over ``alert``, the LEFT JOINed toast_alerts row: worth saying, or again."""
+    return f"""(alert.subject_id IS NULL OR alert.facts <> {facts}
+        OR alert.raised_at <= %(repeat_before)s)"""
+
+
+def remember(rows: str) -> str:
+    """SQL that remembers an alert for each ``id`` and ``facts`` of the CTE ``rows``.
+
+    Returns the ``subject_id`` of those to announce. Where two machines raise the same alert,
+    the second one waits for the first, finds it said, and returns nothing.
+    """
+    return f"""
+    INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
+    SELECT %(scheduler)s, id, facts, %(now)s FROM {rows}
+    ON CONFLICT (scheduler, subject_id) DO UPDATE
+        SET facts = excluded.facts, raised_at = excluded.raised_at
+        WHERE {is_news("excluded.facts")}
+    RETURNING subject_id"""
+
+
+def _forget(still_true: str) -> tuple[str, str]:
+    """The two statements of the walk that forgets alerts which are no longer true."""
+    is_over = f"""
+        alert.scheduler = %(scheduler)s AND NOT EXISTS ({still_true})
+        AND alert.subject_id <> ALL (%(failed_rows)s::uuid[])"""
+    due = f"SELECT subject_id, facts FROM toast_alerts AS alert WHERE {is_over}"
+    batch = f"""
+    WITH is_over AS (
+        SELECT ctid FROM toast_alerts AS alert
+        WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {is_over}
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ), forgotten AS (
+        DELETE FROM toast_alerts WHERE ctid = ANY (ARRAY(SELECT ctid FROM is_over))
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM is_over) AS found, count(*) AS processed FROM forgotten"""
+    return due, batch
+
+
+class Alerts:
+    """One scheduler's alerts over one live table.
+
+    ``due`` and ``batch`` are those of a Walk: which alerts are news, and the statement that
+    remembers and announces them. ``still_true`` is SQL that selects the subject of ``alert``
+    where it still holds. All may use the parameter ``repeat_before``.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        due: str,
+        batch: str,
+        still_true: str,
+        interval: Variable[Any],
+        parameters: Callable[[Pass], dict[str, Any]] = lambda current: {},
+    ) -> None:
+        self._interval = interval
+        self._more = parameters
+        forget_due, forget_batch = _forget(still_true)
+        self._raise = Walk(table=table, due=due, batch=batch, parameters=self._parameters)
+        self._forget = Walk(
+            table="toast_alerts",
+            due=forget_due,
+            batch=forget_batch,
+            parameters=self._parameters,
+            id_column="subject_id",
+        )
+
+    def run(self, current: Pass) -> PassResult:
+        """Raise what is news, then forget what is over, so that it may come again."""
+        raised = self._raise.run(current)
+        over = self._forget.run(current)
+        return raised + PassResult(
+            failed=over.failed,
+            details={"forgotten": over.processed},
+            note=over.note,
+            complete=over.complete,
+        )
+
+    def preview(self, current: Pass) -> Preview:
+        """Say which alerts would be raised."""
+        return self._raise.preview(current)
+
+    def _parameters(self, current: Pass) -> dict[str, Any]:
+        repeat_before = current.now - current.settings[self._interval] * _REPEAT_AFTER
+        return {"repeat_before": repeat_before, **self._more(current)}

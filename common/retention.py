@@ -1,0 +1,29 @@
+"""Retention: really delete every row older than so many days."""
+
+from typing import Any
+
+from common.clock import require_agreement
+from common.config import Variable
+from common.scheduler import Pass, PassResult, Preview
+from common.walk import Walk
+
+
+class Retention:
+    """A walk that deletes; ``days`` is the setting whose value gives its ``cutoff``."""
+
+    def __init__(self, *, table: str, due: str, delete: str, days: Variable[Any]) -> None:
+        self._days = days
+        self._walk = Walk(table=table, due=due, batch=delete, parameters=self._parameters)
+
+    def run(self, current: Pass) -> PassResult:
+        """Delete what is too old. Raises ClocksDiffer rather than trust a doubtful clock."""
+        require_agreement(current)
+        return self._walk.run(current)
+
+    def preview(self, current: Pass) -> Preview:
+        """Say what would be deleted, on the same condition."""
+        require_agreement(current)
+        return self._walk.preview(current)
+
+    def _parameters(self, current: Pass) -> dict[str, Any]:
+        return {"cutoff": current.now - current.settings[self._days]}

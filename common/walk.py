@@ -1,0 +1,208 @@
+"""Change every due row of a table, however many there are, in short batches at flat memory.
+
+One statement serves two ways of finding rows. Over the whole table with a LIMIT, the planner
+takes an index if there is one: where little is due, that is all that happens. A full batch
+means a backlog, and then the statement is given one slice of the heap after another by ctid
+range: each page is read once, in physical order, and no batch has to step over the dead rows
+of those before it, which makes every LIMIT-after-LIMIT loop slower as it goes. A row that
+was moved to the end of the table meanwhile is found by the LIMIT batch that follows.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from common import logs
+from common.database import row_fault
+from common.redact import redact
+from common.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview
+
+_log = logs.logger(__name__)
+
+BATCH_ROWS = 5_000
+# 1 MiB of heap: some thousand rows of the usual width, tens of milliseconds a transaction.
+SLICE_PAGES = 128
+# Rows passed over because they failed before; more than this says that the table's own rules
+# have changed, and an operator must look.
+MOST_FAILED_ROWS = 10_000
+
+# Looks in a row that found rows and changed none before a pass leaves them: somebody's trigger
+# may undo what we do.
+MOST_IDLE_LOOKS = 3
+
+# A row's place as one whole number: page * 2**16 + position on the page, so that a range of
+# rows can be halved like any other range.
+_PAGE = 1 << 16
+_WHOLE_TABLE = (0, 0xFFFFFFFF * _PAGE)
+
+_PAGES = (
+    "SELECT pg_relation_size(%(table)s::regclass) / current_setting('block_size')::int AS pages"
+)
+
+_FAILED_ROWS = """
+SELECT array_agg(row_id) AS ids FROM (
+    SELECT row_id FROM toast_failed_rows
+    WHERE scheduler = %(scheduler)s AND retry_at > %(now)s
+    ORDER BY retry_at LIMIT %(most)s
+) AS failed"""
+
+# Tried again after 10 minutes, then after twice as long each time, up to a day.
+_SET_ASIDE = """
+INSERT INTO toast_failed_rows AS known (scheduler, row_id, reason, failures, failed_at, retry_at)
+VALUES (%(scheduler)s, %(row)s, %(reason)s, 1, %(now)s, %(now)s + interval '10 minutes')
+ON CONFLICT (scheduler, row_id) DO UPDATE SET
+    reason = excluded.reason, failures = known.failures + 1, failed_at = excluded.failed_at,
+    retry_at = %(now)s + least(interval '1 day',
+                               interval '10 minutes' * power(2, least(known.failures, 8)))"""
+
+_FORGET_RECOVERED = """
+DELETE FROM toast_failed_rows WHERE scheduler = %(scheduler)s AND retry_at <= %(now)s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How one table's due rows are changed.
+
+    ``batch`` is one statement that changes the due rows with ctid in [first, end), at most
+    ``limit`` of them (NULL: all), passing over the ids in ``failed_rows``, and returns one row
+    of counts: ``found`` due, ``processed``, ``events`` and any of its own. ``due`` selects what
+    the batch would change, for a dry run. Both may use ``now`` and what ``parameters`` adds.
+    """
+
+    table: str
+    due: str
+    batch: str
+    parameters: Callable[[Pass], dict[str, Any]] = lambda current: {}
+    id_column: str = "id"
+
+    def preview(self, current: Pass) -> Preview:
+        """Count the due rows and fetch the first of them; changes nothing."""
+        return preview(current, self.due, self._parameters(current))
+
+    def run(self, current: Pass) -> PassResult:
+        """Change every due row, setting aside those that cannot be changed."""
+        result = _Walker(self, current, self._parameters(current)).run()
+        if result.complete:
+            current.connection.execute(
+                _FORGET_RECOVERED, {"scheduler": current.scheduler, "now": current.now}
+            )
+        return result
+
+    def _parameters(self, current: Pass) -> dict[str, Any]:
+        values = {"scheduler": current.scheduler, "now": current.now, "most": MOST_FAILED_ROWS}
+        found = current.connection.execute(_FAILED_ROWS, values).fetchone()
+        failed = found["ids"] if found else None
+        return {**values, "failed_rows": list(failed or ()), **self.parameters(current)}
+
+
+def preview(current: Pass, due: str, parameters: Mapping[str, Any]) -> Preview:
+    """Count the rows of the query ``due`` and fetch the first PREVIEW_ROWS of them."""
+    counted = current.connection.execute(f"SELECT count(*) FROM ({due}) AS due", parameters)
+    total = counted.fetchone()
+    first = current.connection.execute(
+        f"SELECT * FROM ({due}) AS due LIMIT {PREVIEW_ROWS}", parameters
+    )
+    return Preview(total["count"] if total else 0, first.fetchall())
+
+
+class _Walker:
+    """One pass over one table."""
+
+    def __init__(self, walk: Walk, current: Pass, parameters: dict[str, Any]) -> None:
+        self._walk = walk
+        self._pass = current
+        self._parameters = parameters
+
+    def run(self) -> PassResult:
+        total, idle_looks = PassResult(), 0
+        while idle_looks < MOST_IDLE_LOOKS and not self._pass.stopping():
+            look, more = self._look()
+            total += look
+            if not more:
+                return total
+            idle_looks = 0 if look.processed or look.failed else idle_looks + 1
+        return total + PassResult(complete=not self._pass.stopping())
+
+    def _look(self) -> tuple[PassResult, bool]:
+        """Do one batch of the whole table and, if that shows a backlog, every slice.
+
+        Returns what was done, and whether there may be more.
+        """
+        try:
+            result, found = self._batch(*_WHOLE_TABLE, limit=BATCH_ROWS)
+        except psycopg.DatabaseError as error:
+            if not row_fault(error):
+                raise
+            # One of these rows is bad. The slices find out which.
+            return self._all_slices(), True
+        if found >= BATCH_ROWS:
+            return result + self._all_slices(), True
+        # A row that somebody changed between our finding and our locking it is not done yet.
+        return result, found > result.processed
+
+    def _all_slices(self) -> PassResult:
+        total = PassResult()
+        for first, end in self._slices():
+            if self._pass.stopping():
+                break
+            total += self._slice(first, end)
+        return total
+
+    def _slices(self) -> Iterator[tuple[int, int]]:
+        counted = self._pass.connection.execute(_PAGES, {"table": self._walk.table}).fetchone()
+        pages = counted["pages"] if counted else 0
+        for page in range(0, pages, SLICE_PAGES):
+            yield page * _PAGE, (page + SLICE_PAGES) * _PAGE
+
+    def _slice(self, first: int, end: int) -> PassResult:
+        """Run one range; where a row fails, halve the range until that row stands alone."""
+        if self._pass.stopping():
+            return PassResult(complete=False)
+        try:
+            return self._batch(first, end, limit=None)[0]
+        except psycopg.DatabaseError as error:
+            if not row_fault(error):
+                raise
+            if end - first == 1:
+                return self._set_aside(first, error)
+        middle = (first + end) // 2
+        return self._slice(first, middle) + self._slice(middle, end)
+
+    def _batch(self, first: int, end: int, *, limit: int | None) -> tuple[PassResult, int]:
+        """Run the statement; returns what it did, and how many rows it had found."""
+        position = {"first": _tid(first), "end": _tid(end), "limit": limit}
+        row = self._pass.connection.execute(
+            self._walk.batch, {**self._parameters, **position}
+        ).fetchone()
+        counts = dict(row or {})
+        found = counts.pop("found", 0)
+        result = PassResult(
+            processed=counts.pop("processed", 0), events=counts.pop("events", 0), details=counts
+        )
+        if result.processed:
+            self._pass.committed(result.events)
+        return result, found
+
+    def _set_aside(self, place: int, error: psycopg.DatabaseError) -> PassResult:
+        reason = redact(f"{type(error).__name__}: {error.diag.message_primary}")[:500]
+        found = self._pass.connection.execute(
+            f"SELECT {self._walk.id_column} AS id FROM {self._walk.table} WHERE ctid = %s::tid",
+            (_tid(place),),
+        ).fetchone()
+        if found is None:
+            # Moved by somebody meanwhile, and met again later; or there never was a row to
+            # blame, as with a trigger against every statement, and then this fails again.
+            return self._batch(place, place + 1, limit=None)[0]
+        self._pass.connection.execute(
+            _SET_ASIDE, {**self._parameters, "row": found["id"], "reason": reason}
+        )
+        self._parameters["failed_rows"].append(found["id"])
+        _log.error("row_set_aside", table=self._walk.table, row_id=found["id"], reason=reason)
+        return PassResult(failed=1, note=f"{self._walk.table} {found['id']}: {reason}")
+
+
+def _tid(place: int) -> str:
+    page, position = divmod(place, _PAGE)
+    return f"({page},{position})"
