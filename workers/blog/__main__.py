@@ -1,0 +1,9 @@
+"""The worker process toast-blog, as `toast run blog` starts it too."""
+
+import sys
+
+from common import worker
+from workers.blog import SERVICE
+
+if __name__ == "__main__":
+    sys.exit(worker.main(SERVICE))

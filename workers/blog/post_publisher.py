@@ -1,0 +1,66 @@
+"""post-publisher: a scheduled post whose time has come is published.
+
+Due: drafts, not deleted, whose ``published_at`` has come; a draft without one is not
+scheduled. Changes: ``status`` published, ``updated_at`` now; ``published_at`` stays what the
+author chose. Event: ``blog.post.scheduled.published``, one per post. A crash half-way leaves
+whole batches done and their events in the outbox; the rest is still due.
+"""
+
+from common import config, events
+from common.scheduler import Scheduler
+from common.walk import Walk
+
+TOPIC = "blog.post.scheduled.published"
+
+_IS_DUE = """
+    status = 'draft' AND deleted_at IS NULL AND published_at <= %(now)s
+    AND id <> ALL (%(failed_rows)s::uuid[])"""
+
+# The posts that the next pass publishes, for a dry run.
+DUE = f"SELECT id, slug, published_at FROM blog_posts WHERE {_IS_DUE}"
+
+# Publish one batch of posts and announce each.
+PUBLISH = f"""
+WITH due AS (
+    SELECT ctid FROM blog_posts
+    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), published AS (
+    UPDATE blog_posts SET status = 'published', updated_at = %(now)s
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    RETURNING id, title, slug, published_at
+), announced AS ({
+    events.announce(
+        "blog",
+        TOPIC,
+        rows="published",
+        key="post_id",
+        fields={
+            "post_id": "id",
+            "title": "title",
+            "slug": "slug",
+            "scheduled_at": events.rfc3339("published_at"),
+            "published_at": events.rfc3339("%(now)s::timestamptz"),
+        },
+    )
+})
+SELECT (SELECT count(*) FROM due) AS found,
+       (SELECT count(*) FROM published) AS processed,
+       (SELECT count(*) FROM announced) AS events"""
+
+WALK = Walk(table="blog_posts", due=DUE, batch=PUBLISH)
+
+SCHEDULER = Scheduler(
+    name="post-publisher",
+    summary="publishes scheduled posts whose time has come",
+    enabled=config.boolean(
+        "POST_PUBLISHER_ENABLED", "true", "whether scheduled posts are published"
+    ),
+    interval=config.interval(
+        "POST_PUBLISHER_INTERVAL", "5m", "time from one look for scheduled posts to the next"
+    ),
+    run=WALK.run,
+    preview=WALK.preview,
+    topics=(TOPIC,),
+)

@@ -1,0 +1,6 @@
+"""foodfolio: alerts about food that expires and stock that runs out."""
+
+from common.scheduler import Service
+from workers.foodfolio import item_expiration, stock_level
+
+SERVICE = Service("foodfolio", (item_expiration.SCHEDULER, stock_level.SCHEDULER))

@@ -1,0 +1,116 @@
+"""item-expiration: alerts about food that has expired or soon will.
+
+Due: items, not deleted (that is: not consumed), whose ``expiry_date`` has come, or comes within
+ITEM_EXPIRATION_WARNING_DAYS, and of which this has not been said within the interval. Changes:
+only what has been said (``toast_alerts``). Events: ``foodfolio.detail.expired`` or
+``foodfolio.detail.expiring.soon``, one per item. From soon to expired, and to another date, is
+news; an item that is consumed or no longer expires is forgotten. A crash half-way leaves whole
+batches said and their events in the outbox.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from common import alerts, config, events
+from common.alerts import Alerts
+from common.scheduler import Pass, Scheduler
+
+EXPIRED = "foodfolio.detail.expired"
+EXPIRING_SOON = "foodfolio.detail.expiring.soon"
+
+INTERVAL = config.interval(
+    "ITEM_EXPIRATION_INTERVAL",
+    "24h",
+    "time from one look at expiry dates to the next, and between two alerts about one item",
+)
+WARNING_DAYS = config.integer(
+    "ITEM_EXPIRATION_WARNING_DAYS",
+    "7",
+    "days before its expiry date that an item is announced as expiring soon",
+    minimum=0,
+    maximum=3650,
+)
+
+_IS_TRUE = """
+    detail.deleted_at IS NULL AND detail.expiry_date <= %(now)s + %(warning)s"""
+
+_FACTS = f"""
+    CASE WHEN detail.expiry_date <= %(now)s THEN 'expired ' ELSE 'expiring ' END
+        || {events.rfc3339("detail.expiry_date")}"""
+
+_SELECT_DUE = f"""
+    SELECT detail.id, detail.item_variant_id, detail.expiry_date,
+           detail.expiry_date <= %(now)s AS has_expired, {_FACTS} AS facts
+    FROM foodfolio_item_details AS detail
+    LEFT JOIN toast_alerts AS alert
+        ON alert.scheduler = %(scheduler)s AND alert.subject_id = detail.id
+    WHERE {_IS_TRUE} AND {alerts.is_news(_FACTS)}
+      AND detail.id <> ALL (%(failed_rows)s::uuid[])"""
+
+# The items that the next pass alerts about, for a dry run.
+DUE = f"SELECT id, item_variant_id, expiry_date, has_expired FROM ({_SELECT_DUE}) AS due"
+
+_FIELDS = {
+    "detail_id": "id",
+    "variant_id": "item_variant_id",
+    "expiry_date": events.rfc3339("expiry_date"),
+    "detected_at": events.rfc3339("%(now)s::timestamptz"),
+}
+
+# Raise the alerts of one batch of items and announce each.
+RAISE = f"""
+WITH due AS (
+    {_SELECT_DUE}
+      AND detail.ctid >= %(first)s::tid AND detail.ctid < %(end)s::tid
+    LIMIT %(limit)s
+), raised AS ({alerts.remember("due")}
+), expired AS (
+    SELECT due.* FROM due JOIN raised ON raised.subject_id = due.id WHERE has_expired
+), expiring AS (
+    SELECT due.* FROM due JOIN raised ON raised.subject_id = due.id WHERE NOT has_expired
+), announced_expired AS ({
+    events.announce("foodfolio", EXPIRED, rows="expired", key="detail_id", fields=_FIELDS)
+}), announced_expiring AS ({
+    events.announce(
+        "foodfolio",
+        EXPIRING_SOON,
+        rows="expiring",
+        key="detail_id",
+        fields={
+            **_FIELDS,
+            "days_left": "floor(extract(epoch FROM expiry_date - %(now)s) / 86400)::bigint",
+        },
+    )
+})
+SELECT (SELECT count(*) FROM due) AS found,
+       (SELECT count(*) FROM raised) AS processed,
+       (SELECT count(*) FROM raised) AS events,
+       (SELECT count(*) FROM announced_expired) AS expired,
+       (SELECT count(*) FROM announced_expiring) AS expiring_soon"""
+
+
+def _parameters(current: Pass) -> dict[str, Any]:
+    return {"warning": timedelta(days=current.settings[WARNING_DAYS])}
+
+
+ALERTS = Alerts(
+    table="foodfolio_item_details",
+    due=DUE,
+    batch=RAISE,
+    still_true=f"""
+        SELECT FROM foodfolio_item_details AS detail
+        WHERE detail.id = alert.subject_id AND {_IS_TRUE}""",
+    interval=INTERVAL,
+    parameters=_parameters,
+)
+
+SCHEDULER = Scheduler(
+    name="item-expiration",
+    summary="alerts about food that has expired or soon will",
+    enabled=config.boolean("ITEM_EXPIRATION_ENABLED", "true", "whether expiry dates are looked at"),
+    interval=INTERVAL,
+    run=ALERTS.run,
+    preview=ALERTS.preview,
+    settings=(WARNING_DAYS,),
+    topics=(EXPIRED, EXPIRING_SOON),
+)

@@ -1,0 +1,113 @@
+"""stock-level: alerts about items that have run out or are running low.
+
+A variant's stock is the number of its items that are not opened, not deleted and not opened
+more than 30 days ago. Due: variants, not deleted, with a stock of 0 or below ``min_sku``, of
+which this has not been said within the interval. Changes: only what has been said
+(``toast_alerts``). Events: ``foodfolio.variant.stock.empty``, or else ``...stock.low``, one per
+variant. Another stock or minimum is news; a variant with enough is forgotten. A crash half-way
+leaves whole batches said and their events in the outbox.
+"""
+
+from common import alerts, config, events
+from common.alerts import Alerts
+from common.scheduler import Scheduler
+
+EMPTY = "foodfolio.variant.stock.empty"
+LOW = "foodfolio.variant.stock.low"
+
+INTERVAL = config.interval(
+    "STOCK_LEVEL_INTERVAL",
+    "6h",
+    "time from one look at stock levels to the next, and between two alerts about one variant",
+)
+
+_COUNTS = """
+    NOT detail.is_opened AND detail.deleted_at IS NULL
+    AND (detail.opened_date IS NULL OR detail.opened_date >= %(now)s - interval '30 days')"""
+
+_FACTS = "'stock ' || stock.current_stock || ' of ' || stock.min_sku"
+
+_IS_SHORT = "(stock.current_stock = 0 OR stock.current_stock < stock.min_sku)"
+
+
+def _select_due(place: str) -> str:
+    return f"""
+    SELECT stock.*, {_FACTS} AS facts
+    FROM (
+        SELECT variant.id, variant.item_id, variant.variant_name, variant.min_sku,
+               count(detail.id) AS current_stock
+        FROM foodfolio_item_variants AS variant
+        LEFT JOIN foodfolio_item_details AS detail
+            ON detail.item_variant_id = variant.id AND {_COUNTS}
+        WHERE {place} AND variant.deleted_at IS NULL
+          AND variant.id <> ALL (%(failed_rows)s::uuid[])
+        GROUP BY variant.id
+    ) AS stock
+    LEFT JOIN toast_alerts AS alert
+        ON alert.scheduler = %(scheduler)s AND alert.subject_id = stock.id
+    WHERE {_IS_SHORT} AND {alerts.is_news(_FACTS)}"""
+
+
+# The variants that the next pass alerts about, for a dry run.
+DUE = f"""
+SELECT id, variant_name, current_stock, min_sku FROM ({_select_due(place="true")}) AS due"""
+
+_FIELDS = {
+    "variant_id": "id",
+    "item_id": "item_id",
+    "variant_name": "variant_name",
+    "detected_at": events.rfc3339("%(now)s::timestamptz"),
+}
+
+# Raise the alerts of one batch of variants and announce each.
+RAISE = f"""
+WITH due AS (
+    {_select_due(place="variant.ctid >= %(first)s::tid AND variant.ctid < %(end)s::tid")}
+    LIMIT %(limit)s
+), raised AS ({alerts.remember("due")}
+), empty AS (
+    SELECT due.* FROM due JOIN raised ON raised.subject_id = due.id WHERE current_stock = 0
+), low AS (
+    SELECT due.* FROM due JOIN raised ON raised.subject_id = due.id WHERE current_stock > 0
+), announced_empty AS ({
+    events.announce("foodfolio", EMPTY, rows="empty", key="variant_id", fields=_FIELDS)
+}), announced_low AS ({
+    events.announce(
+        "foodfolio",
+        LOW,
+        rows="low",
+        key="variant_id",
+        fields={**_FIELDS, "current_stock": "current_stock", "min_sku": "min_sku"},
+    )
+})
+SELECT (SELECT count(*) FROM due) AS found,
+       (SELECT count(*) FROM raised) AS processed,
+       (SELECT count(*) FROM raised) AS events,
+       (SELECT count(*) FROM announced_empty) AS empty,
+       (SELECT count(*) FROM announced_low) AS low"""
+
+ALERTS = Alerts(
+    table="foodfolio_item_variants",
+    due=DUE,
+    batch=RAISE,
+    still_true=f"""
+        SELECT FROM (
+            SELECT variant.min_sku,
+                   (SELECT count(*) FROM foodfolio_item_details AS detail
+                    WHERE detail.item_variant_id = variant.id AND {_COUNTS}) AS current_stock
+            FROM foodfolio_item_variants AS variant
+            WHERE variant.id = alert.subject_id AND variant.deleted_at IS NULL
+        ) AS stock
+        WHERE {_IS_SHORT}""",
+    interval=INTERVAL,
+)
+
+SCHEDULER = Scheduler(
+    name="stock-level",
+    summary="alerts about items that have run out or are running low",
+    enabled=config.boolean("STOCK_LEVEL_ENABLED", "true", "whether stock levels are looked at"),
+    interval=INTERVAL,
+    run=ALERTS.run,
+    preview=ALERTS.preview,
+    topics=(EMPTY, LOW),
+)

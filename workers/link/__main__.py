@@ -1,0 +1,9 @@
+"""The worker process toast-link, as `toast run link` starts it too."""
+
+import sys
+
+from common import worker
+from workers.link import SERVICE
+
+if __name__ == "__main__":
+    sys.exit(worker.main(SERVICE))

@@ -1,0 +1,64 @@
+"""link-expiration: a short link whose time has passed is switched off.
+
+Due: active links, not deleted, whose ``expires_at`` (``expiry_date`` in the specification) has
+come. Changes: ``is_active`` false, ``updated_at`` now. Event: ``link.expired``, one per link.
+A crash half-way leaves whole batches done and their events in the outbox; the rest is still
+due.
+"""
+
+from common import config, events
+from common.scheduler import Scheduler
+from common.walk import Walk
+
+TOPIC = "link.expired"
+
+_IS_DUE = """
+    is_active AND deleted_at IS NULL AND expires_at <= %(now)s
+    AND id <> ALL (%(failed_rows)s::uuid[])"""
+
+# The links that the next pass expires, for a dry run.
+DUE = f"SELECT id, short_code, expires_at FROM link_links WHERE {_IS_DUE}"
+
+# Expire one batch of links and announce each.
+EXPIRE = f"""
+WITH due AS (
+    SELECT ctid FROM link_links
+    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), expired AS (
+    UPDATE link_links SET is_active = false, updated_at = %(now)s
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    RETURNING id, short_code, expires_at
+), announced AS ({
+    events.announce(
+        "link",
+        TOPIC,
+        rows="expired",
+        key="link_id",
+        fields={
+            "link_id": "id",
+            "short_code": "short_code",
+            "expires_at": events.rfc3339("expires_at"),
+        },
+    )
+})
+SELECT (SELECT count(*) FROM due) AS found,
+       (SELECT count(*) FROM expired) AS processed,
+       (SELECT count(*) FROM announced) AS events"""
+
+WALK = Walk(table="link_links", due=DUE, batch=EXPIRE)
+
+SCHEDULER = Scheduler(
+    name="link-expiration",
+    summary="switches off short links whose time has passed",
+    enabled=config.boolean(
+        "LINK_EXPIRATION_ENABLED", "true", "whether links are switched off when they expire"
+    ),
+    interval=config.interval(
+        "LINK_EXPIRATION_INTERVAL", "1h", "time from one look for expired links to the next"
+    ),
+    run=WALK.run,
+    preview=WALK.preview,
+    topics=(TOPIC,),
+)

@@ -1,0 +1,6 @@
+"""twitchbot: deletes old chat messages and closes orphaned streams."""
+
+from common.scheduler import Service
+from workers.twitchbot import message_cleanup, stream_closer
+
+SERVICE = Service("twitchbot", (message_cleanup.SCHEDULER, stream_closer.SCHEDULER))

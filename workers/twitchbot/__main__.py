@@ -1,0 +1,9 @@
+"""The worker process toast-twitchbot, as `toast run twitchbot` starts it too."""
+
+import sys
+
+from common import worker
+from workers.twitchbot import SERVICE
+
+if __name__ == "__main__":
+    sys.exit(worker.main(SERVICE))

@@ -1,0 +1,45 @@
+"""message-cleanup: old chat messages are deleted for good.
+
+Due: messages created more than MESSAGE_CLEANUP_RETENTION_DAYS ago, soft-deleted ones included.
+Changes: the rows are gone. No event. A crash half-way leaves whole batches deleted.
+"""
+
+from common import config
+from common.retention import Retention
+from common.scheduler import Scheduler
+
+RETENTION = config.days("MESSAGE_CLEANUP_RETENTION_DAYS", "90", "days that chat messages are kept")
+
+_IS_DUE = "created_at < %(cutoff)s AND id <> ALL (%(failed_rows)s::uuid[])"
+
+# The messages that the next pass deletes, for a dry run.
+DUE = f"SELECT id, stream_id, username, created_at FROM twitchbot_messages WHERE {_IS_DUE}"
+
+# Delete one batch of messages. Nothing refers to a message and nobody changes one, so the
+# rows are not locked first: it would write every page twice.
+DELETE = f"""
+WITH due AS (
+    SELECT ctid FROM twitchbot_messages
+    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    LIMIT %(limit)s
+), deleted AS (
+    DELETE FROM twitchbot_messages WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM deleted"""
+
+CLEANUP = Retention(table="twitchbot_messages", due=DUE, delete=DELETE, days=RETENTION)
+
+SCHEDULER = Scheduler(
+    name="message-cleanup",
+    summary="deletes old chat messages",
+    enabled=config.boolean(
+        "MESSAGE_CLEANUP_ENABLED", "true", "whether old chat messages are deleted"
+    ),
+    interval=config.interval(
+        "MESSAGE_CLEANUP_INTERVAL", "24h", "time from one clean-up of chat messages to the next"
+    ),
+    run=CLEANUP.run,
+    preview=CLEANUP.preview,
+    settings=(RETENTION,),
+)

@@ -1,0 +1,63 @@
+"""stream-closer: a stream that the bot never ended is ended.
+
+Due: active streams, not deleted, not updated for STREAM_CLOSER_INACTIVE_TIMEOUT. Changes:
+``is_active`` false, ``ended_at`` and ``updated_at`` now. No event. A crash half-way leaves
+whole batches done; the rest is still due.
+"""
+
+from typing import Any
+
+from common import config
+from common.scheduler import Pass, Scheduler
+from common.walk import Walk
+
+# "Chat-Only Messages": the live bot's home for what is said while no stream is live. It is
+# always active, and its updated_at stays old while messages come in.
+CHAT_ONLY = "00000000-0000-0000-0000-000000000001"
+
+INACTIVE_TIMEOUT = config.duration(
+    "STREAM_CLOSER_INACTIVE_TIMEOUT",
+    "24h",
+    "how long an active stream may go without an update before it counts as orphaned",
+    minimum="1m",
+)
+
+_IS_DUE = f"""
+    is_active AND deleted_at IS NULL AND updated_at <= %(now)s - %(timeout)s
+    AND id <> '{CHAT_ONLY}' AND id <> ALL (%(failed_rows)s::uuid[])"""
+
+# The streams that the next pass ends, for a dry run.
+DUE = f"SELECT id, title, started_at, updated_at FROM twitchbot_streams WHERE {_IS_DUE}"
+
+# End one batch of streams.
+END = f"""
+WITH due AS (
+    SELECT ctid FROM twitchbot_streams
+    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), ended AS (
+    UPDATE twitchbot_streams SET is_active = false, ended_at = %(now)s, updated_at = %(now)s
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM ended"""
+
+
+def _parameters(current: Pass) -> dict[str, Any]:
+    return {"timeout": current.settings[INACTIVE_TIMEOUT]}
+
+
+WALK = Walk(table="twitchbot_streams", due=DUE, batch=END, parameters=_parameters)
+
+SCHEDULER = Scheduler(
+    name="stream-closer",
+    summary="ends streams that the bot never ended",
+    enabled=config.boolean("STREAM_CLOSER_ENABLED", "true", "whether orphaned streams are ended"),
+    interval=config.interval(
+        "STREAM_CLOSER_INTERVAL", "1h", "time from one look for orphaned streams to the next"
+    ),
+    run=WALK.run,
+    preview=WALK.preview,
+    settings=(INACTIVE_TIMEOUT,),
+)
