@@ -1,0 +1,152 @@
+"""`toast once`: one pass of some schedulers in the foreground, and what to say about it."""
+
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from common import logs, tables
+from common.config import Settings
+from common.database import Database
+from common.redact import redact
+from common.runner import PassRunner
+from common.scheduler import PassError, Scheduler
+
+PUBLISH_SECONDS = 60.0
+PAUSE_SECONDS = 0.2
+_COLUMNS = ("processed", "events", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One scheduler's part of the answer; ``rows`` only in a dry run."""
+
+    name: str
+    result: str
+    counts: Mapping[str, int]
+    seconds: float
+    error: str
+    rows: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one call of `toast once` did or, in a dry run, would do."""
+
+    service: str
+    schedulers: list[Outcome]
+    published: int = 0
+    waiting: str = ""
+    dry_run: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return any(outcome.result == "failed" for outcome in self.schedulers)
+
+    def as_json(self) -> str:
+        """One object: service, schedulers, published."""
+        schedulers = [
+            {
+                "name": outcome.name,
+                "result": outcome.result,
+                "counts": dict(outcome.counts),
+                "seconds": round(outcome.seconds, 3),
+                "error": outcome.error,
+                **({} if outcome.rows is None else {"rows": outcome.rows}),
+            }
+            for outcome in self.schedulers
+        ]
+        answer = {"service": self.service, "schedulers": schedulers, "published": self.published}
+        return json.dumps(answer, default=str)
+
+    def as_text(self) -> str:
+        """For a person: what is due in a dry run, else the counts and the fate of the events."""
+        if self.dry_run:
+            return "\n\n".join(map(_preview_text, self.schedulers))
+        header = ("scheduler", "result", *_COLUMNS, "took", "details")
+        lines = [tables.render(header, map(_row, self.schedulers))]
+        lines += [
+            f"{outcome.name}: {outcome.error}" for outcome in self.schedulers if outcome.error
+        ]
+        lines.append(f"published {self.published} events")
+        if self.waiting:
+            lines.append(f"events are waiting: {self.waiting}")
+        return "\n".join(lines)
+
+
+def run(schedulers: Sequence[Scheduler], settings: Settings) -> Answer:
+    """Run one pass of each, then publish what is in the outbox."""
+    database = Database(settings)
+    with logs.bind(service=settings.service):
+        runs = [PassRunner(scheduler, settings, database).run() for scheduler in schedulers]
+        published, waiting = 0, ""
+        if any(scheduler.topics for scheduler in schedulers):
+            published, waiting = _publish(settings, database)
+    outcomes = [
+        Outcome(run.scheduler, run.result, run.counts, run.seconds, run.error) for run in runs
+    ]
+    return Answer(settings.service, outcomes, published, waiting)
+
+
+def dry_run(schedulers: Sequence[Scheduler], settings: Settings) -> Answer:
+    """Say what each would do; changes nothing, not even the tables of our own."""
+    database = Database(settings)
+    outcomes = [_preview(PassRunner(scheduler, settings, database)) for scheduler in schedulers]
+    return Answer(settings.service, outcomes, dry_run=True)
+
+
+def _preview(runner: PassRunner) -> Outcome:
+    started = time.monotonic()
+    result, counts, error, rows = "ok", {"due": 0}, "", []
+    try:
+        preview = runner.preview()
+        counts, rows = {"due": preview.count}, list(preview.rows)
+    except (psycopg.Error, PassError) as fault:
+        result, error = "failed", redact(str(fault))
+    seconds = time.monotonic() - started
+    return Outcome(runner.scheduler.name, result, counts, seconds, error, rows)
+
+
+def _publish(settings: Settings, database: Database) -> tuple[int, str]:
+    """Publish; returns how many events, and why others wait, if any do."""
+    # Only here: a service that publishes nothing need not carry librdkafka in memory.
+    from common.publisher import Publisher
+
+    publisher = Publisher(settings, database)
+    deadline = time.monotonic() + PUBLISH_SECONDS
+    published = 0
+    try:
+        while True:
+            outcome = publisher.drain(stopping=lambda: time.monotonic() > deadline)
+            published += outcome.published
+            # A worker that runs beside us takes our events along: let it finish.
+            if not outcome.elsewhere or time.monotonic() > deadline:
+                return published, outcome.reason
+            threading.Event().wait(PAUSE_SECONDS)
+    except (psycopg.Error, PassError) as error:
+        return published, redact(str(error))
+    finally:
+        publisher.close()
+
+
+def _row(outcome: Outcome) -> tuple[object, ...]:
+    details = ", ".join(
+        f"{name} {count}" for name, count in outcome.counts.items() if name not in _COLUMNS
+    )
+    figures = (outcome.counts.get(name, 0) for name in _COLUMNS)
+    return (outcome.name, outcome.result, *figures, f"{outcome.seconds:.2f}s", details)
+
+
+def _preview_text(outcome: Outcome) -> str:
+    if outcome.error:
+        return f"{outcome.name}: {outcome.error}"
+    due, rows = outcome.counts["due"], outcome.rows or []
+    title = f"{outcome.name}: {due} due"
+    if not rows:
+        return title
+    shown = "" if due <= len(rows) else f", the first {len(rows)}"
+    return f"{title}{shown}\n{tables.render(list(rows[0]), (list(row.values()) for row in rows))}"

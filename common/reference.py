@@ -1,0 +1,60 @@
+"""Every setting there is, generated from its declaration: for the README and the example file."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from common.config import COMMON, Variable
+from common.scheduler import Service
+
+Sections = list[tuple[str, tuple[Variable[Any], ...]]]
+
+
+def sections(services: Iterable[Service]) -> Sections:
+    """The settings that all workers share, then those of each service, in their order."""
+    return [
+        ("every worker", COMMON),
+        *((f"toast-{service.name}", service.variables) for service in services),
+    ]
+
+
+def markdown(services: Sequence[Service]) -> str:
+    """One table of all settings."""
+    rows = [
+        f"| {title} | {_names(variable)} | {_default(variable)} | {_meaning(variable)} |"
+        for title, variables in sections(services)
+        for variable in variables
+    ]
+    return "\n".join(
+        ["| read by | setting | default | meaning |", "| --- | --- | --- | --- |", *rows]
+    )
+
+
+def example(services: Sequence[Service]) -> str:
+    """An environment file with every setting commented out.
+
+    It has no quotes, and no comment behind a value: systemd would take both as part of it.
+    """
+    blocks = ["# Settings of toast-workers. What is commented out has the value shown."]
+    for title, variables in sections(services):
+        blocks.append(f"# --- {title} ---")
+        blocks += [_block(variable) for variable in variables]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _block(variable: Variable[Any]) -> str:
+    line = f"#{variable.name}={variable.default or ''}"
+    return f"# {_meaning(variable)}\n# ({variable.expected})\n{line}"
+
+
+def _names(variable: Variable[Any]) -> str:
+    return " or ".join(f"`{name}`" for name in (variable.name, *variable.aliases))
+
+
+def _default(variable: Variable[Any]) -> str:
+    if variable.default is None:
+        return "must be set"
+    return f"`{variable.default}`" if variable.default else "empty"
+
+
+def _meaning(variable: Variable[Any]) -> str:
+    return f"{variable.help} (secret)" if variable.secret else variable.help

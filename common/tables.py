@@ -1,0 +1,28 @@
+"""Plain text tables for a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+GAP = "  "
+
+
+def render(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return aligned columns under a header in capitals; numbers stand to the right.
+
+    A cell is one line: what is not printable in it is escaped.
+    """
+    body = [list(row) for row in rows]
+    lines = [[name.upper() for name in header], *([_cell(value) for value in row] for row in body)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    numeric = [all(isinstance(row[i], int | float) for row in body) for i in range(len(header))]
+    return "\n".join(
+        GAP.join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else repr(text)[1:-1]
