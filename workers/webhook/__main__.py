@@ -1,0 +1,9 @@
+"""The worker process toast-webhook, as `toast run webhook` starts it too."""
+
+import sys
+
+from common import worker
+from workers.webhook import SERVICE
+
+if __name__ == "__main__":
+    sys.exit(worker.main(SERVICE))

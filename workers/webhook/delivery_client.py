@@ -1,0 +1,200 @@
+"""One POST of a webhook: to a checked address, with one deadline over everything, no redirects.
+
+Written on http.client: it follows nothing, reads no proxy from the environment, never
+decompresses (it asks for ``identity``), and takes a connection that was made here. Each delivery
+has a connection of its own.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from workers.webhook.address_guard import AddressGuard, NameUnknown
+from workers.webhook.destination import Destination, DestinationRefused, parse
+from workers.webhook.networks import Address
+
+USER_AGENT = "toast-workers (webhook-delivery)"
+
+MOST_BODY_BYTES = 10 * 1024
+MOST_HEADER_CHARACTERS = 10 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: ``status`` 0 and an ``error`` where there was no answer.
+
+    ``body`` is the first 10 KB; ``retry_after`` the header as it came; ``refused`` says that
+    nothing was sent because of where the URL leads.
+    """
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    retry_after: str = ""
+    error: str = ""
+    refused: bool = False
+    seconds: float = 0.0
+
+
+class _Deadline:
+    """A moment on the monotonic clock, and a way to break a connection when it comes.
+
+    A socket's timeout begins anew with each call: a peer that sends a byte a second would
+    never meet one.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._at = time.monotonic() + seconds
+        self.passed = False
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.001, self._at - time.monotonic())
+
+    @contextlib.contextmanager
+    def over(self, transport: socket.socket) -> Iterator[None]:
+        """Shut the connection down if the deadline comes within the block."""
+        # A duplicate, because TLS takes the socket itself away from its object.
+        with transport.dup() as duplicate:
+            timer = threading.Timer(self.seconds_left, self._cut, (duplicate,))
+            timer.daemon = True
+            timer.start()
+            try:
+                yield
+            finally:
+                timer.cancel()
+                timer.join()
+
+    def _cut(self, transport: socket.socket) -> None:
+        self.passed = True
+        with contextlib.suppress(OSError):  # closed by the peer meanwhile
+            transport.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryClient:
+    """Sends deliveries, each within ``timeout`` seconds; safe to share between threads."""
+
+    guard: AddressGuard
+    timeout: float
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Send one request; whatever the remote side does is in the Reply that is returned."""
+        started = time.monotonic()
+        deadline = _Deadline(self.timeout)
+        try:
+            destination = parse(url)
+            addresses = self.guard.addresses(destination, deadline.seconds_left)
+            with _connected(addresses, destination.port, deadline) as transport:
+                reply = self._exchange(transport, destination, headers, body, deadline)
+        except DestinationRefused as refusal:
+            reply = Reply(error=f"refused: {refusal}", refused=True)
+        except NameUnknown as error:
+            reply = Reply(error=str(error))
+        # ValueError: what http.client raises for a header that cannot be sent.
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            late = deadline.passed or isinstance(error, TimeoutError)
+            reply = Reply(error="no complete answer in time" if late else _reason(error))
+        return replace(reply, seconds=time.monotonic() - started)
+
+    def _exchange(
+        self,
+        transport: socket.socket,
+        destination: Destination,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadline: _Deadline,
+    ) -> Reply:
+        connection = http.client.HTTPConnection(destination.host, destination.port)
+        with contextlib.closing(connection), deadline.over(transport):
+            connection.sock = transport
+            if destination.scheme == "https":
+                # Certificate and SNI are the name's, whatever address it was found at.
+                connection.sock = self.tls.wrap_socket(transport, server_hostname=destination.host)
+            connection.request(
+                "POST", destination.target, body, request_headers(headers, destination)
+            )
+            with connection.getresponse() as response:
+                # A connection cut within the headers looks as if they ended there.
+                if deadline.passed:
+                    raise TimeoutError
+                return _reply(response)
+
+
+@contextlib.contextmanager
+def _connected(
+    addresses: Sequence[Address], port: int, deadline: _Deadline
+) -> Iterator[socket.socket]:
+    """A connection to the first address that takes it; each gets an equal share of the time."""
+    for waiting, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as transport:
+            transport.settimeout(deadline.seconds_left / waiting)
+            try:
+                transport.connect((str(address), port))
+            except OSError:
+                if waiting == 1:
+                    raise
+                continue
+            transport.settimeout(deadline.seconds_left)
+            yield transport
+            return
+
+
+def request_headers(headers: Mapping[str, str], destination: Destination) -> dict[str, str]:
+    """Headers with those that any request needs; http.client would call port 443 unusual."""
+    own = {"Host": destination.host_header, "User-Agent": USER_AGENT, "Connection": "close"}
+    return own | dict(headers)
+
+
+def _reply(response: http.client.HTTPResponse) -> Reply:
+    return Reply(
+        status=response.status,
+        headers=_first_headers(response),
+        body=_first_body(response),
+        retry_after=response.headers.get("Retry-After", ""),
+    )
+
+
+def _first_headers(response: http.client.HTTPResponse) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    room = MOST_HEADER_CHARACTERS
+    for name, value in response.headers.items():
+        room -= len(name) + len(value)
+        if room < 0:
+            break
+        kept[name] = f"{kept[name]}, {value}" if name in kept else value
+    return kept
+
+
+def _first_body(response: http.client.HTTPResponse) -> str:
+    """The beginning of the body, or as much of it as came: the status alone decides."""
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        return f"(not decoded: {encoding[:50]})"
+    body = bytearray()
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        while piece := response.read1(MOST_BODY_BYTES - len(body)):
+            body += piece
+    text = body.decode(errors="replace")
+    return text.encode()[:MOST_BODY_BYTES].decode(errors="ignore")
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"the certificate is not valid: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS failed: {error.reason}"
+        case OSError():
+            return f"the connection failed: {error.strerror or type(error).__name__}"
+        case http.client.HTTPException():
+            return f"the answer is not HTTP: {type(error).__name__}"
+        case _:
+            return "a header of the request holds what no header may"

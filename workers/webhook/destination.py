@@ -1,0 +1,114 @@
+"""Where a webhook's URL leads, taken apart so strictly that no two readings of it differ.
+
+A URL comes from whoever registered the webhook. What browsers, resolvers and libraries read
+differently - 0x7f.1, 2130706433, 127.1, blanks, backslashes, user:password@ - is refused, not
+understood.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\\]|[^\S ]")
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<target>[^#]*)(?:#.*)?",
+    # ASCII: without it the long s of old German print would count as an s.
+    re.IGNORECASE | re.ASCII,
+)
+_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>.*))?")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_NAME = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}")
+# What a URL parser takes for an IPv4 address in one of its old spellings.
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class DestinationRefused(Exception):
+    """Nothing may be sent there; the message says why, without the URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A URL's parts: ``host`` a name or an address without brackets, both in lower case;
+    ``target`` the path and query as they go into the request line."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+    @property
+    def host_header(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def parse(url: str) -> Destination:
+    """Take a URL apart; raises DestinationRefused for all but plain http and https URLs."""
+    if _UNFIT.search(url):
+        raise DestinationRefused("the URL holds a blank, a control character or a backslash")
+    parts = _URL.fullmatch(url)
+    if not parts:
+        raise DestinationRefused("not an http or https URL")
+    if "@" in parts["authority"]:
+        raise DestinationRefused("the URL holds credentials")
+    authority = _AUTHORITY.fullmatch(parts["authority"])
+    if not authority:
+        raise DestinationRefused("the URL's host is malformed")
+    scheme = parts["scheme"].lower()
+    return Destination(
+        scheme=scheme,
+        host=_host(authority["name"], authority["ipv6"]),
+        port=_port(authority["port"], _DEFAULT_PORTS[scheme]),
+        target=_target(parts["target"]),
+    )
+
+
+def _host(name: str | None, ipv6: str | None) -> str:
+    if name is None:
+        return _ipv6(ipv6 or "")
+    if not name:
+        raise DestinationRefused("the URL has no host")
+    if not name.isascii():
+        raise DestinationRefused("the URL's host is not ASCII; its xn-- form would do")
+    if name.endswith("."):
+        raise DestinationRefused("the URL's host ends in a dot")
+    if not _NAME.fullmatch(name):
+        raise DestinationRefused("the URL's host is malformed")
+    if _NUMBER.fullmatch(name):
+        return _ipv4(name)
+    return name.lower()
+
+
+def _ipv4(name: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(name))
+    except ValueError:
+        raise DestinationRefused("the URL's host is an IP address in an odd spelling") from None
+
+
+def _ipv6(text: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        raise DestinationRefused("the URL's host is not an IPv6 address") from None
+    if address.scope_id is not None:
+        raise DestinationRefused("the URL's host names a network interface")
+    return str(address)
+
+
+def _port(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    if not _PORT.fullmatch(text) or int(text) > 65535:
+        raise DestinationRefused("the URL's port is not a number from 1 to 65535")
+    return int(text)
+
+
+def _target(text: str) -> str:
+    # What is percent-encoded stays so; what cannot stand in a request line becomes UTF-8.
+    path = quote(text, safe=_VISIBLE)
+    return path if path.startswith("/") else f"/{path}"

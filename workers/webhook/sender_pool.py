@@ -1,0 +1,106 @@
+"""Sends deliveries on threads, a few at once to any one host, so that no host holds up the rest.
+
+All of it belongs to the pass's thread, to which the results come back through a queue: only
+that thread talks to the database.
+"""
+
+import queue
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+MOST_AT_ONE_HOST = 2
+
+
+class ForHost(Protocol):
+    """What is sent to one host."""
+
+    @property
+    def host(self) -> str: ...
+
+
+D = TypeVar("D", bound=ForHost)
+R = TypeVar("R")
+
+
+class SenderPool(Generic[D, R]):
+    """Calls ``send`` on daemon threads, at most ``size`` of them at once."""
+
+    def __init__(self, send: Callable[[D], R], size: int) -> None:
+        self._send = send
+        self._size = size
+        self._at_host: Counter[str] = Counter()
+        self.in_flight = 0
+        self._done: queue.SimpleQueue[tuple[D, R | Exception]] = queue.SimpleQueue()
+
+    @property
+    def is_full(self) -> bool:
+        return self.in_flight >= self._size
+
+    def is_free(self, host: str) -> bool:
+        """Whether one more may be sent to this host."""
+        return self._at_host[host] < MOST_AT_ONE_HOST
+
+    def start(self, delivery: D) -> None:
+        """Send one delivery; its result comes out of ``finished``."""
+        self._at_host[delivery.host] += 1
+        self.in_flight += 1
+        threading.Thread(
+            target=self._run, args=(delivery,), name="webhook-sender", daemon=True
+        ).start()
+
+    def finished(self, seconds: float) -> Iterator[tuple[D, R]]:
+        """What has been sent, with its result; waits for the first as long as ``seconds``.
+
+        Raises here what ``send`` raised there.
+        """
+        while self.in_flight:
+            try:
+                delivery, result = self._done.get(timeout=seconds)
+            except queue.Empty:
+                return
+            seconds = 0.0
+            self._at_host -= Counter((delivery.host,))  # drops what comes to nothing
+            self.in_flight -= 1
+            if isinstance(result, Exception):
+                raise result
+            yield delivery, result
+
+    def _run(self, delivery: D) -> None:
+        result: R | Exception
+        try:
+            result = self._send(delivery)
+        # Broad, because an error of this thread is the pass's, which would wait for it for ever.
+        except Exception as error:
+            result = error
+        self._done.put((delivery, result))
+
+
+class HostQueue:
+    """Ids that wait to be sent, by host; the hosts take turns."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[UUID]] = {}
+
+    def refill(self, rows: Iterable[tuple[str, UUID]]) -> None:
+        """Replace what waits by these hosts and ids, the first of a host to be sent first."""
+        self._waiting = {}
+        for host, row in rows:
+            self._waiting.setdefault(host, deque()).append(row)
+
+    def has_any(self, is_free: Callable[[str], bool]) -> bool:
+        """Whether anything waits for a host that is free."""
+        return any(map(is_free, self._waiting))
+
+    def pop(self, is_free: Callable[[str], bool]) -> UUID | None:
+        """Take out the next id whose host is free; None where there is none."""
+        host = next(filter(is_free, self._waiting), None)
+        if host is None:
+            return None
+        ids = self._waiting.pop(host)
+        row = ids.popleft()
+        if ids:
+            self._waiting[host] = ids  # at the end: its next turn is after the others'
+        return row

@@ -1,0 +1,58 @@
+"""webhook-cleanup: old deliveries, successful or failed, are deleted with their attempts.
+
+Due: deliveries in status success or failed created more than WEBHOOK_CLEANUP_RETENTION_DAYS ago,
+soft-deleted ones included; pending and retrying ones stay. Changes: they and their attempts
+are gone. No event. A crash half-way leaves whole batches deleted, never a delivery without its
+attempts.
+"""
+
+from common import config
+from common.retention import Retention
+from common.scheduler import Scheduler
+
+RETENTION = config.days(
+    "WEBHOOK_CLEANUP_RETENTION_DAYS", "30", "days that finished webhook deliveries are kept"
+)
+
+_IS_DUE = """
+    status IN ('success', 'failed') AND created_at < %(cutoff)s
+    AND id <> ALL (%(failed_rows)s::uuid[])"""
+
+# The deliveries that the next pass deletes, for a dry run.
+DUE = f"""
+SELECT id, webhook_id, event_type, status, created_at FROM webhook_deliveries WHERE {_IS_DUE}"""
+
+# Delete one batch of deliveries. Their attempts refer to them with NO ACTION, which is
+# checked at the end of the statement: one statement may delete both.
+DELETE = f"""
+WITH due AS (
+    SELECT id, ctid FROM webhook_deliveries
+    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), deleted_attempts AS (
+    DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM due)
+    RETURNING 1
+), deleted AS (
+    DELETE FROM webhook_deliveries WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM due) AS found,
+       (SELECT count(*) FROM deleted) AS processed,
+       (SELECT count(*) FROM deleted_attempts) AS attempts"""
+
+CLEANUP = Retention(table="webhook_deliveries", due=DUE, delete=DELETE, days=RETENTION)
+
+SCHEDULER = Scheduler(
+    name="webhook-cleanup",
+    summary="deletes old webhook deliveries",
+    enabled=config.boolean(
+        "WEBHOOK_CLEANUP_ENABLED", "true", "whether old webhook deliveries are deleted"
+    ),
+    interval=config.interval(
+        "WEBHOOK_CLEANUP_INTERVAL", "24h", "time from one clean-up of deliveries to the next"
+    ),
+    run=CLEANUP.run,
+    preview=CLEANUP.preview,
+    settings=(RETENTION,),
+)

@@ -1,0 +1,74 @@
+"""webhook-retry: a failed delivery with attempts left is scheduled for another.
+
+Due: failed deliveries, not deleted, with fewer than WEBHOOK_MAX_RETRIES attempts, whose webhook
+is active and not deleted (the delivery pool would fail any other at once, for ever). Changes:
+``status`` retrying, ``next_retry_at`` 2^attempts minutes from now, at most a day, ``updated_at``
+now. No event: the delivery pool polls for these rows. A crash half-way leaves whole batches
+done; the rest is still due.
+"""
+
+from typing import Any
+
+from common import config
+from common.scheduler import Pass, Scheduler
+from common.walk import Walk
+
+MAX_RETRIES = config.integer(
+    "WEBHOOK_MAX_RETRIES",
+    "3",
+    "attempts after which a webhook delivery is given up",
+    minimum=1,
+    maximum=1000,
+)
+
+_IS_DUE = """
+    status = 'failed' AND deleted_at IS NULL AND attempt_count < %(max_retries)s
+    AND EXISTS (SELECT FROM webhook_webhooks AS webhook
+                WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)
+    AND id <> ALL (%(failed_rows)s::uuid[])"""
+
+# The deliveries that the next pass schedules, for a dry run.
+DUE = f"""
+SELECT id, webhook_id, event_type, attempt_count, last_error
+FROM webhook_deliveries WHERE {_IS_DUE}"""
+
+# Schedule one batch of deliveries. 2^11 minutes are more than a day already, and a larger
+# exponent would overflow the interval.
+SCHEDULE = f"""
+WITH due AS (
+    SELECT ctid FROM webhook_deliveries
+    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), scheduled AS (
+    UPDATE webhook_deliveries
+    SET status = 'retrying', updated_at = %(now)s,
+        next_retry_at = %(now)s + least(interval '24 hours',
+            interval '1 minute' * power(2, least(attempt_count, 11)))
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM scheduled"""
+
+
+def _parameters(current: Pass) -> dict[str, Any]:
+    return {"max_retries": current.settings[MAX_RETRIES]}
+
+
+WALK = Walk(table="webhook_deliveries", due=DUE, batch=SCHEDULE, parameters=_parameters)
+
+SCHEDULER = Scheduler(
+    name="webhook-retry",
+    summary="schedules failed webhook deliveries for another attempt",
+    enabled=config.boolean(
+        "WEBHOOK_RETRY_SCHEDULER_ENABLED", "true", "whether failed deliveries are scheduled again"
+    ),
+    interval=config.interval(
+        "WEBHOOK_RETRY_SCHEDULER_INTERVAL",
+        "5m",
+        "time from one look for failed deliveries to the next",
+    ),
+    run=WALK.run,
+    preview=WALK.preview,
+    settings=(MAX_RETRIES,),
+)
