@@ -1,0 +1,95 @@
+"""What takes the place of settings: PostgreSQL with sample data, a broker and stand-ins for the
+remote sides, all on loopback."""
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+import workers
+from common import config
+from demo import remotes, report, sample_data
+from demo.broker import Broker
+from demo.postgres import PostgresServer
+from demo.processes import ServerError
+from demo.sample_data.source import Remotes
+
+DATABASE = "toxictoast"
+LIVE_TABLES = Path(__file__).with_name("live_tables.sql")
+SETTINGS_PREFIXES = ("DB_", "KAFKA_")
+
+
+def settings_found() -> list[str]:
+    """The places that name a database or a broker; where there are any, nothing is embedded."""
+    directory = Path(os.environ.get(config.CONFIG_DIR_VARIABLE) or "/etc/toast")
+    files = [Path(".env"), *(directory / f"{name}.env" for name in ("toast", *workers.SERVICES))]
+    variables = sorted(
+        name for name, value in os.environ.items() if name.startswith(SETTINGS_PREFIXES) and value
+    )
+    return [*(str(file) for file in files if file.exists()), *variables]
+
+
+def start(stack: ExitStack, run_folder: Path) -> str:
+    """Start all servers, make and fill the tables, and lead this process's settings there.
+
+    `stack` gets what ends them again. Returns the banner.
+    """
+    server = PostgresServer(durable=False)
+    stack.callback(server.remove)
+    server.start()
+    topics = [topic for name in workers.SERVICES for topic in workers.load(name).topics]
+    broker = Broker(topics)
+    stack.callback(broker.stop)
+    broker.start()
+    stand_ins = remotes.start(stack)
+    settings = {
+        "DB_HOST": "127.0.0.1",
+        "DB_PORT": str(server.port),
+        "DB_USER": server.user,
+        "DB_PASSWORD": server.password,
+        "DB_NAME": DATABASE,
+        "DB_SSL_MODE": "disable",
+        "KAFKA_BROKERS": broker.address,
+        **stand_ins.settings,
+    }
+    os.environ.update(settings)
+    rows = _fill(server, stand_ins.remotes)
+    _write_settings(stack, run_folder / "demo.env", settings)
+    return report.embedded_banner(
+        rows, f"127.0.0.1:{server.port}", broker.address, stand_ins.addresses
+    )
+
+
+def _fill(server: PostgresServer, webhooks: Remotes) -> dict[str, int]:
+    with psycopg.connect(**server.connection(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {DATABASE}")
+    with psycopg.connect(**server.connection(DATABASE), autocommit=True) as connection:
+        connection.execute(LIVE_TABLES.read_bytes())
+        _migrate()
+        return sample_data.load(connection, datetime.now(UTC), remotes=webhooks)
+
+
+def _migrate() -> None:
+    """`toast migrate`, as an operator would run it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "workers", "migrate"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ServerError(f"toast migrate failed:\n{done.stdout}{done.stderr}")
+
+
+def _write_settings(stack: ExitStack, file: Path, settings: dict[str, str]) -> None:
+    """For another terminal of this user: settings that lead to the embedded servers."""
+    stack.callback(file.unlink, missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.writelines(f"{name}={value}\n" for name, value in settings.items())

@@ -1,0 +1,189 @@
+"""What became of every scheduler's first pass since the launch, out of the run history."""
+
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+import workers
+from common import config
+from common.config import Settings, SettingsError
+from common.database import Database
+from common.scheduler import Scheduler, Service
+from demo.supervisor import Worker
+
+# A worker killed by a launch before may have had the same process number.
+_FIRST_RUNS = """
+SELECT DISTINCT ON (scheduler) scheduler, result, counts, error, started_at,
+       extract(epoch FROM finished_at - started_at)::float AS seconds
+FROM toast_runs
+WHERE service = %(service)s AND host = %(host)s AND process = %(process)s
+  AND result IS NOT NULL
+  AND started_at > clock_timestamp() - %(seconds_since_launch)s * interval '1 second'
+ORDER BY scheduler, started_at"""
+
+_WAITING_EVENTS = "SELECT count(*) AS count FROM toast_outbox WHERE service = %(service)s"
+
+# For the clocks of this machine and the database to differ.
+CLOCK_TOLERANCE_SECONDS = 60.0
+
+SUCCEEDED = ("ok", "skipped", "disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One service and its settings, or what is wrong with them."""
+
+    service: Service
+    settings: Settings | None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One scheduler's line of the report; times only where a pass has ended."""
+
+    service: str
+    scheduler: str
+    state: str
+    processed: int = 0
+    events: int = 0
+    seconds: float | None = None
+    next_run: datetime | None = None
+    problem: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state in SUCCEEDED
+
+
+def read_plans() -> list[Plan]:
+    """Every service with its settings, as its worker will read them."""
+    return [_read_plan(workers.load(name)) for name in workers.SERVICES]
+
+
+def _read_plan(service: Service) -> Plan:
+    try:
+        return Plan(service, config.load(service.name, service.variables))
+    except SettingsError as error:
+        return Plan(service, None, error.faults)
+
+
+class FirstRound:
+    """The outcomes of the first round, completed by each `update`."""
+
+    def __init__(self, plans: list[Plan]) -> None:
+        self._plans = plans
+        self._launched_at = time.monotonic()
+        self._processes: dict[str, int] = {}
+        self._outcomes = {
+            (plan.service.name, scheduler.name): _known_before(plan, scheduler)
+            for plan in plans
+            for scheduler in plan.service.schedulers
+        }
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """One per scheduler, in order; state "waiting" where the first pass has not ended."""
+        return list(self._outcomes.values())
+
+    @property
+    def waiting(self) -> list[str]:
+        """The schedulers whose first pass has not ended."""
+        return [
+            f"{outcome.service} {outcome.scheduler}"
+            for outcome in self.outcomes
+            if outcome.state == "waiting"
+        ]
+
+    def update(self, processes: Mapping[str, Worker]) -> None:
+        """Look at the workers and at the run history of those that still owe a pass."""
+        for plan in self._plans:
+            worker = processes.get(plan.service.name)
+            if worker is None or plan.settings is None or not self._owed(plan):
+                continue
+            first = self._processes.setdefault(plan.service.name, worker.process)
+            self._read_runs(plan, plan.settings, first)
+            if worker.state not in ("STARTING", "RUNNING") or worker.process != first:
+                self._give_up(plan, worker)
+
+    def waiting_events(self) -> int:
+        """How many events wait in the outboxes; 0 as well while a database is away."""
+        return sum(_waiting_events(plan) for plan in self._plans if plan.service.topics)
+
+    def _owed(self, plan: Plan) -> list[Scheduler]:
+        return [
+            scheduler
+            for scheduler in plan.service.schedulers
+            if self._outcomes[plan.service.name, scheduler.name].state == "waiting"
+        ]
+
+    def _read_runs(self, plan: Plan, settings: Settings, process: int) -> None:
+        elapsed = time.monotonic() - self._launched_at
+        parameters = {
+            "service": plan.service.name,
+            "host": socket.gethostname(),
+            "process": process,
+            "seconds_since_launch": elapsed + CLOCK_TOLERANCE_SECONDS,
+        }
+        runs = {row["scheduler"]: row for row in _query(settings, _FIRST_RUNS, parameters)}
+        for scheduler in self._owed(plan):
+            if scheduler.name in runs:
+                interval: timedelta = settings[scheduler.interval]
+                self._outcomes[plan.service.name, scheduler.name] = _ended(
+                    plan.service, scheduler, runs[scheduler.name], interval
+                )
+
+    def _give_up(self, plan: Plan, worker: Worker) -> None:
+        name = plan.service.name
+        problem = (
+            f"toast-{name} ended with status {worker.exit_status}; see .run/log/toast-{name}.log"
+        )
+        for scheduler in self._owed(plan):
+            self._outcomes[name, scheduler.name] = Outcome(
+                name, scheduler.name, "failed", problem=problem
+            )
+
+
+def _known_before(plan: Plan, scheduler: Scheduler) -> Outcome:
+    name = plan.service.name
+    if plan.settings is None:
+        return Outcome(name, scheduler.name, "failed", problem="; ".join(plan.faults))
+    state = "waiting" if plan.settings[scheduler.enabled] else "disabled"
+    return Outcome(name, scheduler.name, state)
+
+
+def _ended(service: Service, scheduler: Scheduler, run: DictRow, interval: timedelta) -> Outcome:
+    # A failed pass is tried again sooner, at a moment that only its worker knows.
+    next_run = None if run["result"] == "failed" else run["started_at"] + interval
+    return Outcome(
+        service.name,
+        scheduler.name,
+        run["result"],
+        run["counts"].get("processed", 0),
+        run["counts"].get("events", 0),
+        run["seconds"],
+        next_run,
+        run["error"],
+    )
+
+
+def _waiting_events(plan: Plan) -> int:
+    if plan.settings is None:
+        return 0
+    rows = _query(plan.settings, _WAITING_EVENTS, {"service": plan.service.name})
+    return rows[0]["count"] if rows else 0
+
+
+def _query(settings: Settings, statement: str, parameters: Mapping[str, Any]) -> list[DictRow]:
+    """The rows; none while the database is away or its tables are not yet made."""
+    try:
+        with Database(settings).connect() as connection:
+            return connection.execute(statement, parameters).fetchall()
+    except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
+        return []

@@ -1,0 +1,168 @@
+"""`make run`: the eight workers in the foreground, on sample data where there are no settings.
+
+Everything started here ends here: on Ctrl-C, SIGTERM and SIGHUP in order and within 15 s;
+on SIGKILL by the kernel, which tells the children (demo/processes.py).
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from common import config
+from demo import embedded, report
+from demo.event_stream import Event, EventStream
+from demo.first_round import FirstRound, read_plans
+from demo.processes import ServerError, poll_until
+from demo.supervisor import Supervisor
+
+# As it was named, not resolved: a checkout may be made of links.
+ROOT = Path(__file__).parent.parent
+RUN = ROOT / ".run"
+
+EXIT_BAD_SETTINGS = 78
+PREDECESSOR_SECONDS = 15
+POLL_SECONDS = 0.3
+# How often to say what the first round still waits for.
+PATIENCE_SECONDS = 30.0
+# With --once somebody waits for the end.
+ONCE_SECONDS = 600.0
+# For the outbox to empty once the passes have ended.
+PUBLISH_SECONDS = 30.0
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """A signal asks for the end; not an Exception, so that nothing takes it for a failure."""
+
+
+def main(*, once: bool) -> int:
+    """Run until a signal, or through the first round; returns the exit code."""
+    os.chdir(ROOT)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+    try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(_only_run())
+                return _run(stack, once=once)
+            except Stopped:
+                with contextlib.suppress(OSError):  # the terminal may be what ended
+                    say("\nStopping ...")
+                raise
+            finally:
+                # What follows is bounded in time: a second Ctrl-C must not cut it short.
+                for number in STOP_SIGNALS:
+                    signal.signal(number, signal.SIG_IGN)
+    except ServerError as error:
+        print(f"make run: {error}", file=sys.stderr)
+        return 1
+    except Stopped:
+        return 0
+    except BrokenPipeError:
+        # Nobody reads any more; Python would complain once again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def say(text: str) -> None:
+    """Print at once, into a pipe as well."""
+    print(text, flush=True)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+@contextlib.contextmanager
+def _only_run() -> Iterator[None]:
+    """Hold the lock of this checkout; the kernel lets go of it with the process."""
+    RUN.mkdir(mode=0o700, exist_ok=True)
+    (RUN / "log").mkdir(exist_ok=True)
+    with (RUN / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise ServerError(
+                f"another `make run` is at work here (process {lock.read()}); stop it first"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _run(stack: ExitStack, *, once: bool) -> int:
+    supervisor = Supervisor(ROOT)
+    _await_predecessor(supervisor)
+    found = embedded.settings_found()
+    say(report.settings_banner(found) if found else embedded.start(stack, RUN))
+    plans = read_plans()
+    usable = [plan.settings for plan in plans if plan.settings is not None]
+    if not usable:
+        print("\n".join(dict.fromkeys(plans[0].faults)), file=sys.stderr)
+        return EXIT_BAD_SETTINGS
+    topics = [topic for plan in plans for topic in plan.service.topics]
+    stream = EventStream(usable[0][config.KAFKA_BROKERS], topics, from_beginning=not found)
+    stack.callback(stream.close)
+    first_round = FirstRound(plans)
+    stack.callback(supervisor.stop)
+    supervisor.start()
+    _follow_first_round(first_round, supervisor, stream, seconds=ONCE_SECONDS if once else None)
+    say(report.table(first_round.outcomes, datetime.now(UTC)))
+    if once:
+        return _exit_code(first_round)
+    say("Ctrl-C stops everything. Events:")
+    while not supervisor.has_ended():
+        _show(stream.poll(POLL_SECONDS))
+    raise ServerError("supervisord ended by itself; see .run/log/supervisord.log")
+
+
+def _await_predecessor(supervisor: Supervisor) -> None:
+    """The supervisord of a run that was killed takes a moment to stop its workers."""
+    if supervisor.answers():
+        say("Waiting for an earlier supervisord to stop ...")
+        if not poll_until(lambda: not supervisor.answers(), PREDECESSOR_SECONDS):
+            raise ServerError("a supervisord is already at work here; stop it first")
+
+
+def _follow_first_round(
+    first_round: FirstRound, supervisor: Supervisor, stream: EventStream, seconds: float | None
+) -> None:
+    """Show events until every first pass and the events of all of them are through."""
+    started = patience = time.monotonic()
+    while first_round.waiting and not supervisor.has_ended():
+        _show(stream.poll(POLL_SECONDS))
+        first_round.update(supervisor.workers())
+        now = time.monotonic()
+        if seconds is not None and now - started > seconds:
+            return
+        if now - patience > PATIENCE_SECONDS:
+            patience = now
+            say(f"Still waiting for: {', '.join(first_round.waiting)}; see .run/log/")
+    deadline = time.monotonic() + PUBLISH_SECONDS
+    while first_round.waiting_events() and time.monotonic() < deadline:
+        _show(stream.poll(POLL_SECONDS))
+    _show(stream.drain(PUBLISH_SECONDS))
+
+
+def _exit_code(first_round: FirstRound) -> int:
+    unpublished = first_round.waiting_events()
+    if unpublished:
+        say(f"{unpublished} events still wait in the outbox: is Kafka there?")
+    succeeded = all(outcome.succeeded for outcome in first_round.outcomes)
+    return 0 if succeeded and not unpublished else 1
+
+
+def _show(events: Iterable[Event]) -> None:
+    for event in events:
+        say(report.event_line(event))

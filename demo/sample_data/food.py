@@ -1,0 +1,127 @@
+"""Sample rows of foodfolio: variants by their stock, item details by their expiry."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from demo.sample_data.source import DAY, HOUR, MINUTE, Row, Source
+
+FOODS = ("oat milk", "rye bread", "goat cheese", "lentils", "mango", "tofu", "plum jam", "rice")
+SIZES = ("250 g", "500 g", "1 kg", "330 ml", "1 l", "single")
+PLACES = ("kitchen", "cellar", "garage", "pantry")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelves:
+    """The rows that variants and details refer to."""
+
+    items: list[Row]
+    sizes: list[Row]
+    warehouses: list[Row]
+    locations: list[Row]
+
+
+def rows(source: Source) -> Iterator[Row]:
+    """foodfolio_items, _sizes, _warehouses, _locations, _item_variants, _item_details."""
+    shelves = _Shelves(
+        items=[_named(source, "foodfolio_items", source.one_of(FOODS)) for _ in range(120)],
+        sizes=[_named(source, "foodfolio_sizes", size) for size in SIZES],
+        warehouses=[_named(source, "foodfolio_warehouses", place) for place in PLACES],
+        locations=[_named(source, "foodfolio_locations", f"shelf {n}") for n in range(1, 21)],
+    )
+    for group in (shelves.items, shelves.sizes, shelves.warehouses, shelves.locations):
+        yield from group
+    details: list[Row] = []
+    for variant, stock in _variants(source, shelves):
+        yield variant
+        details += _details(source, shelves, variant, stock)
+    yield from details
+
+
+def _named(source: Source, table: str, name: str) -> Row:
+    created = source.ago(400 * DAY, 900 * DAY)
+    return Row(table, {"id": source.id(), "name": name, **source.times(created)})
+
+
+def _variants(source: Source, shelves: _Shelves) -> Iterator[tuple[Row, int]]:
+    """Each variant with the stock that it is to have."""
+    for _ in range(9):  # empty
+        yield _variant(source, shelves, min_sku=source.between(1, 3)), 0
+    for _ in range(3):  # empty, although no minimum is wanted
+        yield _variant(source, shelves, min_sku=0), 0
+    for _ in range(14):  # low
+        yield _variant(source, shelves, min_sku=source.between(3, 6)), source.between(1, 2)
+    for _ in range(90):  # enough, some of them exactly
+        minimum = source.between(1, 4)
+        yield _variant(source, shelves, minimum), minimum + source.between(0, 4)
+    for _ in range(80):  # no minimum
+        yield _variant(source, shelves, min_sku=0), source.between(1, 5)
+    for _ in range(12):  # would be empty, were it not deleted
+        yield _variant(source, shelves, min_sku=2, deleted=source.ago(HOUR, 90 * DAY)), 0
+
+
+def _variant(
+    source: Source, shelves: _Shelves, min_sku: int, deleted: datetime | None = None
+) -> Row:
+    number, item = source.number(), source.one_of(shelves.items)
+    values: dict[str, object] = {
+        "id": source.id(),
+        "item_id": item.id,
+        "size_id": source.one_of(shelves.sizes).id,
+        "variant_name": f"{source.name()} {item.values['name']}",
+        "slug": f"variant-{number}",
+        "barcode": f"20{number:011d}" if number % 3 else None,
+        "min_sku": min_sku,
+        "max_sku": min_sku + source.between(5, 20),
+        "is_normally_frozen": source.between(1, 6) == 1,
+    }
+    created = source.ago(100 * DAY, 390 * DAY)
+    return Row("foodfolio_item_variants", values | source.times(created, deleted))
+
+
+def _details(source: Source, shelves: _Shelves, variant: Row, stock: int) -> Iterator[Row]:
+    for _ in range(stock):
+        yield _detail(source, shelves, variant, _expiry(source))
+    if source.between(1, 3) == 1:  # opened: no stock, but it can still go off
+        opened = source.ago(HOUR, 50 * DAY)
+        yield _detail(source, shelves, variant, source.ahead(30 * DAY, 300 * DAY), opened=opened)
+    if source.between(1, 3) == 1:  # consumed: neither stock nor anything to warn of
+        consumed = source.ago(HOUR, 80 * DAY)
+        yield _detail(source, shelves, variant, source.ago(DAY, 90 * DAY), deleted=consumed)
+
+
+def _expiry(source: Source) -> datetime | None:
+    """Mostly far away or none; one in thirty has passed, one in thirty comes within a week."""
+    chance = source.between(1, 30)
+    if chance == 1:
+        return source.ago(MINUTE, 20 * DAY)
+    if chance == 2:
+        return source.ahead(HOUR, 7 * DAY - HOUR)
+    return source.ahead(8 * DAY, 500 * DAY) if chance < 22 else None
+
+
+def _detail(
+    source: Source,
+    shelves: _Shelves,
+    variant: Row,
+    expires: datetime | None,
+    *,
+    opened: datetime | None = None,
+    deleted: datetime | None = None,
+) -> Row:
+    bought = source.ago(91 * DAY, 99 * DAY)
+    values: dict[str, object] = {
+        "id": source.id(),
+        "item_variant_id": variant.id,
+        "warehouse_id": source.one_of(shelves.warehouses).id,
+        "location_id": source.one_of(shelves.locations).id,
+        "article_number": f"A-{source.number()}" if source.between(1, 2) == 1 else None,
+        "purchase_price": source.between(49, 1999) / 100,
+        "purchase_date": bought,
+        "expiry_date": expires,
+        "opened_date": opened,
+        "is_opened": opened is not None,
+        "has_deposit": source.between(1, 5) == 1,
+        "is_frozen": source.between(1, 8) == 1,
+    }
+    return Row("foodfolio_item_details", values | source.times(bought, deleted))

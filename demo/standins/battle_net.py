@@ -1,0 +1,254 @@
+"""A stand-in for Battle.net: its OAuth server and its API, both on one port.
+
+`python -m demo.standins.battle_net` knows the characters and guilds of the sample rows, prints
+its address and serves until SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import json
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from demo.standins import battle_net_documents as documents
+from demo.standins.battle_net_traffic import Order, Request
+from demo.standins.battle_net_world import CLASSES, RACES, World, sample_world
+
+_CHARACTER_PARTS = {
+    "": documents.profile,
+    "equipment": documents.equipment,
+    "statistics": documents.statistics,
+    "character-media": documents.media,
+}
+
+
+class BattleNetServer:
+    """Battle.net on loopback; `port` 0 takes a free one.
+
+    `world` is what it knows, `requests` what came in. `credentials` are those it takes, None
+    any; `token_seconds` is how long a token is good, `per_second` the quota, beyond which the
+    rest of a second is refused; `latency` is in seconds.
+    """
+
+    def __init__(self, world: World | None = None, *, port: int = 0) -> None:
+        self.world = world or World()
+        self.credentials: tuple[str, str] | None = None
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.most_in_flight = 0
+        self.latency = 0.0
+        self.per_second = 100
+        self.token_seconds = 86_399
+        self._token_number = 1
+        self._orders: list[Order] = []
+        self._in_flight = 0
+        self._second = 0
+        self._in_second = 0
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.battle_net = self
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def token(self) -> str:
+        """The one that is good now."""
+        return f"USstandin{self._server.server_port}token{self._token_number:04}"
+
+    def expire_token(self) -> None:
+        """Refuse the token that was given; the next one is another."""
+        self._token_number += 1
+
+    def order(self, path: str, **how: Any) -> Order:
+        """Misbehave on a part of a path, as Order says; the first that fits counts."""
+        order = Order(path, **how)
+        self._orders.append(order)
+        return order
+
+    def asked(self, part: str) -> list[Request]:
+        """The requests whose decoded path contains this."""
+        return [request for request in [*self.requests] if part in request.path]
+
+    def serve(self, request: Request) -> tuple[int, Any, Order]:
+        """Answer one request: the status, the document, and how to send it."""
+        with self._lock:
+            self._in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self._in_flight)
+            order = self._take_order(request.path)
+        time.sleep(self.latency + order.delay)
+        with self._lock:
+            status, document = self._answer(request, order)
+            self.requests.append(replace(request, status=status))
+            self._in_flight -= 1
+        return status, document, order
+
+    def _take_order(self, path: str) -> Order:
+        for order in self._orders:
+            if order.times and order.path in path:
+                order.times -= 1
+                return order
+        return Order(path)
+
+    def _answer(self, request: Request, order: Order) -> tuple[int, Any]:
+        if order.status:
+            return order.status, _error(order.status)
+        if request.method == "POST":
+            return self._give_token(request)
+        if self._is_over_quota():
+            return 429, _error(429)
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            return 401, _error(401)
+        namespace, _, region = request.query.get("namespace", "").partition("-")
+        document = self._document(namespace, region, request.path)
+        if document is None:
+            return 404, _error(404)
+        if "locale" not in request.query:
+            document = documents.in_every_locale(document)
+        if order.edit:
+            order.edit(document)
+        return 200, document
+
+    def _give_token(self, request: Request) -> tuple[int, Any]:
+        given = request.headers.get("authorization", "").removeprefix("Basic ")
+        known = given and (
+            self.credentials is None
+            or base64.b64decode(given).decode() == ":".join(self.credentials)
+        )
+        if not known or request.path != "/token" or b"client_credentials" not in request.body:
+            return 401, {"error": "unauthorized", "error_description": "Bad credentials"}
+        return 200, {
+            "access_token": self.token,
+            "token_type": "bearer",
+            "expires_in": self.token_seconds,
+            "sub": "3bdd1d6b9ff54ee1a0e2f8e6b0b5a6c1",
+        }
+
+    def _is_over_quota(self) -> bool:
+        second = int(time.monotonic())
+        self._in_second = self._in_second + 1 if second == self._second else 1
+        self._second = second
+        return self._in_second > self.per_second
+
+    def _document(self, namespace: str, region: str, path: str) -> Any:
+        match (namespace, *path.strip("/").split("/")):
+            case ("profile", "profile", "wow", "character", realm, name, *part):
+                character = self.world.characters.get((region, realm, name))
+                make = _CHARACTER_PARTS.get("/".join(part))
+                if character is None or make is None:
+                    return None
+                hidden = make is documents.media and not character.has_picture
+                return None if hidden else make(character)
+            case ("profile", "data", "wow", "guild", realm, name, *part):
+                guild = self.world.guilds.get((region, realm, name))
+                make_guild = {"": documents.guild, "roster": documents.roster}.get("/".join(part))
+                return make_guild(guild) if guild and make_guild else None
+            case ("static", "data", "wow", "playable-class", "index"):
+                return documents.playable_index("classes", CLASSES)
+            case ("static", "data", "wow", "playable-race", "index"):
+                return documents.playable_index("races", RACES)
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    battle_net: BattleNetServer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over a caller that was killed; anything else is a fault of this program."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.battle_net.connections += 1
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing: `requests` holds it all."""
+
+    def do_GET(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        request = Request(self.command, self.path, headers, body, time.monotonic())
+        status, document, order = self.server.battle_net.serve(request)
+        content = json.dumps(document).encode() if order.body is None else order.body
+        zipped = "gzip" in headers.get("accept-encoding", "")
+        try:
+            self._send(status, gzip.compress(content, 1) if zipped else content, zipped, order)
+        except ConnectionError:
+            self.close_connection = True  # whoever asked has gone
+
+    do_POST = do_GET
+
+    def _send(self, status: int, content: bytes, zipped: bool, order: Order) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json;charset=UTF-8")
+        self.send_header("Content-Length", str(len(content)))
+        if zipped:
+            self.send_header("Content-Encoding", "gzip")
+        for name, value in order.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if order.cut:
+            content = content[: len(content) // 2]
+            self.close_connection = True
+        if not order.drip:
+            self.wfile.write(content)
+            return
+        for place in range(len(content)):
+            self.wfile.write(content[place : place + 1])
+            time.sleep(order.drip)
+
+
+def _error(status: int) -> dict[str, Any]:
+    detail = HTTPStatus(status).phrase
+    return {"code": status, "type": f"BLZWEBAPI{status:08}", "detail": detail}
+
+
+def main() -> int:
+    """Serve until a signal; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="demo.standins.battle_net", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
+    options = parser.parse_args()
+    # Before the server's threads exist: what they inherit, only sigwait() below receives.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    with BattleNetServer(sample_world(), port=options.port) as server:
+        print(server.url, flush=True)
+        signal.sigwait(signals)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

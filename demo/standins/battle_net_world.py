@@ -1,0 +1,153 @@
+"""The characters and guilds that the Battle.net stand-in knows."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from demo import sample_data
+
+CLASSES = {
+    "Warrior": 1,
+    "Paladin": 2,
+    "Hunter": 3,
+    "Priest": 5,
+    "Death Knight": 6,
+    "Mage": 8,
+    "Druid": 11,
+    "Demon Hunter": 12,
+}
+RACES = {
+    "Human": 1,
+    "Orc": 2,
+    "Night Elf": 4,
+    "Undead": 5,
+    "Tauren": 6,
+    "Pandaren": 24,
+    "Mag'har Orc": 36,
+}
+SLOTS = ("HEAD", "CHEST", "FEET", "FINGER_1", "MAIN_HAND")
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """A realm's display name and its slug, which Battle.net gives it."""
+
+    name: str
+    slug: str
+
+
+@dataclass(slots=True)
+class Character:
+    """One character, as the game shows it; change it to let it live."""
+
+    name: str
+    realm: Realm
+    region: str = "eu"
+    level: int = 80
+    item_level: int = 620
+    achievement_points: int = 12_345
+    race: str = "Orc"
+    playable_class: str = "Warrior"
+    faction: str = "Horde"
+    guild: Guild | None = None
+    strength: int = 40_000
+    gear: dict[str, str] = field(default_factory=lambda: {slot: f"{slot} of Old" for slot in SLOTS})
+    has_picture: bool = True
+
+    @property
+    def key(self) -> Key:
+        return (self.region, self.realm.slug, self.name.lower())
+
+
+@dataclass(slots=True)
+class Guild:
+    """One guild; ``members`` maps each to its rank, 0 for the master."""
+
+    name: str
+    realm: Realm
+    region: str = "eu"
+    faction: str = "Horde"
+    achievement_points: int = 1_500
+    members: dict[Key, tuple[Character, int]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        return (self.region, self.realm.slug, slug(self.name))
+
+    def add(self, *characters: Character, rank: int = 5) -> None:
+        for character in characters:
+            character.guild = self
+            self.members[character.key] = (character, rank)
+
+    def remove(self, character: Character) -> None:
+        character.guild = None
+        del self.members[character.key]
+
+
+class World:
+    """Everything that can be asked for."""
+
+    def __init__(self, characters: Iterable[Character] = (), guilds: Iterable[Guild] = ()) -> None:
+        self.characters = {character.key: character for character in characters}
+        self.guilds = {guild.key: guild for guild in guilds}
+
+    def add(self, *them: Character | Guild) -> None:
+        for one in them:
+            if isinstance(one, Character):
+                self.characters[one.key] = one
+            else:
+                self.guilds[one.key] = one
+
+
+def slug(name: str) -> str:
+    """Battle.net's slug of a guild's name: apostrophes go, accents stay, blanks are '-'."""
+    return unicodedata.normalize("NFC", name).lower().replace("'", "").replace(" ", "-")
+
+
+def sample_world() -> World:
+    """What Battle.net would know of the sample rows: a bit more than the rows do.
+
+    Every seventh character has joined or left a guild since, every tenth is a level higher,
+    and two are not found.
+    """
+    rows = list(sample_data.generate(datetime.now(UTC)))
+    values = {row.values["id"]: row.values for row in rows if "id" in row.values}
+    guilds = {
+        row.values["id"]: Guild(
+            str(row.values["name"]),
+            _realm(row.values),
+            faction=str(values[row.values["faction_id"]]["name"]),
+        )
+        for row in rows
+        if row.table == "guilds"
+    }
+    world = World(guilds=guilds.values())
+    details = [row.values for row in rows if row.table == "character_details"]
+    for number, known in enumerate(details):
+        row = values[known["character_id"]]
+        character = Character(
+            str(known["display_name"]),
+            _realm(row),
+            level=int(str(known["level"])) + (number % 10 == 0),
+            race=str(values[known["race_id"]]["name"]),
+            playable_class=str(values[known["class_id"]]["name"]),
+            faction=str(values[known["faction_id"]]["name"]),
+        )
+        guild = guilds.get(known["guild_id"])
+        if number % 7 == 0:
+            guild = None if guild else next(iter(guilds.values()))
+        if guild:
+            guild.add(character)
+        if number not in (3, 4):
+            world.add(character)
+    return world
+
+
+def _realm(row: dict[str, object]) -> Realm:
+    slug_ = str(row["realm"])
+    return Realm(slug_.replace("-", " ").title(), slug_)

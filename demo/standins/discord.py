@@ -1,0 +1,246 @@
+"""Discord's webhook API on loopback, as strict as the real one.
+
+`python -m demo.standins.discord --port 9900` prints its URL and serves until SIGTERM or SIGINT;
+port 0 means a free one. Every webhook exists, `/api/webhooks/ID/TOKEN` with whatever ID and
+token, but those named by `--gone ID`. Requests are judged by discord_rules.py beside this file.
+A test may start it in its own process, order other answers (discord_answers.py), and read what
+came in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from demo.standins.discord_answers import (
+    HEALTHY,
+    UNKNOWN_WEBHOOK,
+    Reply,
+    Stall,
+    rate_limited,
+)
+from demo.standins.discord_rules import TrafficRules, Verdict, request_fault
+
+_PATH = re.compile(r"/api(?:/v(?P<version>\d+))?/webhooks/(?P<webhook>[^/]+)/[^/]+")
+_FIRST_MESSAGE = 1_100_000_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that came in, and the status it was answered with (0: not at all).
+
+    ``defiant``: it came although an earlier answer had said not to come yet.
+    """
+
+    at: float
+    webhook: str
+    target: str
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+    status: int
+    defiant: bool
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.target).query)
+
+    @property
+    def embed(self) -> dict[str, Any]:
+        embed: dict[str, Any] = self.body["embeds"][0]
+        return embed
+
+    @property
+    def event_id(self) -> str:
+        """The event that it tells of, by the footer of its embed."""
+        text: str = self.embed["footer"]["text"]
+        return text.removeprefix("Event ID: ").split(" ")[0]
+
+
+class DiscordServer:
+    """The server; use it in a `with`, or start() and stop() it."""
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        gone: tuple[str, ...] = (),
+        scale: float = 1.0,
+        tells_limits: bool = True,
+    ) -> None:
+        """``scale`` shortens the time of all limits: a minute is 6 s at 0.1. ``tells_limits``
+        is whether answers have the X-RateLimit headers."""
+        self.requests: list[Request] = []
+        self._orders: defaultdict[str, deque[Reply | Stall]] = defaultdict(deque)
+        self._always: dict[str, Reply | Stall] = dict.fromkeys(gone, UNKNOWN_WEBHOOK)
+        self._rules = TrafficRules(scale)
+        self._tells_limits = tells_limits
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.discord = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def webhook_url(self, webhook: str, token: str = "not-a-secret") -> str:
+        """A webhook's URL as Discord's UI hands it out: without a version."""
+        return f"{self.url}/api/webhooks/{webhook}/{token}"
+
+    def order(self, webhook: str, *answers: Reply | Stall) -> None:
+        """Answer the next requests of this webhook so, one each."""
+        with self._lock:
+            self._orders[webhook].extend(answers)
+
+    def order_always(self, webhook: str, answer: Reply | Stall) -> None:
+        """Answer every request of this webhook so."""
+        with self._lock:
+            self._always[webhook] = answer
+
+    def delivered(self) -> list[str]:
+        """The event ids of all messages posted, in their order."""
+        return [request.event_id for request in self.requests if request.status in (200, 204)]
+
+    def defiant(self) -> list[Request]:
+        """The requests that came inside an embargo."""
+        return [request for request in self.requests if request.defiant]
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def answer(self, target: str, headers: Mapping[str, str], body: dict[str, Any]) -> Reply | None:
+        """Judge and record one request; None where it is left without an answer."""
+        now = time.monotonic()
+        path = _PATH.fullmatch(urlsplit(target).path)
+        if path is None:
+            return Reply(404, {"message": "404: Not Found", "code": 0})
+        webhook = path["webhook"]
+        with self._lock:
+            verdict = self._rules.enter(webhook, now)
+            answer = self._choose(webhook, verdict)
+            fault = request_fault(path["version"], headers.get("User-Agent", ""), body)
+            if answer is HEALTHY and fault:
+                answer = Reply(fault.status, {"code": fault.code, "message": fault.message})
+            if isinstance(answer, Reply) and answer.status == 200 and not answer.body:
+                answer = self._message(answer, target, body)
+            if isinstance(answer, Reply):
+                answer = self._with_limits(webhook, answer, verdict, now)
+            status = answer.status if isinstance(answer, Reply) else 0
+            self.requests.append(
+                Request(now, webhook, target, headers, body, status, verdict.defiant)
+            )
+        self._stopping.wait(answer.delay if isinstance(answer, Reply) else answer.seconds)
+        return answer if isinstance(answer, Reply) else None
+
+    def _choose(self, webhook: str, verdict: Verdict) -> Reply | Stall:
+        """The limits go first, then what was ordered."""
+        if verdict.wait > 0:
+            return rate_limited(round(verdict.wait, 3))
+        if self._orders[webhook]:
+            return self._orders[webhook].popleft()
+        return self._always.get(webhook, HEALTHY)
+
+    def _with_limits(self, webhook: str, reply: Reply, verdict: Verdict, now: float) -> Reply:
+        """Begin the embargo that goes with a reply, and add the headers that tell the limits."""
+        if reply.embargo and reply.everywhere:
+            self._rules.close_all(now, now + reply.embargo)
+        elif reply.embargo:
+            self._rules.close(webhook, now + reply.embargo)
+        if not self._tells_limits or reply.everywhere:
+            return reply
+        limits = {
+            "X-RateLimit-Limit": "5",
+            "X-RateLimit-Remaining": str(verdict.remaining),
+            "X-RateLimit-Reset-After": f"{verdict.reset_after:.3f}",
+            "X-RateLimit-Bucket": "the-same-for-every-webhook",
+        }
+        return replace(reply, headers={**limits, **reply.headers})
+
+    def _message(self, reply: Reply, target: str, body: dict[str, Any]) -> Reply:
+        if parse_qs(urlsplit(target).query).get("wait") != ["true"]:
+            return replace(reply, status=204)
+        message = {"id": str(_FIRST_MESSAGE + len(self.requests)), "type": 0, "content": ""}
+        return replace(reply, body=message | {"embeds": body["embeds"]})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    discord: DiscordServer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body in one packet
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        reply = self.server.discord.answer(self.path, dict(self.headers), body)
+        if reply is None:
+            self.close_connection = True
+            return
+        text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
+        headers = {"Content-Type": "application/json", **reply.headers}
+        self.send_response(reply.status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if reply.status != 204:
+            self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+        self.wfile.flush()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing: `requests` has it all."""
+
+
+def main() -> int:
+    """Serve until a signal; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="demo.standins.discord", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
+    parser.add_argument("--gone", metavar="ID", action="append", default=[], help="was deleted")
+    options = parser.parse_args()
+    # Before the server's threads exist: what they inherit, only sigwait() below receives.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    with DiscordServer(options.port, gone=tuple(options.gone)) as server:
+        print(server.url, flush=True)
+        signal.sigwait(signals)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""The rules that the Discord stand-in applies: how often it may be called, and what an embed is.
+
+They are written down here once more, from Discord's documentation and not from our client, so
+that a misreading there is found.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+# A request may have left before the answer to another one, with the embargo, was read.
+LAST_TO_LEAVE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the limits say of a request: seconds to wait (0: go ahead), and what its webhook has
+    left for how long. ``defiant``: an earlier answer had already asked to wait."""
+
+    wait: float
+    remaining: int
+    reset_after: float
+    defiant: bool
+
+
+class TrafficRules:
+    """5 requests in 2 seconds per webhook, in a window that the first opens and the headers tell
+    of; 30 in any minute per channel, of which nothing is told; and embargoes."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self._window_seconds = 2.0 * scale
+        self._minute = 60.0 * scale
+        self._window_ends: defaultdict[str, float] = defaultdict(float)
+        self._used: defaultdict[str, int] = defaultdict(int)
+        self._minutes: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=30))
+        self._closed_until: defaultdict[str, float] = defaultdict(float)
+        self._all_closed = (0.0, 0.0)
+
+    def enter(self, webhook: str, now: float) -> Verdict:
+        """Judge one request that has just come in, and count it unless it has to wait."""
+        all_from, all_until = self._all_closed
+        wait = max(self._closed_until[webhook], all_until) - now
+        if wait > 0:
+            defiant = now < self._closed_until[webhook] or now > all_from + LAST_TO_LEAVE
+            return Verdict(wait, 0, wait, defiant)
+        minute = self._minutes[webhook]
+        if len(minute) == minute.maxlen and (hidden := minute[0] + self._minute - now) > 0:
+            self.close(webhook, now + hidden)
+            return Verdict(hidden, 0, hidden, defiant=False)
+        minute.append(now)
+        return self._count(webhook, now)
+
+    def close(self, webhook: str, until: float) -> None:
+        """Begin an embargo on one webhook."""
+        self._closed_until[webhook] = max(self._closed_until[webhook], until)
+
+    def close_all(self, now: float, until: float) -> None:
+        """Begin an embargo on everything."""
+        self._all_closed = (now, until)
+
+    def _count(self, webhook: str, now: float) -> Verdict:
+        if now >= self._window_ends[webhook]:
+            self._window_ends[webhook], self._used[webhook] = now + self._window_seconds, 0
+        self._used[webhook] += 1
+        remaining, ends = 5 - self._used[webhook], self._window_ends[webhook]
+        if remaining == 0:
+            self.close(webhook, ends)
+        return Verdict(0.0, remaining, ends - now, defiant=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a request is refused: HTTP status, Discord's code and its message."""
+
+    status: int
+    code: int
+    message: str
+
+
+def request_fault(version: str | None, user_agent: str, body: Mapping[str, Any]) -> Fault | None:
+    """What Discord finds wrong with a request to a webhook that exists."""
+    if version != "10":  # the versions below speak milliseconds, among other things
+        return Fault(400, 50041, "Invalid API version")
+    if not user_agent or "python-requests" in user_agent:
+        return Fault(403, 40333, "internal network error")
+    if fault := embed_fault(body):
+        return Fault(400, 50035, f"Invalid Form Body: {fault}")
+    return None
+
+
+def embed_fault(body: Mapping[str, Any]) -> str:
+    """What Discord finds wrong with a message of embeds, or ''."""
+    embeds = body.get("embeds")
+    if not isinstance(embeds, list) or not 1 <= len(embeds) <= 10:
+        return "embeds: 1 to 10 are needed"
+    texts = [text for embed in embeds for text in _texts(embed)]
+    if sum(len(text) for _, text, _ in texts) > 6000:
+        return "embeds: more than 6000 characters in all"
+    for name, text, most in texts:
+        if not 1 <= len(text.strip()) <= len(text) <= most:
+            return f"{name}: {len(text)} characters, not 1 to {most}"
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            return f"{name}: half a character"
+    return next(filter(None, map(_other_fault, embeds)), "")
+
+
+def _texts(embed: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    texts = [
+        ("title", embed["title"], 256),
+        ("description", embed["description"], 4096),
+        ("footer", embed["footer"]["text"], 2048),
+    ]
+    for index, field in enumerate(embed["fields"]):
+        texts.append((f"fields[{index}].name", field["name"], 256))
+        texts.append((f"fields[{index}].value", field["value"], 1024))
+    return texts
+
+
+def _other_fault(embed: Mapping[str, Any]) -> str:
+    if len(embed["fields"]) > 25:
+        return "fields: more than 25"
+    if not 0 <= embed["color"] <= 0xFFFFFF:
+        return "color: out of range"
+    try:
+        datetime.fromisoformat(embed["timestamp"])
+    except ValueError:
+        return "timestamp: not ISO 8601"
+    return ""

@@ -1,0 +1,160 @@
+"""How the webhook receiver answers: by the path of the request, 200 unless it says otherwise.
+
+/status/429?retry_after=120   that status, and that Retry-After
+/redirect                     302 to /redirected here
+/slow                         200 after half a second
+/stall                        no answer at all
+/drip-head, /drip-body        one byte of it every tenth of a second
+/huge, /bomb                  a body of a gigabyte; 10 MB of zeros as gzip nobody asked for
+/echo                         the secret and the request's headers, as a debug page would show
+/garbage, /hang-up            bytes that are not HTTP; the connection closed
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import hashlib
+import hmac
+import json
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from demo.standins.webhook_receiver import WebhookReceiver
+
+TOLERANCE_SECONDS = 300
+DRIP_SECONDS = 0.1
+SLOW_SECONDS = 0.5
+# Nothing hangs for ever on a client without a deadline.
+LONGEST_SECONDS = 600.0
+HUGE_BYTES = 1 << 30
+BOMB_BYTES = 10 << 20
+
+
+# Not an HTTPServer: that one looks up its own name, which may take long without a network.
+class Server(ThreadingTCPServer):
+    """Accepts connections for a receiver, each on a thread of its own."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, receiver: WebhookReceiver, host: str, port: int) -> None:
+        self.receiver = receiver
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        self.receiver.connected()
+        return connection, address
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Report what goes wrong here; that the other side hangs up is its own business."""
+        if not isinstance(sys.exception(), OSError):
+            traceback.print_exc()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        receiver = self.server.receiver
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        secret = receiver.secret_of(self.path)
+        verified = is_genuine(headers, body, secret) if secret else True
+        self.close_connection = True
+        with (
+            receiver.answering(self.path, headers, body, verified=verified),
+            # Whoever has heard enough hangs up.
+            contextlib.suppress(ConnectionError),
+        ):
+            order = receiver.answers.get(self.path, self.path) if verified else "/status/401"
+            self._answer(urlsplit(order).path, parse_qs(urlsplit(order).query))
+
+    def log_message(self, format: str, *values: object) -> None:
+        """Nothing: what came is in ``received``."""
+
+    def _answer(self, path: str, query: Mapping[str, list[str]]) -> None:
+        first, *rest = path.strip("/").split("/")
+        match first:
+            case "status":
+                wait = query.get("retry_after")
+                self._reply(int(rest[0]), headers={"Retry-After": wait[0]} if wait else {})
+            case "redirect":
+                self._reply(302, headers={"Location": f"{self.server.receiver.url}/redirected"})
+            case "slow":
+                self._pause(SLOW_SECONDS)
+                self._reply(200)
+            case "stall":
+                self._pause(LONGEST_SECONDS)
+            case "drip-head":
+                self._drip(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+            case "drip-body":
+                self._drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            case "huge":
+                self._huge()
+            case "bomb":
+                self._reply(200, gzip.compress(bytes(BOMB_BYTES)), {"Content-Encoding": "gzip"})
+            case "echo":
+                secret = self.server.receiver.secret_of(self.path)
+                page = json.dumps({"key": secret, "headers": dict(self.headers.items())})
+                self._reply(200, page.encode(), {"X-Key": secret})
+            case "garbage":
+                self.wfile.write(b"220 mail.example ESMTP\r\n")
+            case "hang-up":
+                pass
+            case _:
+                self._reply(200)
+
+    def _reply(
+        self, status: int, body: bytes = b'{"ok": true}', headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _drip(self, beginning: bytes) -> None:
+        self.wfile.write(beginning)
+        deadline = time.monotonic() + LONGEST_SECONDS
+        while time.monotonic() < deadline and not self._pause(DRIP_SECONDS):
+            self.wfile.write(b"a")
+
+    def _huge(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % HUGE_BYTES)
+        piece = b"huge" * 16_384
+        for _ in range(HUGE_BYTES // len(piece)):
+            self.wfile.write(piece)
+
+    def _pause(self, seconds: float) -> bool:
+        return self.server.receiver.stopping.wait(seconds)
+
+
+def is_genuine(headers: Mapping[str, str], body: bytes, secret: str) -> bool:
+    """Whether all signatures are right and the time is now, as a careful receiver checks it."""
+    plain = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    sent_at = headers.get("webhook-timestamp", "")
+    signed = f"{headers.get('webhook-id')}.{sent_at}.".encode() + body
+    key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
+    standard = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    return (
+        hmac.compare_digest(headers.get("x-webhook-signature", ""), plain)
+        and hmac.compare_digest(headers.get("x-webhook-signature-256", ""), f"sha256={plain}")
+        and f"v1,{standard}" in headers.get("webhook-signature", "").split(" ")
+        and sent_at == headers.get("x-webhook-timestamp")
+        and sent_at.isdecimal()
+        and abs(time.time() - int(sent_at)) < TOLERANCE_SECONDS
+    )

@@ -1,0 +1,132 @@
+"""A receiver of webhooks on loopback: verifies signatures, and misbehaves where the path says so.
+
+`python -m demo.standins.webhook_receiver --port 9099 --secret TEXT` prints its URL and serves
+until it is ended. Any path answers 200, but for those that webhook_answers.py lists.
+
+With a secret, a request whose signatures or times are wrong gets 401 and is not `verified`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from demo.standins.webhook_answers import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it came in; header names in lower case; ``at`` on the monotonic clock."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    verified: bool
+    at: float
+
+
+class WebhookReceiver:
+    """The receiver as a server in this process; use it in a `with`.
+
+    ``secret`` is that of every webhook, `{name}` in it standing for the last part of the path;
+    '' verifies nothing. ``received`` are the requests in order, ``most_at_once`` how many were
+    under way together, ``connections`` how often anybody connected. ``answers`` gives a path
+    the behaviour of another: `answers["/hook"] = "/status/503"`.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        secret: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.secret = secret
+        self.answers: dict[str, str] = {}
+        self.received: list[Received] = []
+        self.most_at_once = 0
+        self.connections = 0
+        self.stopping = threading.Event()
+        self._at_once = 0
+        self._lock = threading.Lock()
+        self._server = Server(self, host, port)
+        shown = f"[{host}]" if ":" in host else host
+        self.port = int(self._server.server_address[1])
+        self.url = f"{'https' if tls else 'http'}://{shown}:{self.port}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Serve on a thread of its own."""
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        """Serve on this thread until somebody calls stop."""
+        self._server.serve_forever(poll_interval=0.05)
+
+    def stop(self) -> None:
+        """Stop serving, and end what still stalls."""
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def secret_of(self, path: str) -> str:
+        """The secret of the webhook whose URL has this path."""
+        return self.secret.replace("{name}", path.rpartition("/")[2])
+
+    def connected(self) -> None:
+        """Count a connection, whatever becomes of it."""
+        with self._lock:
+            self.connections += 1
+
+    @contextlib.contextmanager
+    def answering(
+        self, path: str, headers: Mapping[str, str], body: bytes, *, verified: bool
+    ) -> Iterator[None]:
+        """Record a request that is under way within the block."""
+        with self._lock:
+            self.received.append(Received(path, headers, body, verified, time.monotonic()))
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser(description="A receiver of webhooks on loopback.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument("--secret", default="", help="of every webhook; '' verifies nothing")
+    options = parser.parse_args()
+    receiver = WebhookReceiver(host=options.host, port=options.port, secret=options.secret)
+    print(receiver.url, flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        receiver.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Fixtures of all tests. Nothing of ours is mocked: servers and processes are real.
+
+database          a fresh PostgreSQL database with the live tables and ours, empty:
+                  `.environment` (its DB_* settings), `.connect()`, `.query(sql, *values)`,
+                  `.insert(table, **columns)` (the row, with parents where it needs them)
+private_database  the same on a server of the test's own, for tests that stop, kill or restart
+                  it: `.server.stop("fast" or "immediate")`, `.server.kill()`, `.server.start()`
+mock_broker       address of a broker in memory (librdkafka's mock cluster) that knows the live
+                  topics and creates any other when asked for its metadata; shared by all tests,
+                  so read by key, or from the end
+kafka             address of a real Apache Kafka, KAFKA_TEST_BROKERS if that is set; creates no
+                  topic by itself
+kafka_server      the real Apache Kafka as a KafkaServer: `.address`, `.create_topic(name)`,
+                  `.freeze()`, `.thaw()`, `.stop()`, `.kill()`, `.start()`; whoever stops it
+                  starts it again
+
+Every test runs in an empty working directory, without settings in its environment, and may
+open connections to loopback only. TEST_POSTGRES_BIN names a folder with PostgreSQL's programs
+to use instead of the wheel's.
+"""
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# gRPC's fork handlers stop a server that lives in this process whenever a test starts a child
+# with a preexec_fn. Read when gRPC is imported, so it is set before anything does that.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
+import hypothesis
+import pytest
+
+import workers
+from database import TestDatabase, create_template, fresh_database
+from demo.broker import Broker
+from demo.postgres import PostgresServer
+from kafka_server import KafkaServer, KafkaUnavailable
+
+POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
+KAFKA_BROKERS = os.environ.get("KAFKA_TEST_BROKERS")
+
+# What a developer's shell may hold that would change how a worker behaves.
+SETTINGS = re.compile(
+    r"(DB|KAFKA|LOG|TOAST|SENTRY|BLIZZARD|WEBHOOK|NOTIFICATION|SSE|METRICS)_\w+"
+    r"|\w+_(ENABLED|INTERVAL|TIMEOUT|DAYS)|ENVIRONMENT|PG[A-Z]+"
+)
+
+# The same examples in every run: a red test stays red until the code changes.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in filter(SETTINGS.fullmatch, list(os.environ)):
+        monkeypatch.delenv(name)
+    # Files count as settings too: .env here, the machine's below /etc/toast.
+    working_directory = tmp_path / "cwd"
+    working_directory.mkdir()
+    monkeypatch.chdir(working_directory)
+    config_directory = tmp_path / "etc-toast"
+    config_directory.mkdir()
+    monkeypatch.setenv("TOAST_CONFIG_DIR", str(config_directory))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        yield
+
+
+def _guarded(connect: Any) -> Any:
+    def guarded_connect(self: socket.socket, address: Any) -> Any:
+        internet = self.family in (socket.AF_INET, socket.AF_INET6)
+        if internet and not _is_loopback(address[0]):
+            raise AssertionError(f"a test tried to reach {address}: only loopback is allowed")
+        return connect(self, address)
+
+    return guarded_connect
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with _postgres_server() as server:
+        create_template(server)
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+    with fresh_database(postgres_server) as database:
+        yield database
+
+
+@pytest.fixture
+def private_database() -> Iterator[TestDatabase]:
+    with _postgres_server() as server:
+        yield TestDatabase(server, create_template(server))
+
+
+def _postgres_server() -> PostgresServer:
+    binaries = Path(POSTGRES_BINARIES) if POSTGRES_BINARIES else None
+    return PostgresServer(durable=False, binaries=binaries)
+
+
+@pytest.fixture(scope="session")
+def mock_broker() -> Iterator[str]:
+    topics = [topic for name in workers.SERVICES for topic in workers.load(name).topics]
+    with Broker(topics) as broker:
+        yield broker.address
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[KafkaServer]:
+    try:
+        server = KafkaServer()
+    except KafkaUnavailable as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no Apache Kafka, which CI must have: {reason}")
+        pytest.skip(f"needs Apache Kafka: {reason}")
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    if KAFKA_BROKERS:
+        return KAFKA_BROKERS
+    server: KafkaServer = request.getfixturevalue("kafka_server")
+    return server.address

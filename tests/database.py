@@ -1,0 +1,137 @@
+"""A fresh database per test: `TestDatabase`, and rows for its live tables."""
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+
+import demo
+from common import migrations
+from demo.postgres import PostgresServer
+
+TEMPLATE = "toast_template"
+LIVE_TABLES = Path(demo.__file__).with_name("live_tables.sql")
+
+_numbers = itertools.count(1)
+
+# What a Go service would write into a column that the test does not care about.
+_ZERO_VALUES: dict[str, object] = {
+    "text": "",
+    "character varying": "",
+    "bigint": 0,
+    "integer": 0,
+    "numeric": 0,
+    "boolean": False,
+    "jsonb": "{}",
+}
+
+# A column without a default that must be given: with the table it references, and whether it
+# must be unique.
+_REQUIRED_COLUMNS = """
+SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
+       f.confrelid::regclass::text AS parent, fa.attname AS parent_column,
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique
+               AND a.attnum = ANY (i.indkey)) AS is_unique
+FROM pg_attribute a
+LEFT JOIN pg_constraint f ON f.conrelid = a.attrelid AND f.contype = 'f' AND f.conkey[1] = a.attnum
+LEFT JOIN pg_attribute fa ON fa.attrelid = f.confrelid AND fa.attnum = f.confkey[1]
+WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND a.attnotnull AND NOT a.atthasdef"""
+
+
+@dataclass(slots=True)
+class TestDatabase:
+    """One database of the test server, with the live tables and ours, empty."""
+
+    __test__ = False  # to pytest its name looks like a test class
+
+    server: PostgresServer
+    name: str
+    _required: dict[str, list[DictRow]] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The DB_* settings that lead a worker here."""
+        return {
+            "DB_HOST": "127.0.0.1",
+            "DB_PORT": str(self.server.port),
+            "DB_USER": self.server.user,
+            "DB_PASSWORD": self.server.password,
+            "DB_NAME": self.name,
+            "DB_SSL_MODE": "disable",
+        }
+
+    def connect(self, **keywords: Any) -> psycopg.Connection[DictRow]:
+        """A new connection: autocommit, UTC, rows as dicts; close it or use it in a `with`."""
+        settings: dict[str, Any] = {
+            "autocommit": True,
+            "options": "-c TimeZone=UTC",
+            "row_factory": dict_row,
+        }
+        return psycopg.connect(**self.server.connection(self.name), **{**settings, **keywords})
+
+    def query(self, statement: str, *parameters: object) -> list[DictRow]:
+        """Every row of a statement; none for one that returns no rows."""
+        with self.connect() as connection:
+            cursor = connection.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def insert(self, table: str, **columns: object) -> DictRow:
+        """Insert one row and return it whole.
+
+        A required column not given gets what a Go service would write: '' or 0 or false, now,
+        a new parent row for a reference, and text of its own where it must be unique.
+        """
+        values = {**self._zero_values(table, columns), **columns}
+        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING *").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, values)),
+            sql.SQL(", ").join(sql.Placeholder() * len(values)),
+        )
+        with self.connect() as connection:
+            return connection.execute(statement, list(values.values())).fetchone() or {}
+
+    def _zero_values(self, table: str, given: dict[str, object]) -> dict[str, object]:
+        if table not in self._required:
+            self._required[table] = self.query(_REQUIRED_COLUMNS, table)
+        missing = (column for column in self._required[table] if column["name"] not in given)
+        return {column["name"]: self._zero_value(column) for column in missing}
+
+    def _zero_value(self, column: DictRow) -> object:
+        if column["parent"] is not None:
+            return self.insert(column["parent"])[column["parent_column"]]
+        if column["type"] == "uuid":
+            return uuid.uuid4()
+        if column["type"] == "timestamp with time zone":
+            return datetime.now(UTC)
+        return f"row{next(_numbers)}" if column["is_unique"] else _ZERO_VALUES[column["type"]]
+
+
+def create_template(server: PostgresServer) -> str:
+    """Create the database that every test's is a copy of; returns its name."""
+    with psycopg.connect(**server.connection(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    with TestDatabase(server, TEMPLATE).connect() as connection:
+        connection.execute(LIVE_TABLES.read_bytes())
+        migrations.migrate(connection)
+    return TEMPLATE
+
+
+@contextmanager
+def fresh_database(server: PostgresServer) -> Iterator[TestDatabase]:
+    """A copy of the template, dropped in the end whoever is still connected."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(**server.connection(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    try:
+        yield TestDatabase(server, name)
+    finally:
+        with psycopg.connect(**server.connection(), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

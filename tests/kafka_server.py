@@ -1,0 +1,212 @@
+"""Apache Kafka itself, one node on loopback, for promises that only a real broker can prove.
+
+Its jars come from Maven Central through `mvn`, once, into `.cache/` of the checkout.
+"""
+
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from demo.processes import TemporaryFolder, bound_to_parent, end, free_port, poll_until
+
+VERSION = "3.9.2"
+LIBRARIES = Path(__file__).parent.parent / ".cache" / f"kafka-{VERSION}"
+START_SECONDS = 90
+STOP_SECONDS = 30
+
+POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>toast</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
+      <version>{VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+
+SETTINGS = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+# After a kill the controller lets the same broker in again only when this has passed.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+# Workers must create what they miss: the live brokers may not.
+auto.create.topics.enable=false
+"""
+
+
+class KafkaUnavailable(Exception):
+    """Apache Kafka cannot run here; the message says why."""
+
+
+class KafkaServer:
+    """One node with one data folder and one port; `address` is its host:port."""
+
+    def __init__(self) -> None:
+        self._libraries = _libraries()
+        self._folder = TemporaryFolder("kafka")
+        self._log = self._folder.path / "kafka.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        port, controller_port = free_port(), free_port()
+        self.address = f"127.0.0.1:{port}"
+        self._settings = self._folder.path / "server.properties"
+        self._settings.write_text(
+            SETTINGS.format(
+                port=port, controller_port=controller_port, data=self._folder.path / "data"
+            )
+        )
+        self._format()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.remove()
+
+    def start(self) -> None:
+        """Start on the same port and data as before, and wait until it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._java("-Xmx384m"), "kafka.Kafka", self._settings],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=bound_to_parent(signal.SIGKILL),
+            )
+        if not poll_until(lambda: self._answers() or self._has_ended(), START_SECONDS):
+            self.kill()
+        if self._has_ended():
+            raise KafkaUnavailable(f"Kafka did not start:\n{self._log_end()}")
+
+    def stop(self) -> None:
+        """Shut it down in order; its data stays."""
+        if self._process is not None:
+            self.thaw()
+            end(self._process, signal.SIGTERM, STOP_SECONDS)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would; its data stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Keep its connections open and answer nothing, until `thaw`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def remove(self) -> None:
+        """End it and delete its data."""
+        self.kill()
+        self._folder.remove()
+
+    def create_topic(self, name: str, partitions: int = 3, **settings: str) -> None:
+        """Create a topic and wait until the broker serves it; settings with _ for dots."""
+        admin = AdminClient({"bootstrap.servers": self.address})
+        config = {key.replace("_", "."): value for key, value in settings.items()}
+        admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+        poll_until(lambda: name in admin.list_topics(timeout=10).topics, 30)
+
+    def _java(self, *options: str) -> list[str]:
+        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
+        return ["java", *options, quiet, "-cp", f"{self._libraries}/*"]
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        subprocess.run(
+            [
+                *(*self._java("-Xmx128m"), "kafka.tools.StorageTool", "format"),
+                *(f"--cluster-id={cluster}", "--config", self._settings),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def _answers(self) -> bool:
+        client = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        try:
+            client.list_topics(timeout=2)
+        except KafkaException:
+            return False
+        return True
+
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def _log_end(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:]
+
+
+def _libraries() -> Path:
+    """The folder with Kafka's jars, fetched when it is not there yet."""
+    if shutil.which("java") is None:
+        raise KafkaUnavailable("java is not installed")
+    if not LIBRARIES.is_dir():
+        _fetch()
+    return LIBRARIES
+
+
+def _fetch() -> None:
+    if shutil.which("mvn") is None:
+        raise KafkaUnavailable("mvn is not installed, which would fetch Kafka")
+    LIBRARIES.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=LIBRARIES.parent, prefix="kafka-") as making:
+        Path(making, "pom.xml").write_text(POM)
+        fetched = subprocess.run(
+            ["mvn", "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory=libraries"],
+            cwd=making,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        if fetched.returncode != 0:
+            raise KafkaUnavailable(f"mvn could not fetch Kafka:\n{fetched.stdout[-2000:]}")
+        # Renamed whole, so that a folder that exists is complete.
+        if not LIBRARIES.is_dir():
+            os.rename(Path(making, "libraries"), LIBRARIES)

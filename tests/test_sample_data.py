@@ -1,0 +1,29 @@
+"""The sample rows of `make run`: repeatable, and fit for the live tables."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from database import LIVE_TABLES, TestDatabase
+from demo import sample_data
+from demo.sample_data.twitch import CHAT_ONLY_STREAM
+
+NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
+
+
+def test_the_same_seed_and_moment_give_the_same_rows() -> None:
+    rows = list(sample_data.generate(NOW, seed=7))
+
+    assert [repr(row) for row in rows] == [repr(row) for row in sample_data.generate(NOW, seed=7)]
+    other = {row.id for row in sample_data.generate(NOW, seed=8)}
+    assert not other & {row.id for row in rows} - {CHAT_ONLY_STREAM}
+    later = list(sample_data.generate(NOW + timedelta(days=1), seed=7))
+    assert [row.id for row in later] == [row.id for row in rows]
+
+
+def test_every_live_table_gets_rows(database: TestDatabase) -> None:
+    with database.connect() as connection:
+        counts = sample_data.load(connection, datetime.now(UTC))
+
+    assert counts.keys() == set(re.findall(r"CREATE TABLE (\w+)", LIVE_TABLES.read_text()))
+    for table, count in counts.items():
+        assert database.query(f"SELECT count(*) FROM {table}") == [{"count": count}]
