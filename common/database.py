@@ -43,6 +43,9 @@ _NETWORK = {
 # a limit exceeded, RAISE in a trigger. Any other error would meet every row alike.
 _ROW_FAULTS = ("22", "23", "44", "54", "P0")
 
+# Lock not available, deadlock detected, serialization failure.
+_CONTENTION = ("55P03", "40P01", "40001")
+
 # 57P01-57P03: shutting down, crashed, starting up. 25006: the primary was demoted under us.
 _LOST = ("08", "57P01", "57P02", "57P03", "25006")
 
@@ -92,6 +95,11 @@ def connection_lost(error: BaseException) -> bool:
 def row_fault(error: psycopg.Error) -> bool:
     """Whether one row is to blame for this error, so that the others may well succeed."""
     return (error.sqlstate or "").startswith(_ROW_FAULTS)
+
+
+def contended(error: psycopg.Error) -> bool:
+    """Whether somebody else was in the way: a lock held too long, a deadlock, a conflict."""
+    return error.sqlstate in _CONTENTION
 
 
 def sever(connection: Connection) -> None:

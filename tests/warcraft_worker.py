@@ -1,0 +1,143 @@
+"""The warcraft worker on a test's database, with the Battle.net stand-in for its API."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg import sql
+from psycopg.rows import DictRow
+
+from common import config, redact
+from common.database import Database
+from common.runner import PassRunner
+from common.runs import Run
+from common.scheduler import Preview
+from database import TestDatabase
+from demo.standins.battle_net import BattleNetServer
+from demo.standins.battle_net_world import Character, Guild, Realm, World
+from workers.warcraft import SERVICE
+
+ROOT = Path(__file__).parent.parent
+
+CLIENT_ID = "3bdd1d6b9ff54ee1planted"
+CLIENT_SECRET = "Zq9planted/secret+of=the-client"
+
+LIVE_TABLES = (
+    *("characters", "character_details", "character_equipment", "character_stats"),
+    *("guilds", "factions", "races", "classes"),
+)
+OUR_TABLES = ("guild_members", "toast_sync_failures", "toast_outbox", "toast_runs")
+
+SILVERMOON = Realm("Silvermoon", "silvermoon")
+AGGRA = Realm("Aggra (Português)", "aggra-português")
+POZZO = Realm("Pozzo dell'Eternità", "pozzo-delleternità")
+
+
+def empty(database: TestDatabase) -> None:
+    """Delete every row: much less work than another database for each test."""
+    with database.connect() as connection:
+        for table in (*LIVE_TABLES, *OUR_TABLES):
+            connection.execute(f"DELETE FROM {table}".encode())
+
+
+class WarcraftWorker:
+    """Runs passes in this process, or the whole worker in one of its own."""
+
+    def __init__(self, database: TestDatabase, battle_net: BattleNetServer) -> None:
+        self.database = database
+        self.battle_net = battle_net
+        battle_net.credentials = (CLIENT_ID, CLIENT_SECRET)
+        self.settings = {
+            **database.environment,
+            "BLIZZARD_CLIENT_ID": CLIENT_ID,
+            "BLIZZARD_CLIENT_SECRET": CLIENT_SECRET,
+            "BLIZZARD_API_URL": battle_net.url,
+            "BLIZZARD_OAUTH_URL": battle_net.url,
+            "KAFKA_BROKERS": "127.0.0.1:1",
+            "TOAST_MIGRATE": "false",
+        }
+
+    @property
+    def world(self) -> World:
+        return self.battle_net.world
+
+    def track(self, *them: Character | Guild, **columns: object) -> UUID:
+        """Let Battle.net know them and insert their rows; returns the (last) row's id."""
+        self.world.add(*them)
+        now = datetime.now(UTC)
+        with self.database.connect() as connection:
+            for one in them:
+                table, name = "characters", one.name.lower()
+                own: dict[str, object] = {}
+                if isinstance(one, Guild):
+                    table, name, own = "guilds", one.name, {"faction_id": uuid4()}
+                place = {"name": name, "realm": one.realm.slug, "region": one.region}
+                values = {**place, "created_at": now, "updated_at": now, **own, **columns}
+                statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING id").format(
+                    sql.Identifier(table),
+                    sql.SQL(", ").join(map(sql.Identifier, values)),
+                    sql.SQL(", ").join(sql.Placeholder() * len(values)),
+                )
+                row = connection.execute(statement, list(values.values())).fetchone()
+        assert row is not None
+        row_id: UUID = row["id"]
+        return row_id
+
+    def run(self, scheduler: str, **settings: str) -> Run:
+        """One pass in this process."""
+        return self._runner(scheduler, settings).run()
+
+    def preview(self, scheduler: str, **settings: str) -> Preview:
+        """A dry run in this process."""
+        return self._runner(scheduler, settings).preview()
+
+    def _runner(self, scheduler: str, settings: dict[str, str]) -> PassRunner:
+        chosen = next(each for each in SERVICE.schedulers if each.name == scheduler)
+        loaded = self.load(**settings)
+        redact.register(loaded.secrets)
+        return PassRunner(chosen, loaded, Database(loaded))
+
+    def load(self, **settings: str) -> config.Settings:
+        wanted = {**self.settings, **settings}
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
+        try:
+            return config.load("warcraft", SERVICE.variables, needs=SERVICE.needs)
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+        """`toast` with these arguments in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "workers", *arguments],
+            env={**os.environ, **self.settings, "PYTHONPATH": str(ROOT), **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def events(self, topic: str = "") -> list[dict[str, Any]]:
+        """The events that wait in the outbox, in order; of one topic if it is named."""
+        rows = self.database.query("SELECT topic, key, payload FROM toast_outbox ORDER BY id")
+        return [
+            {**json.loads(row["payload"]), "topic": row["topic"], "key": row["key"]}
+            for row in rows
+            if topic in ("", row["topic"])
+        ]
+
+    def count(self, table: str) -> int:
+        """How many rows it has."""
+        count: int = self.one(f"SELECT count(*) FROM {table}")["count"]
+        return count
+
+    def one(self, statement: str, *parameters: object) -> DictRow:
+        (row,) = self.database.query(statement, *parameters)
+        return row

@@ -1,0 +1,9 @@
+"""The worker process toast-warcraft, as `toast run warcraft` starts it too."""
+
+import sys
+
+from common import worker
+from workers.warcraft import SERVICE
+
+if __name__ == "__main__":
+    sys.exit(worker.main(SERVICE))

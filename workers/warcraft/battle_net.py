@@ -1,0 +1,140 @@
+"""The Battle.net API: its settings, and a GET with everything that belongs to one.
+
+The token is in the Authorization header only, namespace and locale are always sent, 429 and
+5xx are asked again after the time that Battle.net names, or else after a growing one.
+"""
+
+from collections.abc import Callable
+
+from common import config
+from common.config import Settings
+from common.http import Client
+from common.loop import retry_delay
+from common.scheduler import PassError
+from common.variables import Variable
+from workers.warcraft import addresses, exchange, replies
+from workers.warcraft.errors import NotFound, OddReply, Unavailable
+from workers.warcraft.exchange import Reply, Trouble
+from workers.warcraft.rate_limit import BUDGET, Stopping
+from workers.warcraft.replies import Reader
+from workers.warcraft.tokens import TOKENS, Credentials
+
+CLIENT_ID = config.text("BLIZZARD_CLIENT_ID", "", "Battle.net: id of the API client", secret=True)
+CLIENT_SECRET = config.text(
+    "BLIZZARD_CLIENT_SECRET", "", "Battle.net: secret of the API client", secret=True
+)
+REGION = config.choice(
+    "BLIZZARD_REGION",
+    addresses.REGIONS,
+    "eu",
+    "Battle.net: region of characters and guilds whose own row names none",
+)
+_ADDRESS = "an http or https address, such as http://127.0.0.1:8080, or nothing"
+API_URL = Variable(
+    "BLIZZARD_API_URL",
+    addresses.parse_override,
+    _ADDRESS,
+    "",
+    "Battle.net: called instead of every region's API host",
+)
+OAUTH_URL = Variable(
+    "BLIZZARD_OAUTH_URL",
+    addresses.parse_override,
+    _ADDRESS,
+    "",
+    "Battle.net: asked for tokens instead of its OAuth hosts",
+)
+CREDENTIALS = (CLIENT_ID, CLIENT_SECRET)
+SETTINGS = (REGION, API_URL, OAUTH_URL)
+
+# Without it every name in a reply is an object with all locales.
+LOCALE = "en_US"
+
+MOST_TRIES = 4
+# The longest that a request waits of its own accord.
+MOST_DELAY = 30.0
+
+
+class BattleNet:
+    """The API for one pass; its threads may share it, each with an HTTP client of its own."""
+
+    def __init__(self, settings: Settings, wait: Callable[[float], bool]) -> None:
+        """``wait`` waits so many seconds and says whether the worker is to stop.
+
+        Raises PassError where the credentials are not set, as they need not be for schedulers
+        that are disabled.
+        """
+        for variable in CREDENTIALS:
+            if not settings[variable]:
+                raise PassError(f"{variable.name} is not set")
+        self._settings = settings
+        self._wait = wait
+
+    def get(
+        self,
+        http: Client,
+        region: str,
+        path: str,
+        *,
+        name: str,
+        namespace: str = "profile",
+    ) -> Reader:
+        """Return the reply to a GET; ``name`` is what it is called in the messages of errors.
+
+        Raises NotFound, OddReply, Unaddressable or Unavailable, and Stopping.
+        """
+        url = addresses.api_url(region, self._settings[API_URL]) + path
+        query = {"namespace": f"{namespace}-{region}", "locale": LOCALE}
+        tries = 0
+        while True:
+            try:
+                reply = self._ask(http, region, url, query)
+                return replies.parse(_successful(reply, name), name)
+            except Trouble as trouble:
+                tries += 1
+                if tries == MOST_TRIES:
+                    raise Unavailable(f"{name}: {trouble}, {tries} times") from trouble
+                self._back_off(trouble, tries)
+
+    def _ask(self, http: Client, region: str, url: str, query: dict[str, str]) -> Reply:
+        """Send the request, and once more with a new token where this one is refused."""
+        credentials = self._credentials(region)
+        token = TOKENS.get(http, credentials)
+        reply = self._send(http, url, query, token)
+        if reply.status != 401:
+            return reply
+        token = TOKENS.get(http, credentials, refused=token)
+        return self._send(http, url, query, token)
+
+    def _send(self, http: Client, url: str, query: dict[str, str], token: str) -> Reply:
+        with BUDGET.request(self._wait):
+            return exchange.send(http, "GET", url, f"Bearer {token}", query=query)
+
+    def _credentials(self, region: str) -> Credentials:
+        return Credentials(
+            addresses.token_url(region, self._settings[OAUTH_URL]),
+            self._settings[CLIENT_ID],
+            self._settings[CLIENT_SECRET],
+        )
+
+    def _back_off(self, trouble: Trouble, tries: int) -> None:
+        """What Battle.net says of waiting is meant for this client, not for this request."""
+        if trouble.retry_after is not None:
+            BUDGET.pause(trouble.retry_after)
+        elif trouble.throttled:
+            BUDGET.pause(2.0 ** (tries - 1))
+        elif self._wait(retry_delay(tries, MOST_DELAY)):
+            raise Stopping
+
+
+def _successful(reply: Reply, name: str) -> bytes:
+    """The body of a reply that is one; raises what any other means."""
+    if reply.status == 200:
+        return reply.body
+    if reply.status == 404:
+        raise NotFound(f"{name}: HTTP 404")
+    if reply.is_trouble:
+        raise Trouble(reply=reply)
+    if reply.status == 401:
+        raise Unavailable(f"{name}: HTTP 401, with a new token, too")
+    raise OddReply(f"{name}: HTTP {reply.status}")

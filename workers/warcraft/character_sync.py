@@ -1,0 +1,188 @@
+"""character-sync: what Battle.net says of each tracked character is written down.
+
+Due: characters, not deleted, never synced or not within 90 % of the interval, except those
+that failed a short while ago; the stalest first. Changes, in one transaction per character:
+``character_details`` (with ``guild_id``, where that guild is tracked in the same region, or
+else NULL), ``character_equipment`` and ``character_stats`` (workers/warcraft/
+character_replies.py says what is in them), ``characters.updated_at``, and the faction, race and
+class where they are new. Events: ``warcraft.character.synced``, and
+``...equipment.updated`` and ``...stats.updated`` where those are not what they were. A crash
+half-way leaves whole characters done; the rest is still due.
+"""
+
+from datetime import datetime
+
+from psycopg.types.json import Jsonb
+
+from common import config, events
+from common.exclusive import exclusive
+from common.scheduler import Pass, PassResult, Scheduler
+from workers.warcraft import battle_net, character_replies, reference_rows
+from workers.warcraft.character_replies import Character
+from workers.warcraft.senders import Subject
+from workers.warcraft.sync import Sync
+
+SYNCED = "warcraft.character.synced"
+EQUIPMENT_UPDATED = "warcraft.character.equipment.updated"
+STATS_UPDATED = "warcraft.character.stats.updated"
+
+INTERVAL = config.interval(
+    "CHARACTER_SYNC_INTERVAL", "6h", "time from one sync of characters to the next"
+)
+
+# The characters that the next pass asks for.
+DUE = """
+SELECT character.id, character.name, character.realm,
+       coalesce(nullif(lower(character.region), ''), %(region)s) AS region,
+       details.last_synced_at
+FROM characters AS character
+LEFT JOIN character_details AS details ON details.character_id = character.id
+WHERE character.deleted_at IS NULL
+  AND (details.last_synced_at IS NULL OR details.last_synced_at <= %(synced_before)s)
+  AND NOT EXISTS (SELECT FROM toast_sync_failures AS failure
+                  WHERE failure.scheduler = %(scheduler)s
+                    AND failure.subject_id = character.id AND failure.retry_at > %(now)s)"""
+
+_NEWS = {
+    "character_id": "character_id",
+    "name": "name",
+    "updated_at": events.rfc3339("%(now)s::timestamptz"),
+}
+
+# Write down one character and announce it; nothing where it was deleted meanwhile. A picture
+# that Battle.net has lost is kept.
+RECORD = f"""
+WITH touched AS (
+    UPDATE characters SET updated_at = %(now)s
+    WHERE id = %(id)s AND deleted_at IS NULL
+    RETURNING id AS character_id, name, realm
+), guild AS (
+    SELECT id FROM guilds
+    WHERE name = %(guild_name)s AND realm = %(guild_realm)s AND deleted_at IS NULL
+      AND coalesce(nullif(lower(region), ''), %(default_region)s) = %(region)s
+), details AS (
+    INSERT INTO character_details AS known (
+        character_id, display_name, display_realm, level, item_level, class_id, race_id,
+        faction_id, guild_id, thumbnail_url, achievement_points, last_synced_at, created_at,
+        updated_at)
+    SELECT character_id, %(display_name)s, %(display_realm)s, %(level)s, %(item_level)s,
+           %(class_id)s, %(race_id)s, %(faction_id)s, (SELECT id FROM guild LIMIT 1), %(avatar)s,
+           %(achievement_points)s, %(now)s, %(now)s, %(now)s
+    FROM touched
+    ON CONFLICT (character_id) DO UPDATE SET
+        display_name = excluded.display_name, display_realm = excluded.display_realm,
+        level = excluded.level, item_level = excluded.item_level, class_id = excluded.class_id,
+        race_id = excluded.race_id, faction_id = excluded.faction_id,
+        guild_id = excluded.guild_id,
+        thumbnail_url = coalesce(excluded.thumbnail_url, known.thumbnail_url),
+        achievement_points = excluded.achievement_points,
+        last_synced_at = excluded.last_synced_at, updated_at = excluded.updated_at
+    RETURNING character_id, level, item_level, achievement_points
+), equipment AS (
+    INSERT INTO character_equipment AS known (character_id, equipment_json, created_at, updated_at)
+    SELECT character_id, %(equipment)s, %(now)s, %(now)s FROM touched
+    ON CONFLICT (character_id) DO UPDATE SET
+        equipment_json = excluded.equipment_json, updated_at = excluded.updated_at
+        WHERE known.equipment_json IS DISTINCT FROM excluded.equipment_json
+    RETURNING character_id
+), stats AS (
+    INSERT INTO character_stats AS known (character_id, stats_json, created_at, updated_at)
+    SELECT character_id, %(stats)s, %(now)s, %(now)s FROM touched
+    ON CONFLICT (character_id) DO UPDATE SET
+        stats_json = excluded.stats_json, updated_at = excluded.updated_at
+        WHERE known.stats_json IS DISTINCT FROM excluded.stats_json
+    RETURNING character_id
+), synced AS (
+    SELECT * FROM touched JOIN details USING (character_id)
+), new_equipment AS (
+    SELECT * FROM touched JOIN equipment USING (character_id)
+), new_stats AS (
+    SELECT * FROM touched JOIN stats USING (character_id)
+), announced_sync AS ({
+    events.announce(
+        "warcraft",
+        SYNCED,
+        rows="synced",
+        key="character_id",
+        fields={
+            "character_id": "character_id",
+            "name": "name",
+            "realm": "realm",
+            "region": "%(region)s::text",
+            "level": "level",
+            "item_level": "item_level",
+            "class_name": "%(class_name)s::text",
+            "race_name": "%(race_name)s::text",
+            "faction_name": "%(faction_name)s::text",
+            "achievement_points": "achievement_points",
+            "synced_at": events.rfc3339("%(now)s::timestamptz"),
+        },
+    )
+}), announced_equipment AS ({
+    events.announce(
+        "warcraft", EQUIPMENT_UPDATED, rows="new_equipment", key="character_id", fields=_NEWS
+    )
+}), announced_stats AS ({
+    events.announce("warcraft", STATS_UPDATED, rows="new_stats", key="character_id", fields=_NEWS)
+})
+SELECT (SELECT count(*) FROM announced_sync) AS characters,
+       (SELECT count(*) FROM announced_equipment) AS equipment_changed,
+       (SELECT count(*) FROM announced_stats) AS stats_changed"""
+
+
+def record(current: Pass, subject: Subject, character: Character, now: datetime) -> PassResult:
+    """Write down one character, inside a transaction."""
+    connection, profile = current.connection, character.profile
+    faction_id = reference_rows.faction_id(connection, profile.faction, now)
+    guild_name, guild_realm = profile.guild or (None, None)
+    row = connection.execute(
+        RECORD,
+        {
+            "now": now,
+            "id": subject.id,
+            "region": subject.region,
+            "default_region": current.settings[battle_net.REGION],
+            "guild_name": guild_name,
+            "guild_realm": guild_realm,
+            "display_name": profile.display_name,
+            "display_realm": profile.display_realm,
+            "level": profile.level,
+            "item_level": profile.item_level,
+            "class_id": reference_rows.class_id(connection, profile.playable_class, now),
+            "race_id": reference_rows.race_id(connection, profile.race, faction_id, now),
+            "faction_id": faction_id,
+            "class_name": profile.playable_class.name,
+            "race_name": profile.race.name,
+            "faction_name": profile.faction.name,
+            "avatar": character.avatar,
+            "achievement_points": profile.achievement_points,
+            "equipment": Jsonb(character.equipment),
+            "stats": Jsonb(character.stats),
+        },
+    ).fetchone()
+    counts = dict(row or {})
+    changed = {name: counts[name] for name in ("equipment_changed", "stats_changed")}
+    return PassResult(processed=counts["characters"], events=sum(counts.values()), details=changed)
+
+
+SYNC = Sync(
+    kind="character",
+    due=DUE,
+    interval=INTERVAL,
+    fetch=character_replies.fetch,
+    record=record,
+)
+
+SCHEDULER = Scheduler(
+    name="character-sync",
+    summary="updates characters from Battle.net",
+    enabled=config.boolean(
+        "CHARACTER_SYNC_ENABLED", "true", "whether characters are synced from Battle.net"
+    ),
+    interval=INTERVAL,
+    run=exclusive(SYNC.run),
+    preview=SYNC.preview,
+    settings=battle_net.SETTINGS,
+    needs=battle_net.CREDENTIALS,
+    topics=(SYNCED, EQUIPMENT_UPDATED, STATS_UPDATED),
+)

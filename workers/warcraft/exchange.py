@@ -1,0 +1,82 @@
+"""One request to Battle.net and its reply, or why there is none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from common.http import Client, NoAnswer
+
+REPLY_SECONDS = 20.0
+# The roster of the largest guild, 1,000 members, comes to half a megabyte.
+MOST_BYTES = 16 * 1024 * 1024
+# No quota of Battle.net spans more than an hour.
+MOST_RETRY_AFTER = 3600.0
+
+TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete reply; ``retry_after`` is in seconds, None where it names no time."""
+
+    status: int
+    retry_after: float | None
+    body: bytes
+
+    @property
+    def is_trouble(self) -> bool:
+        return self.status == TOO_MANY_REQUESTS or self.status >= 500
+
+
+class Trouble(Exception):
+    """The request may succeed when it is sent again.
+
+    ``retry_after`` says after how many seconds, None where Battle.net does not say so, and
+    ``throttled`` that there were too many.
+    """
+
+    def __init__(self, reason: str = "", reply: Reply | None = None) -> None:
+        super().__init__(f"HTTP {reply.status} {reason}".rstrip() if reply else reason)
+        self.retry_after = reply.retry_after if reply else None
+        self.throttled = reply is not None and reply.status == TOO_MANY_REQUESTS
+
+
+def send(
+    http: Client,
+    method: str,
+    url: str,
+    authorization: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    form: Mapping[str, str] | None = None,
+) -> Reply:
+    """Send one request; redirects are not followed. Raises Trouble where no reply arrives."""
+    try:
+        answer = http.request(
+            method,
+            url,
+            seconds=REPLY_SECONDS,
+            most_bytes=MOST_BYTES,
+            params=query,
+            data=form,
+            headers={"Authorization": authorization, "Accept-Encoding": "gzip"},
+        )
+    except NoAnswer as error:
+        raise Trouble(str(error)) from error
+    if not answer.complete:
+        raise Trouble("the reply was cut off")
+    return Reply(answer.status, _retry_after(answer.headers), answer.body)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """The header's seconds, or those until its date; None where it is missing or odd."""
+    header = headers.get("Retry-After", "").strip()
+    try:
+        if header.isdecimal():
+            seconds = float(header)
+        else:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return min(max(seconds, 0.0), MOST_RETRY_AFTER)

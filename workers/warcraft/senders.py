@@ -1,0 +1,118 @@
+"""The threads that ask Battle.net while the pass's own thread records what they bring."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+from uuid import UUID
+
+from common.http import Client
+from common.scheduler import Pass, PassError
+from workers.warcraft.errors import BattleNetError
+from workers.warcraft.rate_limit import MOST_IN_FLIGHT, Stopping
+
+T = TypeVar("T")
+
+# What is asked for ahead of the threads: enough that none waits for the one that records.
+MOST_ASKED = 2 * MOST_IN_FLIGHT
+SIGN_OF_LIFE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One character or guild that is to be synced; ``region`` is where to ask."""
+
+    id: UUID
+    name: str
+    realm: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.realm} ({self.region})"
+
+
+Fetch = Callable[[Client, Subject], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What came of one subject: what was fetched, or why nothing was."""
+
+    subject: Subject
+    outcome: T | BattleNetError
+
+
+class Senders(Generic[T]):
+    """As many threads as requests may be in flight, each with its own connections.
+
+    They are daemons: a reply that does not come must not hold up the end of the process.
+    """
+
+    def __init__(self, fetch: Fetch[T]) -> None:
+        self._fetch = fetch
+        self._open = True
+        self._asked: queue.SimpleQueue[Subject | None] = queue.SimpleQueue()
+        # None says that a thread has ended.
+        self._answers: queue.SimpleQueue[Answer[T] | None] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        for number in range(MOST_IN_FLIGHT):
+            # With the pass's context: what its thread has bound to log records.
+            threading.Thread(
+                target=copy_context().run, args=(self._run,), name=f"sender-{number}", daemon=True
+            ).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open = False
+        for _ in range(MOST_IN_FLIGHT):
+            self._asked.put(None)
+
+    def answers(self, subjects: Iterator[Subject], current: Pass) -> Iterator[Answer[T]]:
+        """Every subject's answer as it comes in; ends early where the worker is to stop.
+
+        The subjects are taken from their iterator, in this thread, as threads become free.
+        Raises PassError where a thread has died of an error that is not about its subject.
+        """
+        waiting = 0
+        while not current.stopping():
+            for subject in islice(subjects, MOST_ASKED - waiting):
+                self._asked.put(subject)
+                waiting += 1
+            if not waiting:
+                return
+            try:
+                answer = self._answers.get(timeout=SIGN_OF_LIFE_SECONDS)
+            except queue.Empty:
+                current.committed(0)  # the wait may be long: Battle.net may ask for an hour
+                continue
+            if answer is not None:
+                waiting -= 1
+                yield answer
+            elif not current.stopping():
+                raise PassError("a thread that asks Battle.net has died; the log says of what")
+
+    def _run(self) -> None:
+        try:
+            self._serve(Client())
+        except Stopping:
+            return
+        finally:
+            self._answers.put(None)
+
+    def _serve(self, http: Client) -> None:
+        while (subject := self._asked.get()) is not None and self._open:
+            try:
+                outcome: T | BattleNetError = self._fetch(http, subject)
+            except BattleNetError as error:
+                outcome = error
+            self._answers.put(Answer(subject, outcome))

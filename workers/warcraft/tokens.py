@@ -1,0 +1,89 @@
+"""Battle.net's access tokens: one for each host and client, shared by this process."""
+
+import base64
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from common import redact
+from common.http import Client
+from workers.warcraft import exchange, replies
+from workers.warcraft.errors import OddReply, Unavailable
+from workers.warcraft.exchange import Trouble
+
+# A token is not used in the last five minutes of its life: it might end on the way.
+SPARE_SECONDS = 300.0
+# Battle.net hands out the same token until it ends, so also in its last minutes: asking for
+# it before every request then would double the traffic.
+LEAST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who asks, and where for a token."""
+
+    token_url: str
+    id: str = field(repr=False)
+    secret: str = field(repr=False)
+
+    @property
+    def authorization(self) -> str:
+        """HTTP basic authentication."""
+        return f"Basic {base64.b64encode(f'{self.id}:{self.secret}'.encode()).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str = field(repr=False)
+    use_until: float
+
+
+class Tokens:
+    """The tokens in use; safe to share between threads, of which one asks for a new one."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens: dict[Credentials, _Token] = {}
+
+    def get(self, http: Client, credentials: Credentials, *, refused: str = "") -> str:
+        """Return a token, a new one where the last is at its end or is the one ``refused``.
+
+        Raises Unavailable where the credentials are refused, and Trouble where asking again
+        may help.
+        """
+        with self._lock:
+            token = self._tokens.get(credentials)
+            if token is None or token.value == refused or self._clock() >= token.use_until:
+                token = self._ask(http, credentials)
+                self._tokens[credentials] = token
+            return token.value
+
+    def _ask(self, http: Client, credentials: Credentials) -> _Token:
+        redact.register([credentials.authorization.removeprefix("Basic ")])
+        asked_at = self._clock()
+        reply = exchange.send(
+            http,
+            "POST",
+            credentials.token_url,
+            credentials.authorization,
+            form={"grant_type": "client_credentials"},
+        )
+        if reply.is_trouble:
+            raise Trouble("instead of a token", reply)
+        if reply.status != 200:
+            raise Unavailable(
+                f"HTTP {reply.status} instead of a token (are BLIZZARD_CLIENT_ID and "
+                "BLIZZARD_CLIENT_SECRET those of a client of this region's Battle.net?)"
+            )
+        try:
+            answer = replies.parse(reply.body, "token")
+            value, seconds = answer.text("access_token"), answer.whole("expires_in")
+        except OddReply as error:
+            raise Trouble(str(error)) from error
+        redact.register([value])
+        return _Token(value, asked_at + max(seconds - SPARE_SECONDS, min(seconds, LEAST_SECONDS)))
+
+
+TOKENS = Tokens()
