@@ -137,13 +137,11 @@ def _known(name: str, names: Iterable[str], what: str) -> str:
 
 def _list(services: Services, options: argparse.Namespace) -> int:
     jobs, settings_of = [], []
-    for name in services.names:
-        service = services.load(name)
-        settings = config.load(name, service.variables, common=())
+    for service, settings in _services_with_settings(services):
         for scheduler in service.schedulers:
             enabled = "yes" if settings[scheduler.enabled] else "no"
             interval = settings.written(scheduler.interval)
-            jobs.append((name, scheduler.name, interval, enabled, scheduler.summary))
+            jobs.append((service.name, scheduler.name, interval, enabled, scheduler.summary))
         for variable in service.variables:
             origin = settings.origin(variable)
             settings_of.append((variable.name, settings.written(variable), origin, variable.help))
@@ -151,6 +149,21 @@ def _list(services: Services, options: argparse.Namespace) -> int:
     print()
     print(tables.render(("setting", "value", "from", "meaning"), settings_of))
     return EXIT_FINE
+
+
+def _services_with_settings(services: Services) -> list[tuple[Service, Settings]]:
+    """Every service with its own settings. Raises SettingsError with the faults of all of them."""
+    found: list[tuple[Service, Settings]] = []
+    faults: list[str] = []
+    for service in map(services.load, services.names):
+        try:
+            found.append((service, config.load(service.name, service.variables, common=())))
+        except SettingsError as error:
+            faults += error.faults
+    if faults:
+        # A fault in a file that they share is every service's.
+        raise SettingsError(dict.fromkeys(faults))
+    return found
 
 
 def _settings(services: Services, options: argparse.Namespace) -> int:

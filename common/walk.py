@@ -14,9 +14,8 @@ from typing import Any
 
 import psycopg
 
-from common import logs
+from common import failed_rows, logs
 from common.database import row_fault
-from common.redact import redact
 from common.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview
 
 _log = logs.logger(__name__)
@@ -48,18 +47,6 @@ SELECT array_agg(row_id) AS ids FROM (
     ORDER BY retry_at LIMIT %(most)s
 ) AS failed"""
 
-# Tried again after 10 minutes, then after twice as long each time, up to a day.
-_SET_ASIDE = """
-INSERT INTO toast_failed_rows AS known (scheduler, row_id, reason, failures, failed_at, retry_at)
-VALUES (%(scheduler)s, %(row)s, %(reason)s, 1, %(now)s, %(now)s + interval '10 minutes')
-ON CONFLICT (scheduler, row_id) DO UPDATE SET
-    reason = excluded.reason, failures = known.failures + 1, failed_at = excluded.failed_at,
-    retry_at = %(now)s + least(interval '1 day',
-                               interval '10 minutes' * power(2, least(known.failures, 8)))"""
-
-_FORGET_RECOVERED = """
-DELETE FROM toast_failed_rows WHERE scheduler = %(scheduler)s AND retry_at <= %(now)s"""
-
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -85,9 +72,7 @@ class Walk:
         """Change every due row, setting aside those that cannot be changed."""
         result = _Walker(self, current, self._parameters(current)).run()
         if result.complete:
-            current.connection.execute(
-                _FORGET_RECOVERED, {"scheduler": current.scheduler, "now": current.now}
-            )
+            failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
         return result
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
@@ -186,7 +171,6 @@ class _Walker:
         return result, found
 
     def _set_aside(self, place: int, error: psycopg.DatabaseError) -> PassResult:
-        reason = redact(f"{type(error).__name__}: {error.diag.message_primary}")[:500]
         found = self._pass.connection.execute(
             f"SELECT {self._walk.id_column} AS id FROM {self._walk.table} WHERE ctid = %s::tid",
             (_tid(place),),
@@ -195,8 +179,12 @@ class _Walker:
             # Moved by somebody meanwhile, and met again later; or there never was a row to
             # blame, as with a trigger against every statement, and then this fails again.
             return self._batch(place, place + 1, limit=None)[0]
-        self._pass.connection.execute(
-            _SET_ASIDE, {**self._parameters, "row": found["id"], "reason": reason}
+        reason = failed_rows.set_aside(
+            self._pass.connection,
+            self._pass.scheduler,
+            found["id"],
+            f"{type(error).__name__}: {error.diag.message_primary}",
+            self._pass.now,
         )
         self._parameters["failed_rows"].append(found["id"])
         _log.error("row_set_aside", table=self._walk.table, row_id=found["id"], reason=reason)

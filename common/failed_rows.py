@@ -1,0 +1,43 @@
+"""Rows that a scheduler could not process: passed over for a while, so that they cost no other row
+anything, with the reason for an operator to read."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from common.database import Connection
+from common.redact import redact
+
+_REASON_CHARACTERS = 500
+
+# Tried again after 10 minutes, then after twice as long each time, up to a day.
+_SET_ASIDE = """
+INSERT INTO toast_failed_rows AS known (scheduler, row_id, reason, failures, failed_at, retry_at)
+VALUES (%(scheduler)s, %(row)s, %(reason)s, 1, %(now)s,
+        %(now)s + coalesce(%(rest)s::interval, interval '10 minutes'))
+ON CONFLICT (scheduler, row_id) DO UPDATE SET
+    reason = excluded.reason, failures = known.failures + 1, failed_at = excluded.failed_at,
+    retry_at = %(now)s + coalesce(%(rest)s::interval, least(
+        interval '1 day', interval '10 minutes' * power(2, least(known.failures, 8))))"""
+
+_FORGET_RECOVERED = """
+DELETE FROM toast_failed_rows WHERE scheduler = %(scheduler)s AND retry_at <= %(now)s"""
+
+
+def set_aside(
+    connection: Connection,
+    scheduler: str,
+    row: UUID,
+    reason: str,
+    now: datetime,
+    rest: timedelta | None = None,
+) -> str:
+    """Pass over a row for ``rest``, or else for a time that doubles; returns the reason as kept."""
+    kept = redact(reason)[:_REASON_CHARACTERS]
+    values = {"scheduler": scheduler, "row": row, "reason": kept, "now": now, "rest": rest}
+    connection.execute(_SET_ASIDE, values)
+    return kept
+
+
+def forget_recovered(connection: Connection, scheduler: str, now: datetime) -> None:
+    """At the end of a whole pass: forget the rows whose turn had come and that succeeded."""
+    connection.execute(_FORGET_RECOVERED, {"scheduler": scheduler, "now": now})

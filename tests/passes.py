@@ -1,0 +1,109 @@
+"""One pass of a scheduler over a test's database, at a time of the test's choosing, and what
+it left in the outbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg.rows import DictRow
+
+from common import config
+from common.database import Database
+from common.scheduler import Pass, PassResult, Preview, Scheduler
+from database import TestDatabase
+
+# Far from the real clock: a statement that asks the server for the time gives itself away.
+# What TestDatabase.insert fills in (the real time) is after it, so too young to be due.
+NOW = datetime(2024, 2, 29, 12, 0, 0, 500_000, tzinfo=UTC)
+NOW_TEXT = "2024-02-29T12:00:00.500000Z"
+MICROSECOND = timedelta(microseconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@contextmanager
+def open_pass(
+    database: TestDatabase,
+    scheduler: Scheduler,
+    *,
+    now: datetime = NOW,
+    host_now: datetime | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    committed: Callable[[int], None] = lambda events: None,
+    **settings: str,
+) -> Iterator[Pass]:
+    """A pass over a connection as a worker opens it; ``settings`` as an operator writes them."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {**database.environment, **settings}.items():
+            environment.setenv(name, value)
+        loaded = config.load("test", scheduler.variables)
+    with Database(loaded).connect() as connection:
+        yield Pass(
+            scheduler=scheduler.name,
+            connection=connection,
+            settings=loaded,
+            now=now,
+            host_now=host_now or now,
+            stopping=stopping,
+            wait=lambda seconds: stopping(),
+            committed=committed,
+        )
+
+
+def run_pass(database: TestDatabase, scheduler: Scheduler, **details: Any) -> PassResult:
+    """Run one pass; ``details`` are those of open_pass."""
+    with open_pass(database, scheduler, **details) as current:
+        return scheduler.run(current)
+
+
+def preview(database: TestDatabase, scheduler: Scheduler, **details: Any) -> Preview:
+    """What a dry run would show, on a connection that is not allowed to write."""
+    with open_pass(database, scheduler, **details) as current, current.connection.transaction():
+        current.connection.execute("SET TRANSACTION READ ONLY")
+        return scheduler.preview(current)
+
+
+def outbox(database: TestDatabase) -> list[DictRow]:
+    """The events that wait, in their order: every column but the number, the payload parsed."""
+    events = database.query("SELECT * FROM toast_outbox ORDER BY id")
+    return [
+        {name: value for name, value in event.items() if name != "id"}
+        | {"payload": json.loads(event["payload"])}
+        for event in events
+    ]
+
+
+def announcement(
+    event: DictRow, service: str, topic: str, key: object, fields: Mapping[str, object]
+) -> DictRow:
+    """What ``event``, of which only the id is not known, must be from end to end."""
+    return {
+        "service": service,
+        "topic": topic,
+        "key": str(key),
+        "event_id": event["event_id"],
+        "occurred_at": NOW,
+        "payload": {
+            **fields,
+            "id": str(event["event_id"]),
+            "type": topic,
+            "source": f"{service}-service",
+            "timestamp": NOW_TEXT,
+            "data": fields,
+        },
+        "tries": 0,
+        "retry_at": None,
+        "error": "",
+    }
+
+
+def failed_rows(database: TestDatabase) -> list[DictRow]:
+    """The rows that were set aside, the earliest to be tried again first."""
+    return database.query("SELECT * FROM toast_failed_rows ORDER BY retry_at, row_id")

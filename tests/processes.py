@@ -1,0 +1,173 @@
+"""Workers and the command `toast` as real child processes, watched through their log.
+
+with Process("workers.link", env=environment(database, mock_broker)) as worker:
+    worker.wait_for("pass_finished", processed=1)
+    assert worker.stop() == 0
+answer = toast("once", "link", "--json", env=environment(database, mock_broker))
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from database import TestDatabase
+from demo.processes import bound_to_parent
+
+ROOT = Path(__file__).parent.parent
+
+# The longest that anything awaited may take on a busy machine; usually it is there at once.
+PATIENCE = 40.0
+# A worker's own promise: it has ended this long after the signal.
+STOP_SECONDS = 10.0
+
+# Nobody listens there, and nobody ever will.
+NO_BROKER = "127.0.0.1:1"
+
+
+def bare(**settings: str) -> dict[str, str]:
+    """The environment of a process with no more settings than these."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+
+
+def environment(
+    database: TestDatabase, brokers: str = NO_BROKER, /, **settings: str
+) -> dict[str, str]:
+    """The environment of a process that works on this database, and these settings of it."""
+    return bare(**{**database.environment, "KAFKA_BROKERS": brokers, **settings})
+
+
+class Process:
+    """`python -m MODULE ARGUMENT...`; leaving the `with` block kills what still runs."""
+
+    def __init__(self, module: str, *arguments: str, env: Mapping[str, str]) -> None:
+        self._lines: list[str] = []
+        self._grown = threading.Condition()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=bound_to_parent(signal.SIGKILL),
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """Everything that it has written so far."""
+        with self._grown:
+            return "".join(self._lines)
+
+    @property
+    def peak_memory(self) -> int:
+        """The most memory that it has used so far, in MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+    def records(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """The log records of this event with these fields, in order."""
+        records = (json.loads(line) for line in self.log.splitlines() if line.startswith("{"))
+        return [
+            record
+            for record in records
+            if record["event"] == event and fields.items() <= record.items()
+        ]
+
+    def wait_for(
+        self, event: str, *, count: int = 1, seconds: float = PATIENCE, **fields: object
+    ) -> dict[str, Any]:
+        """The count-th record of this event with these fields; waits until it is there."""
+        deadline = time.monotonic() + seconds
+        with self._grown:
+            while len(found := self.records(event, **fields)) < count:
+                left = deadline - time.monotonic()
+                ended = not self._reader.is_alive()
+                if left <= 0 or ended:
+                    state = f"ended ({self._process.poll()})" if ended else "runs"
+                    raise AssertionError(f"no {event} {fields}; it {state}:\n{self.log[-8000:]}")
+                self._grown.wait(min(left, 1.0))
+        return found[count - 1]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop; its exit code. AssertionError if that takes over STOP_SECONDS."""
+        self.send(number)
+        return self.exit_code(STOP_SECONDS)
+
+    def exit_code(self, seconds: float = PATIENCE) -> int:
+        """Its exit code, once it has ended; its log is complete then."""
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {seconds} s:\n{self.log[-8000:]}") from None
+        self._reader.join()
+        return code
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as stream:
+            for line in stream:
+                with self._grown:
+                    self._lines.append(line)
+                    self._grown.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def toast(*arguments: str, env: Mapping[str, str]) -> Finished:
+    """Run the command `toast` to its end."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "workers", *arguments],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
+        preexec_fn=bound_to_parent(signal.SIGKILL),
+    )
+    return Finished(finished.returncode, finished.stdout, finished.stderr)

@@ -1,0 +1,449 @@
+"""The Discord client: where it posts, what it sends, and how it reads every kind of answer."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from demo.standins.discord import DiscordServer
+from demo.standins.discord_answers import (
+    BAD_GATEWAY,
+    EDGE_BLOCK,
+    INVALID_TOKEN,
+    UNKNOWN_WEBHOOK,
+    Reply,
+    Stall,
+    rate_limited,
+)
+from workers.notification import discord
+from workers.notification.discord import Attempt, Discord, Embargo, RefusedURL, webhook
+from workers.notification.pace import MARGIN, Bucket, Limit, Pace, Window
+
+TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
+EMBED = {
+    "title": "t",
+    "description": "d",
+    "color": 1,
+    "timestamp": "2024-02-29T12:00:00Z",
+    "footer": {"text": "Event ID: e1"},
+    "fields": [{"name": "n", "value": "v", "inline": True}],
+}
+
+
+@pytest.fixture
+def server() -> Iterator[DiscordServer]:
+    with DiscordServer() as server:
+        yield server
+
+
+@pytest.fixture
+def remote() -> Iterator[Discord]:
+    remote = Discord()
+    yield remote
+    remote.close()
+
+
+def post(server: DiscordServer, remote: Discord, *answers: Reply | Stall) -> discord.Reply:
+    """Post once to a webhook that gives this answer."""
+    server.order("1", *answers)
+    target = webhook(server.webhook_url("1", TOKEN), allow_loopback_http=True)
+    return remote.post(target, EMBED)
+
+
+def attempt(reply: discord.Reply) -> Attempt:
+    assert isinstance(reply.outcome, Attempt)
+    return reply.outcome
+
+
+@contextmanager
+def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that reads a request and then does with the connection what it likes; its URL."""
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    connection.recv(65536)
+                    serve(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/webhooks/1/{TOKEN}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("given", "called"),
+    [
+        (
+            "https://discord.com/api/webhooks/1/t",
+            "https://discord.com/api/v10/webhooks/1/t?wait=true",
+        ),
+        (
+            "https://discord.com/api/v6/webhooks/1/t",
+            "https://discord.com/api/v10/webhooks/1/t?wait=true",
+        ),
+        (
+            "https://ptb.discord.com/api/v10/webhooks/1/t/?thread_id=5&wait=false#x",
+            "https://ptb.discord.com/api/v10/webhooks/1/t?thread_id=5&wait=true",
+        ),
+        (
+            " https://relay.example:8443/api/webhooks/1/t\n",
+            "https://relay.example:8443/api/v10/webhooks/1/t?wait=true",
+        ),
+    ],
+)
+def test_a_url_leads_to_version_10_and_waits(given: str, called: str) -> None:
+    assert webhook(given, allow_loopback_http=False).url == called
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "http://discord.com/api/webhooks/1/TOKENTOKEN",
+        "http://127.0.0.1/api/webhooks/1/TOKENTOKEN",
+        "HTTP://discord.com/api/webhooks/1/TOKENTOKEN",
+        "file:///api/webhooks/1/TOKENTOKEN",
+        "//discord.com/api/webhooks/1/TOKENTOKEN",
+        "https:///api/webhooks/1/TOKENTOKEN",
+        "https://[::1/api/webhooks/1/TOKENTOKEN",
+        "https://user:TOKENTOKEN@discord.com/api/webhooks/1/TOKENTOKEN",
+        "https://discord.com/api/webhooks/1/TOKENTOKEN/slack",
+        "https://discord.com/api/webhooks/1",
+        "https://discord.com/TOKENTOKEN",
+    ],
+)
+def test_any_other_url_is_refused_without_repeating_it(given: str) -> None:
+    with pytest.raises(RefusedURL) as refusal:
+        webhook(given, allow_loopback_http=False)
+    assert "TOKENTOKEN" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])
+def test_http_is_allowed_to_loopback_by_the_setting_alone(host: str) -> None:
+    url = f"http://{host}:9900/api/webhooks/1/t"
+    assert webhook(url, allow_loopback_http=True).url.startswith(f"http://{host}:9900/api/v10/")
+    with pytest.raises(RefusedURL):
+        webhook(url, allow_loopback_http=False)
+
+
+@pytest.mark.parametrize("host", ["discord.com", "10.0.0.1", "localhost.example", "0.0.0.0"])
+def test_the_setting_allows_http_nowhere_else(host: str) -> None:
+    with pytest.raises(RefusedURL, match="not https"):
+        webhook(f"http://{host}/api/webhooks/1/t", allow_loopback_http=True)
+
+
+def test_a_message_is_posted_and_its_id_read(server: DiscordServer, remote: Discord) -> None:
+    reply = post(server, remote)
+    [request] = server.requests
+    assert request.target == f"/api/v10/webhooks/1/{TOKEN}?wait=true"
+    assert request.headers["User-Agent"].startswith("toast-workers/")
+    assert request.body == {"embeds": [EMBED], "allowed_mentions": {"parse": []}}
+    delivered = attempt(reply)
+    assert (delivered.status, delivered.error) == (200, "")
+    assert delivered.message_id.isdigit()
+    assert f'"id": "{delivered.message_id}"' in delivered.body
+    assert reply.bucket == Bucket(4, 2.0)
+
+
+def test_a_connection_is_used_again(server: DiscordServer, remote: Discord) -> None:
+    with raw_server(_two_answers) as url:
+        target = webhook(url, allow_loopback_http=True)
+        assert [attempt(remote.post(target, EMBED)).status for _ in range(2)] == [204, 204]
+
+
+def _two_answers(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "permanent"),
+    [
+        (UNKNOWN_WEBHOOK, "HTTP 404: Unknown Webhook (code 10015)", True),
+        (INVALID_TOKEN, "HTTP 401: Invalid Webhook Token (code 50027)", True),
+        (EDGE_BLOCK, "HTTP 403", False),
+        (Reply(403, {"message": "internal network error", "code": 40333}), None, False),
+        (Reply(403, {"message": "Missing Permissions", "code": 50013}), None, False),
+        (
+            Reply(400, {"message": "Invalid\nForm", "code": 1}),
+            "HTTP 400: Invalid Form (code 1)",
+            False,
+        ),
+        (BAD_GATEWAY, "HTTP 502", False),
+        (Reply(500, "[" * 50_000), "HTTP 500", False),
+        (Reply(302, "", {"Location": "/api/v10/webhooks/2/other"}), "HTTP 302", False),
+        (Reply(201, {"id": "1"}), "HTTP 201", False),
+    ],
+)
+def test_only_404_and_401_are_permanent(
+    server: DiscordServer, remote: Discord, answer: Reply, error: str | None, permanent: bool
+) -> None:
+    failed = attempt(post(server, remote, answer))
+    assert failed.status == answer.status
+    assert failed.error == error if error else failed.error.startswith("HTTP 403: ")
+    assert failed.permanent is permanent
+    assert failed.message_id == ""
+    assert len(server.requests) == 1  # a redirect is not followed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, '{"id": "77'),
+        Reply(200, " "),
+        Reply(200, '{"id": {"a": 1}}'),
+        Reply(200, '{"id": "1\\u0000"}'),
+        Reply(204),
+    ],
+)
+def test_a_message_whose_id_cannot_be_read_is_delivered_all_the_same(
+    server: DiscordServer, remote: Discord, answer: Reply
+) -> None:
+    delivered = attempt(post(server, remote, answer))
+    assert (delivered.error, delivered.message_id) == ("", "")
+
+
+def test_a_long_body_is_cut_to_10_kib_at_a_character(
+    server: DiscordServer, remote: Discord
+) -> None:
+    cut = attempt(post(server, remote, Reply(500, "x" + "€" * 1_000_000)))
+    assert cut.body == "x" + "€" * 3413
+    assert len(cut.body.encode()) == 10 * 1024
+
+
+def test_a_long_message_still_tells_its_id(server: DiscordServer, remote: Discord) -> None:
+    long = Reply(200, {"embeds": "\U0001f4e2" * 6000, "id": "1234567890"})
+    assert attempt(post(server, remote, long)).message_id == "1234567890"
+
+
+def test_what_postgresql_cannot_hold_is_taken_out(server: DiscordServer, remote: Discord) -> None:
+    answer = Reply(500, {"message": "a\x00b\ud800c", "code": 1})
+    assert attempt(post(server, remote, answer)).error == "HTTP 500: ab?c (code 1)"
+    assert attempt(post(server, remote, Reply(500, "a\x00b"))).body == "ab"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(500, f"<a href='/api/webhooks/1/{TOKEN}'>{TOKEN}</a>"),
+        Reply(400, {"message": f"bad webhook {TOKEN}", "code": 1}),
+        Reply(200, {"url": f"https://discord.com/api/webhooks/1/{TOKEN}", "token": TOKEN}),
+        Reply(500, "x" * (10 * 1024 - 10) + TOKEN),
+    ],
+)
+def test_a_token_that_the_other_side_repeats_is_hidden(
+    server: DiscordServer, remote: Discord, answer: Reply
+) -> None:
+    told = attempt(post(server, remote, answer))
+    assert TOKEN[:10] not in f"{told.body} {told.error}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "embargo"),
+    [
+        (rate_limited(1.337), Embargo(1.337, everywhere=False)),
+        (rate_limited(0), Embargo(0.0, everywhere=False)),
+        (rate_limited(2.5, everywhere=True), Embargo(2.5, everywhere=True)),
+        (Reply(429, {"retry_after": 2.5, "global": True}), Embargo(2.5, everywhere=True)),
+        (Reply(429, "", {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
+        (Reply(429, "{broken", {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
+        (Reply(429, {"retry_after": "soon"}, {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
+        (Reply(429, {"retry_after": -1}, {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
+        (Reply(429, {"retry_after": True}, {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
+        (
+            Reply(429, '{"retry_after": 1e999}', {"Retry-After": "7"}),
+            Embargo(7.0, everywhere=False),
+        ),
+        (
+            Reply(429, "", {"Retry-After": "7", "X-RateLimit-Global": "true"}),
+            Embargo(7.0, everywhere=True),
+        ),
+        (
+            Reply(429, "", {"Retry-After": "7", "X-RateLimit-Scope": "global"}),
+            Embargo(7.0, everywhere=True),
+        ),
+        (
+            Reply(429, {"retry_after": 3, "global": False}, {"X-RateLimit-Scope": "shared"}),
+            Embargo(3.0, everywhere=False),
+        ),
+        # What the edge sends to an address that it has banned.
+        (
+            Reply(429, "<html>1015", {"Retry-After": "7", "Content-Type": "text/html"}),
+            Embargo(7.0, everywhere=True),
+        ),
+    ],
+)
+def test_a_429_is_no_attempt_but_an_embargo(
+    server: DiscordServer, remote: Discord, answer: Reply, embargo: Embargo
+) -> None:
+    assert post(server, remote, answer).outcome == embargo
+
+
+def test_a_429_that_says_nothing_silences_everything_for_a_minute(remote: Discord) -> None:
+    with DiscordServer(tells_limits=False) as server:
+        answer = Reply(429, {"message": "You are being blocked", "code": 0})
+        assert post(server, remote, answer).outcome == Embargo(60.0, everywhere=True)
+
+
+def test_without_headers_there_is_no_bucket(remote: Discord) -> None:
+    with DiscordServer(tells_limits=False) as server:
+        assert post(server, remote).bucket is None
+
+
+@pytest.mark.parametrize("value", ["", "x", "nan", "-1", "inf"])
+def test_headers_that_are_no_numbers_are_no_bucket(
+    server: DiscordServer, remote: Discord, value: str
+) -> None:
+    answer = Reply(500, "", {"X-RateLimit-Reset-After": value})
+    assert post(server, remote, answer).bucket is None
+
+
+def test_a_stalled_answer_is_given_up_in_time(
+    server: DiscordServer, remote: Discord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 0.3)
+    failed = attempt(post(server, remote, Stall()))
+    assert (failed.status, failed.error, failed.permanent) == (0, "no answer within 0.3 s", False)
+    assert 300 <= failed.milliseconds < 10_000
+
+
+def _drip_headers(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        connection.sendall(b"X-More: to come\r\n")
+        time.sleep(0.05)
+
+
+def _drip_body(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.05)
+
+
+def _close(connection: socket.socket) -> None:
+    """Say nothing."""
+
+
+def _babble(connection: socket.socket) -> None:
+    connection.sendall(b"banana\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("serve", "status", "error"),
+    [
+        (_drip_headers, 0, "no answer within 1 s"),
+        (_drip_body, 200, ""),
+        (_close, 0, "RemoteDisconnected"),
+        (_babble, 0, "BadStatusLine"),
+    ],
+)
+def test_a_byte_now_and_then_does_not_stretch_the_deadline(
+    remote: Discord,
+    monkeypatch: pytest.MonkeyPatch,
+    serve: Callable[[socket.socket], None],
+    status: int,
+    error: str,
+) -> None:
+    monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 1.0)
+    with raw_server(serve) as url:
+        ended = attempt(remote.post(webhook(url, allow_loopback_http=True), EMBED))
+    assert (ended.status, ended.error) == (status, error)
+    assert ended.milliseconds < 10_000
+
+
+def test_a_server_that_is_away_is_named_by_reason_not_by_url(remote: Discord) -> None:
+    target = webhook(f"http://127.0.0.1:1/api/webhooks/1/{TOKEN}", allow_loopback_http=True)
+    assert attempt(remote.post(target, EMBED)).error == "Connection refused"
+
+
+def test_closing_breaks_what_is_under_way(server: DiscordServer, remote: Discord) -> None:
+    replies: list[discord.Reply] = []
+    thread = threading.Thread(target=lambda: replies.append(post(server, remote, Stall())))
+    thread.start()
+    while not server.requests:
+        time.sleep(0.01)
+    remote.close()
+    thread.join(5)
+    assert attempt(replies[0]).status == 0
+
+
+def test_no_library_logs_a_url(
+    server: DiscordServer, remote: Discord, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    attempt(post(server, remote))
+    with raw_server(_odd_headers) as url:
+        attempt(remote.post(webhook(url, allow_loopback_http=True), EMBED))
+    assert TOKEN not in caplog.text
+
+
+def _odd_headers(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 204 No Content\r\nno header\r\n\r\n")
+
+
+def test_a_webhook_shows_its_secrets_to_nobody() -> None:
+    target = webhook(f"https://discord.com/api/webhooks/1/{TOKEN}", allow_loopback_http=False)
+    assert TOKEN not in repr(target)
+
+
+def test_a_window_frees_up_when_its_oldest_request_leaves_it() -> None:
+    window = Window(Limit(2, 10.0))
+    window.add(100.0)
+    assert window.free_at < 100.0
+    window.add(103.0)
+    assert window.free_at == 110.0 + MARGIN
+    window.add(111.0)
+    assert window.free_at == 113.0 + MARGIN
+
+
+def test_the_pace_follows_the_headers_where_there_are_any() -> None:
+    pace = Pace()
+    for remaining in (9, 8, 7, 6, 5, 4):
+        pace.answered(100.0, Bucket(remaining, 1.5))
+        assert pace.ready_at <= 100.0
+    pace.answered(100.0, Bucket(0, 1.5))
+    assert pace.ready_at == 101.5 + MARGIN
+
+
+def test_without_headers_the_pace_is_five_in_two_seconds() -> None:
+    pace = Pace()
+    for at in (100.0, 100.1, 100.2, 100.3):
+        pace.answered(at, None)
+        assert pace.ready_at <= 100.3
+    pace.answered(100.4, None)
+    assert pace.ready_at == 102.0 + MARGIN
+
+
+def test_the_pace_is_never_over_thirty_a_minute() -> None:
+    pace = Pace()
+    for number in range(30):
+        assert pace.ready_at <= 100.0 + number
+        pace.answered(100.0 + number, Bucket(4, 2.0))
+    assert pace.ready_at == 160.0 + MARGIN
+
+
+def test_the_pace_counts_what_an_earlier_pass_has_sent() -> None:
+    earlier = [100.0 + number / 2 for number in range(29)]
+    pace = Pace(earlier)
+    assert pace.ready_at == 116.0 + MARGIN  # one more may have been under way
+    pace.answered(116.5, Bucket(4, 2.0))
+    assert pace.ready_at == 160.0 + MARGIN
+    assert pace.counted(now=160.2) == [*earlier[1:], 116.5]
+
+
+def test_an_embargo_is_never_shortened() -> None:
+    pace = Pace(quiet_until=500.0)
+    pace.be_quiet(200.0)
+    pace.answered(100.0, Bucket(0, 1.0))
+    assert pace.ready_at == 500.0

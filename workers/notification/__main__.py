@@ -1,0 +1,9 @@
+"""The worker process toast-notification, as `toast run notification` starts it too."""
+
+import sys
+
+from common import worker
+from workers.notification import SERVICE
+
+if __name__ == "__main__":
+    sys.exit(worker.main(SERVICE))

@@ -1,0 +1,161 @@
+"""What notification-retry reads: the channels for which something waits, and their notifications
+one after the other, oldest first. Memory is bounded by the number of channels."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import DictRow
+
+from common.database import Connection
+from workers.notification.pace import Pace, PassClock
+
+# Stands for all of Discord where toast_discord_channels has a channel's id.
+EVERYWHERE = UUID(int=0)
+
+PAGE_ROWS = 30
+
+# A channel's row as its operator has set it: the counters and times that every delivery changes,
+# the live service's too, are no part of it.
+_ROW = """
+    encode(sha256(convert_to(ROW(channel.name, channel.webhook_url, channel.event_types,
+        channel.color, channel.active, channel.description, channel.deleted_at)::text, 'UTF8')),
+        'hex')"""
+
+_IS_OPEN = "channel.active AND channel.deleted_at IS NULL"
+
+_GONE = f"""
+    (SELECT known.gone_reason FROM toast_discord_channels AS known
+     WHERE known.channel_id = channel.id AND known.gone_row = {_ROW})"""
+
+IS_WAITING = """
+    notification.status = 'failed' AND notification.deleted_at IS NULL
+    AND notification.attempt_count < %(max_retries)s
+    AND NOT EXISTS (SELECT FROM toast_failed_rows AS failed
+                    WHERE failed.scheduler = %(scheduler)s AND failed.row_id = notification.id
+                      AND failed.retry_at > %(now)s)"""
+
+_IS_DUE = f"{IS_WAITING} AND {_IS_OPEN} AND {_GONE} IS NULL"
+
+_FROM = """
+FROM notification_notifications AS notification
+JOIN notification_channels AS channel ON channel.id = notification.channel_id"""
+
+# The notifications that the next pass sends, for a dry run.
+DUE = f"""
+SELECT notification.id, channel.name AS channel, notification.event_type,
+       notification.attempt_count, notification.created_at
+{_FROM} WHERE {_IS_DUE}
+ORDER BY notification.created_at, notification.id"""
+
+# A channel that was changed since it was given up starts afresh.
+_FORGET_GONE = f"""
+UPDATE toast_discord_channels AS known SET gone_row = NULL, gone_reason = ''
+FROM notification_channels AS channel
+WHERE channel.id = known.channel_id AND known.gone_row <> {_ROW}"""
+
+# Every channel for which something waits, and whether it may be called.
+_CHANNELS = f"""
+SELECT channel.id, channel.name, {_IS_OPEN} AS is_open, {_GONE} AS gone_reason,
+       count(*) AS waiting, min(notification.created_at) AS oldest
+{_FROM} WHERE {IS_WAITING}
+GROUP BY channel.id"""
+
+# When channels may be called again, and Discord as a whole.
+_PACES = """
+SELECT channel_id, requests, quiet_until FROM toast_discord_channels
+WHERE channel_id = ANY (%(channels)s::uuid[])"""
+
+# The next notifications of one channel, oldest first.
+_PAGE = f"""
+SELECT notification.created_at, notification.id
+FROM notification_notifications AS notification
+WHERE notification.channel_id = %(channel)s AND {IS_WAITING}
+  AND (%(after_id)s::uuid IS NULL
+       OR (notification.created_at, notification.id) > (%(after_time)s, %(after_id)s))
+ORDER BY notification.created_at, notification.id LIMIT {PAGE_ROWS}"""
+
+# One notification with its channel as it is now, if it is still due.
+_TAKE = f"""
+SELECT notification.id, notification.event_id, notification.event_type,
+       notification.event_payload, notification.created_at, notification.attempt_count,
+       channel.webhook_url, channel.color, {_ROW} AS channel_row
+{_FROM} WHERE notification.id = %(id)s AND {_IS_DUE}"""
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel for which notifications wait. ``left`` counts those that this pass has not
+    handled yet; ``next_ids`` are the first of them, and ``last`` is the place of the last of
+    these in the channel's queue. ``gone_reason`` is None unless the channel was given up."""
+
+    id: UUID
+    name: str
+    oldest: datetime
+    left: int
+    is_open: bool
+    gone_reason: str | None
+    pace: Pace = field(default_factory=Pace)
+    next_ids: deque[UUID] = field(default_factory=deque)
+    last: tuple[datetime, UUID] | None = None
+
+
+class Due:
+    """Reads what is due, on the pass's connection; ``parameters`` are those of IS_WAITING."""
+
+    def __init__(self, connection: Connection, parameters: dict[str, Any]) -> None:
+        self.parameters = parameters
+        self._connection = connection
+
+    def forget_gone(self) -> None:
+        """Take back the channels whose row has changed since they were given up."""
+        self._connection.execute(_FORGET_GONE)
+
+    def channels(self) -> list[Channel]:
+        """Every channel for which something waits, those that may not be called included."""
+        return [
+            Channel(
+                row["id"],
+                row["name"],
+                row["oldest"],
+                row["waiting"],
+                row["is_open"],
+                row["gone_reason"],
+            )
+            for row in self._connection.execute(_CHANNELS, self.parameters)
+        ]
+
+    def load_paces(self, channels: Iterable[Channel], clock: PassClock) -> float:
+        """Give the channels the pace that earlier passes left them; returns until when all of
+        Discord wants to be left alone."""
+        known = {channel.id: channel for channel in channels}
+        everywhere = 0.0
+        for row in self._connection.execute(_PACES, {"channels": [EVERYWHERE, *known]}):
+            quiet_until = clock.seconds(row["quiet_until"]) if row["quiet_until"] else 0.0
+            if row["channel_id"] == EVERYWHERE:
+                everywhere = quiet_until
+            else:
+                requests = map(clock.seconds, row["requests"])
+                known[row["channel_id"]].pace = Pace(requests, quiet_until)
+        return everywhere
+
+    def take(self, channel: Channel) -> Iterator[DictRow]:
+        """The channel's notifications from here on, each as it is when it is taken."""
+        while channel.next_ids or self._turn_page(channel):
+            row = self._connection.execute(
+                _TAKE, {**self.parameters, "id": channel.next_ids.popleft()}
+            ).fetchone()
+            if row:
+                yield row
+
+    def _turn_page(self, channel: Channel) -> bool:
+        after_time, after_id = channel.last or (None, None)
+        place = {"channel": channel.id, "after_time": after_time, "after_id": after_id}
+        rows = self._connection.execute(_PAGE, {**self.parameters, **place}).fetchall()
+        channel.next_ids.extend(row["id"] for row in rows)
+        if rows:
+            channel.last = (rows[-1]["created_at"], rows[-1]["id"])
+        return bool(rows)

@@ -1,0 +1,59 @@
+"""notification-cleanup: old notifications that arrived are deleted, with their attempts.
+
+Due: successful notifications created more than NOTIFICATION_CLEANUP_RETENTION_DAYS ago,
+soft-deleted ones included. Changes: they and their attempts are gone. No event. A crash
+half-way leaves whole batches deleted, never a notification without its attempts.
+"""
+
+from common import config
+from common.retention import Retention
+from common.scheduler import Scheduler
+
+RETENTION = config.days(
+    "NOTIFICATION_CLEANUP_RETENTION_DAYS", "30", "days that successful notifications are kept"
+)
+
+_IS_DUE = """
+    status = 'success' AND created_at < %(cutoff)s
+    AND id <> ALL (%(failed_rows)s::uuid[])"""
+
+# The notifications that the next pass deletes, for a dry run.
+DUE = f"""
+SELECT id, channel_id, event_type, created_at FROM notification_notifications WHERE {_IS_DUE}"""
+
+# Delete one batch of notifications. Their attempts refer to them with NO ACTION, which is
+# checked at the end of the statement: one statement may delete both.
+DELETE = f"""
+WITH due AS (
+    SELECT id, ctid FROM notification_notifications
+    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), deleted_attempts AS (
+    DELETE FROM notification_attempts WHERE notification_id IN (SELECT id FROM due)
+    RETURNING 1
+), deleted AS (
+    DELETE FROM notification_notifications WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM due) AS found,
+       (SELECT count(*) FROM deleted) AS processed,
+       (SELECT count(*) FROM deleted_attempts) AS attempts"""
+
+CLEANUP = Retention(table="notification_notifications", due=DUE, delete=DELETE, days=RETENTION)
+
+SCHEDULER = Scheduler(
+    name="notification-cleanup",
+    summary="deletes old notifications that arrived",
+    enabled=config.boolean(
+        "NOTIFICATION_CLEANUP_ENABLED", "true", "whether old notifications are deleted"
+    ),
+    interval=config.interval(
+        "NOTIFICATION_CLEANUP_INTERVAL",
+        "24h",
+        "time from one clean-up of notifications to the next",
+    ),
+    run=CLEANUP.run,
+    preview=CLEANUP.preview,
+    settings=(RETENTION,),
+)

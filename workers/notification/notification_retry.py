@@ -1,0 +1,86 @@
+"""notification-retry: a Discord notification that failed is sent again.
+
+Due: failed notifications, not deleted, with fewer than NOTIFICATION_RETRY_MAX_RETRIES attempts,
+whose channel is active and not deleted; all of them, the oldest of each channel first. Changes,
+in one transaction per attempt: a row in ``notification_attempts``; the notification's ``status``,
+``attempt_count``, ``discord_message_id``, ``sent_at`` and ``last_error``; the channel's counters
+and times. No event.
+
+A webhook that answers 404 or 401 is gone: that was its notification's last attempt, the others
+of the channel wait and say why, and the channel is not called again until an operator has
+changed its row. A channel whose URL is refused is treated likewise, without a call. Every other
+answer but 200 and 204, and none at all, is an ordinary failed attempt, as is a payload that
+cannot be read. A 429 is no attempt: its wait is obeyed, also by later passes and other
+processes, and what would take this pass over its interval is left to the next.
+
+A crash after Discord has taken a message and before that is recorded sends it once more:
+Discord offers nothing by which a repeated message could be known. That concerns at most the
+requests under way, no more than retry_pass.SENDERS. All else is as it was or done whole.
+"""
+
+from typing import Any
+
+from common import config, walk
+from common.exclusive import exclusive
+from common.scheduler import Pass, PassResult, Preview, Scheduler
+from workers.notification.due import DUE, Due
+
+INTERVAL = config.interval(
+    "NOTIFICATION_RETRY_INTERVAL",
+    "5m",
+    "time from one look for failed notifications to the next, and the longest that one may send",
+)
+MAX_RETRIES = config.integer(
+    "NOTIFICATION_RETRY_MAX_RETRIES",
+    "3",
+    "attempts after which a notification is given up",
+    minimum=1,
+    maximum=1000,
+)
+ALLOW_LOOPBACK_HTTP = config.boolean(
+    "NOTIFICATION_ALLOW_LOOPBACK_HTTP",
+    "false",
+    "whether a webhook may be on this machine and without TLS, as a relay or a stand-in is",
+)
+
+
+def _run(current: Pass) -> PassResult:
+    due = Due(current.connection, _parameters(current))
+    due.forget_gone()
+    channels = due.channels()
+    if not channels:
+        return PassResult()
+    # Only here: a worker that has nothing to send need not carry `requests` in memory.
+    from workers.notification.retry_pass import RetryPass
+
+    return RetryPass(
+        current,
+        due,
+        seconds=current.settings[INTERVAL].total_seconds(),
+        allow_loopback_http=current.settings[ALLOW_LOOPBACK_HTTP],
+    ).run(channels)
+
+
+def _preview(current: Pass) -> Preview:
+    return walk.preview(current, DUE, _parameters(current))
+
+
+def _parameters(current: Pass) -> dict[str, Any]:
+    return {
+        "scheduler": current.scheduler,
+        "now": current.now,
+        "max_retries": current.settings[MAX_RETRIES],
+    }
+
+
+SCHEDULER = Scheduler(
+    name="notification-retry",
+    summary="sends failed Discord notifications again",
+    enabled=config.boolean(
+        "NOTIFICATION_RETRY_ENABLED", "true", "whether failed notifications are sent again"
+    ),
+    interval=INTERVAL,
+    run=exclusive(_run),
+    preview=_preview,
+    settings=(MAX_RETRIES, ALLOW_LOOPBACK_HTTP),
+)

@@ -1,0 +1,237 @@
+"""One pass of notification-retry: who is called when, and what is done with the answer.
+
+The pass's own thread chooses and records; a bounded number of sender threads only talk to
+Discord. A channel is with at most one of them at a time, and goes back into the queue by the
+time at which its webhook may be called again, so that no sender ever sleeps on a limit.
+"""
+
+import heapq
+import queue
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import DictRow
+
+from common import logs
+from common.scheduler import Pass, PassResult
+from workers.notification import discord, embed, pace
+from workers.notification.discord import Attempt, Discord, Embargo, Reply
+from workers.notification.due import Channel, Due
+from workers.notification.records import Records, gone_reason
+
+_log = logs.logger(__name__)
+
+# At the usual 0.3 s a request, as many as the 50 requests a second for all webhooks can feed.
+SENDERS = 16
+# A stop waits this long for answers that are under way; a worker has 10 s for all of its stop.
+STOP_SECONDS = 4.0
+# The longest pauses between two looks at the stop, and between two signs of life.
+_LOOK_SECONDS = 1.0
+_SIGN_OF_LIFE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    channel: Channel
+    row: DictRow
+    webhook: discord.Webhook
+    embed: dict[str, Any]
+
+
+class RetryPass:
+    """Sends what is due, for at most ``seconds``; one object is one pass.
+
+    A request that has begun is waited for, so a pass may end as much as its timeout later.
+    """
+
+    def __init__(
+        self, current: Pass, due: Due, *, seconds: float, allow_loopback_http: bool
+    ) -> None:
+        self._pass = current
+        self._deadline = time.monotonic() + seconds
+        self._allow_loopback_http = allow_loopback_http
+        self._clock = pace.PassClock(current.now)
+        self._due = due
+        self._records = Records(current.connection, due.parameters, self._clock)
+        self._queue: list[tuple[float, datetime, UUID, Channel]] = []
+        self._everybody = pace.Window(pace.ALTOGETHER)
+        self._quiet_until = 0.0
+        self._under_way: dict[Future[Reply], _Task] = {}
+        self._done: queue.SimpleQueue[Future[Reply]] = queue.SimpleQueue()
+        self._stop_at: float | None = None
+        nothing = {"delivered": 0, "rate_limited": 0, "skipped": 0, "unreachable": 0, "left": 0}
+        self._total = PassResult(details=nothing)
+
+    def run(self, channels: list[Channel]) -> PassResult:
+        """Send until nothing is due, the rest must wait too long, or a stop is asked for.
+
+        Details of the result: ``delivered``; ``rate_limited`` answers; and notifications not
+        attempted: ``skipped`` (channel inactive or deleted), ``unreachable`` (webhook gone or
+        refused) and ``left`` for the next pass.
+        """
+        self._open(channels)
+        remote = Discord()
+        senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="discord")
+        try:
+            self._send(senders, remote)
+        finally:
+            # After an error some may be under way; the next pass must not meet them.
+            if not self._pass.stopping():
+                wait(self._under_way, STOP_SECONDS)
+            remote.close()
+            senders.shutdown()
+        left = sum(channel.left for channel in channels)
+        self._count(left=left)
+        if left and self._pass.stopping():
+            return replace(self._total, complete=False)
+        self._records.forget_set_aside()
+        return self._total
+
+    def _open(self, channels: list[Channel]) -> None:
+        """Queue the channels that may be called; of the others, count and say what waits."""
+        self._quiet_until = self._due.load_paces(channels, self._clock)
+        for channel in channels:
+            if not channel.is_open:
+                self._count(skipped=channel.left)
+                channel.left = 0
+            elif channel.gone_reason is not None:
+                self._leave_unsent(channel, channel.gone_reason)
+            else:
+                self._enqueue(channel)
+
+    def _send(self, senders: ThreadPoolExecutor, remote: Discord) -> None:
+        while True:
+            self._hand_out(senders, remote)
+            if self._under_way:
+                if self._stop_is_overdue():
+                    return
+                self._collect()
+            elif self._may_choose() and self._queue and self._next_at() < self._deadline:
+                self._pass.wait(min(self._until_next(), _SIGN_OF_LIFE_SECONDS))
+                self._pass.committed(0)
+            else:
+                return
+
+    def _hand_out(self, senders: ThreadPoolExecutor, remote: Discord) -> None:
+        """Give every free sender a notification, as far as the limits allow it now."""
+        while self._may_hand_out() and self._until_next() <= 0:
+            task = self._next_task(heapq.heappop(self._queue)[-1])
+            if task:
+                self._everybody.add(time.monotonic())
+                future = senders.submit(remote.post, task.webhook, task.embed)
+                self._under_way[future] = task
+                future.add_done_callback(self._done.put)
+
+    def _next_task(self, channel: Channel) -> _Task | None:
+        """What to send to this channel next; None if that is nothing, now or ever."""
+        for row in self._due.take(channel):
+            if self._pass.stopping():
+                return None
+            try:
+                webhook = discord.webhook(
+                    row["webhook_url"], allow_loopback_http=self._allow_loopback_http
+                )
+                event = embed.rebuild(
+                    row["event_payload"],
+                    event_id=row["event_id"],
+                    event_type=row["event_type"],
+                    created_at=row["created_at"],
+                )
+            except discord.RefusedURL as refusal:
+                self._give_up(channel, f"not sent: {refusal}")
+                return None
+            except embed.UnreadablePayload as reason:
+                self._record(channel, row, Attempt(error=str(reason)), time.monotonic())
+            else:
+                return _Task(channel, row, webhook, embed.embed(event, row["color"]))
+        channel.left = 0
+        return None
+
+    def _collect(self) -> None:
+        """Wait for one answer, but no longer than until something else can be done."""
+        seconds = min(self._until_next(), _LOOK_SECONDS) if self._may_hand_out() else _LOOK_SECONDS
+        with suppress(queue.Empty):
+            future = self._done.get(timeout=max(0.0, seconds))
+            self._answered(self._under_way.pop(future), future.result())
+
+    def _answered(self, task: _Task, reply: Reply) -> None:
+        channel = task.channel
+        channel.pace.answered(reply.at, reply.bucket)
+        if isinstance(reply.outcome, Embargo):
+            channel.next_ids.appendleft(task.row["id"])
+            self._obey(channel, reply.outcome, reply.at)
+        else:
+            self._record(channel, task.row, reply.outcome, reply.at)
+            if reply.outcome.permanent:
+                self._give_up(channel, gone_reason(reply.outcome))
+                return
+        self._enqueue(channel)
+
+    def _record(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> None:
+        channel.left = max(0, channel.left - 1)  # more may have come since they were counted
+        self._total += self._records.attempt(channel, row, attempt, at)
+        self._pass.committed(0)
+
+    def _obey(self, channel: Channel, embargo: Embargo, at: float) -> None:
+        until = at + embargo.seconds + pace.MARGIN
+        if embargo.everywhere:
+            self._quiet_until = max(self._quiet_until, until)
+            self._records.keep_quiet_everywhere(self._quiet_until)
+        else:
+            channel.pace.be_quiet(until)
+        self._records.keep_pace(channel, at)
+        self._count(rate_limited=1)
+        _log.info(
+            "rate_limited",
+            channel_id=channel.id,
+            channel=channel.name,
+            seconds=round(embargo.seconds, 3),
+            everywhere=embargo.everywhere,
+        )
+
+    def _give_up(self, channel: Channel, reason: str) -> None:
+        """Call this channel no more."""
+        _log.warning(
+            "channel_unreachable",
+            channel_id=channel.id,
+            channel=channel.name,
+            waiting=channel.left,
+            reason=reason,
+        )
+        self._leave_unsent(channel, reason)
+
+    def _leave_unsent(self, channel: Channel, reason: str) -> None:
+        """Let what waits for this channel say why."""
+        self._records.explain(channel, reason, time.monotonic())
+        self._count(unreachable=channel.left)
+        channel.left = 0
+
+    def _enqueue(self, channel: Channel) -> None:
+        entry = (channel.pace.ready_at, channel.oldest, channel.id, channel)
+        heapq.heappush(self._queue, entry)
+
+    def _may_choose(self) -> bool:
+        return not self._pass.stopping() and time.monotonic() < self._deadline
+
+    def _may_hand_out(self) -> bool:
+        return bool(self._queue) and len(self._under_way) < SENDERS and self._may_choose()
+
+    def _next_at(self) -> float:
+        """When the first channel of the queue may be called."""
+        return max(self._queue[0][0], self._everybody.free_at, self._quiet_until)
+
+    def _until_next(self) -> float:
+        return max(0.0, self._next_at() - time.monotonic())
+
+    def _stop_is_overdue(self) -> bool:
+        if self._stop_at is None and self._pass.stopping():
+            self._stop_at = time.monotonic() + STOP_SECONDS
+        return self._stop_at is not None and time.monotonic() > self._stop_at
+
+    def _count(self, **details: int) -> None:
+        self._total += PassResult(details=details)
