@@ -15,7 +15,7 @@ run: $(INSTALLED) ## Run all eight workers until Ctrl-C; ONCE=1 ends after the f
 	@$(VENV)/bin/python -m demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint ## Run everything: lint, strict types, tests
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(INSTALLED) ## Run ruff and mypy only
 	@$(VENV)/bin/ruff check --quiet

@@ -26,11 +26,12 @@ def remember(rows: str) -> str:
     """SQL that remembers an alert for each ``id`` and ``facts`` of the CTE ``rows``.
 
     Returns the ``subject_id`` of those to announce. Where two machines raise the same alert,
-    the second one waits for the first, finds it said, and returns nothing.
+    the second one waits for the first, finds it said, and returns nothing; both go in order
+    of ids, or they could wait for each other.
     """
     return f"""
     INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
-    SELECT %(scheduler)s, id, facts, %(now)s FROM {rows}
+    SELECT %(scheduler)s, id, facts, %(now)s FROM {rows} ORDER BY id
     ON CONFLICT (scheduler, subject_id) DO UPDATE
         SET facts = excluded.facts, raised_at = excluded.raised_at
         WHERE {is_news("excluded.facts")}

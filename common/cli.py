@@ -26,7 +26,7 @@ from common import (
 )
 from common.config import Settings, SettingsError
 from common.database import Connection, Database
-from common.scheduler import PassError, Scheduler, Service
+from common.scheduler import PassError, Service
 
 EXIT_FINE = 0
 EXIT_FAILED = 1
@@ -178,20 +178,18 @@ def _run(services: Services, options: argparse.Namespace) -> int:
 
 def _once(services: Services, options: argparse.Namespace) -> int:
     service = _service(services, options.service)
+    by_name = {scheduler.name: scheduler for scheduler in service.schedulers}
+    if options.scheduler is not None:
+        _known(options.scheduler, by_name, f"scheduler of {service.name}")
     settings = config.load(service.name, service.variables, needs=service.needs)
     _log_for_a_person(settings)
-    chosen = _chosen(service, settings, options.scheduler)
+    if options.scheduler is not None:  # by its name it runs even where it is disabled
+        chosen = [by_name[options.scheduler]]
+    else:
+        chosen = [one for one in service.schedulers if settings[one.enabled]]
     answer = once.dry_run(chosen, settings) if options.dry_run else once.run(chosen, settings)
     print(answer.as_json() if options.json else answer.as_text())
     return EXIT_FAILED if answer.failed else EXIT_FINE
-
-
-def _chosen(service: Service, settings: Settings, name: str | None) -> list[Scheduler]:
-    """The scheduler that was asked for, enabled or not, or else every enabled one."""
-    if name is None:
-        return [scheduler for scheduler in service.schedulers if settings[scheduler.enabled]]
-    by_name = {scheduler.name: scheduler for scheduler in service.schedulers}
-    return [by_name[_known(name, by_name, f"scheduler of {service.name}")]]
 
 
 def _migrate(services: Services, options: argparse.Namespace) -> int:

@@ -106,7 +106,8 @@ def sever(connection: Connection) -> None:
     """Break a connection that another thread is blocked on, so that its call raises at once.
 
     psycopg has no deadline of its own for a server that has stopped answering, and its cancel
-    request needs that same server. The server rolls back what was open.
+    request needs that same server. The server finishes or rolls back what was open, whole in any
+    case.
     """
     if connection.closed:
         return

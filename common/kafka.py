@@ -41,6 +41,17 @@ _REFUSALS = frozenset(
     }
 )
 
+# Of these, what is said of all messages that travelled together although one is to blame.
+_SHARED_REFUSALS = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+    }
+)
+
 
 class KafkaUnavailable(Exception):
     """No broker could be asked."""
@@ -59,10 +70,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a message was not stored; ``refused`` where trying the same again will not help."""
+    """Why a message was not stored.
+
+    ``refused`` where trying the same again will not help, and ``shared`` where the broker may
+    have meant another message that was sent along with it.
+    """
 
     reason: str
     refused: bool
+    shared: bool = False
 
 
 class EventProducer:
@@ -88,6 +104,7 @@ class EventProducer:
         Raises KafkaUnavailable where no broker answers at all.
         """
         producer = self._open()
+        self._last_error = ""
         self._ensure_topics(producer, {message.topic for message in messages})
         reports: dict[int, Failure | None] = {}
         for message in messages:
@@ -156,7 +173,10 @@ class EventProducer:
     def _failure(self, error: KafkaError) -> Failure:
         if error.fatal():
             self._producer = None  # it will never send again; the next one starts afresh
-        return Failure(self._reason(error), error.code() in _REFUSALS)
+        code = error.code()
+        if code in _REFUSALS:
+            return Failure(error.str(), refused=True, shared=code in _SHARED_REFUSALS)
+        return Failure(self._reason(error), refused=False)
 
     def _ensure_topics(self, producer: Producer, topics: set[str]) -> None:
         """Create the topics that are missing, once per producer.
@@ -171,6 +191,7 @@ class EventProducer:
         try:
             present = producer.list_topics(timeout=ADMIN_SECONDS).topics
         except KafkaException as error:
+            producer.poll(POLL_SECONDS)  # lets _on_error hear which broker does not answer
             raise KafkaUnavailable(self._reason(error.args[0])) from error
         self._create(unknown - present.keys())
         self._topics |= unknown

@@ -147,9 +147,7 @@ class _Round:
 
     def _send(self, events: list[StoredEvent], stopping: Callable[[], bool]) -> None:
         try:
-            reports = self._producer.send(
-                [self._outgoing(event) for event in events], stopping=stopping
-            )
+            reports = self._reports(events, stopping)
         except KafkaUnavailable as error:
             self._reason = str(error)
             return
@@ -160,6 +158,21 @@ class _Round:
             failure = reports.get(event.id, _NO_REPORT)
             if failure is not None:
                 self._failed(event, failure)
+
+    def _reports(
+        self, events: list[StoredEvent], stopping: Callable[[], bool]
+    ) -> dict[int, Failure | None]:
+        """Send events together; those that were refused together again, one by one."""
+        outgoing = [self._outgoing(event) for event in events]
+        reports = self._producer.send(outgoing, stopping=stopping)
+        for message in outgoing:
+            failure = reports.get(message.id)
+            if failure and failure.shared and len(outgoing) > 1 and not stopping():
+                try:
+                    reports |= self._producer.send([message], stopping=stopping)
+                except KafkaUnavailable:
+                    break  # what was stored before that must still be deleted
+        return reports
 
     def _failed(self, event: StoredEvent, failure: Failure) -> None:
         if not failure.refused:

@@ -10,6 +10,7 @@ from common import logs
 from common.database import sever
 from common.loop import RECONNECT_SECONDS, retry_delay
 from common.publisher import Published, Publisher
+from common.runner import STALLED_SECONDS
 from common.scheduler import PassError
 
 _log = logs.logger(__name__)
@@ -32,6 +33,8 @@ class PublisherThread:
         self._stop = threading.Event()
         self._give_up_at = float("inf")
         self._failures = 0
+        self._draining = False
+        self._alive_at = 0.0
         self.thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -46,6 +49,10 @@ class PublisherThread:
         self._give_up_at = time.monotonic() + seconds
         self._stop.set()
         self._wake.set()
+
+    def stalled(self) -> bool:
+        """Whether it has been in one call of the database for too long."""
+        return self._draining and time.monotonic() - self._alive_at > STALLED_SECONDS
 
     def sever(self) -> None:
         """Break the database connection from another thread."""
@@ -65,15 +72,19 @@ class PublisherThread:
 
     def _drain(self) -> Published:
         self._wake.clear()  # before reading: what is committed from here on wakes us again
+        self._alive_at, self._draining = time.monotonic(), True
         try:
             outcome = self._publisher.drain(stopping=self._giving_up)
         except (psycopg.Error, PassError, KafkaException) as error:
             self._publisher.disconnect()
             outcome = Published(left=1, reason=f"{type(error).__name__}: {error}")
+        finally:
+            self._draining = False
         self._report(outcome)
         return outcome
 
     def _giving_up(self) -> bool:
+        self._alive_at = time.monotonic()  # asked between any two calls of the database
         return time.monotonic() > self._give_up_at
 
     def _report(self, outcome: Published) -> None:

@@ -138,6 +138,7 @@ class PassRunner:
     def _try_to_record(self) -> None:
         try:
             with self._database.connect() as connection:
+                self._connection = connection
                 self._record_earlier(connection)
         except psycopg.Error:
             _log.debug("run_not_recorded")  # kept, and recorded by the next pass

@@ -186,6 +186,7 @@ class _Walker:
             f"{type(error).__name__}: {error.diag.message_primary}",
             self._pass.now,
         )
+        self._pass.committed(0)
         self._parameters["failed_rows"].append(found["id"])
         _log.error("row_set_aside", table=self._walk.table, row_id=found["id"], reason=reason)
         return PassResult(failed=1, note=f"{self._walk.table} {found['id']}: {reason}")

@@ -29,9 +29,9 @@ EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h: supervisord and systemd do no
 EXIT_BUG = 70  # EX_SOFTWARE: a thread ended that never should; a restart is right
 
 # The whole stop; supervisord and systemd wait longer than this before they kill.
-STOP_SECONDS = 9.0
+STOP_SECONDS = 8.0
 # Of it, kept for publishing what the last batches left, and for closing.
-PUBLISH_SECONDS = 3.0
+PUBLISH_SECONDS = 2.5
 CLOSE_SECONDS = 0.5
 SUPERVISE_SECONDS = 5.0
 
@@ -94,7 +94,7 @@ class Worker:
         _log.info("worker_stopped", exit_code=code)
         if any(thread.is_alive() for thread in self._threads()):
             # Blocked in a call that nothing can break, and the interpreter's own exit might
-            # wait for it. The server rolls back what is open.
+            # wait for it. The server finishes or rolls back what is open, whole in any case.
             logging.shutdown()
             os._exit(code)
         return code
@@ -107,7 +107,7 @@ class Worker:
         while True:
             received = signal.sigtimedwait(_SIGNALS, SUPERVISE_SECONDS)
             if received is None:
-                self._break_stalled_passes()
+                self._break_what_is_stalled()
                 if not all(thread.is_alive() for thread in self._threads()):
                     return EXIT_BUG
             elif received.si_signo == signal.SIGUSR1:
@@ -118,7 +118,10 @@ class Worker:
                 _log.info("stop_requested", signal=signal.Signals(received.si_signo).name)
                 return 0
 
-    def _break_stalled_passes(self) -> None:
+    def _break_what_is_stalled(self) -> None:
+        if self._publisher and self._publisher.stalled():
+            _log.error("publisher_stalled")
+            self._publisher.sever()
         for loop in self._loops:
             if loop.runner.stalled():
                 _log.error("pass_stalled", scheduler=loop.name)

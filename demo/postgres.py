@@ -58,8 +58,9 @@ class ConnectionKeywords(TypedDict):
 class PostgresServer:
     """One server with one data folder and one port, from `start` to `remove`.
 
-    `durable=False` switches fsync off; `binaries` is a folder with initdb and postgres to
-    use instead of what is found. As a context manager it starts, and removes in the end.
+    `durable=False` switches fsync off and keeps the data in memory where it can; `binaries` is
+    a folder with initdb and postgres to use instead of what is found. As a context manager it
+    starts, and removes in the end.
     """
 
     def __init__(self, *, durable: bool = True, binaries: Path | None = None) -> None:
@@ -68,7 +69,7 @@ class PostgresServer:
         self.user = "toast"
         self.password = secrets.token_urlsafe(16)
         self._durable = durable
-        self._folder = TemporaryFolder("postgres")
+        self._folder = TemporaryFolder("postgres", in_memory=not durable)
         self._data = self._folder.path / "data"
         self._log = self._folder.path / "postgres.log"
         self._process: subprocess.Popen[bytes] | None = None

@@ -16,6 +16,9 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FOLDER_PREFIX = "toast-server-"
 
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 * 2**30
+
 _libc = ctypes.CDLL(None)
 
 
@@ -82,9 +85,12 @@ def poll_until(done: Callable[[], bool], seconds: float, interval: float = 0.05)
 class TemporaryFolder:
     """A folder that is this process's while it lives and is swept up after it if it crashed."""
 
-    def __init__(self, name: str) -> None:
-        _sweep()
-        self.path = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{name}-", dir=shared_folder()))
+    def __init__(self, name: str, *, in_memory: bool = False) -> None:
+        """``in_memory``: where this machine has a file system in memory with room to spare."""
+        parent = MEMORY if in_memory and _has_room(MEMORY) else shared_folder()
+        for folder in (shared_folder(), MEMORY):
+            _sweep(folder)
+        self.path = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{name}-", dir=parent))
         # The kernel lets go of this lock with the process, however it ends.
         self._lock = os.open(self.path, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -102,9 +108,13 @@ def shared_folder() -> Path:
     return folder if open_to_all else Path("/tmp")
 
 
-def _sweep() -> None:
+def _has_room(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= MEMORY_BYTES
+
+
+def _sweep(parent: Path) -> None:
     """Remove what processes left behind that could not clean up (kill -9)."""
-    for folder in shared_folder().glob(f"{FOLDER_PREFIX}*"):
+    for folder in parent.glob(f"{FOLDER_PREFIX}*"):
         try:
             # A younger folder may be about to be locked.
             if time.time() - folder.stat().st_mtime > 60:

@@ -43,7 +43,8 @@ SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
 FROM pg_attribute a
 LEFT JOIN pg_constraint f ON f.conrelid = a.attrelid AND f.contype = 'f' AND f.conkey[1] = a.attnum
 LEFT JOIN pg_attribute fa ON fa.attrelid = f.confrelid AND fa.attnum = f.confkey[1]
-WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND a.attnotnull AND NOT a.atthasdef"""
+WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND a.attnotnull AND NOT a.atthasdef
+  AND a.attidentity = ''"""
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -93,9 +94,13 @@ def poll(done: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    folder = tmp_path / "checkout"
-    folder.mkdir()
+def checkout() -> Iterator[Path]:
+    # Not below tmp_path, which is too long for the path of a socket in some runs.
+    with tempfile.TemporaryDirectory(prefix="toast-demo-") as folder:
+        yield _checkout(Path(folder))
+
+
+def _checkout(folder: Path) -> Path:
     for name in ("common", "demo", "workers", "supervisord.conf"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)

@@ -235,7 +235,7 @@ def test_threads_do_not_share_what_they_bind() -> None:
 # --- other libraries --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["urllib3.connectionpool", "psycopg.pool", "confluent_kafka"])
+@pytest.mark.parametrize("name", ["requests.sessions", "psycopg.pool", "confluent_kafka"])
 def test_a_librarys_record_has_its_message_as_the_event(name: str) -> None:
     stream = captured("json")
     with logs.bind(service="link"):
@@ -347,7 +347,7 @@ def test_secrets_are_hidden_in_every_string(format: str) -> None:
     stream = captured(format, "debug")
     with logs.bind(bound=secret):
         log.info(f"event {secret}", field=f"postgres://u:hunter2@h {secret}", listed=[secret])
-        logging.getLogger("urllib3").info("POST /api/webhooks/1/hunter2?k=%s", secret)
+        logging.getLogger("requests").info("POST /api/webhooks/1/hunter2?k=%s", secret)
         try:
             raise ValueError(f"{secret} password=hunter2")
         except ValueError:

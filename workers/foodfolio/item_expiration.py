@@ -65,9 +65,9 @@ WITH due AS (
     LIMIT %(limit)s
 ), raised AS ({alerts.remember("due")}
 ), expired AS (
-    SELECT due.* FROM due JOIN raised ON raised.subject_id = due.id WHERE has_expired
+    SELECT * FROM due WHERE has_expired AND id IN (SELECT subject_id FROM raised)
 ), expiring AS (
-    SELECT due.* FROM due JOIN raised ON raised.subject_id = due.id WHERE NOT has_expired
+    SELECT * FROM due WHERE NOT has_expired AND id IN (SELECT subject_id FROM raised)
 ), announced_expired AS ({
     events.announce("foodfolio", EXPIRED, rows="expired", key="detail_id", fields=_FIELDS)
 }), announced_expiring AS ({

@@ -21,6 +21,8 @@ INTERVAL = config.interval(
     "time from one look at stock levels to the next, and between two alerts about one variant",
 )
 
+# A filter over the items of a variant, not a condition of the join: where the tables have no
+# statistics the planner would look for it in the index on deleted_at, per variant.
 _COUNTS = """
     NOT detail.is_opened AND detail.deleted_at IS NULL
     AND (detail.opened_date IS NULL OR detail.opened_date >= %(now)s - interval '30 days')"""
@@ -35,10 +37,10 @@ def _select_due(place: str) -> str:
     SELECT stock.*, {_FACTS} AS facts
     FROM (
         SELECT variant.id, variant.item_id, variant.variant_name, variant.min_sku,
-               count(detail.id) AS current_stock
+               count(detail.id) FILTER (WHERE {_COUNTS}) AS current_stock
         FROM foodfolio_item_variants AS variant
         LEFT JOIN foodfolio_item_details AS detail
-            ON detail.item_variant_id = variant.id AND {_COUNTS}
+            ON detail.item_variant_id = variant.id
         WHERE {place} AND variant.deleted_at IS NULL
           AND variant.id <> ALL (%(failed_rows)s::uuid[])
         GROUP BY variant.id
@@ -66,9 +68,9 @@ WITH due AS (
     LIMIT %(limit)s
 ), raised AS ({alerts.remember("due")}
 ), empty AS (
-    SELECT due.* FROM due JOIN raised ON raised.subject_id = due.id WHERE current_stock = 0
+    SELECT * FROM due WHERE current_stock = 0 AND id IN (SELECT subject_id FROM raised)
 ), low AS (
-    SELECT due.* FROM due JOIN raised ON raised.subject_id = due.id WHERE current_stock > 0
+    SELECT * FROM due WHERE current_stock > 0 AND id IN (SELECT subject_id FROM raised)
 ), announced_empty AS ({
     events.announce("foodfolio", EMPTY, rows="empty", key="variant_id", fields=_FIELDS)
 }), announced_low AS ({
@@ -93,8 +95,9 @@ ALERTS = Alerts(
     still_true=f"""
         SELECT FROM (
             SELECT variant.min_sku,
-                   (SELECT count(*) FROM foodfolio_item_details AS detail
-                    WHERE detail.item_variant_id = variant.id AND {_COUNTS}) AS current_stock
+                   (SELECT count(*) FILTER (WHERE {_COUNTS})
+                    FROM foodfolio_item_details AS detail
+                    WHERE detail.item_variant_id = variant.id) AS current_stock
             FROM foodfolio_item_variants AS variant
             WHERE variant.id = alert.subject_id AND variant.deleted_at IS NULL
         ) AS stock

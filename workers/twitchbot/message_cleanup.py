@@ -15,13 +15,13 @@ _IS_DUE = "created_at < %(cutoff)s AND id <> ALL (%(failed_rows)s::uuid[])"
 # The messages that the next pass deletes, for a dry run.
 DUE = f"SELECT id, stream_id, username, created_at FROM twitchbot_messages WHERE {_IS_DUE}"
 
-# Delete one batch of messages. Nothing refers to a message and nobody changes one, so the
-# rows are not locked first: it would write every page twice.
+# Delete one batch of messages.
 DELETE = f"""
 WITH due AS (
     SELECT ctid FROM twitchbot_messages
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
     LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
 ), deleted AS (
     DELETE FROM twitchbot_messages WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
     RETURNING 1

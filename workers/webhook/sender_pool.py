@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from common.scheduler import PassError
+
 MOST_AT_ONE_HOST = 2
 
 
@@ -33,7 +35,7 @@ class SenderPool(Generic[D, R]):
         self._size = size
         self._at_host: Counter[str] = Counter()
         self.in_flight = 0
-        self._done: queue.SimpleQueue[tuple[D, R | Exception]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[D, R | None]] = queue.SimpleQueue()
 
     @property
     def is_full(self) -> bool:
@@ -54,7 +56,7 @@ class SenderPool(Generic[D, R]):
     def finished(self, seconds: float) -> Iterator[tuple[D, R]]:
         """What has been sent, with its result; waits for the first as long as ``seconds``.
 
-        Raises here what ``send`` raised there.
+        Raises PassError where ``send`` has raised, as it never should.
         """
         while self.in_flight:
             try:
@@ -64,18 +66,16 @@ class SenderPool(Generic[D, R]):
             seconds = 0.0
             self._at_host -= Counter((delivery.host,))  # drops what comes to nothing
             self.in_flight -= 1
-            if isinstance(result, Exception):
-                raise result
+            if result is None:
+                raise PassError("a thread that delivers has died; the log says of what")
             yield delivery, result
 
     def _run(self, delivery: D) -> None:
-        result: R | Exception
+        result: R | None = None
         try:
             result = self._send(delivery)
-        # Broad, because an error of this thread is the pass's, which would wait for it for ever.
-        except Exception as error:
-            result = error
-        self._done.put((delivery, result))
+        finally:  # an error goes to the log; without an entry the pass would wait for ever
+            self._done.put((delivery, result))
 
 
 class HostQueue:
