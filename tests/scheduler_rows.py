@@ -1,0 +1,141 @@
+"""Rows that a scheduler must change, and rows beside them that it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from psycopg.rows import DictRow
+
+from common.scheduler import Scheduler
+from database import TestDatabase
+
+LIVE_TABLES = """
+SELECT table_name::text AS name FROM information_schema.columns
+WHERE table_schema = 'public' AND column_name = 'id' AND table_name NOT LIKE 'toast\\_%'"""
+
+# A volatile function runs once per copy only where something beside it differs per copy.
+COPY = """
+INSERT INTO {table} SELECT copy.* FROM {table} AS original, generate_series(1, %s) AS number,
+    jsonb_populate_record(original, jsonb_build_object(
+        'id', gen_random_uuid(), '{unique}', 'copy' || number)) AS copy
+WHERE original.id = %s
+RETURNING id"""
+
+COPY_CHILDREN = """
+INSERT INTO {table} SELECT copy.* FROM {table} AS original, unnest(%s::uuid[]) AS parent,
+    jsonb_populate_record(original, jsonb_build_object(
+        'id', gen_random_uuid(), '{reference}', parent)) AS copy
+WHERE original.{reference} = %s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: a Row among its ``columns`` is its parent; ``children`` are named after the
+    column by which they refer to it."""
+
+    table: str
+    columns: Mapping[str, object] = field(default_factory=dict)
+    children: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+
+    def insert(self, database: TestDatabase) -> DictRow:
+        """Insert the row, its parents before it and its children after it."""
+        columns = {
+            name: value.insert(database)["id"] if isinstance(value, Row) else value
+            for name, value in self.columns.items()
+        }
+        inserted = database.insert(self.table, **columns)
+        for reference, children in self.children.items():
+            for child in children:
+                Row(child.table, {**child.columns, reference: inserted["id"]}).insert(database)
+        return inserted
+
+    def insert_many(self, database: TestDatabase, rows: int, unique: str) -> None:
+        """Insert the row that many times, children included, each with its own ``unique``.
+
+        The planner knows nothing of them, as after a restore or a bulk load.
+        """
+        first = self.insert(database)["id"]
+        copy = COPY.format(table=self.table, unique=unique)
+        copies = [row["id"] for row in database.query(copy, rows - 1, first)]
+        for reference, children in self.children.items():
+            for table in {child.table for child in children}:
+                copy = COPY_CHILDREN.format(table=table, reference=reference)
+                database.query(copy, copies, first)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What one scheduler promises about its rows at passes.NOW.
+
+    ``due`` and ``stays`` say why a row is due or must stay as it is. A pass sets ``changes`` on
+    every due row, or deletes it and its children where that is None, and announces it where
+    ``announces``. ``unique`` is the column that no two rows may share.
+    """
+
+    scheduler: Scheduler
+    due: Mapping[str, Row]
+    stays: Mapping[str, Row]
+    changes: Mapping[str, object] | None
+    announces: bool
+    unique: str = ""
+
+    @property
+    def table(self) -> str:
+        return next(iter(self.due.values())).table
+
+    def insert(self, database: TestDatabase) -> dict[UUID, str]:
+        """Insert every row; returns by id why it is due or stays."""
+        rows = {**self.due, **self.stays}
+        return {row.insert(database)["id"]: why for why, row in rows.items()}
+
+    def insert_many(self, database: TestDatabase, rows: int) -> list[UUID]:
+        """Insert that many due rows, and those that stay, whose ids are returned."""
+        next(iter(self.due.values())).insert_many(database, rows, self.unique)
+        return [row.insert(database)["id"] for row in self.stays.values()]
+
+    def after(self, database: TestDatabase, due: set[UUID]) -> dict[str, dict[UUID, DictRow]]:
+        """The live tables as they must look when a pass has met those ``due`` rows."""
+        tables = live_rows(database)
+        if self.changes is not None:
+            for row in due:
+                tables[self.table][row] |= self.changes
+            return tables
+        references = {
+            (child.table, reference)
+            for row in self.due.values()
+            for reference, children in row.children.items()
+            for child in children
+        }
+        tables[self.table] = _without(tables[self.table], "id", due)
+        for table, reference in references:
+            tables[table] = _without(tables[table], reference, due)
+        return tables
+
+    def not_done(self, database: TestDatabase, stays: Sequence[UUID]) -> int:
+        """How many rows beside those are not as a pass must leave them."""
+        condition = "id <> ALL (%s)"
+        if self.changes is not None:
+            done = " AND ".join(f"{name} = %s" for name in self.changes) or "true"
+            condition += f" AND NOT coalesce({done}, false)"
+        [counted] = database.query(
+            f"SELECT count(*) FROM {self.table} WHERE {condition}",
+            list(stays),
+            *(self.changes or {}).values(),
+        )
+        return int(counted["count"])
+
+
+def live_rows(database: TestDatabase) -> dict[str, dict[UUID, DictRow]]:
+    """Every row of every live table, whole, by table and id."""
+    with database.connect() as connection:
+        tables = [row["name"] for row in connection.execute(LIVE_TABLES)]
+        return {
+            table: {row["id"]: row for row in connection.execute(f"SELECT * FROM {table}".encode())}
+            for table in tables
+        }
+
+
+def _without(rows: dict[UUID, DictRow], column: str, values: set[UUID]) -> dict[UUID, DictRow]:
+    return {key: row for key, row in rows.items() if row[column] not in values}

@@ -1,0 +1,195 @@
+"""When an alert is raised: as soon as it is true, on other facts, once per interval."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+from psycopg.rows import DictRow
+
+from common.scheduler import Pass, PassResult, Scheduler
+from database import TestDatabase
+from demo.processes import poll_until
+from passes import DAY, HOUR, MICROSECOND, MINUTE, NOW, open_pass, outbox, run_pass
+from processes import PATIENCE
+from scheduler_cases import item, stored, variant
+from scheduler_rows import Row
+from workers.foodfolio import item_expiration, stock_level
+
+# What a machine says about one of many empty shelves.
+RAISE_ONE = """
+INSERT INTO toast_alerts (scheduler, subject_id, facts, raised_at)
+SELECT 'stock-level', id, 'stock 0 of 0', %s FROM foodfolio_item_variants LIMIT 1"""
+
+WAITING = """
+SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+AND application_name = 'toast-test' AND wait_event_type = 'Lock'"""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A row that is worth an alert, and what may become of it: ``over`` gives, by a reason why
+    the alert is over, the statements that make it so and back again."""
+
+    scheduler: Scheduler
+    interval: str
+    row: Row
+    other_facts: str
+    over: Mapping[str, tuple[str, str]]
+
+
+def update(table: str, there: str, back: str) -> tuple[str, str]:
+    return f"UPDATE {table} SET {there}", f"UPDATE {table} SET {back}"
+
+
+ITEM = Subject(
+    item_expiration.SCHEDULER,
+    "ITEM_EXPIRATION_INTERVAL",
+    item(expiry_date=NOW - DAY),
+    "UPDATE foodfolio_item_details SET expiry_date = expiry_date - interval '1 day'",
+    {
+        "consumed": update("foodfolio_item_details", "deleted_at = now()", "deleted_at = NULL"),
+        "given a later date": update(
+            "foodfolio_item_details",
+            "expiry_date = expiry_date + interval '9 days'",
+            "expiry_date = expiry_date - interval '9 days'",
+        ),
+        "given no date": update(
+            "foodfolio_item_details", "expiry_date = NULL", f"expiry_date = '{NOW - DAY}'"
+        ),
+        "gone": (
+            "CREATE TABLE kept AS TABLE foodfolio_item_details; DELETE FROM foodfolio_item_details",
+            "INSERT INTO foodfolio_item_details TABLE kept",
+        ),
+    },
+)
+STOCK = Subject(
+    stock_level.SCHEDULER,
+    "STOCK_LEVEL_INTERVAL",
+    variant(2, stored(), stored(is_opened=True)),
+    "UPDATE foodfolio_item_variants SET min_sku = 3",
+    {
+        "restocked": update(
+            "foodfolio_item_details",
+            "is_opened = false, has_deposit = is_opened",
+            "is_opened = has_deposit",
+        ),
+        "given a lower minimum": update("foodfolio_item_variants", "min_sku = 1", "min_sku = 2"),
+        "soft-deleted": update(
+            "foodfolio_item_variants", "deleted_at = now()", "deleted_at = NULL"
+        ),
+    },
+)
+
+either = pytest.mark.parametrize("subject", [ITEM, STOCK], ids=["item", "stock"])
+
+
+@either
+def test_an_alert_is_raised_once_per_interval_however_often_a_pass_runs(
+    subject: Subject, database: TestDatabase
+) -> None:
+    subject.row.insert(database)
+
+    # Of an interval of 10 hours 9 are enough: a pass may come a little early, and still counts.
+    hours = {0: 1, 0.1: 0, 8.99: 0, 9: 1, 10: 0, 17.99: 0, 18: 1}
+    for time, events in hours.items():
+        assert raised_at(NOW + time * HOUR, subject, database) == events, f"after {time} hours"
+
+
+@either
+def test_an_alert_with_other_facts_is_raised_at_once(
+    subject: Subject, database: TestDatabase
+) -> None:
+    subject.row.insert(database)
+    assert raised_at(NOW, subject, database) == 1
+
+    database.query(subject.other_facts)
+
+    assert raised_at(NOW + MICROSECOND, subject, database) == 1
+    assert raised_at(NOW + MINUTE, subject, database) == 0
+
+
+@either
+def test_an_alert_that_is_over_is_forgotten_and_may_come_again(
+    subject: Subject, database: TestDatabase
+) -> None:
+    row = subject.row.insert(database)["id"]
+    assert raised_at(NOW, subject, database) == 1
+
+    for why, (there, back) in subject.over.items():
+        database.query(there)
+        calm = run_pass(database, subject.scheduler)
+        assert (calm.events, calm.details["forgotten"]) == (0, 1), why
+        assert remembered(database) == []
+
+        database.query(back)
+        assert raised_at(NOW, subject, database) == 1, why
+        assert [alert["subject_id"] for alert in remembered(database)] == [row]
+
+
+def test_each_scheduler_forgets_its_own_alerts_only(database: TestDatabase) -> None:
+    ITEM.row.insert(database)
+    STOCK.row.insert(database)
+    run_pass(database, ITEM.scheduler)
+    run_pass(database, STOCK.scheduler)
+    alerts = remembered(database)
+    assert {alert["scheduler"] for alert in alerts} == {"item-expiration", "stock-level"}
+
+    for subject in (ITEM, STOCK):
+        assert run_pass(database, subject.scheduler).details["forgotten"] == 0
+
+    assert remembered(database) == alerts
+
+
+@either
+def test_two_machines_that_meet_the_same_alerts_raise_each_once(
+    subject: Subject, database: TestDatabase
+) -> None:
+    for _ in range(3):
+        subject.row.insert(database)
+
+    second = run_behind(database, subject.scheduler, first=subject.scheduler.run)
+
+    assert second.events == 0
+    assert len(outbox(database)) == len({event["key"] for event in outbox(database)}) == 3
+
+
+def test_a_machine_that_finds_part_of_its_batch_raised_goes_on_to_the_rest(
+    database: TestDatabase,
+) -> None:
+    variant(0).insert_many(database, 5_500, unique="slug")
+
+    result = run_behind(
+        database,
+        stock_level.SCHEDULER,
+        first=lambda other: other.connection.execute(RAISE_ONE, [NOW]),
+    )
+
+    assert result.events == 5_499
+    assert len(remembered(database)) == 5_500
+
+
+def raised_at(now: datetime, subject: Subject, database: TestDatabase) -> int:
+    """How many alerts a pass at that time raises, by an interval of ten hours."""
+    return run_pass(database, subject.scheduler, now=now, **{subject.interval: "10h"}).events
+
+
+def remembered(database: TestDatabase) -> list[DictRow]:
+    return database.query("SELECT * FROM toast_alerts ORDER BY scheduler, subject_id")
+
+
+def run_behind(
+    database: TestDatabase, scheduler: Scheduler, first: Callable[[Pass], object]
+) -> PassResult:
+    """Run a pass that meets what ``first`` did on another machine, which commits only then."""
+    with (
+        open_pass(database, scheduler) as one,
+        open_pass(database, scheduler) as other,
+        ThreadPoolExecutor(1) as machine,
+    ):
+        with one.connection.transaction():
+            first(one)
+            running = machine.submit(scheduler.run, other)
+            assert poll_until(lambda: bool(database.query(WAITING)), PATIENCE)
+        return running.result(PATIENCE)

@@ -1,0 +1,152 @@
+"""Rows that cannot be changed: set aside with their reason, they cost no other row anything.
+
+The scheduler is link-expiration; walk and book-keeping are those of every one.
+"""
+
+from datetime import datetime
+
+from database import TestDatabase
+from passes import DAY, HOUR, MINUTE, NOW, failed_rows, outbox, run_pass
+from scheduler_cases import link
+from workers.link import link_expiration
+
+EXPIRATION = link_expiration.SCHEDULER
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'refused this link'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON link_links
+FOR EACH ROW WHEN (new.title = 'poison') EXECUTE FUNCTION refuse()"""
+
+ACTIVE = "SELECT id FROM link_links WHERE is_active"
+
+
+def test_a_row_that_cannot_be_changed_is_set_aside_with_its_reason(
+    database: TestDatabase,
+) -> None:
+    good = [link().insert(database)["id"] for _ in range(3)]
+    bad = link(title="poison").insert(database)
+    good += [link().insert(database)["id"] for _ in range(3)]
+    database.query(REFUSE)
+
+    result = run_pass(database, EXPIRATION)
+
+    assert (result.processed, result.events, result.failed) == (6, 6, 1)
+    assert result.note == f"link_links {bad['id']}: RaiseException: refused this link"
+    assert sorted(event["key"] for event in outbox(database)) == sorted(map(str, good))
+    assert database.query("SELECT * FROM link_links WHERE is_active") == [bad]
+    assert failed_rows(database) == [
+        {
+            "scheduler": "link-expiration",
+            "row_id": bad["id"],
+            "reason": "RaiseException: refused this link",
+            "failures": 1,
+            "failed_at": NOW,
+            "retry_at": NOW + 10 * MINUTE,
+        }
+    ]
+
+
+def test_bad_rows_in_a_backlog_cost_the_others_nothing(database: TestDatabase) -> None:
+    link().insert_many(database, 5_500, unique="short_code")
+    bad = [link(title="poison").insert(database)["id"] for _ in range(3)]
+    link().insert(database)
+    database.query(REFUSE)
+
+    result = run_pass(database, EXPIRATION)
+
+    assert (result.processed, result.events, result.failed) == (5_501, 5_501, 3)
+    assert {row["id"] for row in database.query(ACTIVE)} == set(bad)
+    assert {row["row_id"] for row in failed_rows(database)} == set(bad)
+
+
+def test_a_row_set_aside_is_passed_over_until_its_time_then_done_and_forgotten(
+    database: TestDatabase,
+) -> None:
+    bad = link(title="poison").insert(database)["id"]
+    database.query(REFUSE)
+    run_pass(database, EXPIRATION)
+    database.query("DROP TRIGGER refuse ON link_links")
+    retry_at = NOW + 10 * MINUTE
+
+    assert processed_at(database, retry_at - MINUTE) == 0
+    assert [row["row_id"] for row in failed_rows(database)] == [bad]
+
+    assert processed_at(database, retry_at) == 1
+    assert failed_rows(database) == []
+
+
+def test_a_row_that_fails_again_and_again_is_tried_ever_less_often_but_daily(
+    database: TestDatabase,
+) -> None:
+    link(title="poison").insert(database)
+    database.query(REFUSE)
+    now, distances = NOW, []
+    for _ in range(11):
+        assert run_pass(database, EXPIRATION, now=now).failed == 1
+        [failed] = failed_rows(database)
+        distances.append((failed["retry_at"] - now) / MINUTE)
+        now = failed["retry_at"]
+
+    assert distances == [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440]
+    assert failed["failures"] == 11
+
+
+def test_a_row_set_aside_that_is_no_longer_due_is_forgotten(database: TestDatabase) -> None:
+    link(title="poison").insert(database)
+    database.query(REFUSE)
+    run_pass(database, EXPIRATION)
+    database.query("DELETE FROM link_links")
+
+    processed_at(database, NOW + HOUR)
+
+    assert failed_rows(database) == []
+
+
+def test_a_pass_that_is_stopped_forgets_nothing(database: TestDatabase) -> None:
+    link(title="poison").insert(database)
+    database.query(REFUSE)
+    run_pass(database, EXPIRATION)
+    before = failed_rows(database)
+
+    run_pass(database, EXPIRATION, now=NOW + HOUR, stopping=lambda: True)
+
+    assert failed_rows(database) == before != []
+
+
+def test_what_another_scheduler_has_set_aside_is_no_concern_of_this_one(
+    database: TestDatabase,
+) -> None:
+    row = {"row_id": link().insert(database)["id"], "failed_at": NOW - DAY}
+    of_others = [
+        database.insert("toast_failed_rows", scheduler="one", retry_at=NOW - HOUR, **row),
+        database.insert("toast_failed_rows", scheduler="two", retry_at=NOW + HOUR, **row),
+    ]
+
+    assert run_pass(database, EXPIRATION).processed == 1
+    assert failed_rows(database) == of_others
+
+
+def test_a_stop_is_felt_among_rows_that_cannot_be_changed(database: TestDatabase) -> None:
+    link(title="poison").insert_many(database, 50, unique="short_code")
+    database.query(REFUSE)
+
+    result = run_pass(database, EXPIRATION, stopping=lambda: len(failed_rows(database)) > 0)
+
+    assert 0 < result.failed < 50
+    assert not result.complete
+
+
+def test_setting_a_row_aside_is_a_sign_of_life(database: TestDatabase) -> None:
+    for _ in range(3):
+        link(title="poison").insert(database)
+    database.query(REFUSE)
+    signs: list[int] = []
+
+    assert run_pass(database, EXPIRATION, committed=signs.append).failed == 3
+
+    assert len(signs) >= 3
+
+
+def processed_at(database: TestDatabase, now: datetime) -> int:
+    return run_pass(database, EXPIRATION, now=now).processed

@@ -1,0 +1,189 @@
+"""What all nine schedulers of the database promise; what is one's own is in its own file."""
+
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+
+from common import walk
+from common.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview, Scheduler
+from database import TestDatabase
+from passes import DAY, HOUR, MINUTE, open_pass, outbox, preview, run_pass
+from scheduler_cases import CASES
+from scheduler_rows import Case, live_rows
+
+# What a pass may hold in Python however much is due; 25,000 ids alone would be twice as much.
+MOST_BYTES = 500_000
+
+EVENTS = "SELECT count(*) AS events, count(DISTINCT key) AS rows FROM toast_outbox"
+
+# BACKGROUND_JOBS.md: the names are exact, and so are these defaults.
+SETTINGS = {
+    "post-publisher": {"POST_PUBLISHER_ENABLED": True, "POST_PUBLISHER_INTERVAL": 5 * MINUTE},
+    "item-expiration": {
+        "ITEM_EXPIRATION_ENABLED": True,
+        "ITEM_EXPIRATION_INTERVAL": 24 * HOUR,
+        "ITEM_EXPIRATION_WARNING_DAYS": 7,
+    },
+    "stock-level": {"STOCK_LEVEL_ENABLED": True, "STOCK_LEVEL_INTERVAL": 6 * HOUR},
+    "link-expiration": {"LINK_EXPIRATION_ENABLED": True, "LINK_EXPIRATION_INTERVAL": HOUR},
+    "notification-cleanup": {
+        "NOTIFICATION_CLEANUP_ENABLED": True,
+        "NOTIFICATION_CLEANUP_INTERVAL": 24 * HOUR,
+        "NOTIFICATION_CLEANUP_RETENTION_DAYS": 30 * DAY,
+    },
+    "message-cleanup": {
+        "MESSAGE_CLEANUP_ENABLED": True,
+        "MESSAGE_CLEANUP_INTERVAL": 24 * HOUR,
+        "MESSAGE_CLEANUP_RETENTION_DAYS": 90 * DAY,
+    },
+    "stream-closer": {
+        "STREAM_CLOSER_ENABLED": True,
+        "STREAM_CLOSER_INTERVAL": HOUR,
+        "STREAM_CLOSER_INACTIVE_TIMEOUT": 24 * HOUR,
+    },
+    "webhook-retry": {
+        "WEBHOOK_RETRY_SCHEDULER_ENABLED": True,
+        "WEBHOOK_RETRY_SCHEDULER_INTERVAL": 5 * MINUTE,
+        "WEBHOOK_MAX_RETRIES": 3,
+    },
+    "webhook-cleanup": {
+        "WEBHOOK_CLEANUP_ENABLED": True,
+        "WEBHOOK_CLEANUP_INTERVAL": 24 * HOUR,
+        "WEBHOOK_CLEANUP_RETENTION_DAYS": 30 * DAY,
+    },
+}
+
+every_scheduler = pytest.mark.parametrize("case", CASES, ids=lambda case: case.scheduler.name)
+
+
+@every_scheduler
+def test_what_a_dry_run_shows_is_done_once_and_nothing_else(
+    case: Case, database: TestDatabase
+) -> None:
+    reasons = case.insert(database)
+    due = {row for row, reason in reasons.items() if reason in case.due}
+    expected = case.after(database, due)
+
+    shown = preview(database, case.scheduler)
+    result = run_pass(database, case.scheduler)
+    events = outbox(database)
+
+    assert sorted(reasons[row["id"]] for row in shown.rows) == sorted(case.due)
+    announced = sorted(reasons[UUID(event["key"])] for event in events)
+    assert announced == (sorted(case.due) if case.announces else [])
+    assert live_rows(database) == expected
+    assert shown.count == result.processed == len(due)
+    assert (result.events, result.failed, result.note) == (len(events), 0, "")
+    assert result.complete
+
+    again = run_pass(database, case.scheduler)
+
+    assert (again.processed, again.events) == (0, 0)
+    assert (live_rows(database), outbox(database)) == (expected, events)
+
+
+@every_scheduler
+def test_the_settings_are_those_of_the_specification(case: Case) -> None:
+    variables = case.scheduler.variables
+    defaults = {variable.name: variable.parse(variable.default or "") for variable in variables}
+    assert defaults == SETTINGS[case.scheduler.name]
+
+
+def test_over_empty_tables_a_pass_does_nothing(database: TestDatabase) -> None:
+    for case in CASES:
+        result = run_pass(database, case.scheduler)
+        assert (set(result.counts.values()), result.complete) == ({0}, True)
+        assert preview(database, case.scheduler) == Preview(0, [])
+
+
+@every_scheduler
+def test_25000_rows_are_done_in_batches_at_flat_memory(case: Case, database: TestDatabase) -> None:
+    stays = case.insert_many(database, 25_000)
+    bystanders = rows_of(database, case, stays)
+    batches: list[int] = []
+
+    shown = preview(database, case.scheduler)
+    tracemalloc.start()
+    try:
+        result = run_pass(database, case.scheduler, committed=batches.append)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert (shown.count, len(shown.rows)) == (25_000, PREVIEW_ROWS)
+    assert result.processed == 25_000
+    assert case.not_done(database, stays) == 0
+    assert rows_of(database, case, stays) == bystanders
+    assert each_announced_once(database) == (25_000 if case.announces else 0)
+    assert len(batches) >= 3
+    assert peak < MOST_BYTES
+
+
+@every_scheduler
+def test_two_machines_at_once_do_every_row_once(case: Case, database: TestDatabase) -> None:
+    stays = case.insert_many(database, 6_000)
+    bystanders = rows_of(database, case, stays)
+
+    one, other = run_at_once(database, case.scheduler)
+
+    assert one.processed + other.processed == 6_000
+    assert case.not_done(database, stays) == 0
+    assert rows_of(database, case, stays) == bystanders
+    assert each_announced_once(database) == (6_000 if case.announces else 0)
+
+
+@every_scheduler
+def test_a_stop_ends_the_pass_after_the_batch_in_hand_and_the_next_pass_does_the_rest(
+    case: Case, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "BATCH_ROWS", 2)
+    reasons = case.insert(database)
+    due = {row for row, reason in reasons.items() if reason in case.due}
+    before, expected = live_rows(database), case.after(database, due)
+    batches: list[int] = []
+
+    stopped = run_pass(
+        database, case.scheduler, committed=batches.append, stopping=lambda: bool(batches)
+    )
+
+    assert (stopped.processed, stopped.complete) == (2, False)
+    assert each_announced_once(database) == (2 if case.announces else 0)
+    after = live_rows(database)
+    done = {row for row in due if after[case.table].get(row) != before[case.table][row]}
+    assert len(done) == (0 if case.changes == {} else 2)
+
+    finished = run_pass(database, case.scheduler)
+
+    assert (finished.processed, finished.complete) == (len(due) - 2, True)
+    assert each_announced_once(database) == (len(due) if case.announces else 0)
+    assert live_rows(database) == expected
+
+
+def run_at_once(database: TestDatabase, scheduler: Scheduler) -> list[PassResult]:
+    """Run one pass from each of two machines, both beginning at the same moment."""
+    ready = threading.Barrier(2, timeout=30)
+
+    def run(current: Pass) -> PassResult:
+        ready.wait()
+        return scheduler.run(current)
+
+    with (
+        open_pass(database, scheduler) as one,
+        open_pass(database, scheduler) as other,
+        ThreadPoolExecutor(2) as machines,
+    ):
+        return list(machines.map(run, (one, other)))
+
+
+def rows_of(database: TestDatabase, case: Case, ids: list[UUID]) -> list[object]:
+    return list(database.query(f"SELECT * FROM {case.table} WHERE id = ANY (%s) ORDER BY id", ids))
+
+
+def each_announced_once(database: TestDatabase) -> int:
+    """How many rows were announced; none may have been twice."""
+    [counted] = database.query(EVENTS)
+    assert counted["events"] == counted["rows"]
+    return int(counted["rows"])

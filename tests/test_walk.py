@@ -1,0 +1,173 @@
+"""Walking a table: locked rows, rows on the move, errors and crashes.
+
+The table is link-expiration's; the walk is that of every scheduler but the statement.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from database import TestDatabase
+from demo.processes import poll_until
+from passes import failed_rows, open_pass, outbox, run_pass
+from processes import PATIENCE
+from scheduler_cases import CASES, MESSAGE_CLEANUP, link
+from scheduler_rows import Case, live_rows
+from workers.link import link_expiration
+
+EXPIRATION = link_expiration.SCHEDULER
+
+REFUSE_STATEMENTS = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON link_links
+FOR EACH STATEMENT EXECUTE FUNCTION refuse()"""
+
+KEEP_ROWS = """
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER keep BEFORE UPDATE ON link_links FOR EACH ROW EXECUTE FUNCTION keep()"""
+
+# Row-level security makes this role's statements pass a gate at each row that they read: they
+# have begun then, but have not locked the row yet.
+GATE = """
+CREATE FUNCTION pass_gate() RETURNS boolean LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1); RETURN true; END $$;
+CREATE POLICY gate ON link_links USING (pass_gate());
+ALTER TABLE link_links ENABLE ROW LEVEL SECURITY;
+CREATE ROLE {role} LOGIN PASSWORD 'gate';
+GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"""
+
+AT_THE_GATE = """
+SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+AND application_name = 'toast-test' AND wait_event = 'advisory'"""
+
+ACTIVE = "SELECT id FROM link_links WHERE is_active"
+
+# Alerts change no live row, so they lock none; messages are deleted without a lock of their own.
+locking = [case for case in CASES if case.changes != {} and case is not MESSAGE_CLEANUP]
+
+
+@pytest.mark.parametrize("case", locking, ids=lambda case: case.scheduler.name)
+def test_a_row_that_somebody_else_has_locked_is_left_for_the_next_pass(
+    case: Case, database: TestDatabase
+) -> None:
+    due = [row.insert(database)["id"] for row in case.due.values()]
+    locked = due[0]
+    with locked_by_somebody_else(database, case.table, locked):
+        before = live_rows(database)[case.table][locked]
+        assert run_pass(database, case.scheduler).processed == len(due) - 1
+        assert live_rows(database)[case.table][locked] == before
+
+    assert run_pass(database, case.scheduler).processed == 1
+
+
+@contextmanager
+def locked_by_somebody_else(database: TestDatabase, table: str, row: UUID) -> Iterator[None]:
+    with database.connect() as connection, connection.transaction():
+        connection.execute(f"SELECT FROM {table} WHERE id = %s FOR UPDATE".encode(), [row])
+        yield
+
+
+def test_a_row_that_changes_at_the_moment_of_the_pass_is_done_by_that_pass(
+    database: TestDatabase,
+) -> None:
+    due = [link().insert(database)["id"] for _ in range(3)]
+    database.query(GATE.format(role=database.name))
+
+    with (
+        database.connect() as visitor,
+        open_pass(database, EXPIRATION, DB_USER=database.name, DB_PASSWORD="gate") as current,
+        ThreadPoolExecutor(1) as machine,
+    ):
+        visitor.execute("SELECT pg_advisory_lock(1)")
+        running = machine.submit(EXPIRATION.run, current)
+        assert poll_until(lambda: bool(database.query(AT_THE_GATE)), PATIENCE)
+        visitor.execute("UPDATE link_links SET click_count = 1 WHERE id = %s", [due[1]])
+        visitor.execute("SELECT pg_advisory_unlock(1)")
+        result = running.result(PATIENCE)
+
+    assert result.processed == 3
+    assert database.query(ACTIVE) == []
+
+
+def test_rows_that_move_or_come_while_a_backlog_is_walked_are_done_too(
+    database: TestDatabase,
+) -> None:
+    link().insert_many(database, 15_000, unique="short_code")
+    batches: list[int] = []
+
+    def meanwhile(events: int) -> None:
+        batches.append(events)
+        if len(batches) == 2:  # the size of the table has been looked up by now
+            moved = database.query(
+                "UPDATE link_links SET click_count = 1, title = repeat('x', 255)"
+                " WHERE is_active RETURNING id"
+            )
+            assert len(moved) > 5_000
+            link().insert(database)
+
+    result = run_pass(database, EXPIRATION, committed=meanwhile)
+
+    assert result.processed == 15_001
+    assert database.query(ACTIVE) == []
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("ALTER TABLE toast_outbox RENAME TO gone", psycopg.errors.UndefinedTable),
+        ("ALTER TABLE link_links DROP COLUMN short_code", psycopg.errors.UndefinedColumn),
+        (REFUSE_STATEMENTS, psycopg.errors.RaiseException),
+    ],
+    ids=["no outbox", "no column", "a trigger against every statement"],
+)
+def test_what_is_no_fault_of_a_row_fails_the_pass_and_sets_nothing_aside(
+    fault: str, error: type[psycopg.Error], database: TestDatabase
+) -> None:
+    due = link().insert(database)["id"]
+    database.query(fault)
+
+    with pytest.raises(error):
+        run_pass(database, EXPIRATION)
+
+    assert [row["id"] for row in database.query(ACTIVE)] == [due]
+    assert failed_rows(database) == []
+
+
+@pytest.mark.timeout(20)
+def test_a_row_that_somebodys_trigger_keeps_as_it_is_does_not_keep_the_pass_running(
+    database: TestDatabase,
+) -> None:
+    due = link().insert(database)["id"]
+    database.query(KEEP_ROWS)
+
+    result = run_pass(database, EXPIRATION)
+
+    assert (result.processed, result.events, result.failed) == (0, 0, 0)
+    assert outbox(database) == []
+    assert [row["id"] for row in database.query(ACTIVE)] == [due]
+
+
+def test_a_crash_half_way_leaves_whole_batches_with_their_events(database: TestDatabase) -> None:
+    link().insert_many(database, 15_000, unique="short_code")
+    batches: list[int] = []
+
+    def crash(events: int) -> None:
+        batches.append(events)
+        if len(batches) == 2:
+            database.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'toast-test'"
+            )
+
+    with pytest.raises(psycopg.OperationalError):
+        run_pass(database, EXPIRATION, committed=crash)
+
+    assert len(database.query(ACTIVE)) == 15_000 - sum(batches)
+    assert len(outbox(database)) == sum(batches)
+    assert run_pass(database, EXPIRATION).processed == 15_000 - sum(batches)
