@@ -1,0 +1,145 @@
+"""A TCP proxy that can lose connections in the ways that a network does."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+
+class TcpProxy:
+    """Forwards connections on `port` of loopback to `target`, another port of it.
+
+    A connection that hangs stays open and silent: what its client sends is acknowledged and
+    goes nowhere, as with a frozen server or a path that swallows packets.
+    """
+
+    def __init__(self, target: int, port: int = 0) -> None:
+        self._target = target
+        self._wanted_port = port
+        self._listener = socket.socket()
+        self._connections: list[_Connection] = []
+        self._traps: list[_Trap] = []
+
+    def __enter__(self) -> Self:
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self._wanted_port))
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _close(self._listener)
+        self.cut()
+
+    @property
+    def port(self) -> int:
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def cut(self) -> None:
+        """Close the connections there are; new ones work."""
+        for connection in self._connections:
+            connection.close()
+
+    def hang(self) -> None:
+        """Let the connections there are hang; new ones work."""
+        for connection in self._connections:
+            connection.hangs = True
+
+    def hang_at(self, text: bytes) -> threading.Event:
+        """Let the next connection hang whose client sends this text, which is not forwarded.
+
+        The event tells when that has happened.
+        """
+        return self._set(_Trap(text, cuts=False))
+
+    def cut_at(self, text: bytes) -> threading.Event:
+        """Close the next connection whose client sends this text, which is not forwarded.
+
+        The event tells when that has happened.
+        """
+        return self._set(_Trap(text, cuts=True))
+
+    def _set(self, trap: _Trap) -> threading.Event:
+        self._traps.append(trap)
+        return trap.sprung
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # the listener is closed in the end
+            while True:
+                client, _ = self._listener.accept()
+                self._connect(client)
+
+    def _connect(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection(("127.0.0.1", self._target))
+        except OSError:
+            client.close()
+            return
+        connection = _Connection(client, server)
+        self._connections.append(connection)
+        for pump in (self._pump_to_server, self._pump_to_client):
+            threading.Thread(target=pump, args=(connection,), daemon=True).start()
+
+    def _pump_to_server(self, connection: _Connection) -> None:
+        recent = b""
+        for data in connection.read(connection.client):
+            recent = recent[-1000:] + data
+            for trap in [trap for trap in self._traps if trap.text in recent]:
+                self._traps.remove(trap)
+                connection.hangs = True
+                trap.sprung.set()
+                if trap.cuts:
+                    connection.close()
+            connection.forward(data, connection.server)
+
+    def _pump_to_client(self, connection: _Connection) -> None:
+        for data in connection.read(connection.server):
+            connection.forward(data, connection.client)
+
+
+class _Trap:
+    def __init__(self, text: bytes, *, cuts: bool) -> None:
+        self.text = text
+        self.cuts = cuts
+        self.sprung = threading.Event()
+
+
+class _Connection:
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.hangs = False
+
+    def read(self, peer: socket.socket) -> Iterator[bytes]:
+        """What comes from one side until it closes; then the other is closed too."""
+        with contextlib.suppress(OSError):
+            while data := peer.recv(65536):
+                yield data
+        if peer is self.client or not self.hangs:
+            self.close()
+
+    def forward(self, data: bytes, peer: socket.socket) -> None:
+        if not self.hangs:
+            with contextlib.suppress(OSError):
+                peer.sendall(data)
+
+    def close(self) -> None:
+        _close(self.client)
+        _close(self.server)
+
+
+def _close(endpoint: socket.socket) -> None:
+    # Without the shutdown, a thread that is blocked in recv or accept would stay there.
+    with contextlib.suppress(OSError):
+        endpoint.shutdown(socket.SHUT_RDWR)
+    endpoint.close()

@@ -1,0 +1,205 @@
+"""The outbox table: what waits, what rests, what was set aside, and how it comes back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from common import outbox, redact
+from common.database import Connection
+from common.outbox import Outbox
+from database import TestDatabase, fresh_database
+from demo.postgres import PostgresServer
+from outbox_rows import OCCURRED_AT, add_event
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+    with fresh_database(postgres_server) as database:
+        yield database
+
+
+@pytest.fixture
+def database(module_database: TestDatabase) -> TestDatabase:
+    """One database for all tests here, emptied before each: a new one takes much longer."""
+    module_database.query("DELETE FROM toast_outbox; DELETE FROM toast_outbox_set_aside")
+    return module_database
+
+
+@pytest.fixture
+def connection(database: TestDatabase) -> Iterator[Connection]:
+    with database.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def box(connection: Connection) -> Outbox:
+    return Outbox(connection, "link")
+
+
+def ids(box: Outbox, *, after: int = 0, limit: int = 100) -> list[int]:
+    return [event.id for event in box.read(after=after, limit=limit)]
+
+
+def waiting(database: TestDatabase, event: int) -> dict[str, Any]:
+    [row] = database.query("SELECT * FROM toast_outbox WHERE id = %s", event)
+    return row
+
+
+def set_aside(box: Outbox, event: int, reason: str = "too large") -> None:
+    [stored] = [stored for stored in box.read(after=0, limit=100) if stored.id == event]
+    box.set_aside(stored, reason)
+
+
+def test_events_are_read_in_order_of_their_ids(database: TestDatabase, box: Outbox) -> None:
+    first, second, third = (add_event(database, key=key) for key in "zab")
+    assert ids(box) == [first, second, third]
+    assert ids(box, after=first) == [second, third]
+    assert ids(box, limit=2) == [first, second]
+
+
+def test_a_service_reads_its_own_events_only(database: TestDatabase, box: Outbox) -> None:
+    ours, others = add_event(database), add_event(database, service="blog")
+    assert ids(box) == [ours]
+    assert box.waiting() == 1
+    box.delete([ours, others])
+    assert database.query("SELECT id FROM toast_outbox") == [{"id": others}]
+
+
+def test_an_event_is_read_as_it_was_stored(database: TestDatabase, box: Outbox) -> None:
+    number, event_id = uuid.uuid4(), uuid.uuid4()
+    add_event(database, key=str(number), event_id=event_id, payload='{"a": "Ü"}')
+    [event] = box.read(after=0, limit=1)
+    assert (event.key, event.event_id, event.payload) == (str(number), event_id, '{"a": "Ü"}')
+    assert event.occurred_at == "2026-01-02T03:04:05.678900Z"
+    assert (event.tries, event.resting) == (0, False)
+
+
+def test_deleting_nothing_deletes_nothing(database: TestDatabase, box: Outbox) -> None:
+    number = add_event(database)
+    box.delete([])
+    assert ids(box) == [number]
+
+
+def test_a_refused_event_rests_twice_as_long_after_each_try(
+    database: TestDatabase, box: Outbox
+) -> None:
+    number, bystander = add_event(database), add_event(database)
+    rests = []
+    for tries in range(1, 5):
+        [event, other] = box.read(after=0, limit=2)
+        box.rest(event, f"reason {tries}")
+        [row] = database.query(
+            "SELECT retry_at - clock_timestamp() AS rest, tries, error FROM toast_outbox"
+            " WHERE id = %s",
+            number,
+        )
+        assert (row["tries"], row["error"]) == (tries, f"reason {tries}")
+        rests.append(row["rest"].total_seconds())
+        assert [event.resting for event in box.read(after=0, limit=2)] == [True, False]
+        assert other.id == bystander
+    for rest, expected in zip(rests, (2, 4, 8, 16), strict=True):
+        assert expected - 1.5 < rest <= expected  # read a moment after it was written
+
+
+def test_the_rest_ends_by_itself(database: TestDatabase, box: Outbox) -> None:
+    add_event(database, tries=3, retry_at=datetime(2026, 1, 1, tzinfo=UTC))
+    [event] = box.read(after=0, limit=1)
+    assert not event.resting
+
+
+def test_an_event_is_set_aside_with_its_reason_and_all_it_was(
+    database: TestDatabase, box: Outbox
+) -> None:
+    number, bystander = add_event(database, tries=4, payload='{"a": 1}'), add_event(database)
+    before = waiting(database, number)
+
+    set_aside(box, number, "Broker: Message size too large")
+
+    [row] = database.query("SELECT * FROM toast_outbox_set_aside")
+    kept = ("id", "service", "topic", "key", "event_id", "occurred_at", "payload")
+    assert {name: row[name] for name in kept} == {name: before[name] for name in kept}
+    assert (row["tries"], row["error"]) == (5, "Broker: Message size too large")
+    assert ids(box) == [bystander]
+
+
+def test_a_reason_is_cut_and_without_secrets(database: TestDatabase, box: Outbox) -> None:
+    redact.register(["s3cret-of-the-outbox"])
+    resting, refused = add_event(database), add_event(database)
+    reason = "s3cret-of-the-outbox " + "x" * 1000
+    [event, _] = box.read(after=0, limit=2)
+    box.rest(event, reason)
+    set_aside(box, refused, reason)
+    errors = [
+        waiting(database, resting)["error"],
+        database.query("SELECT error FROM toast_outbox_set_aside")[0]["error"],
+    ]
+    for error in errors:
+        assert error.startswith("*** xxx")
+        assert len(error) == 500
+
+
+def test_retrying_puts_an_event_back_in_its_old_place(
+    database: TestDatabase, connection: Connection, box: Outbox
+) -> None:
+    first, second = add_event(database, tries=4, payload="first"), add_event(database)
+    before = waiting(database, first)
+    set_aside(box, first)
+
+    assert outbox.retry(connection, first)
+
+    assert ids(box) == [first, second]
+    after = waiting(database, first)
+    assert after == {**before, "tries": 0, "error": "", "retry_at": None}
+    assert database.query("SELECT * FROM toast_outbox_set_aside") == []
+
+
+def test_dropping_deletes_the_one_that_was_set_aside(
+    database: TestDatabase, connection: Connection, box: Outbox
+) -> None:
+    dropped, kept, waits = add_event(database), add_event(database), add_event(database)
+    set_aside(box, dropped)
+    set_aside(box, kept)
+
+    assert outbox.drop(connection, dropped)
+
+    assert database.query("SELECT id FROM toast_outbox_set_aside") == [{"id": kept}]
+    assert ids(box) == [waits]
+
+
+def test_an_event_that_waits_is_neither_retried_nor_dropped(
+    database: TestDatabase, connection: Connection, box: Outbox
+) -> None:
+    number = add_event(database)
+    assert not outbox.retry(connection, number)
+    assert not outbox.drop(connection, number)
+    assert ids(box) == [number]
+    assert outbox.is_waiting(connection, number)
+    assert not outbox.is_waiting(connection, number + 1)
+
+
+def test_the_summary_counts_all_services(
+    database: TestDatabase, connection: Connection, box: Outbox
+) -> None:
+    assert outbox.summary(connection) == outbox.Summary(0, None, 0)
+    later = datetime(2026, 5, 5, tzinfo=UTC)
+    refused = add_event(database, occurred_at=datetime(2025, 1, 1, tzinfo=UTC))
+    add_event(database, occurred_at=later)
+    add_event(database, service="blog")
+    set_aside(box, refused)
+    assert outbox.summary(connection) == outbox.Summary(2, OCCURRED_AT, 1)
+
+
+def test_the_listing_shows_what_was_set_aside_first(
+    database: TestDatabase, connection: Connection, box: Outbox
+) -> None:
+    waits, first, second = add_event(database), add_event(database), add_event(database)
+    set_aside(box, second)
+    set_aside(box, first)
+    rows = outbox.listing(connection, 10)
+    assert [row["id"] for row in rows] == [second, first, waits]
+    assert [row["id"] for row in outbox.listing(connection, 1)] == [second]

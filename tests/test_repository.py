@@ -1,0 +1,273 @@
+"""The rules of the house, as far as a program can check them."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import workers
+from common import config, worker
+from common.scheduler import Scheduler
+
+ROOT = Path(__file__).parent.parent
+
+MOST_LINES_OF_A_MODULE = 260
+MOST_LINES_OF_A_FUNCTION = 50
+
+# Who may import whom, besides what is installed.
+ALLOWED = {
+    "common": ["common"],
+    **{f"workers/{name}": ["common", f"workers.{name}"] for name in workers.SERVICES},
+    "demo": ["common", "workers", "demo"],
+}
+
+SPECIFIED = {
+    ("blog", "post-publisher"),
+    ("foodfolio", "item-expiration"),
+    ("foodfolio", "stock-level"),
+    ("link", "link-expiration"),
+    ("notification", "notification-retry"),
+    ("notification", "notification-cleanup"),
+    ("sse", "client-cleanup"),
+    ("twitchbot", "message-cleanup"),
+    ("twitchbot", "stream-closer"),
+    ("warcraft", "character-sync"),
+    ("warcraft", "guild-sync"),
+    ("webhook", "webhook-retry"),
+    ("webhook", "webhook-cleanup"),
+}
+
+SCHEDULERS = [
+    (name, scheduler) for name in workers.SERVICES for scheduler in workers.load(name).schedulers
+]
+
+
+def files() -> Iterator[Path]:
+    """Every file of the repository: all that .gitignore does not name."""
+    lines = (ROOT / ".gitignore").read_text().splitlines()
+    ignored = [".git", *(line.strip("/") for line in lines)]
+
+    def walk(folder: Path) -> Iterator[Path]:
+        for path in sorted(folder.iterdir()):
+            if any(fnmatch(path.name, pattern) for pattern in ignored):
+                continue
+            if path.is_dir():
+                yield from walk(path)
+            else:
+                yield path
+
+    return walk(ROOT)
+
+
+def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
+    """Name and tree of every Python module below these folders."""
+    for path in files():
+        name = path.relative_to(ROOT).as_posix()
+        if path.suffix == ".py" and name.startswith(tuple(f"{folder}/" for folder in folders)):
+            yield name, ast.parse(path.read_text("utf-8"))
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """The name of every module that is imported, wherever in the file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_within(name: str, packages: list[str]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+# --- imports ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_imports_point_one_way(folder: str) -> None:
+    found = list(modules(folder))
+    assert found
+    wrong = [
+        f"{name} imports {imported}"
+        for name, tree in found
+        for imported in imports(tree)
+        if is_within(imported, ["common", "workers", "demo", "tests"])
+        and not is_within(imported, ALLOWED[folder])
+    ]
+    assert wrong == []
+
+
+def test_the_environment_is_read_in_one_place() -> None:
+    readers = {
+        name
+        for name, tree in modules("common", "workers")
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"))
+        or (isinstance(node, ast.alias) and node.name in ("environ", "environb", "getenv"))
+    }
+    assert readers == {"common/config.py"}
+
+
+# --- code -------------------------------------------------------------------------------------
+
+
+def test_there_is_one_broad_except() -> None:
+    broad = [
+        name
+        for name, tree in modules("common", "workers")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type)
+        if name != "common/logs.py"  # a foreign __str__ may raise anything, and logging never does
+    ]
+    assert broad == ["common/runner.py"]
+
+
+def _is_broad(caught: ast.expr | None) -> bool:
+    kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(
+        kind is None or (isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException"))
+        for kind in kinds
+    )
+
+
+def test_modules_are_short() -> None:
+    long = {
+        name: lines
+        for name, _ in modules("common", "workers", "demo")
+        if (lines := len((ROOT / name).read_text("utf-8").splitlines())) > MOST_LINES_OF_A_MODULE
+    }
+    assert long == {}
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{name}: {node.name}": lines
+        for name, tree in modules("common", "workers", "demo", "tests")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        if (lines := (node.end_lineno or 0) - node.lineno + 1) > MOST_LINES_OF_A_FUNCTION
+    }
+    assert long == {}
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        name
+        for name, tree in modules("common", "workers", "demo")
+        if tree.body and not ast.get_docstring(tree)
+    ]
+    assert silent == []
+
+
+def test_nothing_is_left_to_do() -> None:
+    unfinished = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|NotImplemented" r"Error)\b")
+    assert [place for place, _ in matches(unfinished)] == []
+
+
+def test_no_file_names_a_path_of_somebody_s_machine() -> None:
+    private = re.compile(r"(?<![\w.:*/-])/(?:home|root|Users|work|tmp)/\w")
+    assert [place for place, _ in matches(private)] == []
+
+
+def matches(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """File and line number, and text, of every line that matches."""
+    for path in files():
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue  # an image
+        for number, line in enumerate(lines, 1):
+            if pattern.search(line):
+                yield f"{path.relative_to(ROOT)}:{number}", line
+
+
+# --- services and schedulers ------------------------------------------------------------------
+
+
+def test_the_schedulers_of_the_specification_are_there() -> None:
+    assert {(name, scheduler.name) for name, scheduler in SCHEDULERS} >= SPECIFIED
+
+
+@pytest.mark.parametrize("name", workers.SERVICES)
+def test_a_service_is_a_package_that_runs(name: str) -> None:
+    assert workers.load(name).name == name
+    assert (ROOT / "workers" / name / "__main__.py").is_file()
+
+
+def test_there_is_no_package_beside_the_services() -> None:
+    packages = {path.parent.name for path in (ROOT / "workers").glob("*/__init__.py")}
+    assert packages == set(workers.SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("service", "scheduler"), SCHEDULERS, ids=[scheduler.name for _, scheduler in SCHEDULERS]
+)
+def test_a_scheduler_has_one_file_of_its_name(service: str, scheduler: Scheduler) -> None:
+    module = import_module(f"workers.{service}.{scheduler.name.replace('-', '_')}")
+    assert module.SCHEDULER is scheduler
+    assert (module.__doc__ or "").startswith(f"{scheduler.name}: ")
+
+
+def test_no_two_schedulers_share_a_name_or_a_switch() -> None:
+    assert len({scheduler.name for _, scheduler in SCHEDULERS}) == len(SCHEDULERS)
+    assert len({scheduler.enabled.name for _, scheduler in SCHEDULERS}) == len(SCHEDULERS)
+
+
+def test_every_service_has_a_program_of_supervisord() -> None:
+    parser = configparser.RawConfigParser()
+    parser.read(ROOT / "supervisord.conf")
+    programs = {f"toast-{name}": name for name in workers.SERVICES}
+
+    assert {s for s in parser.sections() if s.startswith("program:")} == {
+        f"program:{program}" for program in programs
+    }
+    for program, name in programs.items():
+        section = parser[f"program:{program}"]
+        assert section["command"] == f"%(here)s/.venv/bin/toast run {name}"
+        assert section["exitcodes"] == str(worker.EXIT_BAD_SETTINGS)
+        assert section["autorestart"] == "unexpected"
+        assert section["startsecs"] == "0"
+        assert int(section["stopwaitsecs"]) > worker.STOP_SECONDS + 3
+
+
+# --- the README -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def table_rows() -> list[str]:
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    return [line for line in lines if line.startswith("|")]
+
+
+def test_the_readme_has_a_row_for_every_scheduler(table_rows: list[str]) -> None:
+    for service, scheduler in SCHEDULERS:
+        names = (service, scheduler.name, scheduler.interval.default or "")
+        assert any(all(_holds(row, name) for name in names) for row in table_rows), names
+
+
+def test_the_readme_has_a_row_for_every_setting(table_rows: list[str]) -> None:
+    variables = {
+        variable.name: variable
+        for variable in (
+            *config.COMMON,
+            *(variable for _, scheduler in SCHEDULERS for variable in scheduler.variables),
+        )
+    }
+    missing = [
+        name
+        for name, variable in variables.items()
+        if not any(_holds(row, name) and _holds(row, variable.default or "") for row in table_rows)
+    ]
+    assert missing == []
+
+
+def _holds(row: str, word: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", row) is not None

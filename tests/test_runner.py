@@ -1,0 +1,401 @@
+"""One pass and what remains of it in the run history, whatever it met."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from common import redact, runner
+from common.database import Database
+from common.runner import PassRunner
+from common.runs import Run
+from common.scheduler import Pass, PassError, PassResult, Preview
+from database import TestDatabase, fresh_database
+from demo.postgres import PostgresServer
+from demo.processes import poll_until
+from probes import probe, settings
+from tcp_proxy import TcpProxy
+
+RUNS = "SELECT * FROM toast_runs ORDER BY started_at, id"
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+    with fresh_database(postgres_server) as database:
+        yield database
+
+
+@pytest.fixture
+def database(module_database: TestDatabase) -> TestDatabase:
+    """One database for all tests here, emptied before each: a new one takes much longer."""
+    module_database.query("DELETE FROM toast_runs; DELETE FROM link_links")
+    return module_database
+
+
+@pytest.fixture
+def run_once(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run one pass of a probe on the database."""
+    loaded = settings(database, monkeypatch)
+
+    def run(run: Any, **keywords: Any) -> Run:
+        return PassRunner(probe(run), loaded, Database(loaded), **keywords).run()
+
+    return run
+
+
+def history(database: TestDatabase) -> dict[str, Any]:
+    """The one row of the run history."""
+    [row] = database.query(RUNS)
+    return row
+
+
+def test_a_pass_is_one_row_of_the_history(database: TestDatabase, run_once: Any) -> None:
+    run = run_once(lambda current: PassResult(3, 2, 1, {"attempts": 9}, note="one was bad"))
+
+    row = history(database)
+    assert (row["id"], row["service"], row["scheduler"]) == (run.id, "link", "probe")
+    assert (row["host"], row["process"]) == (socket.gethostname(), os.getpid())
+    assert row["result"] == run.result == "ok"
+    assert row["counts"] == {"processed": 3, "events": 2, "failed": 1, "attempts": 9}
+    assert row["error"] == "one was bad"
+    assert row["finished_at"] - row["started_at"] == timedelta(
+        microseconds=round(run.seconds * 1e6)
+    )
+
+
+def test_a_pass_under_way_is_in_the_history_without_a_result(
+    database: TestDatabase, run_once: Any
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def look(current: Pass) -> PassResult:
+        seen.append({**history(database), "now": current.now})
+        return PassResult()
+
+    run_once(look)
+    assert (seen[0]["result"], seen[0]["finished_at"]) == (None, None)
+    assert seen[0]["started_at"] == seen[0]["now"] == history(database)["started_at"]
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome", "error"),
+    [
+        (PassResult(), "ok", ""),
+        (PassResult(7, complete=False), "stopped", ""),
+        (
+            PassResult(skipped="another process is running this pass"),
+            "skipped",
+            "another process is running this pass",
+        ),
+    ],
+    ids=["ok", "stopped", "skipped"],
+)
+def test_how_a_pass_ended_is_recorded(
+    database: TestDatabase, run_once: Any, result: PassResult, outcome: str, error: str
+) -> None:
+    run = run_once(lambda current: result)
+    assert (run.result, run.error) == (outcome, error)
+    row = history(database)
+    assert (row["result"], row["error"]) == (outcome, error)
+    assert row["counts"]["processed"] == result.processed
+
+
+@pytest.mark.parametrize(
+    "error", [PassError("no such guild"), KeyError("x"), RecursionError("deep")]
+)
+def test_whatever_a_pass_meets_is_in_the_history(
+    database: TestDatabase, run_once: Any, error: Exception
+) -> None:
+    def fail(current: Pass) -> PassResult:
+        raise error
+
+    run = run_once(fail)
+
+    row = history(database)
+    assert row["result"] == run.result == "failed"
+    assert row["error"] == run.error == f"{type(error).__name__}: {error}"
+    assert row["finished_at"] >= row["started_at"]
+
+
+def test_the_database_clock_is_the_pass_s_time(database: TestDatabase, run_once: Any) -> None:
+    times: list[Any] = []
+
+    def look(current: Pass) -> PassResult:
+        times.append((current.now, current.host_now))
+        return PassResult()
+
+    [before] = database.query("SELECT clock_timestamp() AS now")
+    run_once(look)
+    [after] = database.query("SELECT clock_timestamp() AS now")
+    [(now, host_now)] = times
+    assert before["now"] < now < after["now"]
+    assert abs(now - host_now) < timedelta(seconds=30)  # it is one machine
+    assert host_now.utcoffset() == timedelta()
+
+
+def test_an_error_is_one_line_cut_and_without_secrets(
+    database: TestDatabase, run_once: Any
+) -> None:
+    redact.register([database.server.password])
+
+    def fail(current: Pass) -> PassResult:
+        raise PassError(f"connecting as {database.server.password}\n" + "x" * 5000)
+
+    run_once(fail)
+
+    error = history(database)["error"]
+    assert error.startswith("PassError: connecting as *** xxx")
+    assert len(error) == 1000
+
+
+def test_a_note_has_no_secrets_either(database: TestDatabase, run_once: Any) -> None:
+    redact.register([database.server.password])
+    run_once(lambda current: PassResult(failed=1, note=f"row has {database.server.password}"))
+    assert history(database)["error"] == "row has ***"
+
+
+def test_a_failure_in_a_transaction_undoes_it_and_is_recorded(
+    database: TestDatabase, run_once: Any
+) -> None:
+    link = database.insert("link_links", is_active=True)
+
+    def fail(current: Pass) -> PassResult:
+        with current.connection.transaction():
+            current.connection.execute("UPDATE link_links SET is_active = false")
+            raise PassError("half way")
+
+    run_once(fail)
+
+    assert history(database)["error"] == "PassError: half way"
+    assert database.query("SELECT * FROM link_links") == [link]
+
+
+def test_runs_that_failed_while_the_database_was_away_are_recorded_later(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TcpProxy(database.server.port) as proxy:
+        port = proxy.port
+        loaded = settings(database, monkeypatch, DB_PORT=str(port))
+    away = PassRunner(probe(lambda current: PassResult(5)), loaded, Database(loaded))
+    lost = [away.run() for _ in range(3)]
+    assert database.query(RUNS) == []
+    assert away.connection_lost
+
+    with TcpProxy(database.server.port, port):
+        found = away.run()
+
+    rows = database.query(RUNS)
+    assert [row["id"] for row in rows] == [*(run.id for run in lost), found.id]
+    assert [row["result"] for row in rows] == ["failed", "failed", "failed", "ok"]
+    assert "refused" in rows[0]["error"]
+    assert rows[0]["started_at"] == lost[0].started_at
+    assert rows[0]["finished_at"] < rows[3]["started_at"]
+
+
+def test_only_the_last_hundred_runs_wait_for_the_database(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TcpProxy(database.server.port) as proxy:
+        port = proxy.port
+        loaded = settings(database, monkeypatch, DB_PORT=str(port))
+    away = PassRunner(probe(lambda current: PassResult()), loaded, Database(loaded))
+    lost = [away.run() for _ in range(105)]
+
+    with TcpProxy(database.server.port, port):
+        last = away.run()
+
+    expected = [run.id for run in (*lost[5:], last)]
+    assert [row["id"] for row in database.query(RUNS)] == expected
+
+
+def test_a_pass_whose_connection_is_lost_half_way_is_recorded_later(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = settings(database, monkeypatch)
+    breaks = [True]
+
+    def lose_it(current: Pass) -> PassResult:
+        if breaks.pop():
+            database.query("SELECT pg_terminate_backend(%s)", current.connection.info.backend_pid)
+            current.connection.execute("SELECT 1")
+        return PassResult()
+
+    pass_runner = PassRunner(probe(lose_it), loaded, Database(loaded))
+    lost = pass_runner.run()
+    assert (lost.result, pass_runner.connection_lost) == ("failed", True)
+    assert history(database)["result"] is None
+    breaks.append(False)
+
+    assert pass_runner.run().result == "ok"
+
+    assert not pass_runner.connection_lost
+    assert [row["result"] for row in database.query(RUNS)] == ["failed", "ok"]
+
+
+def test_runs_are_forgotten_after_thirty_days(database: TestDatabase, run_once: Any) -> None:
+    def add(days: int, *, scheduler: str = "probe", service: str = "link") -> uuid.UUID:
+        [row] = database.query(
+            "INSERT INTO toast_runs (id, service, scheduler, host, process, started_at)"
+            " VALUES (%s, %s, %s, '', 1, now() - %s) RETURNING id",
+            uuid.uuid4(),
+            service,
+            scheduler,
+            timedelta(days=days, seconds=-5 if days == 30 else 0),
+        )
+        number: uuid.UUID = row["id"]
+        return number
+
+    for days in (31, 400):
+        add(days)
+    kept = [add(31, scheduler="another"), add(31, service="blog"), add(30), add(29)]
+
+    run = run_once(lambda current: PassResult())
+
+    assert {row["id"] for row in database.query(RUNS)} == {*kept, run.id}
+
+
+def test_events_that_a_pass_committed_are_heard_of_at_once(run_once: Any) -> None:
+    heard: list[int] = []
+
+    def commit(current: Pass) -> PassResult:
+        for events in (5, 0, 2):
+            current.committed(events)
+        assert heard == [5, 2]  # nothing to publish in a commit without events
+        return PassResult()
+
+    assert run_once(commit, committed=heard.append).result == "ok"
+
+
+def test_a_pass_hears_of_the_stop_and_does_not_wait_on(run_once: Any) -> None:
+    stop = threading.Event()
+
+    def wait(current: Pass) -> PassResult:
+        assert not current.stopping()
+        assert not current.wait(0.01)
+        stop.set()
+        assert current.wait(3600)
+        return PassResult(complete=not current.stopping())
+
+    assert run_once(wait, stop=stop).result == "stopped"
+
+
+def test_no_connection_is_held_between_passes(database: TestDatabase, run_once: Any) -> None:
+    held = (
+        "SELECT count(*) AS connections FROM pg_stat_activity WHERE application_name = 'toast-link'"
+    )
+    during: list[Any] = []
+
+    def look(current: Pass) -> PassResult:
+        during.extend(database.query(held))
+        return PassResult()
+
+    run_once(look)
+
+    assert during == [{"connections": 1}]
+    assert poll_until(lambda: database.query(held) == [{"connections": 0}], 30)
+
+
+class Running:
+    """A pass on a thread of its own."""
+
+    def __init__(self, pass_runner: PassRunner) -> None:
+        self._run: list[Run] = []
+        self._thread = threading.Thread(
+            target=lambda: self._run.append(pass_runner.run()), daemon=True
+        )
+        self._thread.start()
+
+    def result(self) -> Run:
+        """The run, once it has ended."""
+        self._thread.join(30)
+        assert self._run, "the pass is still blocked"
+        return self._run[0]
+
+
+def test_severing_ends_a_pass_that_is_blocked(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = settings(database, monkeypatch)
+    begun = threading.Event()
+
+    def sleep(current: Pass) -> PassResult:
+        begun.set()
+        current.connection.execute("SELECT pg_sleep(100)")
+        return PassResult()
+
+    pass_runner = PassRunner(probe(sleep), loaded, Database(loaded))
+    pass_runner.sever()  # nothing runs: nothing happens
+    running = Running(pass_runner)
+    assert begun.wait(30)
+    pass_runner.sever()
+    run = running.result()
+    assert (run.result, pass_runner.connection_lost) == ("failed", True)
+
+
+def test_severing_ends_a_pass_that_cannot_record_its_failure(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(current: Pass) -> PassResult:
+        raise PassError("no such guild")
+
+    with TcpProxy(database.server.port) as proxy:
+        loaded = settings(database, monkeypatch, DB_PORT=str(proxy.port))
+        pass_runner = PassRunner(probe(fail), loaded, Database(loaded))
+        hangs = proxy.hang_at(b"ON CONFLICT (id)")
+        running = Running(pass_runner)
+        assert hangs.wait(30)
+        pass_runner.sever()
+        assert running.result().error == "PassError: no such guild"
+        assert database.query(RUNS + " DESC")[0]["result"] is None
+        Running(pass_runner).result()  # which records the one before, too
+    assert [row["error"] for row in database.query(RUNS)] == ["PassError: no such guild"] * 2
+
+
+def test_a_pass_is_stalled_when_it_shows_no_sign_of_life(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "STALLED_SECONDS", 0.5)
+    loaded = settings(database, monkeypatch)
+    seen: list[bool] = []
+
+    def idle(current: Pass) -> PassResult:
+        time.sleep(0.6)
+        seen.append(pass_runner.stalled())
+        current.committed(0)
+        seen.append(pass_runner.stalled())
+        return PassResult()
+
+    pass_runner = PassRunner(probe(idle), loaded, Database(loaded))
+    assert not pass_runner.stalled()
+    pass_runner.run()
+    assert seen == [True, False]
+    time.sleep(0.6)
+    assert not pass_runner.stalled()  # none is under way
+
+
+def test_a_statement_may_take_its_time_before_its_pass_counts_as_stalled() -> None:
+    assert runner.STALLED_SECONDS == 150
+
+
+def test_a_dry_run_cannot_write_even_by_mistake(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = database.insert("link_links", is_active=True)
+    loaded = settings(database, monkeypatch)
+
+    def write(current: Pass) -> Preview:
+        current.connection.execute("UPDATE link_links SET is_active = false")
+        return Preview(1, ())
+
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        PassRunner(probe(lambda current: PassResult(), write), loaded, Database(loaded)).preview()
+    assert database.query("SELECT * FROM link_links") == [link]
