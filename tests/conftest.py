@@ -3,6 +3,8 @@
 database          a fresh PostgreSQL database with the live tables and ours, empty:
                   `.environment` (its DB_* settings), `.connect()`, `.query(sql, *values)`,
                   `.insert(table, **columns)` (the row, with parents where it needs them)
+module_database   the same for a whole test file, which empties what its tests fill: a new one
+                  for each of many short tests takes longer than they do
 private_database  the same on a server of the test's own, for tests that stop, kill or restart
                   it: `.server.stop("fast" or "immediate")`, `.server.kill()`, `.server.start()`
 mock_broker       address of a broker in memory (librdkafka's mock cluster) that knows the live
@@ -101,6 +103,12 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+    with fresh_database(postgres_server) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
     with fresh_database(postgres_server) as database:
         yield database
 

@@ -27,12 +27,6 @@ EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOT_YET = datetime(2999, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
-    with fresh_database(postgres_server) as database:
-        yield database
-
-
 @pytest.fixture
 def database(module_database: TestDatabase) -> TestDatabase:
     """One database for all tests here, emptied before each: a new one takes much longer."""

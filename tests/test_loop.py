@@ -19,8 +19,7 @@ from common.database import Database
 from common.loop import Loop, next_tick, retry_delay
 from common.runner import PassRunner
 from common.scheduler import Pass, PassError, PassResult
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
+from database import TestDatabase
 from demo.processes import poll_until
 from probes import probe, settings, steadiness
 
@@ -71,12 +70,6 @@ class Looping:
             self._loop.wake()
             self._loop.thread.join(PATIENCE)
             assert not self._loop.thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
-    with fresh_database(postgres_server) as database:
-        yield database
 
 
 @pytest.fixture

@@ -12,15 +12,8 @@ import pytest
 from common import outbox, redact
 from common.database import Connection
 from common.outbox import Outbox
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
+from database import TestDatabase
 from outbox_rows import OCCURRED_AT, add_event
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
-    with fresh_database(postgres_server) as database:
-        yield database
 
 
 @pytest.fixture

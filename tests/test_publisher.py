@@ -16,8 +16,7 @@ from common import publisher_thread
 from common.database import Database
 from common.publisher import Published, Publisher
 from common.publisher_thread import PublisherThread
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
+from database import TestDatabase
 from demo.processes import poll_until
 from kafka_server import KafkaServer
 from outbox_rows import add_event
@@ -32,12 +31,6 @@ TOO_LARGE = '"' + "x" * 1_100_000 + '"'
 LOCK = "SELECT pg_advisory_lock(hashtextextended('toast-outbox/link', 0))"
 
 Make = Callable[..., Publisher]
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
-    with fresh_database(postgres_server) as database:
-        yield database
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,19 +18,12 @@ from common.database import Database
 from common.runner import PassRunner
 from common.runs import Run
 from common.scheduler import Pass, PassError, PassResult, Preview
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
+from database import TestDatabase
 from demo.processes import poll_until
 from probes import probe, settings
 from tcp_proxy import TcpProxy
 
 RUNS = "SELECT * FROM toast_runs ORDER BY started_at, id"
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
-    with fresh_database(postgres_server) as database:
-        yield database
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 from uuid import UUID
 
@@ -67,12 +66,7 @@ class Senders(Generic[T]):
             ).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._open = False
         for _ in range(MOST_IN_FLIGHT):
             self._asked.put(None)
