@@ -185,7 +185,9 @@ def _find(variable: Variable[Any], layers: Iterable[Layer]) -> _Found:
         for name, value in given.items():
             return _Found(_parse(variable, name, value, layer.place), value, layer.origin)
     if variable.default is None:
-        raise ValueError(f"{variable.name} is not set; expected {variable.expected}")
+        raise ValueError(
+            f"{variable.name} is not set; expected {variable.expected} ({variable.help})"
+        )
     return _Found(variable.parse(variable.default), variable.default, "default")
 
 

@@ -227,7 +227,8 @@ def test_every_fault_is_reported_at_once(bare: Installation) -> None:
     bare.set(TOAST_MIGRATE="yes", BLIZZARD_CLIENT_SECRET="line\nbreak", DB_USER="toast")
     assert faults(INTERVAL, API_SECRET) == (
         f"{toast_env} line 2: expected NAME=value",
-        "DB_HOST is not set; expected text without control characters or blanks around it",
+        "DB_HOST is not set; expected text without control characters or blanks around it"
+        " (PostgreSQL: host name, address or socket directory)",
         f"DB_PORT in {toast_env} is '70000' (out of range); expected an integer from 1 to 65535",
         f"KAFKA_BROKERS in {toast_env} is 'broker' (not host:port); "
         "expected a comma-separated list of host:port, such as kafka-1:9092,[::1]:9092",
