@@ -77,7 +77,8 @@ class PublisherThread:
             outcome = self._publisher.drain(stopping=self._giving_up)
         except (psycopg.Error, PassError, KafkaException) as error:
             self._publisher.disconnect()
-            outcome = Published(left=1, reason=f"{type(error).__name__}: {error}")
+            # How many events wait is not known: there is nobody to ask.
+            outcome = Published(reason=f"{type(error).__name__}: {error}")
         finally:
             self._draining = False
         self._report(outcome)
@@ -94,7 +95,8 @@ class PublisherThread:
             self._failures = 0
             return
         self._failures += 1
-        _log.warning("events_waiting", left=outcome.left, reason=outcome.reason)
+        waiting = {"left": outcome.left} if outcome.left else {}
+        _log.warning("events_waiting", **waiting, reason=outcome.reason)
 
     def _wait(self, outcome: Published) -> None:
         if outcome.reason:
