@@ -170,7 +170,7 @@ def load(
     return Settings(service, found, warnings, tuple(filter(None, secrets)))
 
 
-def library_default(name: str, value: str) -> None:
+def environment_default(name: str, value: str) -> None:
     """Set an environment variable of a library, unless the operator has set it."""
     os.environ.setdefault(name, value)
 

@@ -190,7 +190,7 @@ def preview(current: Pass) -> Preview:
 
 def _connect(current: Pass) -> "SseManagement":
     # gRPC writes to standard error, past our log, when a service goes away.
-    config.library_default("GRPC_VERBOSITY", "ERROR")
+    config.environment_default("GRPC_VERBOSITY", "ERROR")
     # Only here: `toast list` loads every service and need not carry gRPC in memory.
     from workers.sse.sse_management import SseManagement
 
