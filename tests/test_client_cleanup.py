@@ -394,21 +394,13 @@ def test_ten_thousand_clients_are_cut_in_one_pass_within_ten_seconds(
 ) -> None:
     now = datetime.now(UTC)
     sse.connect(*active(10, now=now))
-    seconds: list[float] = []
-    crowd = [new_client(now, idle=HOUR, had_events=True) for _ in range(10_000)]
-    sse.connect(*crowd)
+    sse.connect(*(new_client(now, idle=HOUR, had_events=True) for _ in range(10_000)))
     with Process("workers.sse", env=environment(database, SSE_GRPC_ADDR=sse.address)) as worker:
-        # Once is enough: a second and third time are for a machine that is busy otherwise.
-        while len(seconds) < 3 and min(seconds, default=10) >= 10:
-            if seconds:
-                sse.connect(*crowd)
-                worker.send(signal.SIGUSR1)
-            finished = worker.wait_for("pass_finished", count=len(seconds) + 1)
-            seconds.append(finished["seconds"])
-            assert finished["processed"] == 10_000
-            assert set(sse.clients) == {client.id for client in active(10)}
+        finished = worker.wait_for("pass_finished")
 
-    assert min(seconds) < 10, seconds
+    assert finished["processed"] == 10_000
+    assert finished["seconds"] < 10
+    assert set(sse.clients) == {client.id for client in active(10)}
 
 
 def test_a_killed_pass_is_taken_up_by_the_next_one(database: TestDatabase, sse: SseServer) -> None:
