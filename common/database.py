@@ -39,6 +39,8 @@ _NETWORK = {
     "tcp_user_timeout": 20_000,
 }
 
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS locked"
+
 # Classes of SQLSTATE that a single row can cause: bad value, broken constraint, a view's check,
 # a limit exceeded, RAISE in a trigger. Any other error would meet every row alike.
 _ROW_FAULTS = ("22", "23", "44", "54", "P0")
@@ -100,6 +102,15 @@ def row_fault(error: psycopg.Error) -> bool:
 def contended(error: psycopg.Error) -> bool:
     """Whether somebody else was in the way: a lock held too long, a deadlock, a conflict."""
     return error.sqlstate in _CONTENTION
+
+
+def try_lock(connection: Connection, name: str) -> bool:
+    """Take the advisory lock of this name unless another session has it; does not wait.
+
+    It is held until it is unlocked or the connection ends.
+    """
+    row = connection.execute(_TRY_LOCK, (name,)).fetchone()
+    return bool(row and row["locked"])
 
 
 def sever(connection: Connection) -> None:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
+from common.database import try_lock
 from common.scheduler import Pass, PassResult
-
-_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS locked"
 
 
 def exclusive(run: Callable[[Pass], PassResult]) -> Callable[[Pass], PassResult]:
@@ -15,9 +14,7 @@ def exclusive(run: Callable[[Pass], PassResult]) -> Callable[[Pass], PassResult]
     """
 
     def run_alone(current: Pass) -> PassResult:
-        name = f"toast-pass/{current.scheduler}"
-        row = current.connection.execute(_TRY_LOCK, (name,)).fetchone()
-        if not (row and row["locked"]):
+        if not try_lock(current.connection, f"toast-pass/{current.scheduler}"):
             return PassResult(skipped="another process is running this pass")
         return run(current)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from common import logs, migrations
 from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
-from common.database import Connection, Database
+from common.database import Connection, Database, try_lock
 from common.events import headers
 from common.kafka import EventProducer, Failure, KafkaUnavailable, Outgoing
 from common.outbox import Outbox, StoredEvent
@@ -28,7 +28,6 @@ _NO_REPORT = Failure("no delivery report in time", refused=False)
 # small for its index, and every read of a backlog would sort all of it.
 _READ_BY_INDEX = "SET enable_bitmapscan = off; SET enable_seqscan = off; SET enable_sort = off"
 
-_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS locked"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 
 
@@ -63,7 +62,7 @@ class Publisher:
         Raises psycopg.Error where the database fails; Kafka's failures are in the answer.
         """
         connection = self._open()
-        if not self._lock(connection):
+        if not try_lock(connection, self._lock_name):
             left = Outbox(connection, self._service).waiting()
             reason = "another process is publishing" if left else ""
             return Published(left=left, reason=reason, elsewhere=bool(left))
@@ -89,10 +88,6 @@ class Publisher:
     @property
     def _lock_name(self) -> str:
         return f"toast-outbox/{self._service}"
-
-    def _lock(self, connection: Connection) -> bool:
-        row = connection.execute(_TRY_LOCK, (self._lock_name,)).fetchone()
-        return bool(row and row["locked"])
 
     def _open(self) -> Connection:
         if self.connection is None or self.connection.closed:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from common import config
+from common.worker import EXIT_BAD_SETTINGS
 from demo import embedded, report
 from demo.event_stream import Event, EventStream
 from demo.first_round import FirstRound, read_plans
@@ -27,7 +28,6 @@ from demo.supervisor import Supervisor
 ROOT = Path(__file__).parent.parent
 RUN = ROOT / ".run"
 
-EXIT_BAD_SETTINGS = 78
 PREDECESSOR_SECONDS = 15
 POLL_SECONDS = 0.3
 # How often to say what the first round still waits for.

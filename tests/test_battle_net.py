@@ -13,8 +13,7 @@ import pytest
 
 from common import config, redact
 from common.http import Client
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
+from database import TestDatabase
 from demo.standins.battle_net import BattleNetServer
 from demo.standins.battle_net_world import Character, Guild
 from warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
@@ -40,16 +39,10 @@ def battle_net() -> Iterator[BattleNetServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def shared_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
-    with fresh_database(postgres_server) as database:
-        yield database
-
-
 @pytest.fixture
-def worker(shared_database: TestDatabase, battle_net: BattleNetServer) -> WarcraftWorker:
-    empty(shared_database)
-    return WarcraftWorker(shared_database, battle_net)
+def worker(module_database: TestDatabase, battle_net: BattleNetServer) -> WarcraftWorker:
+    empty(module_database)
+    return WarcraftWorker(module_database, battle_net)
 
 
 def track(worker: WarcraftWorker, count: int) -> None:

@@ -10,8 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
+from database import TestDatabase
 from demo.standins.battle_net import BattleNetServer
 from demo.standins.battle_net_world import Character, Guild, Realm
 from warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
@@ -22,17 +21,11 @@ SYNCED = "warcraft.guild.synced"
 WOUNDED = Realm("Terrordar", "terrordar")
 
 
-@pytest.fixture(scope="module")
-def shared_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
-    with fresh_database(postgres_server) as database:
-        yield database
-
-
 @pytest.fixture
-def worker(shared_database: TestDatabase) -> Iterator[WarcraftWorker]:
-    empty(shared_database)
+def worker(module_database: TestDatabase) -> Iterator[WarcraftWorker]:
+    empty(module_database)
     with BattleNetServer() as battle_net:
-        yield WarcraftWorker(shared_database, battle_net)
+        yield WarcraftWorker(module_database, battle_net)
 
 
 @pytest.fixture
