@@ -112,9 +112,12 @@ class EventProducer:
         deadline = time.monotonic() + MESSAGE_SECONDS + ADMIN_SECONDS
         while len(reports) < len(messages) and time.monotonic() < deadline and not stopping():
             producer.poll(POLL_SECONDS)
-        if len(reports) < len(messages):
-            self.close()  # what is still under way is given up here, and sent again later
-        return reports
+        answer = dict(reports)
+        if len(answer) < len(messages):
+            # What is still under way is given up here, and sent again later. Giving up makes
+            # reports, too, of the kind that says nothing about the message.
+            self.close()
+        return answer
 
     def close(self) -> None:
         """Drop the producer with its connections, and what it has not sent yet."""
