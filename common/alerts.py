@@ -5,10 +5,11 @@ while it stays true, and not again because a process was restarted or a second m
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from common.config import Variable
-from common.scheduler import Pass, PassResult, Preview
+from common.scheduler import NOTHING, Pass, PassResult, Preview
 from common.walk import Walk
 
 # An alert that stays true is raised again when this share of the interval has passed: a pass
@@ -58,6 +59,11 @@ def _forget(still_true: str) -> tuple[str, str]:
     return due, batch
 
 
+def _forgotten(done: PassResult) -> PassResult:
+    """What the walk that forgets did, by its own name: it has raised nothing."""
+    return replace(done, processed=0, details={"forgotten": done.processed})
+
+
 class Alerts:
     """One scheduler's alerts over one live table.
 
@@ -91,17 +97,19 @@ class Alerts:
     def run(self, current: Pass) -> PassResult:
         """Raise what is news, then forget what is over, so that it may come again."""
         raised = self._raise.run(current)
-        over = self._forget.run(current)
-        return raised + PassResult(
-            failed=over.failed,
-            details={"forgotten": over.processed},
-            note=over.note,
-            complete=over.complete,
-        )
+
+        def committed(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
+            current.committed(_forgotten(done), share=share)
+
+        return raised + _forgotten(self._forget.run(replace(current, committed=committed)))
 
     def preview(self, current: Pass) -> Preview:
         """Say which alerts would be raised."""
         return self._raise.preview(current)
+
+    def backlog(self, current: Pass, most: int) -> int:
+        """Count the alerts that would be raised, no further than ``most``."""
+        return self._raise.backlog(current, most)
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
         repeat_before = current.now - current.settings[self._interval] * _REPEAT_AFTER

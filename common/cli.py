@@ -26,6 +26,7 @@ from common import (
 )
 from common.config import Settings, SettingsError
 from common.database import Connection, Database
+from common.progress import ProgressLine
 from common.scheduler import PassError, Service
 
 EXIT_FINE = 0
@@ -187,7 +188,11 @@ def _once(services: Services, options: argparse.Namespace) -> int:
         chosen = [by_name[options.scheduler]]
     else:
         chosen = [one for one in service.schedulers if settings[one.enabled]]
-    answer = once.dry_run(chosen, settings) if options.dry_run else once.run(chosen, settings)
+    if options.dry_run:
+        answer = once.dry_run(chosen, settings)
+    else:
+        line = [ProgressLine(sys.stderr)] if sys.stderr.isatty() else []
+        answer = once.run(chosen, settings, line)
     print(answer.as_json() if options.json else answer.as_text())
     return EXIT_FAILED if answer.failed else EXIT_FINE
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from common import spelling
 from common.layers import CONFIG_DIR_VARIABLE, Layer, read_layers
@@ -45,6 +46,7 @@ __all__ = [
     "integer",
     "interval",
     "load",
+    "metrics_port",
     "networks",
     "text",
 ]
@@ -102,6 +104,13 @@ def _log_level(text: str) -> str:
     return level
 
 
+def _sentry_dsn(text: str) -> str:
+    parts = urlsplit(text)
+    if text and not (parts.scheme in ("http", "https") and parts.username and parts.path[1:]):
+        raise ValueError("not a DSN")
+    return text
+
+
 DB_HOST = text("DB_HOST", None, "PostgreSQL: host name, address or socket directory")
 DB_PORT = integer("DB_PORT", "5432", "PostgreSQL: port", minimum=1, maximum=65535)
 DB_USER = text("DB_USER", None, "PostgreSQL: role")
@@ -129,6 +138,14 @@ LOG_FORMAT = choice(
     "text for people, json for machines; auto is text at a terminal and json elsewhere",
 )
 ENVIRONMENT = text("ENVIRONMENT", "production", "name of the installation, for error reports")
+SENTRY_DSN = Variable(
+    "SENTRY_DSN",
+    _sentry_dsn,
+    "the DSN that Sentry shows, such as https://key@sentry.example.org/1, or nothing",
+    "",
+    "where errors are reported to; empty: nowhere",
+    secret=True,
+)
 TOAST_MIGRATE = boolean("TOAST_MIGRATE", "true", "apply the migrations of toast's tables at start")
 
 COMMON: tuple[Variable[Any], ...] = (
@@ -142,8 +159,20 @@ COMMON: tuple[Variable[Any], ...] = (
     LOG_LEVEL,
     LOG_FORMAT,
     ENVIRONMENT,
+    SENTRY_DSN,
     TOAST_MIGRATE,
 )
+
+
+def metrics_port(default: int) -> Variable[int]:
+    """The setting of the port for metrics and health; every service has a default of its own."""
+    return integer(
+        "METRICS_PORT",
+        str(default),
+        "port on 127.0.0.1 for metrics and health; 0: none. Set it per service, if at all",
+        minimum=0,
+        maximum=65535,
+    )
 
 
 def load(

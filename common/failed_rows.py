@@ -23,6 +23,12 @@ _FORGET_RECOVERED = """
 DELETE FROM toast_failed_rows WHERE scheduler = %(scheduler)s AND retry_at <= %(now)s"""
 
 
+_COUNT = """
+SELECT count(*) FROM (
+    SELECT FROM toast_failed_rows WHERE scheduler = %(scheduler)s LIMIT %(most)s
+) AS counted"""
+
+
 def set_aside(
     connection: Connection,
     scheduler: str,
@@ -36,6 +42,12 @@ def set_aside(
     values = {"scheduler": scheduler, "row": row, "reason": kept, "now": now, "rest": rest}
     connection.execute(_SET_ASIDE, values)
     return kept
+
+
+def count(connection: Connection, scheduler: str, most: int) -> int:
+    """How many rows of this scheduler are set aside, counted no further than ``most``."""
+    row = connection.execute(_COUNT, {"scheduler": scheduler, "most": most}).fetchone()
+    return row["count"] if row else 0
 
 
 def forget_recovered(connection: Connection, scheduler: str, now: datetime) -> None:

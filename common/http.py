@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 from weakref import WeakSet
 
@@ -23,6 +22,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from common.version import VERSION
+
 CONNECT_SECONDS = 5.0
 _CHUNK_BYTES = 16 * 1024
 
@@ -30,15 +31,7 @@ _CHUNK_BYTES = 16 * 1024
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
-def _user_agent() -> str:
-    try:
-        version = metadata.version("toast-workers")
-    except metadata.PackageNotFoundError:
-        version = "unreleased"  # a checkout that is on the path, but not installed
-    return f"toast-workers/{version} (+background jobs of ToxicToast)"
-
-
-USER_AGENT = _user_agent()
+USER_AGENT = f"toast-workers/{VERSION} (+background jobs of ToxicToast)"
 
 
 class NoAnswer(Exception):

@@ -12,6 +12,7 @@ import psycopg
 from common import logs, tables
 from common.config import Settings
 from common.database import Database
+from common.observer import Observer
 from common.redact import redact
 from common.runner import PassRunner
 from common.scheduler import PassError, Scheduler
@@ -78,11 +79,16 @@ class Answer:
         return "\n".join(lines)
 
 
-def run(schedulers: Sequence[Scheduler], settings: Settings) -> Answer:
+def run(
+    schedulers: Sequence[Scheduler], settings: Settings, observers: Sequence[Observer] = ()
+) -> Answer:
     """Run one pass of each, then publish what is in the outbox."""
     database = Database(settings)
     with logs.bind(service=settings.service):
-        runs = [PassRunner(scheduler, settings, database).run() for scheduler in schedulers]
+        runs = [
+            PassRunner(scheduler, settings, database, observers=observers).run()
+            for scheduler in schedulers
+        ]
         published, waiting = 0, ""
         if any(scheduler.topics for scheduler in schedulers):
             published, waiting = _publish(settings, database)

@@ -58,6 +58,16 @@ SELECT (SELECT count(*) FROM toast_outbox) AS waiting,
        (SELECT min(occurred_at) FROM toast_outbox) AS oldest,
        (SELECT count(*) FROM toast_outbox_set_aside) AS set_aside"""
 
+# The oldest is the first by its number, which is what the index is by.
+_OF_SERVICE = """
+SELECT (SELECT count(*) FROM (
+            SELECT FROM toast_outbox WHERE service = %(service)s LIMIT %(most)s
+        ) AS counted) AS waiting,
+       coalesce((SELECT extract(epoch FROM clock_timestamp() - occurred_at)
+                 FROM toast_outbox WHERE service = %(service)s
+                 ORDER BY id LIMIT 1), 0)::float AS age,
+       (SELECT count(*) FROM toast_outbox_set_aside WHERE service = %(service)s) AS set_aside"""
+
 # Its id is older than that of any event that waits, so it goes out before them.
 _RETRY = """
 WITH retried AS (
@@ -131,6 +141,22 @@ class Summary:
     waiting: int
     oldest: datetime | None
     set_aside: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One service's part of the outbox; ``age`` is that of its oldest event, in seconds."""
+
+    waiting: int
+    age: float
+    set_aside: int
+
+
+def of_service(connection: Connection, service: str, most: int) -> Waiting:
+    """Count what waits of one service, no further than ``most``."""
+    with connection.cursor(row_factory=class_row(Waiting)) as cursor:
+        values = {"service": service, "most": most}
+        return cursor.execute(_OF_SERVICE, values).fetchone() or Waiting(0, 0.0, 0)
 
 
 def summary(connection: Connection) -> Summary:

@@ -8,7 +8,7 @@ has a lower id than others already sent, and a position that only moves on would
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common import logs, migrations
+from common import logs, metrics, migrations
 from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
 from common.database import Connection, Database, try_lock
 from common.events import headers
@@ -151,7 +151,10 @@ class _Round:
         self._published += len(stored)
         for event in events:
             failure = reports.get(event.id, _NO_REPORT)
-            if failure is not None:
+            if failure is None:
+                metrics.PUBLISHED.labels(self._service, event.topic).inc()
+            else:
+                metrics.PUBLISH_FAILURES.labels(self._service, event.topic).inc()
                 self._failed(event, failure)
 
     def _reports(
@@ -174,6 +177,7 @@ class _Round:
             self._reason = failure.reason
         elif event.tries + 1 < MOST_TRIES:
             self._outbox.rest(event, failure.reason)
+            metrics.RETRIES.labels(self._service, "event").inc()
             self._held.add((event.topic, event.key))
         else:
             self._outbox.set_aside(event, failure.reason)

@@ -6,12 +6,14 @@ import time
 import psycopg
 from confluent_kafka import KafkaException
 
-from common import logs
+from common import logs, metrics
 from common.database import sever
 from common.loop import RECONNECT_SECONDS, retry_delay
+from common.observer import Observer
 from common.publisher import Published, Publisher
 from common.runner import STALLED_SECONDS
-from common.scheduler import PassError
+from common.runs import Run
+from common.scheduler import PassError, PassResult
 
 _log = logs.logger(__name__)
 
@@ -23,12 +25,14 @@ IDLE_SECONDS = 10.0
 REFUSED_SECONDS = 2.0
 
 
-class PublisherThread:
-    """Runs one service's publisher."""
+class PublisherThread(Observer):
+    """Runs one service's publisher, as soon as a pass has committed events."""
 
     def __init__(self, publisher: Publisher, service: str) -> None:
         self._publisher = publisher
         self._service = service
+        # Why the last round could not publish all; empty if it could.
+        self.fault = ""
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._give_up_at = float("inf")
@@ -40,9 +44,9 @@ class PublisherThread:
     def start(self) -> None:
         self.thread.start()
 
-    def committed(self, events: int) -> None:
-        """Say that events were committed to the outbox."""
-        self._wake.set()
+    def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
+        if done.events:
+            self._wake.set()
 
     def stop(self, seconds: float) -> None:
         """Publish what is ready, for at most that long, then end; returns at once."""
@@ -79,8 +83,13 @@ class PublisherThread:
             self._publisher.disconnect()
             # How many events wait is not known: there is nobody to ask.
             outcome = Published(reason=f"{type(error).__name__}: {error}")
+            metrics.count_database_error(self._service, error)
+        else:
+            if outcome.reason and not outcome.elsewhere:
+                metrics.KAFKA_ERRORS.labels(self._service).inc()
         finally:
             self._draining = False
+        self.fault = "" if outcome.elsewhere else outcome.reason
         self._report(outcome)
         return outcome
 

@@ -25,5 +25,9 @@ class Retention:
         require_agreement(current)
         return self._walk.preview(current)
 
+    def backlog(self, current: Pass, most: int) -> int:
+        """Count what is too old, no further than ``most``."""
+        return self._walk.backlog(current, most)
+
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {"cutoff": current.now - current.settings[self._days]}

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import psycopg
@@ -11,9 +11,10 @@ import psycopg
 from common import logs, migrations
 from common.config import TOAST_MIGRATE, Settings
 from common.database import STATEMENT_SECONDS, Connection, Database, connection_lost, sever
+from common.observer import Observer
 from common.redact import redact
 from common.runs import Run
-from common.scheduler import Pass, PassError, PassResult, Preview, Scheduler
+from common.scheduler import NOTHING, Pass, PassError, PassResult, Preview, Scheduler
 
 _log = logs.logger(__name__)
 
@@ -35,16 +36,17 @@ class PassRunner:
         database: Database,
         *,
         stop: threading.Event | None = None,
-        committed: Callable[[int], None] = lambda events: None,
+        observers: Sequence[Observer] = (),
     ) -> None:
-        """``stop`` ends a pass early; ``committed`` hears of events put into the outbox."""
+        """``stop`` ends a pass early; ``observers`` are told how it is getting on."""
         self.scheduler = scheduler
         self.service = settings.service
         self._settings = settings
         self._database = database
         self._stop = stop or threading.Event()
-        self._committed = committed
+        self._observers = observers
         self._connection: Connection | None = None
+        self._done = NOTHING
         self._progressed_at: float | None = None
         self._unrecorded: deque[Run] = deque(maxlen=UNRECORDED_RUNS)
         self.connection_lost = False
@@ -56,15 +58,21 @@ class PassRunner:
             _log.debug("pass_started")
             started = time.monotonic()
             self.connection_lost = False
+            failure = None
+            for observer in self._observers:
+                observer.started(run)
             try:
-                self._progressed(0)
+                self._done, self._progressed_at = NOTHING, started
                 self._run(run, started)
             # The one broad except: whatever one pass meets, its loop and its siblings go on.
             except Exception as error:
+                failure = error
                 self._failed(run, started, error)
             finally:
                 self._progressed_at = None
                 self._connection = None
+            for observer in self._observers:
+                observer.ended(run, failure)
         return run
 
     def preview(self) -> Preview:
@@ -73,6 +81,11 @@ class PassRunner:
             connection.execute("SET default_transaction_read_only = on")
             migrations.require(connection, may_apply=False)
             return self.scheduler.preview(self._new_pass(connection))
+
+    def backlog(self, connection: Connection, most: int) -> int | None:
+        """Count what is due, no further than ``most``; None where that cannot be asked cheaply."""
+        count = self.scheduler.backlog
+        return count(self._new_pass(connection), most) if count else None
 
     def sever(self) -> None:
         """Break the pass's connection from another thread; the pass then fails at once."""
@@ -89,7 +102,9 @@ class PassRunner:
             self._connection = connection
             migrations.require(connection, may_apply=self._settings[TOAST_MIGRATE])
             self._record_earlier(connection)
-            current = self._new_pass(connection)
+            current = self._new_pass(connection, run)
+            for observer in self._observers:
+                observer.connected(run, current)
             run.started_at = current.now
             run.record_start(connection)
             result = self.scheduler.run(current)
@@ -99,7 +114,11 @@ class PassRunner:
             run.record_end(connection)
         self._log_end(run, result)
 
-    def _new_pass(self, connection: Connection) -> Pass:
+    def _new_pass(self, connection: Connection, run: Run | None = None) -> Pass:
+        def committed(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
+            if run is not None:
+                self._committed(run, done, share)
+
         row = connection.execute(_NOW).fetchone()
         host_now = datetime.now(UTC)
         return Pass(
@@ -110,13 +129,14 @@ class PassRunner:
             host_now=host_now,
             stopping=self._stop.is_set,
             wait=self._stop.wait,
-            committed=self._progressed,
+            committed=committed,
         )
 
-    def _progressed(self, events: int) -> None:
+    def _committed(self, run: Run, done: PassResult, share: float | None) -> None:
         self._progressed_at = time.monotonic()
-        if events:
-            self._committed(events)
+        self._done += done
+        for observer in self._observers:
+            observer.progressed(run, done, share)
 
     def _log_end(self, run: Run, result: PassResult) -> None:
         write = _log.warning if result.failed else _log.info
@@ -125,12 +145,13 @@ class PassRunner:
     def _failed(self, run: Run, started: float, error: Exception) -> None:
         run.seconds = time.monotonic() - started
         run.result = "failed"
+        run.counts = self._done.counts if self._done != NOTHING else {}
         run.error = redact(" ".join(f"{type(error).__name__}: {error}".split()))
         self.connection_lost = connection_lost(error)
         # A traceback helps with a bug, not with a server that is away or a setting to change.
         explained = self.connection_lost or isinstance(error, PassError)
         write = _log.error if explained else _log.exception
-        write("pass_failed", seconds=round(run.seconds, 3), error=run.error)
+        write("pass_failed", seconds=round(run.seconds, 3), error=run.error, **run.counts)
         self._unrecorded.append(run)
         if not self.connection_lost:
             self._try_to_record()

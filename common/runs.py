@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 from common.database import Connection
 
+RESULTS = ("ok", "failed", "stopped", "skipped")
+
 # The error text of a run is for a table cell and a log line, not for a stack trace.
 ERROR_CHARACTERS = 1_000
 
@@ -26,6 +28,11 @@ VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(started_at)
 ON CONFLICT (id) DO UPDATE SET
     finished_at = excluded.finished_at, result = excluded.result,
     counts = excluded.counts, error = excluded.error"""
+
+_LAST_SUCCESS = """
+SELECT finished_at FROM toast_runs
+WHERE service = %s AND scheduler = %s AND result = 'ok'
+ORDER BY started_at DESC LIMIT 1"""
 
 _FORGET_OLD = """
 DELETE FROM toast_runs WHERE id = ANY (ARRAY(
@@ -73,6 +80,12 @@ class Run:
             "process": os.getpid(),
             "started_at": self.started_at,
         }
+
+
+def last_success(connection: Connection, service: str, scheduler: str) -> datetime | None:
+    """When a pass of this scheduler last ended well, whoever ran it; None if none is known."""
+    row = connection.execute(_LAST_SUCCESS, (service, scheduler)).fetchone()
+    return row["finished_at"] if row else None
 
 
 def _storable(text: str) -> str:

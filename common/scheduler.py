@@ -7,8 +7,10 @@ becomes of an error is the loop's business (common/loop.py).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
+from common import config
+from common.access import Access
 from common.config import Settings, Variable
 from common.database import Connection
 from common.variables import Need
@@ -62,12 +64,22 @@ class PassResult:
         }
 
 
+NOTHING = PassResult()
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What a pass would do: how many rows are due, and the first of them."""
 
     count: int
     rows: Sequence[Mapping[str, Any]]
+
+
+class Committed(Protocol):
+    """How a pass says that it is alive, and what it has done since it last said so."""
+
+    def __call__(self, done: PassResult = NOTHING, /, *, share: float | None = None) -> object:
+        """``share`` is the part of the work that is behind it, from 0 to 1, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +89,8 @@ class Pass:
     ``now`` is the database's clock at the start of the pass; every decision of the pass is
     made by it. ``host_now`` is this machine's clock at the same moment. ``stopping()`` asks
     whether the worker is to end; ``wait(seconds)`` waits that long for a remote side's sake
-    and returns True as soon as it is. ``committed(events)`` is to be called after each commit,
-    with the number of events that it put into the outbox: it is the pass's sign of life.
+    and returns True as soon as it is. ``committed(done)`` is to be called after each commit, with
+    what it did, and now and then during a long wait: it is the pass's sign of life.
     """
 
     scheduler: str
@@ -88,7 +100,20 @@ class Pass:
     host_now: datetime
     stopping: Callable[[], bool]
     wait: Callable[[float], bool]
-    committed: Callable[[int], None]
+    committed: Committed
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A server other than PostgreSQL and Kafka that a scheduler cannot work without.
+
+    ``address`` is where it listens, as host:port; ``check`` asks it something harmless and
+    says in one line what it answered, or raises PassError with what to do.
+    """
+
+    name: str
+    address: Callable[[Settings], str]
+    check: Callable[[Settings], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +121,8 @@ class Scheduler:
     """One background job: its name, its settings, one pass of it, and a dry run.
 
     ``needs`` are settings that are empty by default and may not be while it is enabled.
+    ``backlog`` counts what is due, no further than it is told; None where that cannot be asked
+    cheaply. ``tables`` are the live tables and what is done with them.
     """
 
     name: str
@@ -107,6 +134,9 @@ class Scheduler:
     settings: tuple[Variable[Any], ...] = ()
     needs: tuple[Variable[Any], ...] = ()
     topics: tuple[str, ...] = ()
+    backlog: Callable[[Pass, int], int] | None = None
+    tables: tuple[Access, ...] = ()
+    remotes: tuple[Remote, ...] = ()
 
     @property
     def variables(self) -> tuple[Variable[Any], ...]:
@@ -115,16 +145,22 @@ class Scheduler:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The schedulers that share one worker process."""
+    """The schedulers that share one worker process, and its port for metrics and health."""
 
     name: str
     schedulers: tuple[Scheduler, ...] = ()
+    metrics_port: int = 0
+
+    @property
+    def metrics(self) -> Variable[int]:
+        """The setting of the port."""
+        return config.metrics_port(self.metrics_port)
 
     @property
     def variables(self) -> tuple[Variable[Any], ...]:
         """Every setting of this service's own, each once, in the order of its schedulers."""
         every = (variable for scheduler in self.schedulers for variable in scheduler.variables)
-        return tuple({variable.name: variable for variable in every}.values())
+        return tuple({variable.name: variable for variable in (self.metrics, *every)}.values())
 
     @property
     def needs(self) -> tuple[Need, ...]:

@@ -68,6 +68,10 @@ class Walk:
         """Count the due rows and fetch the first of them; changes nothing."""
         return preview(current, self.due, self._parameters(current))
 
+    def backlog(self, current: Pass, most: int) -> int:
+        """Count the due rows, no further than ``most``."""
+        return backlog(current, self.due, self._parameters(current), most)
+
     def run(self, current: Pass) -> PassResult:
         """Change every due row, setting aside those that cannot be changed."""
         result = _Walker(self, current, self._parameters(current)).run()
@@ -92,6 +96,14 @@ def preview(current: Pass, due: str, parameters: Mapping[str, Any]) -> Preview:
     return Preview(total["count"] if total else 0, first.fetchall())
 
 
+def backlog(current: Pass, due: str, parameters: Mapping[str, Any], most: int) -> int:
+    """Count the rows of the query ``due``, no further than ``most``."""
+    counted = current.connection.execute(
+        f"SELECT count(*) FROM (SELECT FROM ({due}) AS due LIMIT {most:d}) AS counted", parameters
+    ).fetchone()
+    return counted["count"] if counted else 0
+
+
 class _Walker:
     """One pass over one table."""
 
@@ -99,6 +111,7 @@ class _Walker:
         self._walk = walk
         self._pass = current
         self._parameters = parameters
+        self._share: float | None = None  # how much of the heap is behind the slices
 
     def run(self) -> PassResult:
         total, idle_looks = PassResult(), 0
@@ -133,12 +146,14 @@ class _Walker:
             if self._pass.stopping():
                 break
             total += self._slice(first, end)
+        self._share = None
         return total
 
     def _slices(self) -> Iterator[tuple[int, int]]:
         counted = self._pass.connection.execute(_PAGES, {"table": self._walk.table}).fetchone()
         pages = counted["pages"] if counted else 0
         for page in range(0, pages, SLICE_PAGES):
+            self._share = page / pages
             yield page * _PAGE, (page + SLICE_PAGES) * _PAGE
 
     def _slice(self, first: int, end: int) -> PassResult:
@@ -166,8 +181,7 @@ class _Walker:
         result = PassResult(
             processed=counts.pop("processed", 0), events=counts.pop("events", 0), details=counts
         )
-        if result.processed:
-            self._pass.committed(result.events)
+        self._pass.committed(result, share=self._share)
         return result, found
 
     def _set_aside(self, place: int, error: psycopg.DatabaseError) -> PassResult:
@@ -186,10 +200,11 @@ class _Walker:
             f"{type(error).__name__}: {error.diag.message_primary}",
             self._pass.now,
         )
-        self._pass.committed(0)
         self._parameters["failed_rows"].append(found["id"])
         _log.error("row_set_aside", table=self._walk.table, row_id=found["id"], reason=reason)
-        return PassResult(failed=1, note=f"{self._walk.table} {found['id']}: {reason}")
+        done = PassResult(failed=1, note=f"{self._walk.table} {found['id']}: {reason}")
+        self._pass.committed(done, share=self._share)
+        return done
 
 
 def _tid(place: int) -> str:

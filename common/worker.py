@@ -13,12 +13,18 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from common import config, logs, redact
+from common import config, logs, metrics, pass_metrics, redact
 from common.config import Settings, SettingsError
 from common.database import Database
+from common.endpoints import METRICS, Endpoints, Page, verdict
 from common.loop import Loop
+from common.observer import Observer
+from common.pass_metrics import PassMetrics
+from common.progress import ProgressLog
+from common.readiness import Readiness
 from common.runner import PassRunner
-from common.scheduler import Service
+from common.sampling import Sampler
+from common.scheduler import Scheduler, Service
 
 if TYPE_CHECKING:
     from common.publisher_thread import PublisherThread
@@ -71,7 +77,7 @@ class Worker:
                     settings,
                     database,
                     stop=self._stopping,
-                    committed=self._publisher.committed if self._publisher else lambda events: None,
+                    observers=self._observers(scheduler),
                 ),
                 settings[scheduler.interval].total_seconds(),
                 self._stopping,
@@ -79,6 +85,17 @@ class Worker:
             for scheduler in service.schedulers
             if settings[scheduler.enabled]
         ]
+        pass_metrics.describe(service, settings)
+        self._sampler = Sampler(service.name, database, [loop.runner for loop in self._loops])
+        self._readiness = Readiness(service, settings, database)
+        self._endpoints = Endpoints(
+            settings[service.metrics],
+            {
+                "/metrics": self._metrics,
+                "/healthz": lambda: verdict(self.unhealthy()),
+                "/readyz": lambda: verdict(self._unready()),
+            },
+        )
 
     def run(self) -> int:
         """Start the threads, serve signals, stop the threads; returns the exit code."""
@@ -89,6 +106,7 @@ class Worker:
         )
         for thread in self._threads():
             thread.start()
+        self._endpoints.open()
         code = self._serve_signals()
         self._stop()
         _log.info("worker_stopped", exit_code=code)
@@ -99,6 +117,33 @@ class Worker:
             os._exit(code)
         return code
 
+    def unhealthy(self) -> list[str]:
+        """One line for each thread that has died or made no progress for too long."""
+        if self._stopping.is_set():
+            return []  # threads end, as they should
+        faults = [f"the thread {thread.name} has died" for thread in self._died()]
+        stalled = [loop.name for loop in self._loops if loop.runner.stalled()]
+        if self._publisher and self._publisher.stalled():
+            stalled.append("publisher")
+        return faults + [f"{name} has made no progress for too long" for name in stalled]
+
+    def _unready(self) -> list[str]:
+        publisher = self._publisher.fault if self._publisher else ""
+        waiting = [f"events wait: {publisher}"] if publisher else []
+        stopping = ["the worker is stopping"] if self._stopping.is_set() else []
+        return [*stopping, *self.unhealthy(), *self._readiness.faults(), *waiting]
+
+    def _metrics(self) -> Page:
+        self._sampler.scraped()
+        return Page(metrics.exposition(), METRICS)
+
+    def _observers(self, scheduler: Scheduler) -> list[Observer]:
+        observers: list[Observer] = [PassMetrics(self._service.name, scheduler.name), ProgressLog()]
+        return [*observers, self._publisher] if self._publisher else observers
+
+    def _died(self) -> list[threading.Thread]:
+        return [thread for thread in self._threads() if not thread.is_alive()]
+
     def _threads(self) -> list[threading.Thread]:
         publisher = [self._publisher.thread] if self._publisher else []
         return [*(loop.thread for loop in self._loops), *publisher]
@@ -108,7 +153,8 @@ class Worker:
             received = signal.sigtimedwait(_SIGNALS, SUPERVISE_SECONDS)
             if received is None:
                 self._break_what_is_stalled()
-                if not all(thread.is_alive() for thread in self._threads()):
+                self._endpoints.open()
+                if self._died():
                     return EXIT_BUG
             elif received.si_signo == signal.SIGUSR1:
                 _log.info("run_now_requested")

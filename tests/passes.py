@@ -14,7 +14,7 @@ from psycopg.rows import DictRow
 
 from common import config
 from common.database import Database
-from common.scheduler import Pass, PassResult, Preview, Scheduler
+from common.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
 from database import TestDatabase
 
 # Far from the real clock: a statement that asks the server for the time gives itself away.
@@ -36,7 +36,7 @@ def open_pass(
     now: datetime = NOW,
     host_now: datetime | None = None,
     stopping: Callable[[], bool] = lambda: False,
-    committed: Callable[[int], None] = lambda events: None,
+    committed: Callable[[PassResult], object] = lambda done: None,
     **settings: str,
 ) -> Iterator[Pass]:
     """A pass over a connection as a worker opens it; ``settings`` as an operator writes them."""
@@ -53,7 +53,7 @@ def open_pass(
             host_now=host_now or now,
             stopping=stopping,
             wait=lambda seconds: stopping(),
-            committed=committed,
+            committed=lambda done=NOTHING, /, *, share=None: committed(done),
         )
 
 

@@ -36,7 +36,8 @@ NO_BROKER = "127.0.0.1:1"
 
 def bare(**settings: str) -> dict[str, str]:
     """The environment of a process with no more settings than these."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+    # Without a port: workers of several tests run at once.
+    return {**os.environ, "PYTHONPATH": str(ROOT), "METRICS_PORT": "0", **settings}
 
 
 def environment(

@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from common import config
 from common.clock import ClocksDiffer
 from common.config import SettingsError
-from common.scheduler import PassError, PassResult, Preview
+from common.scheduler import NOTHING, PassError, PassResult, Preview
 from database import TestDatabase, fresh_database
 from demo.postgres import PostgresServer
 from demo.processes import poll_until
@@ -322,11 +322,12 @@ def test_a_pass_shows_a_sign_of_life_with_every_page_and_every_round_of_cuts(
     shared: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(2 * CALLS_AT_ONCE))
-    signs: list[int] = []
+    signs: list[PassResult] = []
 
     clean_up(shared, sse, committed=signs.append)
 
-    assert signs == [0] * (sse.listings + 2)
+    assert len(signs) == sse.listings + 2
+    assert sum(signs, NOTHING).processed == 2 * CALLS_AT_ONCE
 
 
 def test_a_dry_run_shows_the_longest_inactive_first_and_cuts_nobody(

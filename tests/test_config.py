@@ -88,6 +88,7 @@ def test_the_defaults_are_those_of_the_live_services(machine: Installation) -> N
         "LOG_LEVEL": "info",
         "LOG_FORMAT": "auto",
         "ENVIRONMENT": "production",
+        "SENTRY_DSN": "",
         "TOAST_MIGRATE": True,
     }
     assert settings.service == "link"

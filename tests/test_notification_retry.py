@@ -654,7 +654,7 @@ def test_a_long_wait_gives_signs_of_life(
     monkeypatch.setattr(retry_pass, "_SIGN_OF_LIFE_SECONDS", 0.1)
     add(database, add_channel(database, server, "news"), "e1")
     server.order("news", rate_limited(0.8))
-    signs: list[int] = []
+    signs: list[PassResult] = []
     with open_pass(database, SCHEDULER, committed=signs.append, **LOOPBACK) as current:
         SCHEDULER.run(replace(current, wait=threading.Event().wait))
     assert len(signs) >= 5

@@ -16,6 +16,8 @@ from common import publisher_thread
 from common.database import Database
 from common.publisher import Published, Publisher
 from common.publisher_thread import PublisherThread
+from common.runs import Run
+from common.scheduler import PassResult
 from database import TestDatabase
 from demo.processes import poll_until
 from kafka_server import KafkaServer
@@ -382,12 +384,17 @@ def thread(publisher: Publisher) -> Iterator[PublisherThread]:
     assert not thread.thread.is_alive()
 
 
+def announce(thread: PublisherThread) -> None:
+    """Tell it of a commit, as the runner of a pass does."""
+    thread.progressed(Run("link", "probe"), PassResult(events=1), None)
+
+
 def test_a_commit_is_published_at_once(
     database: TestDatabase, thread: PublisherThread, topic: Topic
 ) -> None:
     for count in range(1, 4):
         add_event(database)
-        thread.committed(1)
+        announce(thread)
         topic.read(count)
 
 
@@ -416,7 +423,7 @@ def test_a_stop_publishes_what_is_ready(
     database: TestDatabase, thread: PublisherThread, topic: Topic
 ) -> None:
     add_event(database)
-    thread.committed(1)
+    announce(thread)
     topic.read(1)  # now it waits for more
     for number in range(50):
         add_event(database, key=str(number))
@@ -435,7 +442,7 @@ def test_a_database_that_fails_does_not_end_the_thread(
     )
     assert poll_until(lambda: bool(database.query(end_ours)), 30)
     add_event(database)
-    thread.committed(1)
+    announce(thread)
     topic.read(1)
 
 

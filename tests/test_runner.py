@@ -15,6 +15,7 @@ import pytest
 
 from common import redact, runner
 from common.database import Database
+from common.observer import Observer
 from common.runner import PassRunner
 from common.runs import Run
 from common.scheduler import Pass, PassError, PassResult, Preview
@@ -255,16 +256,55 @@ def test_runs_are_forgotten_after_thirty_days(database: TestDatabase, run_once: 
     assert {row["id"] for row in database.query(RUNS)} == {*kept, run.id}
 
 
-def test_events_that_a_pass_committed_are_heard_of_at_once(run_once: Any) -> None:
-    heard: list[int] = []
+class Listener(Observer):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def started(self, run: Run) -> None:
+        self.told.append("started")
+
+    def connected(self, run: Run, current: Pass) -> None:
+        self.told.append(("connected", current.scheduler))
+
+    def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
+        self.told.append((done.processed, done.events, share))
+
+    def ended(self, run: Run, error: Exception | None) -> None:
+        self.told.append((run.result, error))
+
+
+def test_what_a_pass_commits_is_heard_of_at_once(run_once: Any) -> None:
+    listener = Listener()
 
     def commit(current: Pass) -> PassResult:
-        for events in (5, 0, 2):
-            current.committed(events)
-        assert heard == [5, 2]  # nothing to publish in a commit without events
-        return PassResult()
+        current.committed(PassResult(5, 3), share=0.5)
+        current.committed()
+        assert listener.told == ["started", ("connected", "probe"), (5, 3, 0.5), (0, 0, None)]
+        return PassResult(5, 3)
 
-    assert run_once(commit, committed=heard.append).result == "ok"
+    assert run_once(commit, observers=[listener]).result == "ok"
+    assert listener.told[4:] == [("ok", None)]
+
+
+def test_what_a_pass_had_committed_before_it_failed_is_in_its_run(
+    database: TestDatabase, run_once: Any
+) -> None:
+    listener = Listener()
+    failure = PassError("the rest cannot be done")
+
+    def fail_half_way(current: Pass) -> PassResult:
+        current.committed(PassResult(2, 1))
+        current.committed(PassResult(3, details={"attempts": 1}))
+        raise failure
+
+    run = run_once(fail_half_way, observers=[listener])
+
+    assert run.result == "failed"
+    assert run.counts == {"processed": 5, "events": 1, "failed": 0, "attempts": 1}
+    assert history(database)["counts"] == run.counts
+    assert listener.told[-1] == ("failed", failure)
 
 
 def test_a_pass_hears_of_the_stop_and_does_not_wait_on(run_once: Any) -> None:
@@ -362,7 +402,7 @@ def test_a_pass_is_stalled_when_it_shows_no_sign_of_life(
     def idle(current: Pass) -> PassResult:
         time.sleep(0.6)
         seen.append(pass_runner.stalled())
-        current.committed(0)
+        current.committed()
         seen.append(pass_runner.stalled())
         return PassResult()
 

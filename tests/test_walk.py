@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from common.scheduler import PassResult
 from database import TestDatabase
 from demo.processes import poll_until
 from passes import failed_rows, open_pass, outbox, run_pass
@@ -98,10 +99,10 @@ def test_rows_that_move_or_come_while_a_backlog_is_walked_are_done_too(
     database: TestDatabase,
 ) -> None:
     link().insert_many(database, 15_000, unique="short_code")
-    batches: list[int] = []
+    batches: list[PassResult] = []
 
-    def meanwhile(events: int) -> None:
-        batches.append(events)
+    def meanwhile(done: PassResult) -> None:
+        batches.append(done)
         if len(batches) == 2:  # the size of the table has been looked up by now
             moved = database.query(
                 "UPDATE link_links SET click_count = 1, title = repeat('x', 255)"
@@ -157,8 +158,8 @@ def test_a_crash_half_way_leaves_whole_batches_with_their_events(database: TestD
     link().insert_many(database, 15_000, unique="short_code")
     batches: list[int] = []
 
-    def crash(events: int) -> None:
-        batches.append(events)
+    def crash(done: PassResult) -> None:
+        batches.append(done.events)
         if len(batches) == 2:
             database.query(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

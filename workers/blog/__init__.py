@@ -3,4 +3,4 @@
 from common.scheduler import Service
 from workers.blog import post_publisher
 
-SERVICE = Service("blog", (post_publisher.SCHEDULER,))
+SERVICE = Service("blog", (post_publisher.SCHEDULER,), metrics_port=9801)

@@ -3,4 +3,6 @@
 from common.scheduler import Service
 from workers.foodfolio import item_expiration, stock_level
 
-SERVICE = Service("foodfolio", (item_expiration.SCHEDULER, stock_level.SCHEDULER))
+SERVICE = Service(
+    "foodfolio", (item_expiration.SCHEDULER, stock_level.SCHEDULER), metrics_port=9802
+)

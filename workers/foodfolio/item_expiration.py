@@ -111,6 +111,7 @@ SCHEDULER = Scheduler(
     interval=INTERVAL,
     run=ALERTS.run,
     preview=ALERTS.preview,
+    backlog=ALERTS.backlog,
     settings=(WARNING_DAYS,),
     topics=(EXPIRED, EXPIRING_SOON),
 )

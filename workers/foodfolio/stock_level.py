@@ -112,5 +112,6 @@ SCHEDULER = Scheduler(
     interval=INTERVAL,
     run=ALERTS.run,
     preview=ALERTS.preview,
+    backlog=ALERTS.backlog,
     topics=(EMPTY, LOW),
 )

@@ -3,4 +3,4 @@
 from common.scheduler import Service
 from workers.link import link_expiration
 
-SERVICE = Service("link", (link_expiration.SCHEDULER,))
+SERVICE = Service("link", (link_expiration.SCHEDULER,), metrics_port=9803)

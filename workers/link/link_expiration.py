@@ -60,5 +60,6 @@ SCHEDULER = Scheduler(
     ),
     run=WALK.run,
     preview=WALK.preview,
+    backlog=WALK.backlog,
     topics=(TOPIC,),
 )

@@ -3,4 +3,8 @@
 from common.scheduler import Service
 from workers.notification import notification_cleanup, notification_retry
 
-SERVICE = Service("notification", (notification_retry.SCHEDULER, notification_cleanup.SCHEDULER))
+SERVICE = Service(
+    "notification",
+    (notification_retry.SCHEDULER, notification_cleanup.SCHEDULER),
+    metrics_port=9804,
+)

@@ -55,5 +55,6 @@ SCHEDULER = Scheduler(
     ),
     run=CLEANUP.run,
     preview=CLEANUP.preview,
+    backlog=CLEANUP.backlog,
     settings=(RETENTION,),
 )

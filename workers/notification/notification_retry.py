@@ -20,7 +20,7 @@ requests under way, no more than retry_pass.SENDERS. All else is as it was or do
 
 from typing import Any
 
-from common import config, walk
+from common import config, metrics, walk
 from common.exclusive import exclusive
 from common.scheduler import Pass, PassResult, Preview, Scheduler
 from workers.notification.due import DUE, Due
@@ -65,6 +65,12 @@ def _preview(current: Pass) -> Preview:
     return walk.preview(current, DUE, _parameters(current))
 
 
+def _backlog(current: Pass, most: int) -> int:
+    due = walk.backlog(current, DUE, _parameters(current), most)
+    metrics.RETRY_QUEUE.labels("notification").set(due)  # the live service's name for it
+    return due
+
+
 def _parameters(current: Pass) -> dict[str, Any]:
     return {
         "scheduler": current.scheduler,
@@ -82,5 +88,6 @@ SCHEDULER = Scheduler(
     interval=INTERVAL,
     run=exclusive(_run),
     preview=_preview,
+    backlog=_backlog,
     settings=(MAX_RETRIES, ALLOW_LOOPBACK_HTTP),
 )

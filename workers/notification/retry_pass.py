@@ -113,7 +113,7 @@ class RetryPass:
                 self._collect()
             elif self._may_choose() and self._queue and self._next_at() < self._deadline:
                 self._pass.wait(min(self._until_next(), _SIGN_OF_LIFE_SECONDS))
-                self._pass.committed(0)
+                self._pass.committed()
             else:
                 return
 
@@ -174,8 +174,7 @@ class RetryPass:
 
     def _record(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> None:
         channel.left = max(0, channel.left - 1)  # more may have come since they were counted
-        self._total += self._records.attempt(channel, row, attempt, at)
-        self._pass.committed(0)
+        self._add(self._records.attempt(channel, row, attempt, at))
 
     def _obey(self, channel: Channel, embargo: Embargo, at: float) -> None:
         until = at + embargo.seconds + pace.MARGIN
@@ -234,4 +233,8 @@ class RetryPass:
         return self._stop_at is not None and time.monotonic() > self._stop_at
 
     def _count(self, **details: int) -> None:
-        self._total += PassResult(details=details)
+        self._add(PassResult(details=details))
+
+    def _add(self, done: PassResult) -> None:
+        self._total += done
+        self._pass.committed(done)

@@ -3,4 +3,4 @@
 from common.scheduler import Service
 from workers.sse import client_cleanup
 
-SERVICE = Service("sse", (client_cleanup.SCHEDULER,))
+SERVICE = Service("sse", (client_cleanup.SCHEDULER,), metrics_port=9805)

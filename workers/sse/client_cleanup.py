@@ -100,7 +100,7 @@ class _Cleanup:
         for _ in range(MOST_ROUNDS):
             news, total = False, 0
             for page in self._service.pages():
-                self._pass.committed(0)
+                self._pass.committed()
                 yield page
                 if self._pass.stopping():
                     return
@@ -142,11 +142,12 @@ class _Cleanup:
     def _disconnect(self, client_ids: Sequence[str]) -> PassResult:
         reasons = self._service.disconnect(client_ids)
         self._waiting.difference_update(client_ids)
-        self._pass.committed(0)
         for client_id, reason in reasons.items():
             _log.warning("client_not_disconnected", client_id=client_id, reason=reason)
         note = next((f"client {client_id}: {reason}" for client_id, reason in reasons.items()), "")
-        return PassResult(len(client_ids) - len(reasons), failed=len(reasons), note=note)
+        cut = PassResult(len(client_ids) - len(reasons), failed=len(reasons), note=note)
+        self._pass.committed(cut)
+        return cut
 
     def _compare_clocks(self, clients: Iterable["Client"]) -> None:
         """Warn where an event is dated after the moment at which its client was listed."""

@@ -3,4 +3,6 @@
 from common.scheduler import Service
 from workers.twitchbot import message_cleanup, stream_closer
 
-SERVICE = Service("twitchbot", (message_cleanup.SCHEDULER, stream_closer.SCHEDULER))
+SERVICE = Service(
+    "twitchbot", (message_cleanup.SCHEDULER, stream_closer.SCHEDULER), metrics_port=9806
+)

@@ -59,5 +59,6 @@ SCHEDULER = Scheduler(
     ),
     run=WALK.run,
     preview=WALK.preview,
+    backlog=WALK.backlog,
     settings=(INACTIVE_TIMEOUT,),
 )

@@ -3,4 +3,4 @@
 from common.scheduler import Service
 from workers.warcraft import character_sync, guild_sync
 
-SERVICE = Service("warcraft", (character_sync.SCHEDULER, guild_sync.SCHEDULER))
+SERVICE = Service("warcraft", (character_sync.SCHEDULER, guild_sync.SCHEDULER), metrics_port=9807)

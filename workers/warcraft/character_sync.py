@@ -182,6 +182,7 @@ SCHEDULER = Scheduler(
     interval=INTERVAL,
     run=exclusive(SYNC.run),
     preview=SYNC.preview,
+    backlog=SYNC.backlog,
     settings=battle_net.SETTINGS,
     needs=battle_net.CREDENTIALS,
     topics=(SYNCED, EQUIPMENT_UPDATED, STATS_UPDATED),

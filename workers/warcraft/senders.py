@@ -87,7 +87,7 @@ class Senders(Generic[T]):
             try:
                 answer = self._answers.get(timeout=SIGN_OF_LIFE_SECONDS)
             except queue.Empty:
-                current.committed(0)  # the wait may be long: Battle.net may ask for an hour
+                current.committed()  # the wait may be long: Battle.net may ask for an hour
                 continue
             if answer is not None:
                 waiting -= 1

@@ -86,7 +86,9 @@ class Sync(Generic[T]):
         total, unavailable = PassResult(), 0
         with Senders(self.fetch(BattleNet(current.settings, current.wait))) as senders:
             for answer in senders.answers(self._subjects(current), current):
-                total += self._settle(current, answer)
+                done = self._settle(current, answer)
+                current.committed(done)
+                total += done
                 unavailable = unavailable + 1 if isinstance(answer.outcome, Unavailable) else 0
                 if unavailable == MOST_UNAVAILABLE:
                     raise PassError(
@@ -99,6 +101,10 @@ class Sync(Generic[T]):
         """Say what would be asked for; asks Battle.net nothing."""
         due = f"{self.due} ORDER BY last_synced_at NULLS FIRST, id"
         return walk.preview(current, due, self._parameters(current))
+
+    def backlog(self, current: Pass, most: int) -> int:
+        """Count what is due, no further than ``most``."""
+        return walk.backlog(current, self.due, self._parameters(current), most)
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {
@@ -131,7 +137,6 @@ class Sync(Generic[T]):
             if not (row_fault(error) or contended(error)):
                 raise
             return self._failed(current, subject, error)
-        current.committed(result.events)
         return result
 
     def _failed(self, current: Pass, subject: Subject, error: Exception) -> PassResult:
@@ -148,7 +153,6 @@ class Sync(Generic[T]):
                 "grace": GRACE,
             },
         ).fetchone()
-        current.committed(0)
         fields = {self.kind: str(subject), f"{self.kind}_id": subject.id, "reason": reason}
         if missing and not (row and row["is_overdue"]):
             _log.info("not_found", **fields)

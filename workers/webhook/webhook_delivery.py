@@ -164,7 +164,7 @@ class _Delivering:
             return None
 
     def _record_finished(self, seconds: float) -> None:
-        self._pass.committed(0)
+        self._pass.committed()
         for delivery, made in self._pool.finished(seconds):
             try:
                 self._record(made)
@@ -185,20 +185,24 @@ class _Delivering:
         ids = {"delivery_id": delivery.id, "webhook_id": delivery.webhook_id}
         if not self._rows.record(made, outcome, now):
             _log.warning("outcome_dropped", **ids, reason="the lease had run out")
-            self._total += PassResult(details={"dropped": 1})
+            self._add(PassResult(details={"dropped": 1}))
             return
         if reply.refused:
             _log.warning("destination_refused", **ids, reason=reply.error)
         _log.debug("attempt_recorded", **ids, status=outcome.status, http_status=reply.status)
         name = "delivered" if outcome.status == "success" else "undelivered"
-        self._total += PassResult(processed=1, details={name: 1})
+        self._add(PassResult(processed=1, details={name: 1}))
 
     def _row_failed(self, row: UUID, error: psycopg.DatabaseError) -> None:
         reason = redact(f"{type(error).__name__}: {error.diag.message_primary}")[:500]
         _log.error("row_failed", table="webhook_deliveries", row_id=row, reason=reason)
         note = f"webhook_deliveries {row}: {reason}"
-        self._total += PassResult(failed=1, note=note)
+        self._add(PassResult(failed=1, note=note))
         self._failed.add(row)
+
+    def _add(self, done: PassResult) -> None:
+        self._total += done
+        self._pass.committed(done)
 
 
 def run(current: Pass) -> PassResult:
@@ -208,6 +212,10 @@ def run(current: Pass) -> PassResult:
 
 def _preview(current: Pass) -> Preview:
     return walk.preview(current, DUE, {"now": current.now})
+
+
+def _backlog(current: Pass, most: int) -> int:
+    return walk.backlog(current, DUE, {"now": current.now}, most)
 
 
 SCHEDULER = Scheduler(
@@ -223,5 +231,6 @@ SCHEDULER = Scheduler(
     ),
     run=run,
     preview=_preview,
+    backlog=_backlog,
     settings=(TIMEOUT, WORKER_COUNT, MAX_RETRIES, ALLOW_PRIVATE_CIDRS),
 )

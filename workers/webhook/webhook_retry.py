@@ -70,5 +70,6 @@ SCHEDULER = Scheduler(
     ),
     run=WALK.run,
     preview=WALK.preview,
+    backlog=WALK.backlog,
     settings=(MAX_RETRIES,),
 )

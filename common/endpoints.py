@@ -1,0 +1,128 @@
+"""What a worker serves on 127.0.0.1: /metrics, /healthz, /readyz, and nothing else.
+
+Sleeps until somebody asks: no timer, no polling. A port that is taken is an error in the log and
+tried again, for the work must go on without it.
+"""
+
+import errno
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from common import logs
+from common.redact import redact
+
+_log = logs.logger(__name__)
+
+HOST = "127.0.0.1"
+# For a client that connects and does not ask, or does not take the answer.
+CLIENT_SECONDS = 5.0
+
+PLAIN = "text/plain; charset=utf-8"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one path answers."""
+
+    text: str
+    content_type: str = PLAIN
+    status: HTTPStatus = HTTPStatus.OK
+
+
+def verdict(faults: list[str]) -> Page:
+    """200 and "ok", or 503 and a line for each fault."""
+    if not faults:
+        return Page("ok\n")
+    text = "".join(f"{' '.join(redact(fault).split())}\n" for fault in faults)
+    return Page(text, status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class Endpoints:
+    """Serves ``pages``, by path, on one port; each is made when it is asked for."""
+
+    def __init__(self, port: int, pages: Mapping[str, Callable[[], Page]]) -> None:
+        self._port = port
+        self._pages = pages
+        self._server: _Server | None = None
+        self._said = False
+
+    def open(self) -> None:
+        """Begin to serve, unless it does or the port is 0; where that fails, call it again."""
+        if self._server is not None or not self._port:
+            return
+        try:
+            self._server = _Server((HOST, self._port), self._pages)
+        except OSError as error:
+            self._complain(error)
+            return
+        threading.Thread(target=self._server.serve, name="endpoints", daemon=True).start()
+        _log.info("metrics_served", host=HOST, port=self._port)
+
+    def _complain(self, error: OSError) -> None:
+        if self._said:
+            return
+        self._said = True
+        taken = error.errno == errno.EADDRINUSE
+        reason = "it is in use by another process" if taken else error.strerror
+        _log.error(
+            "metrics_port_not_opened",
+            port=self._port,
+            reason=f"METRICS_PORT {self._port} cannot be opened: {reason}",
+            action="set METRICS_PORT to a free port, or to 0 for none; tried again until then",
+        )
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    # Not http.server's own, which looks up its host's name when it starts. And a restart must
+    # not wait until the connections of its predecessor are forgotten.
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], pages: Mapping[str, Callable[[], Page]]) -> None:
+        self.pages = pages
+        super().__init__(address, _Handler)
+
+    def serve(self) -> None:
+        """Serve for as long as the process lives; serve_forever would wake up twice a second."""
+        while True:
+            self.handle_request()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Standard error would show a traceback for each client that goes away."""
+        _log.exception("metrics_request_failed")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = CLIENT_SECONDS
+    server: _Server
+    server_version = "toast-workers"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        page = self._page()
+        body = page.text.encode()
+        self.send_response(page.status)
+        self.send_header("Content-Type", page.content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def _page(self) -> Page:
+        make = self.server.pages.get(self.path.partition("?")[0])
+        if make is None:
+            known = ", ".join(self.server.pages)
+            return Page(f"not found; there are {known}\n", status=HTTPStatus.NOT_FOUND)
+        return make()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing: a line per scrape would bury the log."""

@@ -1,0 +1,231 @@
+"""Every metric of a worker, as Prometheus reads it: the names are an interface.
+
+Those that begin with ``background_job_``, ``notification_`` and ``webhook_`` are the live services'
+names, which their rules and dashboards already use; ours begin with ``toast_``. Labels
+are of few values: no ids, no URLs, no texts. Seconds are seconds, times are Unix times.
+
+The metrics are of the process, and a process is one service.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import prometheus_client
+import psycopg
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+from common.database import connection_lost, contended
+
+# Each counter would bring a second series, for a time that nothing here asks for.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+_JOB = ("service", "scheduler")
+
+# From an idle pass to a sync of all characters.
+_PASS_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)
+_CALL_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+
+BUILD = Gauge("toast_build_info", "Always 1; says the version.", ("version",), registry=REGISTRY)
+
+# --- passes -----------------------------------------------------------------------------------
+
+EXECUTIONS = Counter(
+    "background_job_executions_total",
+    "Passes that ended, by result: ok, failed, stopped (by a stop), skipped (another process).",
+    (*_JOB, "result"),
+    registry=REGISTRY,
+)
+FAILURES = Counter("background_job_failures_total", "Passes that failed.", _JOB, registry=REGISTRY)
+DURATION = Histogram(
+    "background_job_duration_seconds",
+    "How long passes took.",
+    _JOB,
+    buckets=_PASS_SECONDS,
+    registry=REGISTRY,
+)
+LAST_RUN = Gauge(
+    "toast_job_last_run_timestamp_seconds",
+    "When the last pass began, of any process and before a restart too.",
+    _JOB,
+    registry=REGISTRY,
+)
+LAST_SUCCESS = Gauge(
+    "toast_job_last_success_timestamp_seconds",
+    "When a pass last ended well, of any process and before a restart too.",
+    _JOB,
+    registry=REGISTRY,
+)
+INTERVAL = Gauge(
+    "toast_job_interval_seconds", "Time from one pass to the next.", _JOB, registry=REGISTRY
+)
+ENABLED = Gauge("toast_job_enabled", "1 where the scheduler is on.", _JOB, registry=REGISTRY)
+IN_PROGRESS = Gauge(
+    "toast_job_in_progress", "1 while a pass is under way.", _JOB, registry=REGISTRY
+)
+ITEMS = Counter(
+    "toast_job_items_total",
+    "What passes did: processed, events, failed, and the scheduler's own counts.",
+    (*_JOB, "outcome"),
+    registry=REGISTRY,
+)
+RETRIES = Counter(
+    "toast_retry_attempts_total",
+    "What was tried again: a pass, an event, a request, a notification, a delivery.",
+    ("service", "kind"),
+    registry=REGISTRY,
+)
+CLOCK_DIFFERENCE = Gauge(
+    "toast_clock_difference_seconds",
+    "The database's clock less this host's, as of the last pass.",
+    ("service",),
+    registry=REGISTRY,
+)
+
+# --- what waits: sampled, and absent while the database cannot be asked -----------------------
+
+BACKLOG = Gauge(
+    "toast_backlog_rows",
+    "Rows that are due, counted no further than 10,000.",
+    _JOB,
+    registry=REGISTRY,
+)
+FAILED_ROWS = Gauge(
+    "toast_failed_rows",
+    "Rows that could not be changed and are passed over for a while, counted to 10,000.",
+    _JOB,
+    registry=REGISTRY,
+)
+RETRY_QUEUE = Gauge(
+    "notification_retry_queue_size",
+    "Notifications that are due to be sent again, counted no further than 10,000.",
+    ("service",),
+    registry=REGISTRY,
+)
+OUTBOX_WAITING = Gauge(
+    "toast_outbox_waiting_events",
+    "Events that wait for Kafka, counted no further than 100,000.",
+    ("service",),
+    registry=REGISTRY,
+)
+OUTBOX_OLDEST = Gauge(
+    "toast_outbox_oldest_event_age_seconds",
+    "How long the oldest of them has waited; 0 where none waits.",
+    ("service",),
+    registry=REGISTRY,
+)
+OUTBOX_SET_ASIDE = Gauge(
+    "toast_outbox_set_aside_events",
+    "Events that Kafka refused for good, and that wait for an operator.",
+    ("service",),
+    registry=REGISTRY,
+)
+
+SAMPLED = (BACKLOG, FAILED_ROWS, RETRY_QUEUE, OUTBOX_WAITING, OUTBOX_OLDEST, OUTBOX_SET_ASIDE)
+
+# --- dependencies -----------------------------------------------------------------------------
+
+PUBLISHED = Counter(
+    "toast_events_published_total",
+    "Events that Kafka has confirmed.",
+    ("service", "topic"),
+    registry=REGISTRY,
+)
+PUBLISH_FAILURES = Counter(
+    "toast_event_failures_total",
+    "Events that were sent and not confirmed; they wait and are sent again, or are set aside.",
+    ("service", "topic"),
+    registry=REGISTRY,
+)
+KAFKA_ERRORS = Counter(
+    "toast_kafka_errors_total", "Rounds that Kafka ended early.", ("service",), registry=REGISTRY
+)
+DATABASE_ERRORS = Counter(
+    "toast_database_errors_total",
+    "Errors of PostgreSQL that ended something: connection (lost), contention, or other.",
+    ("service", "kind"),
+    registry=REGISTRY,
+)
+REMOTE_CALLS = Counter(
+    "toast_remote_calls_total",
+    "Calls of remote APIs, by outcome: 2xx to 5xx, 429, no_answer, refused (never sent); for gRPC"
+    " its status codes.",
+    ("service", "remote", "outcome"),
+    registry=REGISTRY,
+)
+REMOTE_SECONDS = Histogram(
+    "toast_remote_call_duration_seconds",
+    "How long calls of remote APIs took.",
+    ("service", "remote"),
+    buckets=_CALL_SECONDS,
+    registry=REGISTRY,
+)
+RATE_LIMIT_WAITS = Counter(
+    "toast_rate_limit_waits_total",
+    "Waits that a remote API asked for, by 429 or otherwise.",
+    ("service", "remote"),
+    registry=REGISTRY,
+)
+RATE_LIMIT_SECONDS = Counter(
+    "toast_rate_limit_wait_seconds_total",
+    "How long those waits were meant to be.",
+    ("service", "remote"),
+    registry=REGISTRY,
+)
+DELIVERY_FAILURES = Counter(
+    "webhook_delivery_failures_total",
+    "Attempts of webhook deliveries that failed.",
+    ("service",),
+    registry=REGISTRY,
+)
+
+
+def count_database_error(service: str, error: BaseException) -> None:
+    """Count an error if it is PostgreSQL's, by its kind."""
+    if isinstance(error, psycopg.Error):
+        kind = (
+            "connection"
+            if connection_lost(error)
+            else "contention"
+            if contended(error)
+            else "other"
+        )
+        DATABASE_ERRORS.labels(service, kind).inc()
+
+
+@contextmanager
+def remote_call(service: str, remote: str) -> Iterator[Callable[[str], None]]:
+    """Time one call of a remote API; the block calls what it gets with the outcome."""
+    started = time.monotonic()
+    outcomes: list[str] = []
+    try:
+        yield outcomes.append
+    finally:
+        REMOTE_SECONDS.labels(service, remote).observe(time.monotonic() - started)
+        REMOTE_CALLS.labels(service, remote, outcomes[-1] if outcomes else "no_answer").inc()
+
+
+def http_outcome(status: int) -> str:
+    """An HTTP status as a label: 429 by itself, others by their class."""
+    return "429" if status == 429 else f"{status // 100}xx"
+
+
+def rate_limited(service: str, remote: str, seconds: float) -> None:
+    """Count a wait that a remote API asked for."""
+    RATE_LIMIT_WAITS.labels(service, remote).inc()
+    RATE_LIMIT_SECONDS.labels(service, remote).inc(seconds)
+
+
+def exposition() -> str:
+    """All metrics as text, in Prometheus's format of version 0.0.4."""
+    return generate_latest(REGISTRY).decode()

@@ -1,0 +1,10 @@
+"""When a scheduler counts as overdue: one answer for `toast status`, alert rules and Sentry."""
+
+# One pass may fail or be long and the next one mend it; a minute covers a restart.
+INTERVALS = 2
+MARGIN_SECONDS = 60.0
+
+
+def overdue_after(interval: float) -> float:
+    """Seconds without a successful pass after which a scheduler of this interval is overdue."""
+    return INTERVALS * interval + MARGIN_SECONDS

@@ -1,0 +1,67 @@
+"""How far a long pass has come: a log record now and then, or a line on a terminal."""
+
+import time
+from typing import TextIO
+
+from common import logs
+from common.observer import Observer
+from common.runs import Run
+from common.scheduler import NOTHING, PassResult
+
+_log = logs.logger(__name__)
+
+# A pass that ends sooner says all with its end.
+LOG_SECONDS = 10.0
+LINE_SECONDS = 0.2
+
+_CLEAR_LINE = "\r\x1b[K"
+
+
+class ProgressLog(Observer):
+    """Logs how far a pass is, every LOG_SECONDS at most. For one scheduler."""
+
+    def __init__(self) -> None:
+        self._done = NOTHING
+        self._due_at = 0.0
+
+    def started(self, run: Run) -> None:
+        self._done = NOTHING
+        self._due_at = time.monotonic() + LOG_SECONDS
+
+    def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
+        self._done += done
+        if time.monotonic() >= self._due_at:
+            self._due_at = time.monotonic() + LOG_SECONDS
+            percent = {} if share is None else {"percent": round(100 * share)}
+            _log.info("pass_progress", **percent, **self._done.counts)
+
+
+class ProgressLine(Observer):
+    """Keeps one line of a terminal current while passes run, and leaves none behind."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+        self._done = NOTHING
+        self._started_at = 0.0
+        self._due_at = 0.0
+
+    def started(self, run: Run) -> None:
+        self._done = NOTHING
+        self._started_at = time.monotonic()
+        self._due_at = self._started_at + LINE_SECONDS
+
+    def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
+        self._done += done
+        now = time.monotonic()
+        if now >= self._due_at:
+            self._due_at = now + LINE_SECONDS
+            percent = "" if share is None else f" {share:.0%},"
+            said = ", ".join(f"{count:,} {name}" for name, count in self._done.counts.items())
+            self._write(f"{run.scheduler}:{percent} {said} ({now - self._started_at:.0f} s)")
+
+    def ended(self, run: Run, error: Exception | None) -> None:
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        self._terminal.write(_CLEAR_LINE + text)
+        self._terminal.flush()

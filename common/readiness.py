@@ -1,0 +1,69 @@
+"""Whether what a worker depends on can be reached at this moment, and if not, why."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+
+from common import config, migrations
+from common.config import Settings
+from common.database import CONNECT_SECONDS, Database
+from common.redact import redact
+from common.scheduler import PassError, Service
+
+# Whoever asks all the time gets the last answer.
+FRESH_SECONDS = 5.0
+
+
+class Readiness:
+    """Asks PostgreSQL, Kafka and the remotes of the schedulers that are enabled."""
+
+    def __init__(self, service: Service, settings: Settings, database: Database) -> None:
+        self._service = service
+        self._settings = settings
+        self._database = database
+        self._lock = threading.Lock()
+        self._asked_at = float("-inf")
+        self._faults: list[str] = []
+
+    def faults(self) -> list[str]:
+        """One line for each dependency that cannot be reached; takes some seconds at most."""
+        with self._lock:
+            if time.monotonic() - self._asked_at > FRESH_SECONDS:
+                self._faults = [*self._postgres(), *self._kafka(), *self._remotes()]
+                self._asked_at = time.monotonic()
+            return self._faults
+
+    def _postgres(self) -> Iterator[str]:
+        try:
+            with self._database.connect() as connection:
+                migrations.require(connection, may_apply=False)
+        except (psycopg.Error, PassError) as error:
+            yield f"PostgreSQL: {redact(str(error))}"
+
+    def _kafka(self) -> Iterator[str]:
+        if not self._service.topics:
+            return
+        brokers = self._settings[config.KAFKA_BROKERS]
+        faults = [fault for broker in brokers if (fault := unreachable(broker))]
+        if len(faults) == len(brokers):  # librdkafka needs one of them, and asks it for the others
+            yield f"Kafka: {'; '.join(faults)}"
+
+    def _remotes(self) -> Iterator[str]:
+        for scheduler in self._service.schedulers:
+            if self._settings[scheduler.enabled]:
+                for remote in scheduler.remotes:
+                    if fault := unreachable(remote.address(self._settings)):
+                        yield f"{remote.name}: {fault}"
+
+
+def unreachable(address: str) -> str:
+    """Why no connection to host:port comes about; empty where one does."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        return f"{address}: {error.strerror or error}"
+    return ""
