@@ -376,6 +376,7 @@ def test_the_settings_have_their_documented_defaults() -> None:
 
     written = {variable.name: settings.written(variable) for variable in SERVICE.variables}
     assert written == {
+        "METRICS_PORT": "9805",
         "SSE_CLIENT_CLEANUP_ENABLED": "true",
         "SSE_CLIENT_CLEANUP_INTERVAL": "5m",
         "SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT": "30m",

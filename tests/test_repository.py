@@ -221,6 +221,11 @@ def test_no_two_schedulers_share_a_name_or_a_switch() -> None:
     assert len({scheduler.enabled.name for _, scheduler in SCHEDULERS}) == len(SCHEDULERS)
 
 
+def test_the_ports_for_metrics_are_in_the_order_of_the_services() -> None:
+    ports = [workers.load(name).metrics_port for name in workers.SERVICES]
+    assert ports == list(range(9801, 9809))
+
+
 def test_every_service_has_a_program_of_supervisord() -> None:
     parser = configparser.RawConfigParser()
     parser.read(ROOT / "supervisord.conf")
