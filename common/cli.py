@@ -13,19 +13,23 @@ from typing import Any
 import psycopg
 
 from common import (
+    command_line,
     config,
     logs,
     migrations,
     once,
-    outbox,
+    outbox_command,
     redact,
     reference,
+    roles,
     spelling,
+    status_command,
     tables,
     worker,
 )
-from common.config import Settings, SettingsError
-from common.database import Connection, Database
+from common.check import check
+from common.config import Settings, SettingsError, Variable
+from common.database import Database
 from common.progress import ProgressLine
 from common.scheduler import PassError, Service
 
@@ -33,8 +37,6 @@ EXIT_FINE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-
-OUTBOX_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,13 @@ class UsageError(Exception):
 
 def main(services: Services, arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 fine, 1 it failed, 2 wrong usage, 78 settings."""
-    options = _parser(services).parse_args(arguments)
+    options = command_line.parse(services.names, arguments)
     try:
-        code: int = options.command(services, options)
+        code = _COMMANDS[options.command](services, options)
         sys.stdout.flush()
         return code
     except UsageError as error:
-        print(f"toast: {error}", file=sys.stderr)
+        print(f"toast: {redact.redact(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -71,54 +73,6 @@ def main(services: Services, arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-
-
-def _parser(services: Services) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="toast", description="The background jobs of ToxicToast.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    known = f"one of {', '.join(services.names)}"
-
-    def command(
-        name: str, run: Callable[[Services, argparse.Namespace], int], help: str
-    ) -> argparse.ArgumentParser:
-        subparser = commands.add_parser(name, help=help, description=help)
-        subparser.set_defaults(command=run)
-        return subparser
-
-    command("list", _list, "show the schedulers, and where each of their settings came from")
-
-    settings = command("settings", _settings, "print the reference of all settings as a table")
-    settings.add_argument(
-        "--example", action="store_true", help="print a commented settings file instead"
-    )
-
-    run = command("run", _run, "run the worker of one service until it is stopped")
-    run.add_argument("service", metavar="SERVICE", help=known)
-
-    one_pass = command("once", _once, "run one pass now, publish its events and print the counts")
-    one_pass.add_argument("service", metavar="SERVICE", help=known)
-    one_pass.add_argument(
-        "scheduler", metavar="SCHEDULER", nargs="?", help="all enabled if left out"
-    )
-    one_pass.add_argument("--dry-run", action="store_true", help="change nothing, show what is due")
-    one_pass.add_argument("--json", action="store_true", help="print one JSON object")
-
-    migrate = command("migrate", _migrate, "create or update the tables of our own")
-    box = command("outbox", _outbox, "show the events that wait or were set aside")
-    for subparser in (migrate, box):
-        subparser.add_argument(
-            "--service", metavar="SERVICE", help="use this service's settings, not only the common"
-        )
-    actions = box.add_subparsers(metavar="ACTION")
-    actions.add_parser("list", help="show them (the default)")
-    for action, change, help in (
-        ("retry", outbox.retry, "send an event that was set aside after all"),
-        ("drop", outbox.drop, "delete an event that was set aside"),
-    ):
-        subparser = actions.add_parser(action, help=help)
-        subparser.add_argument("id", metavar="ID", type=int, help="as `toast outbox` shows it")
-        subparser.set_defaults(change=change, done=action)
-    return parser
 
 
 def _service(services: Services, name: str) -> Service:
@@ -138,7 +92,8 @@ def _known(name: str, names: Iterable[str], what: str) -> str:
 
 def _list(services: Services, options: argparse.Namespace) -> int:
     jobs, settings_of = [], []
-    for service, settings in _services_with_settings(services):
+    every = [services.load(name) for name in services.names]
+    for service, settings in _with_settings(every):
         for scheduler in service.schedulers:
             enabled = "yes" if settings[scheduler.enabled] else "no"
             interval = settings.written(scheduler.interval)
@@ -152,13 +107,15 @@ def _list(services: Services, options: argparse.Namespace) -> int:
     return EXIT_FINE
 
 
-def _services_with_settings(services: Services) -> list[tuple[Service, Settings]]:
-    """Every service with its own settings. Raises SettingsError with the faults of all of them."""
+def _with_settings(
+    services: Iterable[Service], common: Iterable[Variable[Any]] = ()
+) -> list[tuple[Service, Settings]]:
+    """Each with its own settings. Raises SettingsError with the faults of all of them."""
     found: list[tuple[Service, Settings]] = []
     faults: list[str] = []
-    for service in map(services.load, services.names):
+    for service in services:
         try:
-            found.append((service, config.load(service.name, service.variables, common=())))
+            found.append((service, config.load(service.name, service.variables, common=common)))
         except SettingsError as error:
             faults += error.faults
     if faults:
@@ -175,6 +132,29 @@ def _settings(services: Services, options: argparse.Namespace) -> int:
 
 def _run(services: Services, options: argparse.Namespace) -> int:
     return worker.main(_service(services, options.service))
+
+
+def _check(services: Services, options: argparse.Namespace) -> int:
+    report = check(_chosen(services, options))
+    print(report.as_json() if options.json else report.as_text())
+    return report.exit_code
+
+
+def _chosen(services: Services, options: argparse.Namespace) -> list[Service]:
+    """The service that was named, or all."""
+    names = [options.service] if options.service else services.names
+    return [_service(services, name) for name in names]
+
+
+def _status(services: Services, options: argparse.Namespace) -> int:
+    chosen = _with_settings(_chosen(services, options), config.COMMON)
+    _log_for_a_person(chosen[0][1])
+    if not options.watch:
+        return EXIT_FAILED if status_command.show(chosen, as_json=options.json) else EXIT_FINE
+    if not sys.stdout.isatty():
+        raise UsageError("--watch needs a terminal; use --json, or no option")
+    status_command.watch(chosen)
+    return EXIT_FINE
 
 
 def _once(services: Services, options: argparse.Namespace) -> int:
@@ -207,37 +187,23 @@ def _migrate(services: Services, options: argparse.Namespace) -> int:
     return EXIT_FINE
 
 
-def _outbox(services: Services, options: argparse.Namespace) -> int:
-    with _database(services, options).connect() as connection:
-        migrations.require(connection, may_apply=False)
-        if "change" in options:
-            return _change_event(connection, options)
-        summary = outbox.summary(connection)
-        rows = [_event(row) for row in outbox.listing(connection, OUTBOX_ROWS)]
-    oldest = f", the oldest since {summary.oldest:%Y-%m-%d %H:%M:%S}" if summary.oldest else ""
-    print(f"{summary.waiting} waiting{oldest}; {summary.set_aside} set aside")
-    if rows:
-        print(tables.render(("id", "service", "topic", "key", "since", "tries", "state"), rows))
-    if len(rows) < summary.waiting + summary.set_aside:
-        print(f"(the first {len(rows)} are shown)")
+def _roles(services: Services, options: argparse.Namespace) -> int:
+    print(roles.sql([services.load(name) for name in services.names]))
     return EXIT_FINE
 
 
-def _event(row: Mapping[str, Any]) -> tuple[object, ...]:
-    state = "set aside: " if row["set_aside_at"] else "refused: " if row["error"] else "waiting"
-    since = f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}"
-    texts = (row["id"], row["service"], row["topic"], row["key"], since, row["tries"])
-    return (*texts, state + row["error"])
-
-
-def _change_event(connection: Connection, options: argparse.Namespace) -> int:
-    if options.change(connection, options.id):
-        print(f"{options.done}: event {options.id}")
-        return EXIT_FINE
-    waits = outbox.is_waiting(connection, options.id)
-    reason = "it is waiting to be published" if waits else "no such event; see `toast outbox`"
-    print(f"toast: event {options.id} is not set aside: {reason}", file=sys.stderr)
-    return EXIT_FAILED
+def _outbox(services: Services, options: argparse.Namespace) -> int:
+    with _database(services, options).connect() as connection:
+        migrations.require(connection, may_apply=False)
+        if "change" not in options:
+            print(outbox_command.overview(connection))
+            return EXIT_FINE
+        fault = outbox_command.fault(connection, options.change, options.id)
+    if fault:
+        print(f"toast: event {options.id} is not set aside: {fault}", file=sys.stderr)
+        return EXIT_FAILED
+    print(f"{options.done}: event {options.id}")
+    return EXIT_FINE
 
 
 def _database(services: Services, options: argparse.Namespace) -> Database:
@@ -254,3 +220,16 @@ def _log_for_a_person(settings: Settings) -> None:
     level = settings[config.LOG_LEVEL] if chosen else "warning"
     logs.configure(level, settings[config.LOG_FORMAT])
     redact.register(settings.secrets)
+
+
+_COMMANDS: Mapping[str, Callable[[Services, argparse.Namespace], int]] = {
+    "list": _list,
+    "settings": _settings,
+    "check": _check,
+    "run": _run,
+    "status": _status,
+    "once": _once,
+    "migrate": _migrate,
+    "roles": _roles,
+    "outbox": _outbox,
+}

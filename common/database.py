@@ -5,6 +5,10 @@ A connection lives as long as one pass or one publishing round; between passes n
 
 import os
 import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -12,6 +16,7 @@ from psycopg.rows import DictRow, dict_row
 
 from common import config
 from common.config import Settings
+from common.redact import redact
 
 Connection = psycopg.Connection[DictRow]
 
@@ -52,6 +57,21 @@ _CONTENTION = ("55P03", "40P01", "40001")
 _LOST = ("08", "57P01", "57P02", "57P03", "25006")
 
 
+class _Discreet(psycopg.Connection[DictRow]):
+    """A connection whose errors say the server's message and nothing else.
+
+    Its details may hold the whole row that is to blame, with all secrets in it.
+    """
+
+    def wait(self, *arguments: Any, **keywords: Any) -> Any:
+        try:
+            return super().wait(*arguments, **keywords)
+        except psycopg.Error as error:
+            if error.diag.message_primary:
+                error.args = (error.diag.message_primary,)
+            raise
+
+
 class Database:
     """Opens connections to one service's database; safe to share between threads."""
 
@@ -70,12 +90,17 @@ class Database:
             **_NETWORK,
         }
 
+    @property
+    def name(self) -> str:
+        """Which database it is, for a person: host:port/name."""
+        return "{host}:{port}/{dbname}".format(**self._parameters)
+
     def connect(self) -> Connection:
         """Return a new connection in autocommit mode; its rows are dicts.
 
         Raises psycopg.OperationalError after CONNECT_SECONDS per address.
         """
-        return psycopg.connect(
+        return _Discreet.connect(
             **self._parameters,
             autocommit=True,
             row_factory=dict_row,
@@ -83,6 +108,40 @@ class Database:
             # ctids is cheap or dear by their values alone.
             prepare_threshold=None,
         )
+
+    @contextmanager
+    def connect_for(self, seconds: float) -> Iterator[Connection]:
+        """A connection for the block, which is severed after so many seconds.
+
+        For those whom nobody watches over, as a worker does over its passes. Raises
+        psycopg.OperationalError then, too.
+        """
+        with self.connect() as connection:
+            end = threading.Timer(seconds, sever, (connection,))
+            end.daemon = True
+            ends_at = time.monotonic() + seconds
+            end.start()
+            try:
+                yield connection
+            except psycopg.OperationalError as error:
+                if connection_lost(error) and time.monotonic() >= ends_at:
+                    raise psycopg.OperationalError(f"no answer within {seconds:g} s") from error
+                raise
+            finally:
+                end.cancel()
+
+
+@contextmanager
+def hiding(*secrets: str) -> Iterator[None]:
+    """Take these values out of what an error of the database says that the block raises.
+
+    A trigger or a cast may quote any column of a row.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        error.args = (redact(str(error), *secrets),)
+        raise
 
 
 def connection_lost(error: BaseException) -> bool:

@@ -81,6 +81,16 @@ class Failure:
     shared: bool = False
 
 
+def new_topic(name: str) -> NewTopic:
+    """A topic as the live ones are, to be created."""
+    return NewTopic(
+        name,
+        num_partitions=PARTITIONS,
+        replication_factor=BROKER_DEFAULT_REPLICATION,
+        config={"retention.ms": str(RETENTION_MS)},
+    )
+
+
 class EventProducer:
     """A librdkafka producer, opened when it is first needed and after a fatal error.
 
@@ -204,16 +214,7 @@ class EventProducer:
             return
         admin = AdminClient({"bootstrap.servers": self._brokers, "log_level": 0})
         requests = admin.create_topics(
-            [
-                NewTopic(
-                    topic,
-                    num_partitions=PARTITIONS,
-                    replication_factor=BROKER_DEFAULT_REPLICATION,
-                    config={"retention.ms": str(RETENTION_MS)},
-                )
-                for topic in sorted(topics)
-            ],
-            request_timeout=ADMIN_SECONDS,
+            [new_topic(topic) for topic in sorted(topics)], request_timeout=ADMIN_SECONDS
         )
         for topic, created in requests.items():
             try:

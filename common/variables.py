@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from common import go_syntax
+from common.redact import redact, tokens
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -41,6 +42,22 @@ class Variable(Generic[T_co]):
 
 # A switch, and a setting that may not stay empty while the switch is on.
 Need = tuple[Variable[bool], Variable[Any]]
+
+
+def names(variables: Iterable[Variable[Any]]) -> tuple[str, ...]:
+    """Every name under which one of these may be set, in their order."""
+    return tuple(name for variable in variables for name in (variable.name, *variable.aliases))
+
+
+def wrong(variable: Variable[Any], value: str, reason: ValueError, secrets: Iterable[str]) -> str:
+    """Say of a value that cannot be used what it is and what was expected.
+
+    It may be a secret that was meant for another setting: one of ``secrets``, or like one.
+    """
+    shown = redact(value, *secrets)
+    if variable.secret or tokens(shown):
+        return f"(hidden); expected {variable.expected}"
+    return f"{shown[:100]!r} ({redact(str(reason), *secrets)}); expected {variable.expected}"
 
 
 def unmet(needs: Iterable[Need], values: Mapping[str, object]) -> list[str]:

@@ -76,7 +76,7 @@ class TestDatabase:
             "options": "-c TimeZone=UTC",
             "row_factory": dict_row,
         }
-        return psycopg.connect(**self.server.connection(self.name), **{**settings, **keywords})
+        return psycopg.connect(**{**self.server.connection(self.name), **settings, **keywords})
 
     def query(self, statement: str, *parameters: object) -> list[DictRow]:
         """Every row of a statement; none for one that returns no rows."""

@@ -70,7 +70,8 @@ class KafkaUnavailable(Exception):
 class KafkaServer:
     """One node with one data folder and one port; `address` is its host:port."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "") -> None:
+        """``settings`` are lines of server.properties beyond the usual ones."""
         self._libraries = _libraries()
         self._folder = TemporaryFolder("kafka")
         self._log = self._folder.path / "kafka.log"
@@ -82,6 +83,7 @@ class KafkaServer:
             SETTINGS.format(
                 port=port, controller_port=controller_port, data=self._folder.path / "data"
             )
+            + settings
         )
         self._format()
 

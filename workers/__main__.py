@@ -3,11 +3,12 @@
 import sys
 
 import workers
-from common import cli
+from common import cli, logs
 
 
 def main() -> int:
     """Run the command with the arguments of this process; returns its exit code."""
+    logs.take_over()
     return cli.main(cli.Services(workers.SERVICES, workers.load))
 
 

@@ -6,9 +6,11 @@ author chose. Event: ``blog.post.scheduled.published``, one per post. A crash ha
 whole batches done and their events in the outbox; the rest is still due.
 """
 
-from common import config, events
+from common import config, events, own_tables
+from common.access import Access, Index
 from common.scheduler import Scheduler
 from common.walk import Walk
+from workers.blog.tables import POSTS
 
 TOPIC = "blog.post.scheduled.published"
 
@@ -64,4 +66,13 @@ SCHEDULER = Scheduler(
     preview=WALK.preview,
     backlog=WALK.backlog,
     topics=(TOPIC,),
+    tables=(
+        Access(
+            POSTS,
+            select=("ctid", "id", "title", "slug", "status", "published_at", "deleted_at"),
+            update=("status", "updated_at"),
+            profits=(Index(("published_at",), "status = 'draft' AND deleted_at IS NULL"),),
+        ),
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

@@ -11,9 +11,11 @@ batches said and their events in the outbox.
 from datetime import timedelta
 from typing import Any
 
-from common import alerts, config, events
+from common import alerts, config, events, own_tables
+from common.access import Access, Index
 from common.alerts import Alerts
 from common.scheduler import Pass, Scheduler
+from workers.foodfolio.tables import DETAILS
 
 EXPIRED = "foodfolio.detail.expired"
 EXPIRING_SOON = "foodfolio.detail.expiring.soon"
@@ -114,4 +116,13 @@ SCHEDULER = Scheduler(
     backlog=ALERTS.backlog,
     settings=(WARNING_DAYS,),
     topics=(EXPIRED, EXPIRING_SOON),
+    tables=(
+        Access(
+            DETAILS,
+            select=("ctid", "id", "item_variant_id", "expiry_date", "deleted_at"),
+            profits=(Index(("expiry_date",), "deleted_at IS NULL"),),
+        ),
+        own_tables.ALERTS,
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

@@ -8,9 +8,11 @@ variant. Another stock or minimum is news; a variant with enough is forgotten. A
 leaves whole batches said and their events in the outbox.
 """
 
-from common import alerts, config, events
+from common import alerts, config, events, own_tables
+from common.access import Access, Index
 from common.alerts import Alerts
 from common.scheduler import Scheduler
+from workers.foodfolio.tables import DETAILS, VARIANTS
 
 EMPTY = "foodfolio.variant.stock.empty"
 LOW = "foodfolio.variant.stock.low"
@@ -114,4 +116,17 @@ SCHEDULER = Scheduler(
     preview=ALERTS.preview,
     backlog=ALERTS.backlog,
     topics=(EMPTY, LOW),
+    tables=(
+        Access(
+            VARIANTS,
+            select=("ctid", "id", "item_id", "variant_name", "min_sku", "deleted_at"),
+        ),
+        Access(
+            DETAILS,
+            select=("id", "item_variant_id", "is_opened", "opened_date", "deleted_at"),
+            needs=(Index(("item_variant_id",)),),
+        ),
+        own_tables.ALERTS,
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

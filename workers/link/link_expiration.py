@@ -6,9 +6,11 @@ A crash half-way leaves whole batches done and their events in the outbox; the r
 due.
 """
 
-from common import config, events
+from common import config, events, own_tables
+from common.access import Access, Index
 from common.scheduler import Scheduler
 from common.walk import Walk
+from workers.link.tables import LINKS
 
 TOPIC = "link.expired"
 
@@ -62,4 +64,13 @@ SCHEDULER = Scheduler(
     preview=WALK.preview,
     backlog=WALK.backlog,
     topics=(TOPIC,),
+    tables=(
+        Access(
+            LINKS,
+            select=("ctid", "id", "short_code", "expires_at", "is_active", "deleted_at"),
+            update=("is_active", "updated_at"),
+            profits=(Index(("expires_at",), "is_active AND deleted_at IS NULL"),),
+        ),
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

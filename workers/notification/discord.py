@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from common import http
-from common.redact import MASK, redact
+from common import http, metrics
+from common.redact import redact, tokens
 from workers.notification.pace import Bucket
 
 TIMEOUT_SECONDS = 10.0
@@ -116,13 +116,15 @@ class Discord:
         """Send one embed that mentions nobody; does not raise for anything remote."""
         started = time.monotonic()
         try:
-            answer = self._client().request(
-                "POST",
-                webhook.url,
-                seconds=TIMEOUT_SECONDS,
-                most_bytes=_MOST_BYTES,
-                json={"embeds": [embed], "allowed_mentions": {"parse": []}},
-            )
+            with metrics.remote_call("notification", "discord") as outcome:
+                answer = self._client().request(
+                    "POST",
+                    webhook.url,
+                    seconds=TIMEOUT_SECONDS,
+                    most_bytes=_MOST_BYTES,
+                    json={"embeds": [embed], "allowed_mentions": {"parse": []}},
+                )
+                outcome(metrics.http_outcome(answer.status))
         except http.NoAnswer as error:
             at = time.monotonic()
             return Reply(
@@ -155,7 +157,7 @@ def _outcome(answer: http.Answer, webhook: Webhook, seconds: float) -> Attempt |
         status=answer.status,
         error=error,
         body=text.encode()[:BODY_BYTES].decode("utf-8", "ignore"),
-        message_id=_message_id(body) if delivered else "",
+        message_id=_message_id(body, webhook) if delivered else "",
         milliseconds=_milliseconds(seconds),
         # Of a 403 nothing is permanent: most are the edge's own (1010, 40333) and say nothing
         # about the webhook; a right that is missing on the server can be given back.
@@ -215,16 +217,16 @@ def _error(status: int, body: Mapping[str, Any]) -> str:
     return " ".join(f"HTTP {status}{said}".split())
 
 
-def _message_id(body: Mapping[str, Any]) -> str:
-    message_id = str(body.get("id", ""))
+def _message_id(body: Mapping[str, Any], webhook: Webhook) -> str:
+    message_id = _without_secrets(str(body.get("id", "")), webhook)
     return message_id if re.fullmatch(r"[0-9A-Za-z_-]{1,255}", message_id) else ""
 
 
 def _without_secrets(text: str, webhook: Webhook) -> str:
-    if len(webhook.token) >= _SHORTEST_TOKEN:
-        text = text.replace(webhook.token, MASK)
+    token = [webhook.token] if len(webhook.token) >= _SHORTEST_TOKEN else []
+    hidden = redact(text, *token, *tokens(urlsplit(webhook.url).query))
     # PostgreSQL's text holds neither NUL nor half a surrogate pair, and JSON can spell both.
-    return redact(text).replace("\x00", "").encode("utf-8", "replace").decode()
+    return hidden.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -5,9 +5,11 @@ soft-deleted ones included. Changes: they and their attempts are gone. No event.
 half-way leaves whole batches deleted, never a notification without its attempts.
 """
 
-from common import config
+from common import config, own_tables
+from common.access import Access, Index
 from common.retention import Retention
 from common.scheduler import Scheduler
+from workers.notification.tables import ATTEMPTS, NOTIFICATIONS
 
 RETENTION = config.days(
     "NOTIFICATION_CLEANUP_RETENTION_DAYS", "30", "days that successful notifications are kept"
@@ -57,4 +59,21 @@ SCHEDULER = Scheduler(
     preview=CLEANUP.preview,
     backlog=CLEANUP.backlog,
     settings=(RETENTION,),
+    tables=(
+        Access(
+            NOTIFICATIONS,
+            select=("ctid", "id", "channel_id", "event_type", "status", "created_at"),
+            # FOR UPDATE asks for the right to update some column.
+            update=("updated_at",),
+            delete=True,
+            profits=(Index(("created_at",), "status = 'success'"),),
+        ),
+        Access(
+            ATTEMPTS,
+            select=("notification_id",),
+            delete=True,
+            needs=(Index(("notification_id",)),),
+        ),
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

@@ -20,10 +20,14 @@ requests under way, no more than retry_pass.SENDERS. All else is as it was or do
 
 from typing import Any
 
-from common import config, metrics, walk
+from common import config, metrics, own_tables, walk
 from common.exclusive import exclusive
 from common.scheduler import Pass, PassResult, Preview, Scheduler
 from workers.notification.due import DUE, Due
+from workers.notification.tables import RETRYING
+
+# From the start, at 0: an increase from nothing to 1 is none to Prometheus.
+metrics.RETRIES.labels("notification", "notification")
 
 INTERVAL = config.interval(
     "NOTIFICATION_RETRY_INTERVAL",
@@ -66,9 +70,7 @@ def _preview(current: Pass) -> Preview:
 
 
 def _backlog(current: Pass, most: int) -> int:
-    due = walk.backlog(current, DUE, _parameters(current), most)
-    metrics.RETRY_QUEUE.labels("notification").set(due)  # the live service's name for it
-    return due
+    return walk.backlog(current, DUE, _parameters(current), most)
 
 
 def _parameters(current: Pass) -> dict[str, Any]:
@@ -90,4 +92,5 @@ SCHEDULER = Scheduler(
     preview=_preview,
     backlog=_backlog,
     settings=(MAX_RETRIES, ALLOW_LOOPBACK_HTTP),
+    tables=(*RETRYING, own_tables.SETTING_ROWS_ASIDE),
 )

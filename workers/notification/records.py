@@ -8,7 +8,8 @@ import psycopg
 from psycopg.rows import DictRow
 
 from common import failed_rows, logs
-from common.database import Connection, contended, row_fault
+from common.database import Connection, contended, hiding, row_fault
+from common.redact import tokens
 from common.scheduler import PassResult
 from workers.notification.discord import Attempt
 from workers.notification.due import EVERYWHERE, IS_WAITING, Channel
@@ -152,7 +153,8 @@ class Records:
         }
         if attempt.permanent:
             values |= {"gone_row": row["channel_row"], "gone_reason": gone_reason(attempt)}
-        counted = self._connection.execute(_RECORD, values).fetchone()
+        with hiding(*tokens(row["webhook_url"])):
+            counted = self._connection.execute(_RECORD, values).fetchone()
         return bool(counted and counted["recorded"])
 
     def _known(self, channel_id: UUID, pace: Pace, at: float) -> dict[str, Any]:
@@ -167,7 +169,7 @@ class Records:
     def _set_aside(
         self, row: DictRow, attempt: Attempt, error: psycopg.DatabaseError, at: float
     ) -> PassResult:
-        said = f"{type(error).__name__}: {error.diag.message_primary}"
+        said = f"{type(error).__name__}: {error}"
         delivered = not attempt.error
         reason = failed_rows.set_aside(
             self._connection,

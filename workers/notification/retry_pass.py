@@ -17,7 +17,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common import logs
+from common import logs, metrics
 from common.scheduler import Pass, PassResult
 from workers.notification import discord, embed, pace
 from workers.notification.discord import Attempt, Discord, Embargo, Reply
@@ -166,6 +166,7 @@ class RetryPass:
             channel.next_ids.appendleft(task.row["id"])
             self._obey(channel, reply.outcome, reply.at)
         else:
+            metrics.RETRIES.labels("notification", "notification").inc()
             self._record(channel, task.row, reply.outcome, reply.at)
             if reply.outcome.permanent:
                 self._give_up(channel, gone_reason(reply.outcome))
@@ -185,6 +186,7 @@ class RetryPass:
             channel.pace.be_quiet(until)
         self._records.keep_pace(channel, at)
         self._count(rate_limited=1)
+        metrics.rate_limited("notification", "discord", embargo.seconds)
         _log.info(
             "rate_limited",
             channel_id=channel.id,

@@ -24,8 +24,17 @@ from typing import TYPE_CHECKING
 
 from common import config, logs
 from common.clock import require_agreement
+from common.config import Settings
 from common.exclusive import exclusive
-from common.scheduler import PREVIEW_ROWS, Pass, PassError, PassResult, Preview, Scheduler
+from common.scheduler import (
+    PREVIEW_ROWS,
+    Pass,
+    PassError,
+    PassResult,
+    Preview,
+    Remote,
+    Scheduler,
+)
 
 if TYPE_CHECKING:
     from workers.sse.sse_management import Client, Page, SseManagement
@@ -166,14 +175,14 @@ def run(current: Pass) -> PassResult:
     a doubtful clock.
     """
     require_agreement(current)
-    with _connect(current) as service:
+    with _connect(current.settings) as service:
         return _Cleanup(current, service).run()
 
 
 def preview(current: Pass) -> Preview:
     """List the clients that a pass would disconnect, the longest inactive first."""
     require_agreement(current)
-    with _connect(current) as service:
+    with _connect(current.settings) as service:
         cleanup = _Cleanup(current, service)
         due = [client for client in cleanup.clients() if cleanup.is_due(client)]
     due.sort(key=lambda client: client.last_active or current.now)
@@ -189,13 +198,22 @@ def preview(current: Pass) -> Preview:
     return Preview(len(due), rows)
 
 
-def _connect(current: Pass) -> "SseManagement":
+def _address(settings: Settings) -> str:
+    return settings[ADDRESS]
+
+
+def _check(settings: Settings) -> str:
+    with _connect(settings) as service:
+        return service.health()
+
+
+def _connect(settings: Settings) -> "SseManagement":
     # gRPC writes to standard error, past our log, when a service goes away.
     config.environment_default("GRPC_VERBOSITY", "ERROR")
     # Only here: `toast list` loads every service and need not carry gRPC in memory.
     from workers.sse.sse_management import SseManagement
 
-    return SseManagement(current.settings[ADDRESS], current.settings[CALL_TIMEOUT])
+    return SseManagement(settings[ADDRESS], settings[CALL_TIMEOUT])
 
 
 SCHEDULER = Scheduler(
@@ -210,4 +228,5 @@ SCHEDULER = Scheduler(
     settings=(INACTIVE_TIMEOUT, ADDRESS, CALL_TIMEOUT),
     run=exclusive(run),
     preview=preview,
+    remotes=(Remote("SSE service", _address, _check),),
 )

@@ -4,14 +4,16 @@ Plain text, no authentication. One channel per pass, a deadline on every call, a
 keepalive: a Go server closes the connection of a client that pings it more than it expects.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from common import metrics
 from common.scheduler import PassError
 from workers.sse import sse_management_pb2 as messages
 
@@ -69,6 +71,11 @@ class SseManagement:
             messages.GetClientsRequest.SerializeToString,
             messages.GetClientsResponse.FromString,
         )
+        self._get_health = self._channel.unary_unary(
+            f"{_SERVICE}/GetHealth",
+            messages.GetHealthRequest.SerializeToString,
+            messages.GetHealthResponse.FromString,
+        )
         self._disconnect_client = self._channel.unary_unary(
             f"{_SERVICE}/DisconnectClient",
             messages.DisconnectClientRequest.SerializeToString,
@@ -80,6 +87,20 @@ class SseManagement:
 
     def __exit__(self, *error: object) -> None:
         self._channel.close()
+
+    def health(self) -> str:
+        """What the service says of itself, in one line.
+
+        Raises PassError, naming the setting, where it does not answer or is not well.
+        """
+        try:
+            answer = self._get_health(messages.GetHealthRequest(), timeout=self._seconds)
+        except grpc.RpcError as error:
+            reason = self._reason(error.code(), error.details())
+            raise PassError(f"no answer at {self._address} (SSE_GRPC_ADDR): {reason}") from error
+        if not answer.healthy:
+            raise PassError(f"says at {self._address} that it is not well: {answer.message}")
+        return f"{answer.message} ({answer.connected_clients} clients)"
 
     def pages(self) -> Iterator[Page]:
         """Go through the list once, page by page, the first of which may be empty.
@@ -99,12 +120,15 @@ class SseManagement:
 
         A client that is not connected any more succeeds.
         """
+        count = _counter()
         calls = {
             client_id: self._disconnect_client.future(
                 messages.DisconnectClientRequest(client_id=client_id), timeout=self._seconds
             )
             for client_id in client_ids
         }
+        for call in calls.values():
+            call.add_done_callback(count)
         reasons = {}
         for client_id, call in calls.items():
             if call.code() is not grpc.StatusCode.OK:
@@ -115,19 +139,36 @@ class SseManagement:
 
     def _page(self, offset: int) -> Page:
         request = messages.GetClientsRequest(limit=PAGE_CLIENTS, offset=offset)
-        try:
-            answer = self._get_clients(request, timeout=self._seconds)
-        except grpc.RpcError as error:
-            raise PassError(
-                f"the SSE service at {self._address} (SSE_GRPC_ADDR) did not list its clients: "
-                f"{self._reason(error.code(), error.details())}"
-            ) from error
+        with metrics.remote_call("sse", "sse") as outcome:
+            try:
+                answer = self._get_clients(request, timeout=self._seconds)
+            except grpc.RpcError as error:
+                outcome(_outcome(error.code()))
+                raise PassError(
+                    f"the SSE service at {self._address} (SSE_GRPC_ADDR) did not list its "
+                    f"clients: {self._reason(error.code(), error.details())}"
+                ) from error
+            outcome(_outcome(grpc.StatusCode.OK))
         return Page([_client(info) for info in answer.clients], answer.total)
 
     def _reason(self, code: grpc.StatusCode, details: str | None) -> str:
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"no answer within {self._seconds:g} s (SSE_GRPC_TIMEOUT)"
         return f"{code.name}: {details}"
+
+
+def _counter() -> Callable[[Any], None]:
+    """Counts and times a call that began just now, once it has ended, on gRPC's own thread."""
+    started = time.monotonic()
+
+    def count(call: Any) -> None:
+        metrics.count_call("sse", "sse", _outcome(call.code()), time.monotonic() - started)
+
+    return count
+
+
+def _outcome(code: grpc.StatusCode) -> str:
+    return code.name.lower()
 
 
 def _client(info: messages.ClientInfo) -> Client:

@@ -4,9 +4,11 @@ Due: messages created more than MESSAGE_CLEANUP_RETENTION_DAYS ago, soft-deleted
 Changes: the rows are gone. No event. A crash half-way leaves whole batches deleted.
 """
 
-from common import config
+from common import config, own_tables
+from common.access import Access, Index
 from common.retention import Retention
 from common.scheduler import Scheduler
+from workers.twitchbot.tables import MESSAGES
 
 RETENTION = config.days("MESSAGE_CLEANUP_RETENTION_DAYS", "90", "days that chat messages are kept")
 
@@ -43,4 +45,15 @@ SCHEDULER = Scheduler(
     preview=CLEANUP.preview,
     backlog=CLEANUP.backlog,
     settings=(RETENTION,),
+    tables=(
+        Access(
+            MESSAGES,
+            select=("ctid", "id", "stream_id", "username", "created_at"),
+            # FOR UPDATE asks for the right to update some column.
+            update=("deleted_at",),
+            delete=True,
+            profits=(Index(("created_at",)),),
+        ),
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

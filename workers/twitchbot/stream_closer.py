@@ -7,9 +7,11 @@ whole batches done; the rest is still due.
 
 from typing import Any
 
-from common import config
+from common import config, own_tables
+from common.access import Access, Index
 from common.scheduler import Pass, Scheduler
 from common.walk import Walk
+from workers.twitchbot.tables import STREAMS
 
 # "Chat-Only Messages": the live bot's home for what is said while no stream is live. It is
 # always active, and its updated_at stays old while messages come in.
@@ -61,4 +63,15 @@ SCHEDULER = Scheduler(
     preview=WALK.preview,
     backlog=WALK.backlog,
     settings=(INACTIVE_TIMEOUT,),
+    tables=(
+        Access(
+            STREAMS,
+            select=(
+                *("ctid", "id", "title", "started_at", "is_active", "updated_at", "deleted_at"),
+            ),
+            update=("is_active", "ended_at", "updated_at"),
+            profits=(Index(("updated_at",), "is_active AND deleted_at IS NULL"),),
+        ),
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

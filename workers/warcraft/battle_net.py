@@ -6,11 +6,11 @@ The token is in the Authorization header only, namespace and locale are always s
 
 from collections.abc import Callable
 
-from common import config
+from common import config, metrics
 from common.config import Settings
 from common.http import Client
 from common.loop import retry_delay
-from common.scheduler import PassError
+from common.scheduler import PassError, Remote
 from common.variables import Variable
 from workers.warcraft import addresses, exchange, replies
 from workers.warcraft.errors import NotFound, OddReply, Unavailable
@@ -54,6 +54,10 @@ MOST_TRIES = 4
 # The longest that a request waits of its own accord.
 MOST_DELAY = 30.0
 
+_API = "battle_net"  # in the metrics
+# From the start, at 0: an increase from nothing to 1 is none to Prometheus.
+_RETRIES = metrics.RETRIES.labels("warcraft", "request")
+
 
 class BattleNet:
     """The API for one pass; its threads may share it, each with an HTTP client of its own."""
@@ -95,10 +99,11 @@ class BattleNet:
                 if tries == MOST_TRIES:
                     raise Unavailable(f"{name}: {trouble}, {tries} times") from trouble
                 self._back_off(trouble, tries)
+                _RETRIES.inc()
 
     def _ask(self, http: Client, region: str, url: str, query: dict[str, str]) -> Reply:
         """Send the request, and once more with a new token where this one is refused."""
-        credentials = self._credentials(region)
+        credentials = _credentials(self._settings, region)
         token = TOKENS.get(http, credentials)
         reply = self._send(http, url, query, token)
         if reply.status != 401:
@@ -108,23 +113,43 @@ class BattleNet:
 
     def _send(self, http: Client, url: str, query: dict[str, str], token: str) -> Reply:
         with BUDGET.request(self._wait):
-            return exchange.send(http, "GET", url, f"Bearer {token}", query=query)
-
-    def _credentials(self, region: str) -> Credentials:
-        return Credentials(
-            addresses.token_url(region, self._settings[OAUTH_URL]),
-            self._settings[CLIENT_ID],
-            self._settings[CLIENT_SECRET],
-        )
+            return exchange.send(_API, http, "GET", url, f"Bearer {token}", query=query)
 
     def _back_off(self, trouble: Trouble, tries: int) -> None:
         """What Battle.net says of waiting is meant for this client, not for this request."""
-        if trouble.retry_after is not None:
-            BUDGET.pause(trouble.retry_after)
-        elif trouble.throttled:
-            BUDGET.pause(2.0 ** (tries - 1))
+        seconds = trouble.retry_after
+        if seconds is None and trouble.throttled:
+            seconds = 2.0 ** (tries - 1)
+        if seconds is not None:
+            metrics.rate_limited("warcraft", _API, seconds)
+            BUDGET.pause(seconds)
         elif self._wait(retry_delay(tries, MOST_DELAY)):
             raise Stopping
+
+
+def _credentials(settings: Settings, region: str) -> Credentials:
+    return Credentials(
+        addresses.token_url(region, settings[OAUTH_URL]),
+        settings[CLIENT_ID],
+        settings[CLIENT_SECRET],
+    )
+
+
+def _address(settings: Settings) -> str:
+    return addresses.host_and_port(addresses.api_url(settings[REGION], settings[API_URL]))
+
+
+def _check(settings: Settings) -> str:
+    """Ask for a token, and for no more."""
+    credentials = _credentials(settings, settings[REGION])
+    try:
+        TOKENS.get(Client(), credentials)
+    except (Trouble, Unavailable) as error:
+        raise PassError(f"{credentials.token_url} gives none ({error})") from error
+    return f"a token from {credentials.token_url}"
+
+
+REMOTE = Remote("Battle.net", _address, _check)
 
 
 def _successful(reply: Reply, name: str) -> bytes:

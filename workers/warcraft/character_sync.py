@@ -15,12 +15,25 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from common import config, events
+from common.access import Access
 from common.exclusive import exclusive
 from common.scheduler import Pass, PassResult, Scheduler
 from workers.warcraft import battle_net, character_replies, reference_rows
 from workers.warcraft.character_replies import Character
 from workers.warcraft.senders import Subject
 from workers.warcraft.sync import Sync
+from workers.warcraft.tables import (
+    CHARACTERS,
+    CLASSES,
+    DETAILS,
+    EQUIPMENT,
+    FACTIONS,
+    GUILDS,
+    RACES,
+    STATS,
+    SYNC_FAILURES,
+    found_or_created,
+)
 
 SYNCED = "warcraft.character.synced"
 EQUIPMENT_UPDATED = "warcraft.character.equipment.updated"
@@ -173,6 +186,34 @@ SYNC = Sync(
     record=record,
 )
 
+_SYNCED = tuple(name for name in DETAILS.columns if name not in ("character_id", "created_at"))
+
+TABLES = (
+    Access(
+        CHARACTERS, select=("id", "name", "realm", "region", "deleted_at"), update=("updated_at",)
+    ),
+    Access(GUILDS, select=("id", "name", "realm", "region", "deleted_at")),
+    Access(
+        DETAILS,
+        select=("character_id", *_SYNCED),
+        insert=tuple(DETAILS.columns),
+        update=_SYNCED,
+        unique=(("character_id",),),
+    ),
+    *(
+        Access(
+            table,
+            select=("character_id", document, "updated_at"),
+            insert=tuple(table.columns),
+            update=(document, "updated_at"),
+            unique=(("character_id",),),
+        )
+        for table, document in ((EQUIPMENT, "equipment_json"), (STATS, "stats_json"))
+    ),
+    *map(found_or_created, (FACTIONS, RACES, CLASSES)),
+    SYNC_FAILURES,
+)
+
 SCHEDULER = Scheduler(
     name="character-sync",
     summary="updates characters from Battle.net",
@@ -186,4 +227,6 @@ SCHEDULER = Scheduler(
     settings=battle_net.SETTINGS,
     needs=battle_net.CREDENTIALS,
     topics=(SYNCED, EQUIPMENT_UPDATED, STATS_UPDATED),
+    tables=TABLES,
+    remotes=(battle_net.REMOTE,),
 )

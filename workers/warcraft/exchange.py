@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from common import metrics
 from common.http import Client, NoAnswer
 
 REPLY_SECONDS = 20.0
@@ -43,6 +44,7 @@ class Trouble(Exception):
 
 
 def send(
+    remote: str,
     http: Client,
     method: str,
     url: str,
@@ -51,17 +53,23 @@ def send(
     query: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
 ) -> Reply:
-    """Send one request; redirects are not followed. Raises Trouble where no reply arrives."""
+    """Send one request; redirects are not followed. Raises Trouble where no reply arrives.
+
+    ``remote`` is what the other side is called in the metrics.
+    """
     try:
-        answer = http.request(
-            method,
-            url,
-            seconds=REPLY_SECONDS,
-            most_bytes=MOST_BYTES,
-            params=query,
-            data=form,
-            headers={"Authorization": authorization, "Accept-Encoding": "gzip"},
-        )
+        with metrics.remote_call("warcraft", remote) as outcome:
+            answer = http.request(
+                method,
+                url,
+                seconds=REPLY_SECONDS,
+                most_bytes=MOST_BYTES,
+                params=query,
+                data=form,
+                headers={"Authorization": authorization, "Accept-Encoding": "gzip"},
+            )
+            if answer.complete:
+                outcome(metrics.http_outcome(answer.status))
     except NoAnswer as error:
         raise Trouble(str(error)) from error
     if not answer.complete:

@@ -11,12 +11,22 @@ characters that joined or left, and the faction where it is new. Event:
 from datetime import datetime
 
 from common import config, events
+from common.access import Access
 from common.exclusive import exclusive
 from common.scheduler import Pass, PassResult, Scheduler
 from workers.warcraft import battle_net, reference_rows
 from workers.warcraft.guild_replies import Guild, GuildFetcher
 from workers.warcraft.senders import Subject
 from workers.warcraft.sync import Sync
+from workers.warcraft.tables import (
+    CHARACTERS,
+    DETAILS,
+    FACTIONS,
+    GUILD_MEMBERS,
+    GUILDS,
+    SYNC_FAILURES,
+    found_or_created,
+)
 
 SYNCED = "warcraft.guild.synced"
 
@@ -134,6 +144,21 @@ def record(current: Pass, subject: Subject, guild: Guild, now: datetime) -> Pass
 
 SYNC = Sync(kind="guild", due=DUE, interval=INTERVAL, fetch=GuildFetcher, record=record)
 
+_COUNTED = ("member_count", "achievement_points", "last_synced_at")
+
+TABLES = (
+    Access(
+        GUILDS,
+        select=("id", "name", "realm", "region", "deleted_at", *_COUNTED),
+        update=("faction_id", "updated_at", *_COUNTED),
+    ),
+    Access(CHARACTERS, select=("id", "name", "realm", "region", "deleted_at")),
+    Access(DETAILS, select=("character_id", "guild_id"), update=("guild_id", "updated_at")),
+    found_or_created(FACTIONS),
+    GUILD_MEMBERS,
+    SYNC_FAILURES,
+)
+
 SCHEDULER = Scheduler(
     name="guild-sync",
     summary="updates guilds and their members from Battle.net",
@@ -147,4 +172,6 @@ SCHEDULER = Scheduler(
     settings=battle_net.SETTINGS,
     needs=battle_net.CREDENTIALS,
     topics=(SYNCED,),
+    tables=TABLES,
+    remotes=(battle_net.REMOTE,),
 )

@@ -64,6 +64,7 @@ class Tokens:
         redact.register([credentials.authorization.removeprefix("Basic ")])
         asked_at = self._clock()
         reply = exchange.send(
+            "battle_net_oauth",
             http,
             "POST",
             credentials.token_url,

@@ -1,21 +1,22 @@
 """One attempt to deliver: the row that was taken, what was sent, and what may be kept of it."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import quote
 from uuid import UUID
 
-from common.redact import MASK, redact
+from common import metrics
+from common.redact import MASK, cut, redact, tokens
 from workers.webhook import signing
-from workers.webhook.delivery_client import DeliveryClient, Reply
+from workers.webhook.delivery_client import MOST_BODY_BYTES, DeliveryClient, Reply
 
 # The column's width.
 _MOST_URL_CHARACTERS = 500
-# Hiding a shorter one would spoil every text and, by its gaps, show what it is.
-_SHORTEST_SECRET = 4
+
+_ORIGIN = re.compile(r"\w+://[^/?#@\s]*(?=[/?#]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,13 @@ class Delivery:
         """The number of the attempt for which it was taken."""
         return self.attempt_count + 1
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no text may hold: the secret, and what looks like a token in the URL, behind its
+        host. They are not registered with `redact`: there are too many of them."""
+        key = self.secret.removeprefix("whsec_")
+        return (self.secret, key, *tokens(_ORIGIN.sub("", self.url, count=1)))
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -55,7 +63,8 @@ class Attempt:
         """
         reply, delivery = self.reply, self.delivery
         signatures = {name: self.headers[name] for name in self.headers if _signs(name)}
-        hidden = (delivery.secret, *signatures.values())
+        values = [value.removeprefix("v1,") for value in signatures.values()]
+        hidden = (*delivery.secrets, *values)
         return {
             "attempt": delivery.attempt,
             "request_url": hide(delivery.url, *hidden)[:_MOST_URL_CHARACTERS],
@@ -63,7 +72,7 @@ class Attempt:
             "request_body": delivery.event_payload,
             "response_status": reply.status,
             "response_headers": hide(json.dumps(dict(reply.headers)), *hidden),
-            "response_body": hide(reply.body, *hidden),
+            "response_body": hide(_first(reply.body, *hidden), *hidden),
             "duration_ms": round(reply.seconds * 1000),
         }
 
@@ -79,19 +88,26 @@ def make(delivery: Delivery, client: DeliveryClient) -> Attempt:
         body=body,
         secret=delivery.secret,
     )
-    return Attempt(delivery, headers, client.post(delivery.url, headers, body))
+    reply = client.post(delivery.url, headers, body)
+    metrics.count_call("webhook", "webhook", _outcome(reply), reply.seconds)
+    return Attempt(delivery, headers, reply)
 
 
 def hide(text: str, *secrets: str) -> str:
-    """Return the text as it may be stored: without NUL, these secrets and what looks like one.
+    """Return the text as it may be stored: without NUL, these secrets and what looks like one."""
+    return redact(text, *secrets).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
-    A webhook's secret is not registered with `redact`: there are too many of them.
-    """
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            for spelling in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")):
-                text = text.replace(spelling, MASK)
-    return redact(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+def _first(body: str, *secrets: str) -> str:
+    """As much of a body as is stored, without the first half of a secret at its end."""
+    most = len(body.encode()[:MOST_BODY_BYTES].decode(errors="ignore"))
+    return cut(body, most, *secrets)
+
+
+def _outcome(reply: Reply) -> str:
+    if reply.refused:
+        return "refused"
+    return metrics.http_outcome(reply.status) if reply.status else "no_answer"
 
 
 def _signs(header: str) -> bool:

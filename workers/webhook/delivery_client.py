@@ -14,13 +14,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from common.version import USER_AGENT
 from workers.webhook.address_guard import AddressGuard, NameUnknown
 from workers.webhook.destination import Destination, DestinationRefused, parse
 from workers.webhook.networks import Address
 
-USER_AGENT = "toast-workers (webhook-delivery)"
-
 MOST_BODY_BYTES = 10 * 1024
+# Beyond what is kept, so that a secret is whole that the cut goes through: 500 characters, each
+# written as up to six.
+_SPARE_BYTES = 3 * 1024
 MOST_HEADER_CHARACTERS = 10 * 1024
 
 
@@ -28,7 +30,7 @@ MOST_HEADER_CHARACTERS = 10 * 1024
 class Reply:
     """What came back: ``status`` 0 and an ``error`` where there was no answer.
 
-    ``body`` is the first 10 KB; ``retry_after`` the header as it came; ``refused`` says that
+    ``body`` is the first 13 KB; ``retry_after`` the header as it came; ``refused`` says that
     nothing was sent because of where the URL leads.
     """
 
@@ -180,10 +182,9 @@ def _first_body(response: http.client.HTTPResponse) -> str:
         return f"(not decoded: {encoding[:50]})"
     body = bytearray()
     with contextlib.suppress(OSError, http.client.HTTPException):
-        while piece := response.read1(MOST_BODY_BYTES - len(body)):
+        while piece := response.read1(MOST_BODY_BYTES + _SPARE_BYTES - len(body)):
             body += piece
-    text = body.decode(errors="replace")
-    return text.encode()[:MOST_BODY_BYTES].decode(errors="ignore")
+    return body.decode(errors="replace")
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.database import Connection
+from common.database import Connection, hiding
 from workers.webhook.attempt import Attempt, Delivery, hide
 from workers.webhook.outcome import Outcome
 
@@ -112,9 +112,10 @@ class DeliveryRows:
             "attempt_count": outcome.attempt_count,
             "retry_after": outcome.retry_after,
             "completed": outcome.completed,
-            "error": hide(outcome.error, delivery.secret),
+            "error": hide(outcome.error, *delivery.secrets),
         }
-        return self.connection.execute(RECORD, values).fetchone() is not None
+        with hiding(*delivery.secrets):
+            return self.connection.execute(RECORD, values).fetchone() is not None
 
     def postpone(self, delivery: Delivery, now: datetime, postponement: timedelta) -> None:
         """Put off a delivery whose attempt could not be written down."""

@@ -6,9 +6,11 @@ are gone. No event. A crash half-way leaves whole batches deleted, never a deliv
 attempts.
 """
 
-from common import config
+from common import config, own_tables
+from common.access import Access, Index
 from common.retention import Retention
 from common.scheduler import Scheduler
+from workers.webhook.tables import ATTEMPTS, DELIVERIES
 
 RETENTION = config.days(
     "WEBHOOK_CLEANUP_RETENTION_DAYS", "30", "days that finished webhook deliveries are kept"
@@ -56,4 +58,17 @@ SCHEDULER = Scheduler(
     preview=CLEANUP.preview,
     backlog=CLEANUP.backlog,
     settings=(RETENTION,),
+    tables=(
+        Access(
+            DELIVERIES,
+            select=("ctid", "id", "webhook_id", "event_type", "status", "created_at"),
+            # FOR UPDATE asks for the right to update some column.
+            update=("updated_at",),
+            delete=True,
+            # Whole: nearly every delivery that is old enough is due, whatever its status.
+            profits=(Index(("created_at",)),),
+        ),
+        Access(ATTEMPTS, select=("delivery_id",), delete=True, needs=(Index(("delivery_id",)),)),
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

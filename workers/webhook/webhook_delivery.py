@@ -21,7 +21,7 @@ from uuid import UUID
 
 import psycopg
 
-from common import config, logs, walk
+from common import config, logs, metrics, own_tables, walk
 from common.database import row_fault
 from common.redact import redact
 from common.scheduler import Pass, PassResult, Preview, Scheduler
@@ -33,6 +33,7 @@ from workers.webhook.delivery_client import DeliveryClient
 from workers.webhook.delivery_rows import IS_ACTIVE, IS_DUE, DeliveryRows
 from workers.webhook.outcome import judge
 from workers.webhook.sender_pool import HostQueue, SenderPool
+from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
 
 _log = logs.logger(__name__)
@@ -47,6 +48,10 @@ REREAD_SECONDS = 5.0
 # worker must have ended 10 s after the signal.
 TICK_SECONDS = 0.2
 GRACE_SECONDS = 4.0
+
+# From the start, at 0: an increase from nothing to 1 is none to Prometheus.
+_RETRIES = metrics.RETRIES.labels("webhook", "delivery")
+_FAILURES = metrics.DELIVERY_FAILURES.labels("webhook")
 
 TIMEOUT = config.duration(
     "WEBHOOK_DELIVERY_TIMEOUT",
@@ -190,11 +195,18 @@ class _Delivering:
         if reply.refused:
             _log.warning("destination_refused", **ids, reason=reply.error)
         _log.debug("attempt_recorded", **ids, status=outcome.status, http_status=reply.status)
-        name = "delivered" if outcome.status == "success" else "undelivered"
-        self._add(PassResult(processed=1, details={name: 1}))
+        if delivery.attempt > 1:
+            _RETRIES.inc()
+        if outcome.retry_after:
+            metrics.rate_limited("webhook", "webhook", outcome.retry_after.total_seconds())
+        if outcome.status == "success":
+            self._add(PassResult(processed=1, details={"delivered": 1}))
+        else:
+            _FAILURES.inc()
+            self._add(PassResult(processed=1, details={"undelivered": 1}))
 
     def _row_failed(self, row: UUID, error: psycopg.DatabaseError) -> None:
-        reason = redact(f"{type(error).__name__}: {error.diag.message_primary}")[:500]
+        reason = redact(f"{type(error).__name__}: {error}")[:500]
         _log.error("row_failed", table="webhook_deliveries", row_id=row, reason=reason)
         note = f"webhook_deliveries {row}: {reason}"
         self._add(PassResult(failed=1, note=note))
@@ -233,4 +245,5 @@ SCHEDULER = Scheduler(
     preview=_preview,
     backlog=_backlog,
     settings=(TIMEOUT, WORKER_COUNT, MAX_RETRIES, ALLOW_PRIVATE_CIDRS),
+    tables=(*DELIVERING, own_tables.SETTING_ROWS_ASIDE),
 )

@@ -9,9 +9,11 @@ done; the rest is still due.
 
 from typing import Any
 
-from common import config
+from common import config, own_tables
+from common.access import Access, Index
 from common.scheduler import Pass, Scheduler
 from common.walk import Walk
+from workers.webhook.tables import DELIVERIES, WEBHOOKS
 
 MAX_RETRIES = config.integer(
     "WEBHOOK_MAX_RETRIES",
@@ -72,4 +74,17 @@ SCHEDULER = Scheduler(
     preview=WALK.preview,
     backlog=WALK.backlog,
     settings=(MAX_RETRIES,),
+    tables=(
+        Access(
+            DELIVERIES,
+            select=(
+                *("ctid", "id", "webhook_id", "event_type", "status", "attempt_count"),
+                *("last_error", "deleted_at"),
+            ),
+            update=("status", "next_retry_at", "updated_at"),
+            profits=(Index(("attempt_count",), "status = 'failed' AND deleted_at IS NULL"),),
+        ),
+        Access(WEBHOOKS, select=("id", "active", "deleted_at")),
+        own_tables.SETTING_ROWS_ASIDE,
+    ),
 )

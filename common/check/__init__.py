@@ -1,0 +1,87 @@
+"""`toast check`: whether a service would find all that it needs, and what to do where not.
+
+Nothing is changed, neither in PostgreSQL nor in Kafka. What only a scheduler that is switched
+off would need is not looked at.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from common import config, redact
+from common.check import postgres, remotes
+from common.check.findings import Finding, Found, Report, error, ok, warning
+from common.check.jobs import Job, run_all
+from common.check.subject import Subject
+from common.config import SettingsError
+from common.scheduler import Service
+
+_DATABASE = (
+    *(config.DB_HOST, config.DB_PORT, config.DB_USER, config.DB_PASSWORD),
+    *(config.DB_NAME, config.DB_SSL_MODE),
+)
+
+
+def check(services: Sequence[Service]) -> Report:
+    """Check these services, each with its own settings."""
+    found: list[Found] = []
+    subjects: list[Subject] = []
+    for service in services:
+        try:
+            settings = config.load(service.name, service.variables, needs=service.needs)
+        except SettingsError as faults:
+            found += ((service.name, finding) for finding in _faults(faults))
+        else:
+            redact.register(settings.secrets)
+            subject = Subject(service, settings)
+            found += ((service.name, finding) for finding in _settings(subject))
+            subjects.append(subject)
+    bad_settings = len(subjects) < len(services)
+    found += run_all(_jobs(subjects))
+    return Report([service.name for service in services], found, bad_settings)
+
+
+def _faults(faults: SettingsError) -> Iterator[Finding]:
+    yield from (error("settings", fault, "set it as expected") for fault in faults.faults)
+    yield warning("settings", "nothing else is checked before they can be used")
+
+
+def _settings(subject: Subject) -> Iterator[Finding]:
+    settings = subject.settings
+    for text in settings.warnings:
+        yield warning("settings", text, "correct its name, or remove it")
+    yield ok("settings", "all can be used; `toast list` shows them")
+    for scheduler in subject.service.schedulers:
+        if not settings[scheduler.enabled]:
+            switch = f"{scheduler.enabled.name}={settings.written(scheduler.enabled)}"
+            yield ok("schedulers", f"{scheduler.name} is switched off ({switch}), so not checked")
+
+
+def _jobs(subjects: Sequence[Subject]) -> Iterator[Job]:
+    for group in _alike(subjects, _DATABASE):
+        yield Job("postgres", _names(group), partial(postgres.check, group))
+    publishing = [subject for subject in subjects if subject.topics]
+    if publishing:
+        # Only here: who publishes nothing need not have librdkafka loaded.
+        from common.check import kafka
+
+        for group in _alike(publishing, (config.KAFKA_BROKERS,)):
+            yield Job("kafka", _names(group), partial(kafka.check, group))
+    for subject in subjects:
+        for remote in subject.remotes:
+            yield Job(remote.name, _names([subject]), partial(remotes.check, subject, remote))
+
+
+def _alike(
+    subjects: Iterable[Subject], settings: Sequence[config.Variable[Any]]
+) -> list[list[Subject]]:
+    """The subjects for which these settings are the same, together."""
+    groups: dict[tuple[object, ...], list[Subject]] = {}
+    for subject in subjects:
+        values = tuple(subject.settings[variable] for variable in settings)
+        groups.setdefault(values, []).append(subject)
+    return list(groups.values())
+
+
+def _names(subjects: Iterable[Subject]) -> list[str]:
+    return [subject.name for subject in subjects]

@@ -1,0 +1,193 @@
+"""Indexes: those that ON CONFLICT asks for, those of references to rows that are deleted, and
+those that spare a pass which finds nothing to do the reading of a whole table.
+
+An index counts as there if it is a valid B-tree that begins with the wanted columns in their
+order. A partial one must have the same condition, but need not exclude soft-deleted rows,
+which are few; a whole one does not do instead: it holds, and begins with, all rows that were
+done long ago.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg.rows import class_row
+
+from common.access import Index
+from common.check.findings import Finding, error, ok, warning
+from common.check.subject import Subject
+from common.database import Connection
+
+# Smaller tables are read from end to end in some milliseconds.
+BIG_ROWS = 10_000
+
+_PRESENT = """
+SELECT class.oid::regclass::text AS table, index.indexrelid::regclass::text AS name,
+       index.indisunique AS is_unique,
+       index.indisvalid AND index.indisready AS is_valid,
+       ARRAY(SELECT coalesce(attribute.attname, '')::text
+             FROM generate_series(0, index.indnkeyatts - 1) AS place
+             LEFT JOIN pg_attribute AS attribute
+                 ON attribute.attrelid = class.oid AND attribute.attnum = index.indkey[place]
+             ORDER BY place) AS columns,
+       coalesce(pg_get_expr(index.indpred, index.indrelid), '') AS condition
+FROM pg_index AS index
+JOIN pg_class AS class ON class.oid = index.indrelid
+JOIN pg_class AS itself ON itself.oid = index.indexrelid
+JOIN pg_am AS method ON method.oid = itself.relam
+WHERE method.amname = 'btree'
+  AND class.oid = ANY (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)"""
+
+# How many rows there are, as the planner sees it; of a table that it does not know, by its size.
+_ROWS = """
+SELECT class.oid::regclass::text AS table,
+       CASE WHEN class.relpages > 0
+            THEN class.reltuples / class.relpages
+                 * (pg_relation_size(class.oid) / current_setting('block_size')::int)
+            ELSE pg_relation_size(class.oid) / 100 END::bigint AS rows
+FROM pg_class AS class
+WHERE class.oid = ANY (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)"""
+
+# The columns by which any table refers to rows of these.
+_REFERENCES = """
+SELECT reference.conrelid::regclass::text AS table,
+       ARRAY(SELECT attribute.attname::text
+             FROM unnest(reference.conkey) WITH ORDINALITY AS key (number, place)
+             JOIN pg_attribute AS attribute
+                 ON attribute.attrelid = reference.conrelid AND attribute.attnum = key.number
+             ORDER BY key.place) AS columns
+FROM pg_constraint AS reference
+WHERE reference.contype = 'f' AND reference.confrelid = ANY (
+    SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)
+ORDER BY 1, 2"""
+
+_CAST = re.compile(r"::(?:character varying|text)\b(?:\(\d+\))?")
+_NOT_DELETED = "deleted_at IS NULL"
+
+# An index and its table.
+Wanted = tuple[str, Index]
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A B-tree that is there; an expression among its ``columns`` is ''."""
+
+    table: str
+    name: str
+    is_unique: bool
+    is_valid: bool
+    columns: list[str]
+    condition: str
+
+    def begins_as(self, wanted: Index) -> bool:
+        """Whether it serves, if it is valid."""
+        fits = tuple(self.columns[: len(wanted.columns)]) == wanted.columns
+        return fits and _same(self.condition, wanted.where)
+
+    def decides(self, columns: Sequence[str]) -> bool:
+        """Whether ON CONFLICT may name these columns."""
+        whole = self.is_unique and not self.condition
+        return self.is_valid and whole and sorted(self.columns) == sorted(columns)
+
+
+class _Indexes:
+    """The indexes of some tables, and the sizes of these; that a table is missing is not said
+    here."""
+
+    def __init__(self, connection: Connection, tables: Iterable[str]) -> None:
+        values = {"tables": list(tables)}
+        self._of: defaultdict[str, list[Present]] = defaultdict(list)
+        with connection.cursor(row_factory=class_row(Present)) as cursor:
+            for present in cursor.execute(_PRESENT, values):
+                self._of[present.table].append(present)
+        sizes = connection.execute(_ROWS, values)
+        self._rows = {row["table"]: int(row["rows"]) for row in sizes}
+
+    def is_there(self, wanted: Wanted) -> bool:
+        table, index = wanted
+        present = any(one.is_valid and one.begins_as(index) for one in self._of[table])
+        return present or table not in self._rows
+
+    def decides(self, table: str, columns: Sequence[str]) -> bool:
+        return any(one.decides(columns) for one in self._of[table]) or table not in self._rows
+
+    def is_big(self, table: str) -> bool:
+        return self._rows[table] > BIG_ROWS
+
+    def size(self, table: str) -> str:
+        return f"{table} has about {self._rows[table]:,} rows"
+
+    def statement(self, wanted: Wanted) -> str:
+        """What creates it, instead of one whose creation was broken off."""
+        table, index = wanted
+        broken = [one.name for one in self._of[table] if one.begins_as(index)]
+        drop = "".join(f"DROP INDEX CONCURRENTLY {name}; " for name in broken)
+        where = f" WHERE {index.where}" if index.where else ""
+        columns = ", ".join(index.columns)
+        return f"{drop}CREATE INDEX CONCURRENTLY ON {table} ({columns}){where};"
+
+
+def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
+    """Look for every index that a scheduler which is switched on asks for."""
+    live = subject.live
+    references = _references(connection, [one.table.name for one in live if one.delete])
+    declared = ((one.table.name, index) for one in live for index in one.needs)
+    needs = dict.fromkeys((*references, *declared))
+    profits = dict.fromkeys((one.table.name, index) for one in live for index in one.profits)
+    decisions = [(one.table.name, columns) for one in live for columns in one.unique]
+    tables = {table for table, _ in (*needs, *profits, *decisions)}
+    indexes = _Indexes(connection, tables)
+    findings = [
+        *(_undecided(*one) for one in decisions if not indexes.decides(*one)),
+        *_needed(indexes, needs),
+        *_profitable(indexes, profits),
+    ]
+    yield from findings
+    if live and not findings:
+        later = sum(not indexes.is_there(one) for one in profits)
+        more = f"; {later} more would pay beyond {BIG_ROWS:,} rows" if later else ""
+        yield ok("indexes", f"those that matter are there{more}")
+
+
+def _references(connection: Connection, tables: Sequence[str]) -> Iterator[Wanted]:
+    for row in connection.execute(_REFERENCES, {"tables": list(tables)}):
+        yield row["table"], Index(tuple(row["columns"]))
+
+
+def _undecided(table: str, columns: Sequence[str]) -> Finding:
+    listed = ", ".join(columns)
+    return error(
+        "indexes",
+        f"{table} has no unique index on ({listed}), without which nothing can be recorded",
+        f"CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({listed});",
+    )
+
+
+def _needed(indexes: _Indexes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
+    for one in wanted:
+        if not indexes.is_there(one):
+            table, index = one
+            level = error if indexes.is_big(table) else warning
+            columns = ", ".join(index.columns)
+            message = f"{indexes.size(table)}, looked up by {columns} without an index"
+            yield level("indexes", message, indexes.statement(one))
+
+
+def _profitable(indexes: _Indexes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
+    for one in wanted:
+        if not indexes.is_there(one) and indexes.is_big(one[0]):
+            message = f"{indexes.size(one[0])}, all read by every pass that looks for due ones"
+            yield warning("indexes", message, indexes.statement(one))
+
+
+def _same(present: str, wanted: str) -> bool:
+    """Whether an index with the first condition serves where the second one holds."""
+    has, wants = _terms(present), _terms(wanted)
+    return has in (wants, wants - {_NOT_DELETED} or wants)
+
+
+def _terms(condition: str) -> frozenset[str]:
+    """The terms that AND joins, spelled alike."""
+    plain = _CAST.sub("", condition).replace("(", "").replace(")", "").replace(" = true", "")
+    return frozenset(filter(None, map(str.strip, plain.split(" AND "))))

@@ -1,0 +1,51 @@
+"""Checks side by side, each with a deadline: whatever hangs hides nothing of the others."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from common.check.findings import Found, error
+
+# Every step of a check has a shorter deadline of its own; this one is for what cannot have one,
+# such as the look-up of a host's name.
+DEADLINE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One check, and the services that it is about."""
+
+    check: str
+    services: Sequence[str]
+    run: Callable[[], Iterable[Found]]
+
+
+class _Thread(threading.Thread):
+    def __init__(self, job: Job) -> None:
+        # A daemon: what hangs must not keep the command from ending.
+        super().__init__(name=f"check {job.check}", daemon=True)
+        self.job = job
+        self.found: list[Found] = []
+        self.complete = False
+
+    def run(self) -> None:
+        for found in self.job.run():
+            self.found.append(found)
+        self.complete = True
+
+
+def run_all(jobs: Iterable[Job], seconds: float = DEADLINE_SECONDS) -> Iterator[Found]:
+    """What each job finds, in their order; of one that does not end in time, what it has found."""
+    deadline = time.monotonic() + seconds
+    threads = [_Thread(job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+        complete = thread.complete
+        yield from tuple(thread.found)
+        if not complete:
+            reason = f"no answer within {seconds:g} s" if thread.is_alive() else "it broke down"
+            for service in thread.job.services:
+                yield service, error(thread.job.check, f"not checked to the end: {reason}")

@@ -1,0 +1,99 @@
+"""The live tables: there, with the columns that a service uses, and of types that fit."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from psycopg.rows import DictRow
+
+from common.access import Access, Table
+from common.check.findings import Finding, error, ok
+from common.check.subject import Subject
+from common.database import Connection
+
+# What our statements do not tell from one another.
+_ALIKE = (
+    frozenset({"text", "character varying"}),
+    frozenset({"smallint", "integer", "bigint"}),
+)
+
+_COLUMNS = """
+SELECT wanted.name AS table, class.relkind::text AS kind, attribute.attname AS column,
+       format_type(attribute.atttypid, NULL) AS type,
+       attribute.attnotnull AND NOT attribute.atthasdef AND attribute.attidentity = ''
+           AS must_be_given
+FROM unnest(%(tables)s::text[]) AS wanted (name)
+JOIN pg_class AS class ON class.oid = to_regclass(wanted.name)
+JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
+WHERE attribute.attnum > 0 AND NOT attribute.attisdropped"""
+
+_MOVED = "adapt the scheduler to the live service's new table, or switch it off until then"
+
+
+def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
+    """Compare what is declared with what is there."""
+    uses: defaultdict[str, list[Access]] = defaultdict(list)
+    for access in subject.live:
+        uses[access.table.name].append(access)
+    present: defaultdict[str, list[DictRow]] = defaultdict(list)
+    for row in connection.execute(_COLUMNS, {"tables": list(uses)}):
+        present[row["table"]].append(row)
+    findings = [
+        finding for name, accesses in uses.items() for finding in _compare(accesses, present[name])
+    ]
+    yield from findings
+    if uses and not findings:
+        columns = sum(len(_used(accesses)) for accesses in uses.values())
+        yield ok("tables", f"{', '.join(uses)}: all {columns} columns are as expected")
+
+
+def fits(declared: str, present: str) -> bool:
+    """Whether our statements work on a column of this type."""
+    return declared == present or any({declared, present} <= alike for alike in _ALIKE)
+
+
+def _compare(accesses: Sequence[Access], rows: Sequence[DictRow]) -> Iterator[Finding]:
+    table = accesses[0].table
+    if not rows:
+        fix = "set DB_NAME to the live service's database; grant USAGE on its schema"
+        yield error("tables", f"there is no table {table.name} that this role can see", fix)
+        return
+    if rows[0]["kind"] != "r":
+        yield error(
+            "tables",
+            f"{table.name} is not an ordinary table, and only in such can a pass find its rows",
+            _MOVED,
+        )
+        return
+    types = {row["column"]: row["type"] for row in rows}
+    yield from _odd_columns(table, _used(accesses), types)
+    inserted = [set(access.insert) for access in accesses if access.insert]
+    ungiven = [
+        row["column"]
+        for row in rows
+        if row["must_be_given"] and any(row["column"] not in given for given in inserted)
+    ]
+    if ungiven:
+        yield error(
+            "tables",
+            f"{table.name}: {', '.join(ungiven)} must be given, which a scheduler does not",
+            f"give it a default: ALTER TABLE {table.name} ALTER {ungiven[0]} SET DEFAULT ...;",
+        )
+
+
+def _odd_columns(table: Table, used: Sequence[str], types: Mapping[str, str]) -> Iterator[Finding]:
+    missing = [name for name in used if name not in types]
+    if missing:
+        yield error("tables", f"{table.name} has no column {', '.join(missing)}", _MOVED)
+    for name in used:
+        declared = table.columns[name]
+        if name in types and not fits(declared, types[name]):
+            message = f"{table.name}.{name} is {types[name]}; expected {declared}"
+            yield error("tables", message, _MOVED)
+
+
+def _used(accesses: Sequence[Access]) -> list[str]:
+    """Every column that one of these names; ctid every table has."""
+    named = (
+        name for access in accesses for name in (*access.select, *access.insert, *access.update)
+    )
+    return [name for name in dict.fromkeys(named) if name != "ctid"]

@@ -1,0 +1,122 @@
+"""PostgreSQL: reachable, new enough, in time, and with everything in it that a service needs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from common import clock, config, migrations
+from common.check import indexes, live_tables, privileges
+from common.check.findings import Finding, Found, error, ok, warning
+from common.check.subject import Subject
+from common.config import TOAST_MIGRATE
+from common.database import Connection, Database
+
+OLDEST_VERSION = 14
+# All of it, and each statement.
+SECONDS = 45.0
+STATEMENT_SECONDS = 10
+SUSPICIOUS_DIFFERENCE = timedelta(minutes=1)
+
+_CAREFULLY = f"""
+SET statement_timeout = '{STATEMENT_SECONDS}s'; SET default_transaction_read_only = on"""
+
+_NOW = "SELECT clock_timestamp() AS now"
+
+# Tables go where the search path begins, and a later migration may change an earlier one's.
+_MAY_MIGRATE = """
+SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
+       AND coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class
+                     WHERE oid = to_regclass('toast_migrations')), true) AS may"""
+
+
+def check(subjects: Sequence[Subject]) -> Iterator[Found]:
+    """Check services that use one database by one role."""
+    settings = subjects[0].settings
+    place = f"{settings[config.DB_HOST]}:{settings[config.DB_PORT]}/{settings[config.DB_NAME]}"
+    try:
+        with Database(settings).connect_for(SECONDS) as connection:
+            connection.execute(_CAREFULLY)
+            for subject in subjects:
+                yield subject.name, _version(connection, place)
+                for finding in _contents(connection, subject):
+                    yield subject.name, finding
+    except psycopg.Error as fault:
+        for subject in subjects:
+            yield (
+                subject.name,
+                error(
+                    "postgres",
+                    f"{place} as {settings[config.DB_USER]}: {fault}",
+                    "start it, or correct the DB_ settings or pg_hba.conf",
+                ),
+            )
+            for name in _CHECKS:
+                yield subject.name, warning(name, "not checked: PostgreSQL cannot be used")
+
+
+def _contents(connection: Connection, subject: Subject) -> Iterator[Finding]:
+    for name, check_it in _CHECKS.items():
+        try:
+            yield from check_it(connection, subject)
+        except psycopg.Error as fault:
+            yield error(name, f"not checked: {fault.diag.message_primary or fault}")
+
+
+def _version(connection: Connection, place: str) -> Finding:
+    version = connection.info.server_version
+    said = f"{place} as {connection.info.user}: PostgreSQL {version // 10_000}.{version % 10_000}"
+    if version // 10_000 < OLDEST_VERSION:
+        return error("postgres", said, f"upgrade it to {OLDEST_VERSION} or later")
+    return ok("postgres", said)
+
+
+def _clocks(connection: Connection, subject: Subject) -> Iterator[Finding]:
+    before = datetime.now(UTC)
+    row = connection.execute(_NOW).fetchone()
+    after = datetime.now(UTC)
+    if row:
+        yield judge_clocks(row["now"] - (before + (after - before) / 2))
+
+
+def judge_clocks(ahead: timedelta) -> Finding:
+    """What it means that the database's clock is ahead of this host's by so much."""
+    difference = abs(ahead)
+    seconds = f"{difference.total_seconds():.1f} s"
+    if difference <= SUSPICIOUS_DIFFERENCE:
+        return ok("clocks", f"those of database and host agree within {seconds}")
+    side = "ahead of" if ahead > timedelta() else "behind"
+    message = f"the database's is {seconds} {side} this host's"
+    fix = "set the one that is wrong; let NTP keep both"
+    if difference <= clock.MOST_DIFFERENCE:
+        return warning("clocks", message, fix)
+    return error("clocks", f"{message}: passes that delete refuse to run", fix)
+
+
+def _own_tables(connection: Connection, subject: Subject) -> Iterator[Finding]:
+    pending = migrations.pending(connection)
+    if not pending:
+        yield ok("own tables", f"all {len(migrations.all_migrations())} migrations are applied")
+        return
+    names = ", ".join(migration.name for migration in pending)
+    row = connection.execute(_MAY_MIGRATE).fetchone()
+    if subject.settings[TOAST_MIGRATE] and row and row["may"]:
+        yield warning(
+            "own tables",
+            f"not applied yet: {names}; this role may, so a worker will at its start",
+            "run `toast migrate` before that, to see it done",
+        )
+        return
+    reason = "this role may not create them" if row and not row["may"] else "TOAST_MIGRATE is off"
+    fix = "run `toast migrate` as the owner of the database, then db/roles.sql"
+    yield error("own tables", f"not applied yet: {names}; {reason}", fix)
+
+
+# In this order.
+_CHECKS: Mapping[str, Callable[[Connection, Subject], Iterator[Finding]]] = {
+    "clocks": _clocks,
+    "own tables": _own_tables,
+    "tables": live_tables.check,
+    "privileges": privileges.check,
+    "indexes": indexes.check,
+}

@@ -1,0 +1,129 @@
+"""The rights of our role: none missing, and none that it does not need."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from common import rights, roles
+from common.check.findings import Finding, error, ok, warning
+from common.check.subject import Subject
+from common.database import Connection
+from common.rights import Right
+
+# Tables named in one line.
+MOST_TABLES = 5
+
+# Of these rights on tables and columns that are there, the numbers of those that are missing.
+_MISSING = """
+SELECT need.number
+FROM unnest(%(tables)s::text[], %(columns)s::text[], %(privileges)s::text[])
+     WITH ORDINALITY AS need (name, part, privilege, number)
+JOIN pg_class AS class ON class.oid = to_regclass(need.name)
+LEFT JOIN pg_attribute AS attribute
+    ON attribute.attrelid = class.oid AND attribute.attname = need.part
+WHERE CASE WHEN need.part = '' THEN NOT has_table_privilege(class.oid, need.privilege)
+           ELSE NOT has_column_privilege(class.oid, attribute.attnum, need.privilege) END
+ORDER BY need.number"""
+
+_ROLE = """
+SELECT rolname AS name, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
+       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates,
+       current_schema()::text AS schema
+FROM pg_roles WHERE rolname = current_user"""
+
+# Every right on a table or column of somebody's, extensions' aside.
+_PRESENT = """
+SELECT class.oid::regclass::text AS name, pg_has_role(class.relowner, 'USAGE') AS is_owner,
+       part.name AS part, privilege.name AS privilege
+FROM pg_class AS class
+JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+CROSS JOIN LATERAL (
+    SELECT '' AS name, 0 AS number
+    UNION ALL
+    SELECT attname, attnum FROM pg_attribute
+    WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
+) AS part
+JOIN (VALUES ('SELECT', true), ('INSERT', true), ('UPDATE', true), ('DELETE', false),
+             ('TRUNCATE', false), ('REFERENCES', false), ('TRIGGER', false)
+     ) AS privilege (name, by_column) ON privilege.by_column = (part.number > 0)
+WHERE class.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND namespace.nspname <> 'information_schema' AND namespace.nspname NOT LIKE 'pg\\_%%'
+  AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
+                  AND objid = class.oid AND deptype = 'e')
+  AND CASE WHEN part.number = 0 THEN has_table_privilege(class.oid, privilege.name)
+           ELSE has_column_privilege(class.oid, part.number::smallint, privilege.name) END
+ORDER BY 1"""
+
+_ATTRIBUTES = {
+    "rolcreaterole": "may create roles",
+    "rolcreatedb": "may create databases",
+    "rolreplication": "may replicate",
+    "rolbypassrls": "bypasses row security",
+}
+
+
+def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
+    """Compare the rights that are needed with those that this role has, from wherever."""
+    role = connection.execute(_ROLE).fetchone()
+    assert role is not None
+    missing = list(_missing(connection, subject, role["name"]))
+    yield from missing
+    too_much = _too_much(connection, subject, role)
+    if too_much:
+        own = roles.role_of(subject.service)
+        fix = f"use the role {own} of db/roles.sql"
+        if role["name"] == own:
+            fix = "run db/roles.sql again; what everybody may, REVOKE FROM PUBLIC"
+        yield warning("privileges", f"{role['name']} {too_much}: more than it needs", fix)
+    elif not missing:
+        yield ok("privileges", f"{role['name']} may do what it needs, and no more")
+
+
+def _missing(connection: Connection, subject: Subject, role: str) -> Iterator[Finding]:
+    needed = subject.needed
+    values: dict[str, Any] = {
+        "tables": [right.table for right in needed],
+        "columns": [right.column for right in needed],
+        "privileges": [right.privilege for right in needed],
+    }
+    numbers = connection.execute(_MISSING, values)
+    missing = [needed[row["number"] - 1] for row in numbers]
+    if role == roles.role_of(subject.service):
+        for scheduler in subject.schedulers:
+            group = roles.rights_of_group(subject.service, scheduler)
+            if any(right in group for right in missing):
+                missing = [right for right in missing if right not in group]
+                name = roles.group_of(scheduler)
+                message = f"{role} lacks the rights that {scheduler.name} needs"
+                yield error("privileges", message, f"GRANT {name} TO {role};")
+    for table, privileges in rights.by_table(missing).items():
+        [grant] = rights.grants([right for right in missing if right.table == table], role)
+        kinds = ", ".join(privilege.split()[0] for privilege in privileges)
+        yield error("privileges", f"{role} lacks {kinds} on {table}", grant)
+
+
+def _too_much(connection: Connection, subject: Subject, role: dict[str, Any]) -> str:
+    """What the role may do beyond its needs, as the rest of a sentence; empty where nothing."""
+    if role["rolsuper"]:
+        return "is a superuser"
+    said = [text for attribute, text in _ATTRIBUTES.items() if role[attribute]]
+    if role["creates"]:
+        said.append(f"may create tables in {role['schema']}")
+    owned: dict[str, None] = {}
+    beyond: dict[str, dict[str, None]] = {}
+    for row in connection.execute(_PRESENT):
+        if row["is_owner"]:
+            owned[row["name"]] = None
+        elif Right(row["name"], row["privilege"], row["part"]) not in subject.allowed:
+            beyond.setdefault(row["name"], {})[row["privilege"]] = None
+    if owned:
+        said.append(f"owns {_some(list(owned))}")
+    if beyond:
+        kinds = [f"{', '.join(names)} on {table}" for table, names in beyond.items()]
+        said.append(f"may {_some(kinds)}")
+    return ", ".join(said)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = "; ".join(names[:MOST_TABLES])
+    more = len(names) - MOST_TABLES
+    return f"{shown}; and {more} more" if more > 0 else shown

@@ -1,0 +1,63 @@
+"""The tables of our own that every worker shares, and what it does with them.
+
+Some of it comes with being a worker (EVERY_WORKER) and with having something to publish
+(PUBLISHING); SETTING_ROWS_ASIDE and ALERTS a scheduler declares itself, where it does that.
+"""
+
+from common.access import Access, Table
+
+MIGRATIONS = Table("toast_migrations")
+RUNS = Table("toast_runs")
+FAILED_ROWS = Table("toast_failed_rows")
+OUTBOX = Table("toast_outbox")
+OUTBOX_SET_ASIDE = Table("toast_outbox_set_aside")
+
+_EVENT = ("service", "topic", "key", "event_id", "occurred_at", "payload")
+_RUN = ("id", "service", "scheduler", "host", "process", "started_at")
+_OUTCOME = ("finished_at", "result", "counts", "error")
+_FAILURE = ("reason", "failures", "failed_at", "retry_at")
+
+# Its history, what its metrics count, and what `toast status` shows.
+EVERY_WORKER = (
+    Access(MIGRATIONS, select=("number",)),
+    Access(
+        RUNS,
+        select=(*_RUN, *_OUTCOME),
+        insert=(*_RUN, *_OUTCOME),
+        update=_OUTCOME,
+        delete=True,
+    ),
+    Access(FAILED_ROWS, select=("scheduler",)),
+    Access(OUTBOX, select=("id", "service", "occurred_at")),
+    Access(OUTBOX_SET_ASIDE, select=("service",)),
+)
+
+# Announcing and sending events, and moving away what the broker refuses for good.
+PUBLISHING = (
+    Access(
+        OUTBOX,
+        select=("id", *_EVENT, "tries", "retry_at"),
+        insert=_EVENT,
+        update=("tries", "retry_at", "error"),
+        delete=True,
+    ),
+    Access(OUTBOX_SET_ASIDE, insert=("id", *_EVENT, "tries", "error", "set_aside_at")),
+)
+
+# Passing over rows that cannot be changed.
+SETTING_ROWS_ASIDE = Access(
+    FAILED_ROWS,
+    select=("scheduler", "row_id", *_FAILURE),
+    insert=("scheduler", "row_id", *_FAILURE),
+    update=_FAILURE,
+    delete=True,
+)
+
+# Remembering what has been said.
+ALERTS = Access(
+    Table("toast_alerts"),
+    select=("ctid", "scheduler", "subject_id", "facts", "raised_at"),
+    insert=("scheduler", "subject_id", "facts", "raised_at"),
+    update=("facts", "raised_at"),
+    delete=True,
+)

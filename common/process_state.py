@@ -1,0 +1,117 @@
+"""What supervisord, systemd or the worker itself says of the eight processes."""
+
+import http.client
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Whichever is asked, an answer comes at once or does not matter.
+ANSWER_SECONDS = 3.0
+
+# Of a checkout, and of an installation.
+SUPERVISOR_FILES = (Path("supervisord.conf"), Path("/etc/toast/supervisord.conf"))
+
+_UNIT_FIELDS = "Id,LoadState,ActiveState,SubState,MainPID,StatusText"
+_PROGRAM = "toast-"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One service's process; ``manager`` is supervisord, systemd, itself, or '' if none knows.
+
+    ``is_up`` is None where that is not known.
+    """
+
+    service: str
+    manager: str
+    state: str
+    is_up: bool | None
+
+
+def processes(ports: Mapping[str, int]) -> list[Process]:
+    """Say of each service how its process is; ``ports`` are those of the workers' endpoints."""
+    known: dict[str, list[Process]] = {}
+    for process in (*_supervisord(), *_systemd(ports)):
+        known.setdefault(process.service, []).append(process)
+    return [
+        process
+        for service, port in ports.items()
+        for process in known.get(service) or [_itself(service, port)]
+    ]
+
+
+def _supervisord() -> Iterator[Process]:
+    control = Path(sys.executable).with_name("supervisorctl")
+    for file in SUPERVISOR_FILES:
+        if control.exists() and file.exists():
+            for line in _answer([str(control), "-c", str(file), "status"]):
+                name, _, rest = line.partition(" ")
+                state = " ".join(rest.split())
+                if name.startswith(_PROGRAM):
+                    service = name.removeprefix(_PROGRAM)
+                    is_up = state.startswith(("RUNNING", "STARTING"))
+                    yield Process(service, "supervisord", state, is_up)
+
+
+def _systemd(services: Iterable[str]) -> Iterator[Process]:
+    control = shutil.which("systemctl")
+    if control is None:
+        return
+    units = [f"{_PROGRAM}{service}.service" for service in services]
+    for unit in _blocks(_answer([control, "show", f"--property={_UNIT_FIELDS}", *units])):
+        if unit.get("LoadState") == "loaded":
+            said = unit.get("StatusText", "")
+            state = f"{unit.get('ActiveState', '')} ({unit.get('SubState', '')})"
+            yield Process(
+                unit["Id"].removeprefix(_PROGRAM).removesuffix(".service"),
+                "systemd",
+                f"{state}: {said}" if said else state,
+                unit.get("ActiveState") in ("active", "activating", "reloading"),
+            )
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The blocks of NAME=value lines, which empty lines part."""
+    block: dict[str, str] = {}
+    for line in (*lines, ""):
+        if line:
+            name, _, value = line.partition("=")
+            block[name] = value
+        elif block:
+            yield block
+            block = {}
+
+
+def _answer(command: Sequence[str]) -> list[str]:
+    """What the command prints; nothing where it cannot say."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines()
+
+
+def _itself(service: str, port: int) -> Process:
+    """Ask the worker, which answers on this machine only, and only if it has a port."""
+    if not port:
+        return Process(service, "", "not known: METRICS_PORT is 0, and nobody manages it", None)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        reply = connection.getresponse()
+        said = reply.read(1_000).decode("utf-8", "replace").strip()
+    except (OSError, http.client.HTTPException):
+        return Process(service, "", f"not seen on this machine (port {port})", False)
+    finally:
+        connection.close()
+    return Process(service, "itself", said, reply.status == 200)

@@ -1,0 +1,77 @@
+"""The rights in PostgreSQL that a service needs, column by column, and the GRANTs for them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from common import own_tables
+from common.access import Access
+from common.scheduler import Scheduler, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A privilege on a column of a table, or on the whole table where ``column`` is empty."""
+
+    table: str
+    privilege: str
+    column: str = ""
+
+
+def accesses(schedulers: Sequence[Scheduler]) -> list[Access]:
+    """Every table that a worker with these schedulers uses, ours included; some twice."""
+    publishing = own_tables.PUBLISHING if any(one.topics for one in schedulers) else ()
+    chosen = [access for scheduler in schedulers for access in scheduler.tables]
+    chosen.sort(key=lambda access: not access.table.is_live)
+    return [*chosen, *own_tables.EVERY_WORKER, *publishing]
+
+
+def is_expected(scheduler: Scheduler) -> bool:
+    """Whether it is on unless somebody switches it off."""
+    return scheduler.enabled.parse(scheduler.enabled.default or "")
+
+
+def expected(service: Service) -> list[Access]:
+    """What a worker uses with every scheduler that is on by default."""
+    return accesses([one for one in service.schedulers if is_expected(one)])
+
+
+def needed(accesses: Iterable[Access]) -> list[Right]:
+    """The rights for these accesses, each once, table by table."""
+    rights = dict.fromkeys(right for access in accesses for right in _rights(access))
+    tables = list(dict.fromkeys(right.table for right in rights))
+    privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
+    return sorted(
+        rights, key=lambda right: (tables.index(right.table), privileges.index(right.privilege))
+    )
+
+
+def by_table(rights: Iterable[Right]) -> dict[str, list[str]]:
+    """These rights, in the order of ``needed``, as GRANT has them, such as ``SELECT (a, b)``."""
+    return {
+        table: [
+            _privilege(privilege, [right.column for right in same if right.column])
+            for privilege, same in groupby(group, lambda right: right.privilege)
+        ]
+        for table, group in groupby(rights, lambda right: right.table)
+    }
+
+
+def grants(rights: Iterable[Right], role: str) -> list[str]:
+    """One GRANT per table for these rights, in the order of ``needed``."""
+    return [
+        f"GRANT {', '.join(privileges)} ON {table} TO {role};"
+        for table, privileges in by_table(rights).items()
+    ]
+
+
+def _rights(access: Access) -> Iterable[Right]:
+    columns = {"SELECT": access.select, "INSERT": access.insert, "UPDATE": access.update}
+    for privilege, names in columns.items():
+        yield from (Right(access.table.name, privilege, name) for name in names)
+    if access.delete:
+        yield Right(access.table.name, "DELETE")
+
+
+def _privilege(privilege: str, columns: Sequence[str]) -> str:
+    return f"{privilege} ({', '.join(columns)})" if columns else privilege

@@ -1,0 +1,153 @@
+"""`toast roles`: the SQL of db/roles.sql, made from what the schedulers declare."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from common import own_tables, rights
+from common.rights import Right
+from common.scheduler import Scheduler, Service
+
+SCHEMA = "public"
+OPERATOR = "toast_operator"
+_WIDTH = 84
+
+_HEAD = """\
+-- The roles of the workers: one per service, with exactly the rights that its schedulers need.
+-- Printed by `toast roles`; change what the schedulers declare, not this file.
+--
+-- Run it after `toast migrate`, and again after each upgrade, in every database that holds
+-- tables of these services, as a superuser or as the owner of them and of ours:
+--     psql --set ON_ERROR_STOP=1 --dbname toxictoast --file db/roles.sql
+-- It takes away again what is no longer needed, and does all or nothing.
+--
+-- A service's role may log in but is made without a password, so that none is in a file: set
+-- one with psql's \\password, or let pg_hba.conf admit it otherwise. A scheduler that is off by
+-- default has its rights in a group: GRANT that to the service's role when you switch it on.
+-- toast_operator is for `toast status` and `toast outbox`; `toast migrate` is for the owner.
+--
+-- Workers find rows by their place in the table, the system column ctid. A right to SELECT it
+-- can be granted like any other (tried on PostgreSQL 15 and 18), so no whole table need be."""
+
+_PREPARE = """\
+DO $$
+DECLARE
+    worker text;
+    kind text;
+BEGIN
+    FOR worker, kind IN VALUES
+{roles}
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = worker) THEN
+            EXECUTE format('CREATE ROLE %I %s', worker, kind);
+        END IF;
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), worker);
+        EXECUTE format('REVOKE CREATE ON SCHEMA {schema} FROM %I', worker);
+        EXECUTE format('GRANT USAGE ON SCHEMA {schema} TO %I', worker);
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM %I', worker);
+        EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM %I', worker);
+    END LOOP;
+END $$;"""
+
+_WHERE_PRESENT = """\
+DO $$ BEGIN
+    IF to_regclass('{schema}.{table}') IS NULL THEN
+        RAISE NOTICE '{role}: nothing to grant without {table}';
+        RETURN;
+    END IF;
+
+{grants}
+END $$;"""
+
+# What `toast outbox retry` puts back.
+_EVENT = ("id", "service", "topic", "key", "event_id", "occurred_at", "payload")
+
+
+def role_of(service: Service) -> str:
+    """The role of a service's worker."""
+    return f"toast_{service.name}"
+
+
+def group_of(scheduler: Scheduler) -> str:
+    """The role with the rights of a scheduler that is off by default."""
+    return f"toast_{scheduler.name.replace('-', '_')}"
+
+
+def sql(services: Sequence[Service]) -> str:
+    """The whole of db/roles.sql."""
+    optional = [
+        (service, scheduler)
+        for service in services
+        for scheduler in service.schedulers
+        if not rights.is_expected(scheduler)
+    ]
+    logins = [*map(role_of, services), OPERATOR]
+    groups = [group_of(scheduler) for _, scheduler in optional]
+    return "\n\n".join(
+        [
+            *(_HEAD, "BEGIN;", _prepare(logins, groups)),
+            *(_grants(role_of(service), service, _of_service(service)) for service in services),
+            *(_grants(group_of(one), service, _beyond(service, one)) for service, one in optional),
+            *("\n".join(_statements(_of_operator(), OPERATOR)), "COMMIT;"),
+        ]
+    )
+
+
+def rights_of_group(service: Service, scheduler: Scheduler) -> list[Right]:
+    """What the group of this scheduler has; nothing where it is on by default."""
+    return [] if rights.is_expected(scheduler) else _beyond(service, scheduler)
+
+
+def _of_service(service: Service) -> list[Right]:
+    return rights.needed(rights.expected(service))
+
+
+def _beyond(service: Service, scheduler: Scheduler) -> list[Right]:
+    """What this scheduler needs and the service's role does not have."""
+    present = set(_of_service(service))
+    needed = rights.needed(rights.accesses([scheduler]))
+    return [right for right in needed if right not in present]
+
+
+def _of_operator() -> list[Right]:
+    tables = (own_tables.MIGRATIONS, own_tables.RUNS, own_tables.FAILED_ROWS)
+    box, set_aside = own_tables.OUTBOX.name, own_tables.OUTBOX_SET_ASIDE.name
+    return [
+        *(Right(table.name, "SELECT") for table in tables),
+        *(Right(box, "SELECT"), *(Right(box, "INSERT", column) for column in _EVENT)),
+        *(Right(set_aside, "SELECT"), Right(set_aside, "DELETE")),
+    ]
+
+
+def _prepare(logins: Iterable[str], groups: Iterable[str]) -> str:
+    kinds = [*((role, "LOGIN") for role in logins), *((role, "NOLOGIN") for role in groups)]
+    roles = ",\n".join(f"        ('{role}', '{kind}')" for role, kind in kinds)
+    return _PREPARE.format(roles=roles, schema=SCHEMA)
+
+
+def _grants(role: str, service: Service, needed: Iterable[Right]) -> str:
+    """The GRANTs of one role, left out where the service's tables are in another database."""
+    statements = _statements(needed, role)
+    live = [
+        access.table.name
+        for scheduler in service.schedulers
+        for access in scheduler.tables
+        if access.table.is_live
+    ]
+    if not live:
+        return "\n".join(statements)
+    grants = textwrap.indent("\n".join(statements), "    ")
+    return _WHERE_PRESENT.format(schema=SCHEMA, table=live[0], role=role, grants=grants)
+
+
+def _statements(needed: Iterable[Right], role: str) -> list[str]:
+    return [
+        f"GRANT {_listed(privileges)}\n    ON {SCHEMA}.{table} TO {role};"
+        for table, privileges in rights.by_table(needed).items()
+    ]
+
+
+def _listed(privileges: Iterable[str]) -> str:
+    """One to a line, or more where it is long."""
+    return ",\n".join(
+        textwrap.fill(privilege, _WIDTH, subsequent_indent=" " * 8) for privilege in privileges
+    ).replace("\n", "\n      ")

@@ -1,0 +1,73 @@
+"""`toast status`: once, or again and again on a terminal."""
+
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from common import config, process_state, status, status_text
+from common.config import Settings
+from common.scheduler import Service
+from common.status import Status
+
+WATCH_SECONDS = 2.0
+
+# The alternate screen, without a cursor; and back.
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+_HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def show(services: Sequence[tuple[Service, Settings]], *, as_json: bool) -> bool:
+    """Print the status once; returns whether an operator must look."""
+    found = _look(services)
+    print(status_text.as_json(found) if as_json else _text(found))
+    return found.is_bad
+
+
+def watch(services: Sequence[tuple[Service, Settings]]) -> None:
+    """Keep the terminal current until Ctrl-C, and leave it as it was."""
+    with _full_screen(), _until_interrupted():
+        while True:
+            _draw(_text(_look(services)))
+            threading.Event().wait(WATCH_SECONDS)
+
+
+def _look(services: Sequence[tuple[Service, Settings]]) -> Status:
+    ports = {service.name: settings[service.metrics] for service, settings in services}
+    return status.look(services, process_state.processes(ports))
+
+
+def _text(found: Status) -> str:
+    if not sys.stdout.isatty():
+        return status_text.as_text(found)
+    width = shutil.get_terminal_size().columns
+    return status_text.as_text(found, width=width, colours=config.colours_wanted())
+
+
+def _draw(text: str) -> None:
+    """Over what is there, so that nothing flickers; no more than the terminal has lines."""
+    lines = text.splitlines()
+    height = shutil.get_terminal_size().lines
+    if len(lines) > height:
+        lines[height - 1 :] = [f"({len(lines) - height + 1} more lines: make the terminal higher)"]
+    sys.stdout.write(_HOME + f"{_CLEAR_LINE}\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
+    sys.stdout.flush()
+
+
+@contextmanager
+def _full_screen() -> Iterator[None]:
+    sys.stdout.write(_ENTER)
+    try:
+        yield
+    finally:
+        sys.stdout.write(_LEAVE)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        return  # it is how one leaves

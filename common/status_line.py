@@ -1,0 +1,54 @@
+"""One line for a person on how a worker is: `link-expiration ok 12 s ago; outbox empty`."""
+
+import time
+
+from common.observer import Observer
+from common.redact import redact
+from common.runs import Run
+
+# For one line of a terminal: the log has the whole story.
+LONGEST_REASON = 80
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+class LastPass(Observer):
+    """Remembers how the last pass of one scheduler ended."""
+
+    def __init__(self, scheduler: str) -> None:
+        self._scheduler = scheduler
+        # Replaced as a whole, for it is written on one thread and read on another.
+        self._ended: tuple[str, str, float] | None = None
+
+    def ended(self, run: Run, error: Exception | None) -> None:
+        reason = "" if run.result == "ok" else run.error
+        self._ended = (run.result, reason, time.monotonic())
+
+    def words(self) -> str:
+        """How it ended, how long ago, and why if it did not end well."""
+        if self._ended is None:
+            return f"{self._scheduler} in its first pass"
+        result, reason, at = self._ended
+        return f"{self._scheduler} {result} {ago(time.monotonic() - at)}{because(reason)}"
+
+
+def outbox(left: int, reason: str) -> str:
+    """What is known of the outbox: ``left`` events wait, and ``reason`` why."""
+    if left:
+        return f"{left} {'event waits' if left == 1 else 'events wait'}{because(reason)}"
+    return f"outbox not published{because(reason)}" if reason else "outbox empty"
+
+
+def because(reason: str) -> str:
+    """The reason in brackets, on one line, without secrets and not too long; or nothing."""
+    text = " ".join(redact(reason).split())
+    shown = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
+    return f" ({shown})" if shown else ""
+
+
+def ago(seconds: float) -> str:
+    """`12 s ago`, `4 min ago`, `3 h ago`, `2 d ago`: in one unit, rounded down."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"

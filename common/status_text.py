@@ -1,0 +1,158 @@
+"""The status as text: a table for terminals of any width, with colours or without, or JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from common import status, tables
+from common.status import Job, Server, Status
+from common.status_line import ago
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+_COLOURS = {
+    status.OK: "32",
+    status.RUNNING: "36",
+    status.FAILING: "1;31",
+    status.OVERDUE: "1;33",
+    status.NEVER_RAN: "1;33",
+    status.UNKNOWN: "33",
+    status.DISABLED: "2",
+}
+
+# Where the terminal is too narrow, the first of these go first; at 60 characters all have gone.
+_DISPENSABLE = ("durations", "on", "runs 24 h", "next run", "last success", "service", "took")
+_FIRST_COUNTS = ("processed", "events", "failed")
+# In a terminal that has no room for all of them.
+_COUNTS_CHARACTERS = 24
+
+
+def as_json(found: Status) -> str:
+    """One object: bad, jobs, databases, processes; times in RFC 3339, durations in seconds."""
+    answer = {"bad": found.is_bad, **asdict(found)}
+    answer["databases"] = answer.pop("servers")
+    return json.dumps(answer, default=datetime.isoformat)
+
+
+def as_text(found: Status, *, width: int | None = None, colours: bool = False) -> str:
+    """The whole picture; no line is longer than ``width``, where that is given."""
+    clocks = {service: server.now for server in found.servers for service in server.services}
+    header, *body = _table([_row(job, clocks[job.service]) for job in found.jobs], width)
+    place = header.find("STATE")
+    lines = [_cut(line, width) for line in (*_head(found), "", header)]
+    for job, line in zip(found.jobs, body, strict=True):
+        line = _cut(line, width)
+        lines.append(_coloured(line, place, job.state) if colours else line)
+    errors = [f"{job.service} {job.scheduler}: {job.error}" for job in found.jobs if job.error]
+    lines += ["", *(_cut(error, width) for error in errors)] if errors else []
+    return "\n".join(lines)
+
+
+def _head(found: Status) -> Iterator[str]:
+    by_state = Counter(
+        (process.manager, process.state.split()[0]) for process in found.processes if process.is_up
+    )
+    up = ", ".join(
+        f"{count} {state}{f' by {manager}' if manager else ''}"
+        for (manager, state), count in by_state.items()
+    )
+    yield f"processes: {up or 'none is known to be up'}"
+    for process in found.processes:
+        if not process.is_up:
+            manager = f" ({process.manager})" if process.manager else ""
+            yield f"  toast-{process.service}{manager}: {process.state}"
+    for server in found.servers:
+        yield f"database {server.name}: {_outbox(server)}"
+
+
+def _outbox(server: Server) -> str:
+    box = server.outbox
+    if box is None or server.now is None:
+        return f"not known, nor what its schedulers did: {server.fault}"
+    oldest = f", the oldest from {_ago(box.oldest, server.now)}" if box.oldest else ""
+    return f"outbox {box.waiting} waiting{oldest}, {box.set_aside} set aside"
+
+
+def _table(rows: Sequence[Mapping[str, str]], width: int | None) -> list[str]:
+    """The lines of the table, without what there is no room for."""
+    columns = list(rows[0])
+    lines = tables.render(columns, [list(row.values()) for row in rows]).splitlines()
+    if width is None or _fits(lines, width):
+        return lines
+    shorter = [{**row, "counts": _cut(row["counts"], _COUNTS_CHARACTERS)} for row in rows]
+    for dispensable in ("", *_DISPENSABLE):
+        columns = [column for column in columns if column != dispensable]
+        body = [[row[column] for column in columns] for row in shorter]
+        lines = tables.render(columns, body).splitlines()
+        if _fits(lines, width):
+            break
+    return lines
+
+
+def _fits(lines: Sequence[str], width: int) -> bool:
+    return max(map(len, lines)) <= width
+
+
+def _row(job: Job, now: datetime | None) -> dict[str, str]:
+    """The cells of one scheduler, by column; what is not known is a dash."""
+    is_known = now is not None and job.last_run is not None
+    return {
+        "service": job.service,
+        "scheduler": job.scheduler,
+        "on": "yes" if job.enabled else "no",
+        "state": job.state,
+        "last run": _ago(job.last_run, now),
+        "took": "-" if job.seconds is None else _seconds(job.seconds),
+        "counts": _counts(job.counts) or "-",
+        "last success": _ago(job.last_success, now),
+        "next run": _next(job, now),
+        "runs 24 h": _runs(job) if is_known else "-",
+        "durations": _sparkline(job.durations),
+    }
+
+
+def _ago(moment: datetime | None, now: datetime | None) -> str:
+    return ago((now - moment).total_seconds()) if moment and now else "-"
+
+
+def _next(job: Job, now: datetime | None) -> str:
+    if job.state == status.FAILING:
+        return "soon"
+    if job.next_run is None or now is None:
+        return "-"
+    seconds = (job.next_run - now).total_seconds()
+    return f"in {ago(seconds).removesuffix(' ago')}" if seconds >= 1 else "now"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _runs(job: Job) -> str:
+    failed = f", {job.failures_24h} failed" if job.failures_24h else ""
+    return f"{job.runs_24h}{failed}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    """What is not 0, but for `processed`, which is always said; the common ones first."""
+    names = sorted(counts, key=lambda name: (*(name != each for each in _FIRST_COUNTS), name))
+    said = (f"{counts[name]} {name}" for name in names if counts[name] or name == "processed")
+    return ", ".join(said)
+
+
+def _sparkline(durations: Sequence[float]) -> str:
+    """A bar for each run, the oldest first, the longest of them of full height."""
+    longest = max(durations, default=0.0) or 1.0
+    return "".join(_BARS[round(each / longest * (len(_BARS) - 1))] for each in durations)
+
+
+def _cut(line: str, width: int | None) -> str:
+    return line if width is None or len(line) <= width else f"{line[: width - 1]}…"
+
+
+def _coloured(line: str, place: int, state: str) -> str:
+    """The line with its state in colour."""
+    end = place + len(state)
+    return f"{line[:place]}\x1b[{_COLOURS[state]}m{line[place:end]}\x1b[0m{line[end:]}"

@@ -1,0 +1,144 @@
+"""The indexes that `toast check` proposes: whoever pastes its statement has passes that read no
+big table from end to end when nothing is due."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from common.check.indexes import BIG_ROWS
+from common.scheduler import Scheduler
+from database import TestDatabase, fresh_database
+from demo.postgres import PostgresServer
+from passes import run_pass
+from processes import environment, toast
+from scheduler_cases import (
+    ITEM_EXPIRATION,
+    LINK_EXPIRATION,
+    MESSAGE_CLEANUP,
+    NOTIFICATION_CLEANUP,
+    POST_PUBLISHER,
+    STREAM_CLOSER,
+    WEBHOOK_CLEANUP,
+    WEBHOOK_RETRY,
+    delivery,
+)
+from scheduler_rows import Row
+from workers.notification import notification_retry
+from workers.webhook import webhook_delivery
+
+ROWS = 3 * BIG_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What most rows of a big table are like: done long ago, or not due for long; and a live
+    index that serves already, which the test takes away."""
+
+    scheduler: Scheduler
+    row: Row
+    unique: str = ""
+    without: str = ""
+
+
+USUAL = {
+    "blog": Usual(POST_PUBLISHER.scheduler, POST_PUBLISHER.stays["published already"], "slug"),
+    "link": Usual(
+        LINK_EXPIRATION.scheduler, LINK_EXPIRATION.stays["switched off already"], "short_code"
+    ),
+    "foodfolio": Usual(
+        ITEM_EXPIRATION.scheduler,
+        ITEM_EXPIRATION.stays["expires in seven days and a microsecond"],
+    ),
+    "twitchbot messages": Usual(
+        MESSAGE_CLEANUP.scheduler, MESSAGE_CLEANUP.stays["exactly 90 days old"]
+    ),
+    "twitchbot streams": Usual(STREAM_CLOSER.scheduler, STREAM_CLOSER.stays["ended"]),
+    "notification cleanup": Usual(
+        NOTIFICATION_CLEANUP.scheduler, NOTIFICATION_CLEANUP.stays["exactly 30 days old"]
+    ),
+    "notification retry": Usual(
+        notification_retry.SCHEDULER,
+        Row("notification_notifications", {"status": "failed", "attempt_count": 3}),
+    ),
+    "webhook cleanup": Usual(
+        WEBHOOK_CLEANUP.scheduler, WEBHOOK_CLEANUP.stays["exactly 30 days old"]
+    ),
+    "webhook retry": Usual(WEBHOOK_RETRY.scheduler, WEBHOOK_RETRY.stays["no attempt left"]),
+    "webhook delivery": Usual(
+        webhook_delivery.SCHEDULER,
+        delivery(status="success"),
+        without="webhook_deliveries_status_idx",
+    ),
+}
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+    with fresh_database(postgres_server) as database:
+        yield database
+
+
+def proposals(database: TestDatabase, service: str) -> list[str]:
+    """What `toast check` says is to be done about indexes."""
+    answer = toast(
+        "check", service, "--json", env=environment(database, WEBHOOK_DELIVERY_ENABLED="true")
+    )
+    return [
+        finding["fix"]
+        for finding in json.loads(answer.out)
+        if (finding["check"], finding["level"]) == ("indexes", "warning")
+    ]
+
+
+@pytest.mark.parametrize("usual", USUAL)
+def test_with_the_proposed_index_an_idle_pass_reads_no_table_from_end_to_end(
+    usual: str, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, service = USUAL[usual], usual.split()[0]
+    scheduler, table = case.scheduler, case.row.table
+    case.row.insert_many(database, ROWS, case.unique)
+    if case.without:
+        database.query(f"DROP INDEX {case.without}")
+    database.query(f"VACUUM ANALYZE {table}")
+    assert read_whole(database, scheduler, table, monkeypatch)
+
+    proposed = proposals(database, service)
+    for statement in proposed:
+        assert re.fullmatch(rf"CREATE INDEX CONCURRENTLY ON {table} \(.*;", statement)
+        database.query(statement)
+
+    assert proposals(database, service) == []
+    database.query(f"VACUUM ANALYZE {table}")
+    assert not read_whole(database, scheduler, table, monkeypatch)
+
+
+def read_whole(
+    database: TestDatabase, scheduler: Scheduler, table: str, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """The plans of an idle pass that read all of a table."""
+    executed: list[tuple[str, Any]] = []
+    execute = psycopg.Cursor.execute
+
+    def record(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
+        executed.append((query, params))
+        return execute(cursor, query, params, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", record)
+        assert run_pass(database, scheduler).processed == 0
+    with psycopg.connect(**database.server.connection(database.name)) as connection:
+        writer = psycopg.ClientCursor(connection)
+        plans = [
+            "\n".join(line for (line,) in writer.execute(f"EXPLAIN {query}", params))
+            for query, params in executed
+            if isinstance(query, str) and f" {table}" in query
+        ]
+    assert plans
+    return [plan for plan in plans if re.search(rf"(Seq|Tid Range) Scan on {table}", plan)]

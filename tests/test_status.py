@@ -1,0 +1,466 @@
+"""`toast status` as operators see it: the states, the processes, terminals, pipes and JSON."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.overdue import overdue_after
+from database import TestDatabase
+from demo.processes import bound_to_parent, free_port, poll_until
+from outbox_rows import add_event
+from processes import PATIENCE, Finished, Process, environment, toast
+from scheduler_cases import link
+
+HOUR = timedelta(hours=1)
+NOBODY = 2**22 + 1  # no process has this id: it is above the kernel's limit
+
+ADD_RUN = """
+INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at, result,
+                        counts, error)
+VALUES (gen_random_uuid(), %(service)s, %(scheduler)s, %(host)s, %(process)s,
+        now() - %(ago)s, now() - %(ago)s + %(took)s, %(result)s, %(counts)s, %(error)s)"""
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'not today'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON link_links
+FOR EACH STATEMENT EXECUTE FUNCTION refuse()"""
+
+
+def add_run(
+    database: TestDatabase,
+    result: str | None = "ok",
+    *,
+    ago: timedelta = timedelta(minutes=10),
+    took: timedelta = timedelta(seconds=2),
+    scheduler: str = "link-expiration",
+    service: str = "link",
+    host: str = "",
+    process: int = NOBODY,
+    error: str = "",
+) -> None:
+    values = {
+        "service": service,
+        "scheduler": scheduler,
+        "host": host or socket.gethostname(),
+        "process": process,
+        "ago": ago,
+        "took": took if result else None,
+        "result": result,
+        "counts": json.dumps({"processed": 7, "failed": 0, "events": 7}),
+        "error": error,
+    }
+    with database.connect() as connection:
+        connection.execute(ADD_RUN, values)
+
+
+def report(database: TestDatabase, *arguments: str, **settings: str) -> dict[str, Any]:
+    """What `toast status --json` says, with `code`, its exit code."""
+    done = toast("status", "--json", *arguments, env=environment(database, **settings))
+    return {**json.loads(done.out), "code": done.code}
+
+
+def job(database: TestDatabase, **settings: str) -> dict[str, Any]:
+    """The only job of the service link, with `code`."""
+    found = report(database, "link", **settings)
+    [only] = found["jobs"]
+    return {**only, "code": found["code"]}
+
+
+# --- the states -------------------------------------------------------------------------------
+
+
+def test_a_worker_s_pass_is_what_the_table_says(database: TestDatabase) -> None:
+    for _ in range(3):
+        link().insert(database)
+    with Process("workers.link", env=environment(database)) as process:
+        process.wait_for("pass_finished")
+        assert process.stop() == 0
+
+    found = job(database)
+    assert found["state"] == "ok"
+    assert found["code"] == 0
+    assert found["counts"] == {"processed": 3, "events": 3, "failed": 0}
+    assert (found["runs_24h"], found["failures_24h"], found["error"]) == (1, 0, "")
+    assert found["durations"] == [found["seconds"]]
+    assert found["interval"] == 3600.0
+    done = toast("status", "link", env=environment(database))
+    assert re.search(
+        r"^link +link-expiration +yes +ok +(just now|\d+ s ago) +\d\.\d\d s"
+        r" +3 processed, 3 events +(just now|\d+ s ago) +in 59 min +1 +█$",
+        done.out,
+        re.MULTILINE,
+    ), done.out
+    assert "outbox 3 waiting, the oldest from " in done.out
+
+
+def test_all_services_are_shown_in_their_order(database: TestDatabase) -> None:
+    jobs = report(database)["jobs"]
+    assert len(jobs) == 14
+    services = [each["service"] for each in jobs]
+    assert services == sorted(services)
+
+
+def test_a_scheduler_that_is_switched_off_is_disabled_whatever_it_did(
+    database: TestDatabase,
+) -> None:
+    add_run(database, "failed", error="it was bad")
+    found = job(database, LINK_EXPIRATION_ENABLED="false")
+    assert (found["state"], found["next_run"], found["code"]) == ("disabled", None, 0)
+
+
+def test_a_scheduler_without_any_run_never_ran(database: TestDatabase) -> None:
+    found = job(database)
+    assert (found["state"], found["last_run"], found["code"]) == ("never ran", None, 1)
+
+
+def test_failing_is_whose_last_telling_run_failed(database: TestDatabase) -> None:
+    add_run(database, "ok", ago=4 * HOUR)
+    add_run(database, "failed", ago=3 * HOUR, error="Broken: the table is gone")
+    add_run(database, "stopped", ago=2 * HOUR)  # says nothing about the work
+    add_run(database, "skipped", ago=HOUR)
+
+    found = job(database)
+
+    assert (found["state"], found["code"]) == ("failing", 1)
+    assert found["error"] == "Broken: the table is gone"
+    assert (found["runs_24h"], found["failures_24h"]) == (4, 1)
+    text = toast("status", "link", env=environment(database)).out
+    assert text.splitlines()[-1] == "link link-expiration: Broken: the table is gone"
+    assert " soon " in text
+
+
+def test_a_failing_worker_shows_as_failing_until_a_pass_succeeds(database: TestDatabase) -> None:
+    link().insert(database)
+    database.query(REFUSE)
+    with Process("workers.link", env=environment(database)) as process:
+        process.wait_for("pass_failed")
+        assert poll_until(lambda: job(database)["state"] == "failing", PATIENCE)
+        database.query("DROP TRIGGER refuse ON link_links")
+        process.wait_for("pass_finished", result="ok")
+        assert poll_until(lambda: job(database)["state"] == "ok", PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("late", "state"), [(-30, "ok"), (30, "overdue")], ids=["not yet", "overdue"]
+)
+def test_overdue_is_who_has_had_no_success_for_too_long(
+    late: int, state: str, database: TestDatabase
+) -> None:
+    patience = timedelta(seconds=overdue_after(3600) + late)
+    add_run(database, "ok", ago=patience, took=timedelta())
+    add_run(database, "skipped", ago=HOUR)
+    found = job(database)
+    assert (found["state"], found["code"]) == (state, 1 if state == "overdue" else 0)
+
+
+# --- a pass under way -------------------------------------------------------------------------
+
+
+def test_a_pass_under_way_is_running(database: TestDatabase) -> None:
+    link().insert(database)
+    add_run(database, "ok", ago=HOUR)
+    with database.connect() as blocker, Process("workers.link", env=environment(database)) as own:
+        blocker.autocommit = False
+        blocker.execute("LOCK TABLE link_links")
+        assert poll_until(lambda: job(database)["state"] == "running", PATIENCE)
+        found = job(database)
+        assert found["code"] == 0
+        assert found["seconds"] == 2.0  # of the run before
+        own.kill()
+        # What it began has no end in the history, and never will.
+        assert job(database)["state"] == "ok"
+
+
+def test_a_pass_of_another_machine_runs_while_its_session_does(database: TestDatabase) -> None:
+    add_run(database, "ok", ago=HOUR)
+    add_run(database, None, ago=timedelta(minutes=1), host="elsewhere")
+    assert job(database)["state"] == "ok"
+    with database.connect() as session:
+        session.execute("SET application_name = 'toast-link'")
+        assert job(database)["state"] == "running"
+        add_run(database, "ok", ago=timedelta(seconds=30), host="elsewhere")
+        assert job(database)["state"] == "ok"  # it has begun another one since
+
+
+def test_a_pass_that_runs_for_ever_is_not_running_for_ever(database: TestDatabase) -> None:
+    add_run(database, "ok", ago=5 * HOUR)
+    add_run(database, None, ago=4 * HOUR, process=os.getpid())
+    assert job(database)["state"] == "overdue"
+
+
+# --- what cannot be known ---------------------------------------------------------------------
+
+
+def test_a_database_that_is_away_is_said_and_the_rest_shown(database: TestDatabase) -> None:
+    env = {**environment(database), "DB_PORT": "1", "STREAM_CLOSER_ENABLED": "false"}
+    done = toast("status", "twitchbot", env=env)
+    assert done.code == 1
+    assert re.search(
+        r"^database 127\.0\.0\.1:1/\w+: not known, nor what its schedulers did: .*refused",
+        done.out,
+        re.MULTILINE,
+    ), done.out
+    assert re.search(r"message-cleanup +yes +unknown", done.out)
+    assert re.search(r"stream-closer +no +disabled", done.out)
+    assert json.loads(toast("status", "--json", env=env).out)["bad"] is True
+
+
+def test_services_with_databases_of_their_own_are_asked_there(database: TestDatabase) -> None:
+    folder = Path(os.environ["TOAST_CONFIG_DIR"])
+    (folder / "link.env").write_text("DB_PORT=1\n")
+    add_run(database, "ok", service="blog", scheduler="post-publisher", ago=timedelta(minutes=1))
+    env = environment(database)
+    (folder / "toast.env").write_text(
+        "".join(f"{name}={env.pop(name)}\n" for name in list(env) if name.startswith("DB_"))
+    )
+    found = json.loads(toast("status", "--json", env=env).out)
+    states = {each["scheduler"]: each["state"] for each in found["jobs"]}
+    assert (states["post-publisher"], states["link-expiration"]) == ("ok", "unknown")
+    assert [server["services"] for server in found["databases"] if server["fault"]] == [["link"]]
+
+
+def test_bad_settings_are_named_as_everywhere(database: TestDatabase) -> None:
+    done = toast("status", env=environment(database, LINK_EXPIRATION_INTERVAL="soon"))
+    assert done.code == 78
+    assert "LINK_EXPIRATION_INTERVAL" in done.err
+
+
+def test_the_outbox_is_counted(database: TestDatabase) -> None:
+    for _ in range(3):
+        add_event(database)
+    [server] = report(database)["databases"]
+    assert (server["outbox"]["waiting"], server["outbox"]["set_aside"]) == (3, 0)
+
+
+def test_a_long_history_is_read_in_a_moment(database: TestDatabase) -> None:
+    database.query(
+        "INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at,"
+        " result) SELECT gen_random_uuid(), 'link', 'link-expiration', 'h', 1, at, at, 'failed'"
+        " FROM generate_series(now() - interval '29 days', now(), interval '10 s') AS at"
+    )
+    started = time.monotonic()
+    found = job(database)
+    assert time.monotonic() - started < 5  # nearly all of it is the start of Python
+    assert (found["state"], found["runs_24h"]) == ("failing", 8640)
+
+
+# --- the processes ----------------------------------------------------------------------------
+
+
+def test_a_worker_that_nobody_manages_is_asked_itself(database: TestDatabase) -> None:
+    port = str(free_port())
+    with Process("workers.link", env=environment(database, METRICS_PORT=port)) as process:
+        process.wait_for("metrics_served")
+        [known] = report(database, "link", METRICS_PORT=port)["processes"]
+        assert known == {"service": "link", "manager": "itself", "state": "ok", "is_up": True}
+    [known] = report(database, "link", METRICS_PORT=port)["processes"]
+    assert (known["state"], known["is_up"]) == (f"not seen on this machine (port {port})", False)
+
+
+SUPERVISORD = """
+[supervisord]
+nodaemon = true
+logfile = %(here)s/log
+pidfile = %(here)s/pid
+[unix_http_server]
+file = %(here)s/s
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl = unix://%(here)s/s
+[program:toast-link]
+command = sleep 1000
+[program:toast-sse]
+command = sleep 1000
+autostart = false
+"""
+
+
+def test_supervisord_is_asked_where_it_runs(database: TestDatabase) -> None:
+    Path("supervisord.conf").write_text(SUPERVISORD)
+    command = Path(sys.executable).with_name("supervisord")
+    with subprocess.Popen(
+        [command, "-c", "supervisord.conf"],
+        stdout=subprocess.DEVNULL,
+        preexec_fn=bound_to_parent(signal.SIGKILL),
+    ) as supervisord:
+        try:
+            assert poll_until(lambda: "RUNNING" in _states(database)["link"], PATIENCE, 0.2)
+            assert _states(database)["sse"].startswith("STOPPED")
+            add_run(database, service="sse", scheduler="client-cleanup")
+            [stopped] = report(database, "sse")["jobs"]
+            assert stopped["next_run"] is None
+            text = toast("status", "sse", env=environment(database)).out
+            assert "  toast-sse (supervisord): STOPPED" in text
+        finally:
+            supervisord.terminate()
+
+
+def _states(database: TestDatabase) -> Mapping[str, str]:
+    found = report(database)["processes"]
+    return {each["service"]: each["state"] for each in found if each["manager"] == "supervisord"}
+
+
+SYSTEMCTL = """#!/bin/sh
+cat <<END
+Id=toast-link.service
+LoadState=loaded
+ActiveState=active
+SubState=running
+MainPID=17
+StatusText=link-expiration ok 12 s ago; outbox empty
+
+Id=toast-blog.service
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+MainPID=0
+StatusText=
+END
+"""
+
+
+def test_systemd_is_asked_where_there_are_units(database: TestDatabase) -> None:
+    programs = Path("bin")
+    programs.mkdir()
+    (programs / "systemctl").write_text(SYSTEMCTL)
+    (programs / "systemctl").chmod(0o755)
+    path = f"{programs.absolute()}:{os.environ['PATH']}"
+
+    managed = {each["service"]: each for each in report(database, PATH=path)["processes"]}
+
+    assert managed["link"]["manager"] == "systemd"
+    assert managed["link"]["state"] == (
+        "active (running): link-expiration ok 12 s ago; outbox empty"
+    )
+    assert managed["blog"]["manager"] == ""
+
+
+# --- terminals --------------------------------------------------------------------------------
+
+
+@contextmanager
+def terminal(columns: int, lines: int) -> Iterator[tuple[int, int]]:
+    """A terminal of this size: our end, and that of a program."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def on_terminal(columns: int, *arguments: str, env: Mapping[str, str]) -> Finished:
+    """Run `toast status` on a terminal so wide."""
+    with terminal(columns, 50) as (ours, theirs):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "workers", "status", *arguments], env=env, stdout=theirs
+        )
+        said = b""
+        while child.poll() is None or _has_more(ours):
+            if _has_more(ours):
+                said += os.read(ours, 65536)
+        return Finished(child.returncode, said.decode().replace("\r\n", "\n"), "")
+
+
+def _has_more(descriptor: int) -> bool:
+    return bool(select.select([descriptor], [], [], 0.1)[0])
+
+
+def test_states_are_coloured_on_a_terminal_and_nowhere_else(database: TestDatabase) -> None:
+    add_run(database, "failed", error="bad")
+    env = environment(database, TERM="xterm")
+    coloured = on_terminal(200, "link", env=env).out
+    assert "\x1b[1;31mfailing\x1b[0m" in coloured
+    plain = toast("status", "link", env=env).out
+    assert "\x1b" not in plain
+    assert "\x1b" not in on_terminal(200, "link", env={**env, "NO_COLOR": "1"}).out
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured).splitlines()[3:] == plain.splitlines()[3:]
+
+
+@pytest.mark.parametrize("columns", [200, 120, 80, 60, 40])
+def test_no_line_is_wider_than_the_terminal(columns: int, database: TestDatabase) -> None:
+    add_run(database, "failed", error="a long story " * 30)
+    out = on_terminal(columns, env=environment(database, TERM="xterm")).out
+    lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
+    assert max(map(len, lines)) <= columns
+    failing = next(line for line in lines if "link-expiration" in line and "story" not in line)
+    assert "failing" in failing
+    if columns >= 80:
+        assert "7 processed" in failing
+        assert "10 min ago" in failing
+
+
+def test_watch_keeps_the_terminal_current_and_leaves_it_as_it_was(
+    private_database: TestDatabase,
+) -> None:
+    database = private_database
+    add_run(database, "ok")
+    env = environment(database, TERM="xterm")
+    with terminal(100, 20) as (ours, theirs):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "workers", "status", "link", "--watch"],
+            env=env,
+            stdout=theirs,
+            preexec_fn=bound_to_parent(signal.SIGKILL),
+        )
+        screen = Screen(ours)
+        screen.wait_for("link-expiration  \x1b[32mok\x1b[0m")
+        assert screen.said.startswith("\x1b[?1049h")
+        add_run(database, "failed", ago=timedelta(), error="now it is bad")
+        screen.wait_for("failing")
+        database.server.stop("immediate")
+        screen.wait_for("unknown")
+        database.server.start()
+        screen.wait_for("failing")
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 4, 60, 0, 0))
+        screen.wait_for("more lines: make the terminal higher")
+        child.send_signal(signal.SIGINT)
+        assert child.wait(PATIENCE) == 0
+        screen.wait_for("\x1b[?25h\x1b[?1049l")
+
+
+class Screen:
+    """Reads what a program writes to its terminal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.said = ""
+
+    def wait_for(self, text: str) -> None:
+        """Wait until this is written, after what was waited for before."""
+        deadline = time.monotonic() + PATIENCE
+        seen = ""
+        while text not in seen:
+            assert time.monotonic() < deadline, self.said[-3000:]
+            if _has_more(self._descriptor):
+                new = os.read(self._descriptor, 65536).decode()
+                seen += new
+                self.said += new
+
+
+def test_watch_needs_a_terminal(database: TestDatabase) -> None:
+    done = toast("status", "--watch", env=environment(database))
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "toast: --watch needs a terminal; use --json, or no option\n"

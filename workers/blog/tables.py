@@ -1,0 +1,16 @@
+"""The live table of blog, as far as its scheduler uses it."""
+
+from common.access import TEXT, TIME, UUID, Table
+
+POSTS = Table(
+    "blog_posts",
+    {
+        "id": UUID,
+        "title": TEXT,
+        "slug": TEXT,
+        "status": TEXT,
+        "published_at": TIME,
+        "updated_at": TIME,
+        "deleted_at": TIME,
+    },
+)

@@ -1,0 +1,25 @@
+"""The live tables of foodfolio, as far as its schedulers use them."""
+
+from common.access import BIGINT, BOOLEAN, TEXT, TIME, UUID, Table
+
+DETAILS = Table(
+    "foodfolio_item_details",
+    {
+        "id": UUID,
+        "item_variant_id": UUID,
+        "expiry_date": TIME,
+        "opened_date": TIME,
+        "is_opened": BOOLEAN,
+        "deleted_at": TIME,
+    },
+)
+VARIANTS = Table(
+    "foodfolio_item_variants",
+    {
+        "id": UUID,
+        "item_id": UUID,
+        "variant_name": TEXT,
+        "min_sku": BIGINT,
+        "deleted_at": TIME,
+    },
+)

@@ -1,0 +1,15 @@
+"""The live table of link, as far as its scheduler uses it."""
+
+from common.access import BOOLEAN, TEXT, TIME, UUID, Table
+
+LINKS = Table(
+    "link_links",
+    {
+        "id": UUID,
+        "short_code": TEXT,
+        "expires_at": TIME,
+        "is_active": BOOLEAN,
+        "updated_at": TIME,
+        "deleted_at": TIME,
+    },
+)

@@ -1,0 +1,90 @@
+"""The tables of warcraft: the live ones, as far as its schedulers use them, and ours."""
+
+from common.access import BIGINT, JSON, TEXT, TIME, UUID, Access, Table
+
+CHARACTERS = Table(
+    "characters",
+    {
+        "id": UUID,
+        "name": TEXT,
+        "realm": TEXT,
+        "region": TEXT,
+        "updated_at": TIME,
+        "deleted_at": TIME,
+    },
+)
+DETAILS = Table(
+    "character_details",
+    {
+        "character_id": UUID,
+        "display_name": TEXT,
+        "display_realm": TEXT,
+        "level": BIGINT,
+        "item_level": BIGINT,
+        "class_id": UUID,
+        "race_id": UUID,
+        "faction_id": UUID,
+        "guild_id": UUID,
+        "thumbnail_url": TEXT,
+        "achievement_points": BIGINT,
+        "last_synced_at": TIME,
+        "created_at": TIME,
+        "updated_at": TIME,
+    },
+)
+EQUIPMENT = Table(
+    "character_equipment",
+    {"character_id": UUID, "equipment_json": JSON, "created_at": TIME, "updated_at": TIME},
+)
+STATS = Table(
+    "character_stats",
+    {"character_id": UUID, "stats_json": JSON, "created_at": TIME, "updated_at": TIME},
+)
+GUILDS = Table(
+    "guilds",
+    {
+        "id": UUID,
+        "name": TEXT,
+        "realm": TEXT,
+        "region": TEXT,
+        "faction_id": UUID,
+        "member_count": BIGINT,
+        "achievement_points": BIGINT,
+        "last_synced_at": TIME,
+        "updated_at": TIME,
+        "deleted_at": TIME,
+    },
+)
+
+_NAMED = {"id": UUID, "key": TEXT, "name": TEXT, "created_at": TIME, "updated_at": TIME}
+FACTIONS = Table("factions", _NAMED)
+CLASSES = Table("classes", _NAMED)
+RACES = Table("races", {**_NAMED, "faction_id": UUID})
+
+
+def found_or_created(table: Table) -> Access:
+    """What reference_rows.py does with a table of factions, races or classes."""
+    columns = tuple(name for name in table.columns if name != "id")
+    return Access(table, select=("id", "key"), insert=columns, unique=(("key",),))
+
+
+# What could not be synced, and is left alone for a while: ours.
+_FAILURE = ("reason", "failures", "failed_at", "missing_since", "retry_at")
+SYNC_FAILURES = Access(
+    Table("toast_sync_failures"),
+    select=("scheduler", "subject_id", *_FAILURE),
+    insert=("scheduler", "subject_id", *_FAILURE),
+    update=_FAILURE,
+    delete=True,
+)
+
+# Who is in which guild: ours.
+_PLACE = ("guild_id", "character_realm", "character_name")
+_MEMBER = ("rank", "level", "class", "race", "updated_at")
+GUILD_MEMBERS = Access(
+    Table("guild_members"),
+    select=(*_PLACE, *_MEMBER),
+    insert=(*_PLACE, *_MEMBER, "created_at"),
+    update=_MEMBER,
+    delete=True,
+)
