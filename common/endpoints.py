@@ -6,6 +6,7 @@ tried again, for the work must go on without it.
 
 import errno
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,8 +96,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self.handle_request()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Standard error would show a traceback for each client that goes away."""
-        _log.exception("metrics_request_failed")
+        """Log what went wrong, unless it is only that the client has gone away."""
+        if not isinstance(sys.exception(), OSError):
+            _log.exception("metrics_request_failed")
 
 
 class _Handler(BaseHTTPRequestHandler):

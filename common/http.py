@@ -6,7 +6,6 @@ followed, and nothing is taken from the environment (proxies, ~/.netrc). No erro
 record names a URL: it may be a secret.
 """
 
-import logging
 import os
 import socket
 import threading
@@ -22,16 +21,10 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from common.version import VERSION
+from common.version import USER_AGENT
 
 CONNECT_SECONDS = 5.0
 _CHUNK_BYTES = 16 * 1024
-
-# urllib3 writes whole URLs: of every request at debug, of odd headers at warning.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-
-USER_AGENT = f"toast-workers/{VERSION} (+background jobs of ToxicToast)"
 
 
 class NoAnswer(Exception):

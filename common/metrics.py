@@ -47,6 +47,12 @@ EXECUTIONS = Counter(
     registry=REGISTRY,
 )
 FAILURES = Counter("background_job_failures_total", "Passes that failed.", _JOB, registry=REGISTRY)
+CONSECUTIVE_FAILURES = Gauge(
+    "toast_job_consecutive_failures",
+    "Passes that failed since the last that ended well.",
+    _JOB,
+    registry=REGISTRY,
+)
 DURATION = Histogram(
     "background_job_duration_seconds",
     "How long passes took.",
@@ -56,7 +62,7 @@ DURATION = Histogram(
 )
 LAST_RUN = Gauge(
     "toast_job_last_run_timestamp_seconds",
-    "When the last pass began, of any process and before a restart too.",
+    "When this process last began a pass.",
     _JOB,
     registry=REGISTRY,
 )
@@ -81,7 +87,9 @@ ITEMS = Counter(
 )
 RETRIES = Counter(
     "toast_retry_attempts_total",
-    "What was tried again: a pass, an event, a request, a notification, a delivery.",
+    "What was tried again: a pass that failed, an event that Kafka refused, a request of"
+    " Battle.net, a notification, a delivery of webhook-delivery. What webhook-retry schedules"
+    " for others to send are its items.",
     ("service", "kind"),
     registry=REGISTRY,
 )
@@ -131,8 +139,6 @@ OUTBOX_SET_ASIDE = Gauge(
     registry=REGISTRY,
 )
 
-SAMPLED = (BACKLOG, FAILED_ROWS, RETRY_QUEUE, OUTBOX_WAITING, OUTBOX_OLDEST, OUTBOX_SET_ASIDE)
-
 # --- dependencies -----------------------------------------------------------------------------
 
 PUBLISHED = Counter(
@@ -150,6 +156,7 @@ PUBLISH_FAILURES = Counter(
 KAFKA_ERRORS = Counter(
     "toast_kafka_errors_total", "Rounds that Kafka ended early.", ("service",), registry=REGISTRY
 )
+DATABASE_ERROR_KINDS = ("connection", "contention", "other")
 DATABASE_ERRORS = Counter(
     "toast_database_errors_total",
     "Errors of PostgreSQL that ended something: connection (lost), contention, or other.",
@@ -158,8 +165,8 @@ DATABASE_ERRORS = Counter(
 )
 REMOTE_CALLS = Counter(
     "toast_remote_calls_total",
-    "Calls of remote APIs, by outcome: 2xx to 5xx, 429, no_answer, refused (never sent); for gRPC"
-    " its status codes.",
+    "Calls of remote APIs, by outcome: 2xx to 5xx, 429, no_answer (no complete one), refused (not"
+    " sent, for where it leads); for gRPC its status codes.",
     ("service", "remote", "outcome"),
     registry=REGISTRY,
 )
@@ -178,7 +185,7 @@ RATE_LIMIT_WAITS = Counter(
 )
 RATE_LIMIT_SECONDS = Counter(
     "toast_rate_limit_wait_seconds_total",
-    "How long those waits were meant to be.",
+    "How long those waits were meant to be; several calls may be told of one and the same.",
     ("service", "remote"),
     registry=REGISTRY,
 )
@@ -192,27 +199,27 @@ DELIVERY_FAILURES = Counter(
 
 def count_database_error(service: str, error: BaseException) -> None:
     """Count an error if it is PostgreSQL's, by its kind."""
-    if isinstance(error, psycopg.Error):
-        kind = (
-            "connection"
-            if connection_lost(error)
-            else "contention"
-            if contended(error)
-            else "other"
-        )
-        DATABASE_ERRORS.labels(service, kind).inc()
+    if not isinstance(error, psycopg.Error):
+        return
+    kind = "contention" if contended(error) else "other"
+    DATABASE_ERRORS.labels(service, "connection" if connection_lost(error) else kind).inc()
 
 
 @contextmanager
 def remote_call(service: str, remote: str) -> Iterator[Callable[[str], None]]:
-    """Time one call of a remote API; the block calls what it gets with the outcome."""
+    """Count and time one call of a remote API; the block says what came of it, if an answer."""
     started = time.monotonic()
-    outcomes: list[str] = []
+    outcomes = ["no_answer"]
     try:
         yield outcomes.append
     finally:
-        REMOTE_SECONDS.labels(service, remote).observe(time.monotonic() - started)
-        REMOTE_CALLS.labels(service, remote, outcomes[-1] if outcomes else "no_answer").inc()
+        count_call(service, remote, outcomes[-1], time.monotonic() - started)
+
+
+def count_call(service: str, remote: str, outcome: str, seconds: float) -> None:
+    """Count one call of a remote API that has taken so long."""
+    REMOTE_CALLS.labels(service, remote, outcome).inc()
+    REMOTE_SECONDS.labels(service, remote).observe(seconds)
 
 
 def http_outcome(status: int) -> str:

@@ -110,11 +110,16 @@ def _preview(runner: PassRunner) -> Outcome:
     result, counts, error, rows = "ok", {"due": 0}, "", []
     try:
         preview = runner.preview()
-        counts, rows = {"due": preview.count}, list(preview.rows)
+        counts, rows = {"due": preview.count}, [_readable(row) for row in preview.rows]
     except (psycopg.Error, PassError) as fault:
         result, error = "failed", redact(str(fault))
     seconds = time.monotonic() - started
     return Outcome(runner.scheduler.name, result, counts, seconds, error, rows)
+
+
+def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The live services write errors down as they come, webhook URLs and all."""
+    return {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _publish(settings: Settings, database: Database) -> tuple[int, str]:
@@ -131,7 +136,7 @@ def _publish(settings: Settings, database: Database) -> tuple[int, str]:
             published += outcome.published
             # A worker that runs beside us takes our events along: let it finish.
             if not outcome.elsewhere or time.monotonic() > deadline:
-                return published, outcome.reason
+                return published, redact(outcome.reason)
             threading.Event().wait(PAUSE_SECONDS)
     except (psycopg.Error, PassError) as error:
         return published, redact(str(error))

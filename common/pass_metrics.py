@@ -16,12 +16,20 @@ _NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def describe(service: Service, settings: Settings) -> None:
-    """Set what does not change while the process runs, and name every topic from the start."""
+    """Set what does not change while the process runs, and begin with 0 what counts.
+
+    An increase from nothing to 1 is none to Prometheus.
+    """
     metrics.BUILD.labels(VERSION).set(1)
+    for kind in metrics.DATABASE_ERROR_KINDS:
+        metrics.DATABASE_ERRORS.labels(service.name, kind)
     for scheduler in service.schedulers:
         job = (service.name, scheduler.name)
         metrics.ENABLED.labels(*job).set(settings[scheduler.enabled])
         metrics.INTERVAL.labels(*job).set(settings[scheduler.interval].total_seconds())
+    if service.topics:
+        metrics.KAFKA_ERRORS.labels(service.name)
+        metrics.RETRIES.labels(service.name, "event")
     for topic in service.topics:
         metrics.PUBLISHED.labels(service.name, topic)
         metrics.PUBLISH_FAILURES.labels(service.name, topic)
@@ -34,10 +42,10 @@ class PassMetrics(Observer):
         self._service = service
         self._job = (service, scheduler)
         self._counted = NOTHING
-        self._last_success_known = False
         self._failed_before = False
         metrics.IN_PROGRESS.labels(*self._job).set(0)
         metrics.FAILURES.labels(*self._job)
+        metrics.CONSECUTIVE_FAILURES.labels(*self._job).set(0)
         metrics.DURATION.labels(*self._job)
         metrics.RETRIES.labels(service, _RETRIED)
         for result in runs.RESULTS:
@@ -55,11 +63,11 @@ class PassMetrics(Observer):
     def connected(self, run: Run, current: Pass) -> None:
         difference = current.now - current.host_now
         metrics.CLOCK_DIFFERENCE.labels(self._service).set(difference.total_seconds())
-        if not self._last_success_known:
-            self._last_success_known = True
-            last = runs.last_success(current.connection, *self._job)
-            if last is not None:
-                metrics.LAST_SUCCESS.labels(*self._job).set(last.timestamp())
+        # Of whatever process: a restart must not look like a job that never succeeded, nor the
+        # second of two machines, which skips its passes, like one that does not.
+        last = runs.last_success(current.connection, *self._job)
+        if last is not None:
+            metrics.LAST_SUCCESS.labels(*self._job).set((last - difference).timestamp())
 
     def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         self._counted += done
@@ -74,11 +82,11 @@ class PassMetrics(Observer):
         self._failed_before = run.result == "failed"
         if self._failed_before:
             metrics.FAILURES.labels(*self._job).inc()
+            metrics.CONSECUTIVE_FAILURES.labels(*self._job).inc()
+        elif run.result == "ok":
+            metrics.CONSECUTIVE_FAILURES.labels(*self._job).set(0)
         if run.result == "ok":
             metrics.LAST_SUCCESS.labels(*self._job).set(time.time())
-        # Another process has done it, or a former one: a restart must not look like a job that
-        # never succeeded, nor the second of two machines like one that does not.
-        self._last_success_known = run.result == "ok"
         if error is not None:
             metrics.count_database_error(self._service, error)
 

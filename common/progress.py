@@ -1,6 +1,8 @@
 """How far a long pass has come: a log record now and then, or a line on a terminal."""
 
+import os
 import time
+from contextlib import suppress
 from typing import TextIO
 
 from common import logs
@@ -63,5 +65,8 @@ class ProgressLine(Observer):
         self._write("")
 
     def _write(self, text: str) -> None:
-        self._terminal.write(_CLEAR_LINE + text)
-        self._terminal.flush()
+        with suppress(OSError):  # the terminal is gone, and the pass must go on without it
+            # A line that wraps could not be taken back; a width of 0 is not known.
+            columns = os.get_terminal_size(self._terminal.fileno()).columns or 80
+            self._terminal.write(_CLEAR_LINE + text[: columns - 1])
+            self._terminal.flush()

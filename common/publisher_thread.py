@@ -6,7 +6,7 @@ import time
 import psycopg
 from confluent_kafka import KafkaException
 
-from common import logs, metrics
+from common import logs, metrics, status_line
 from common.database import sever
 from common.loop import RECONNECT_SECONDS, retry_delay
 from common.observer import Observer
@@ -33,6 +33,7 @@ class PublisherThread(Observer):
         self._service = service
         # Why the last round could not publish all; empty if it could.
         self.fault = ""
+        self._outcome = Published()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._give_up_at = float("inf")
@@ -47,6 +48,10 @@ class PublisherThread(Observer):
     def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         if done.events:
             self._wake.set()
+
+    def words(self) -> str:
+        """What the last round left in the outbox, for a person."""
+        return status_line.outbox(self._outcome.left, self._outcome.reason)
 
     def stop(self, seconds: float) -> None:
         """Publish what is ready, for at most that long, then end; returns at once."""
@@ -89,6 +94,7 @@ class PublisherThread(Observer):
                 metrics.KAFKA_ERRORS.labels(self._service).inc()
         finally:
             self._draining = False
+        self._outcome = outcome
         self.fault = "" if outcome.elsewhere else outcome.reason
         self._report(outcome)
         return outcome

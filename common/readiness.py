@@ -9,12 +9,14 @@ import psycopg
 
 from common import config, migrations
 from common.config import Settings
-from common.database import CONNECT_SECONDS, Database
+from common.database import Database
 from common.redact import redact
 from common.scheduler import PassError, Service
 
 # Whoever asks all the time gets the last answer.
-FRESH_SECONDS = 5.0
+FRESH_SECONDS = 2.0
+# For PostgreSQL to answer once it is connected, and for each other server to be connected to.
+ANSWER_SECONDS = 3.0
 
 
 class Readiness:
@@ -38,7 +40,7 @@ class Readiness:
 
     def _postgres(self) -> Iterator[str]:
         try:
-            with self._database.connect() as connection:
+            with self._database.connect_for(ANSWER_SECONDS) as connection:
                 migrations.require(connection, may_apply=False)
         except (psycopg.Error, PassError) as error:
             yield f"PostgreSQL: {redact(str(error))}"
@@ -46,24 +48,31 @@ class Readiness:
     def _kafka(self) -> Iterator[str]:
         if not self._service.topics:
             return
-        brokers = self._settings[config.KAFKA_BROKERS]
-        faults = [fault for broker in brokers if (fault := unreachable(broker))]
-        if len(faults) == len(brokers):  # librdkafka needs one of them, and asks it for the others
-            yield f"Kafka: {'; '.join(faults)}"
+        faults = []
+        for broker in self._settings[config.KAFKA_BROKERS]:
+            fault = unreachable(broker)
+            if not fault:
+                return  # librdkafka needs one of them, and asks it for the others
+            faults.append(fault)
+        yield f"Kafka: {'; '.join(faults)}"
 
     def _remotes(self) -> Iterator[str]:
-        for scheduler in self._service.schedulers:
-            if self._settings[scheduler.enabled]:
-                for remote in scheduler.remotes:
-                    if fault := unreachable(remote.address(self._settings)):
-                        yield f"{remote.name}: {fault}"
+        needed = (
+            remote
+            for scheduler in self._service.schedulers
+            if self._settings[scheduler.enabled]
+            for remote in scheduler.remotes
+        )
+        for remote in dict.fromkeys(needed):
+            if fault := unreachable(remote.address(self._settings)):
+                yield f"{remote.name}: {fault}"
 
 
 def unreachable(address: str) -> str:
     """Why no connection to host:port comes about; empty where one does."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except OSError as error:
         return f"{address}: {error.strerror or error}"
     return ""

@@ -6,13 +6,14 @@ pays nothing. It is done beside the scrape, which gets the figures of the last t
 
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import psycopg
+from prometheus_client import Gauge
 
 from common import failed_rows, logs, metrics, migrations, outbox
-from common.database import Connection, Database
+from common.database import Connection, Database, connection_lost
 from common.runner import PassRunner
 from common.scheduler import PassError
 
@@ -25,11 +26,18 @@ MOST_SHARE = 0.01
 # A backlog is small or it is not: nobody needs the exact number of a big one.
 MOST_ROWS = 10_000
 MOST_EVENTS = 100_000
-# Of each single count.
+# Of each single statement, and of all together where the server no longer answers.
 STATEMENT_SECONDS = 2
+SAMPLE_SECONDS = 30.0
 
 _CAREFULLY = f"""
 SET statement_timeout = '{STATEMENT_SECONDS}s'; SET default_transaction_read_only = on"""
+
+# The live services have a name of their own for this backlog.
+_LIVE_NAMES = {"notification-retry": metrics.RETRY_QUEUE}
+
+# A gauge, the values of its labels, and its own.
+Sample = tuple[Gauge, tuple[str, ...], float]
 
 
 class Sampler:
@@ -39,6 +47,7 @@ class Sampler:
         self._service = service
         self._database = database
         self._runners = runners
+        self._shown: set[tuple[Gauge, tuple[str, ...]]] = set()
         self._due_at = float("-inf")
         self._lock = threading.Lock()
 
@@ -48,45 +57,70 @@ class Sampler:
             threading.Thread(target=self._run, name="sampler", daemon=True).start()
 
     def _run(self) -> None:
-        started = time.monotonic()
+        samples: list[Sample] = []
+        rest = LEAST_SECONDS
         try:
             with logs.bind(service=self._service):
-                self._sample()
-        finally:
-            took = time.monotonic() - started
-            self._due_at = time.monotonic() + max(LEAST_SECONDS, took / MOST_SHARE)
-            self._lock.release()
-
-    def _sample(self) -> None:
-        try:
-            with self._database.connect() as connection:
-                migrations.require(connection, may_apply=False)
-                connection.execute(_CAREFULLY)
-                self._outbox(connection)
-                for runner in self._runners:
-                    self._job(connection, runner)
+                started = time.monotonic()
+                samples = self._count()
+                rest = max(LEAST_SECONDS, (time.monotonic() - started) / MOST_SHARE)
         except (psycopg.Error, PassError) as error:
             metrics.count_database_error(self._service, error)
-            _log.debug("backlog_not_counted", error=error)
-            for gauge in metrics.SAMPLED:  # not there, rather than as it once was
-                gauge.clear()
+            _log.debug("nothing_counted", error=error)
+        finally:
+            self._show(samples)
+            self._due_at = time.monotonic() + rest
+            self._lock.release()
 
-    def _outbox(self, connection: Connection) -> None:
+    def _count(self) -> list[Sample]:
+        with self._database.connect_for(SAMPLE_SECONDS) as connection:
+            migrations.require(connection, may_apply=False)
+            connection.execute(_CAREFULLY)
+            return [sample for ask in self._questions() for sample in _ask(ask, connection)]
+
+    def _show(self, samples: Sequence[Sample]) -> None:
+        """What could not be counted goes: an old number would look like a new one."""
+        for gauge, labels, value in samples:
+            gauge.labels(*labels).set(value)
+        shown = {(gauge, labels) for gauge, labels, _ in samples}
+        for gauge, labels in self._shown - shown:
+            gauge.remove(*labels)
+        self._shown = shown
+
+    def _questions(self) -> Iterator[Callable[[Connection], Iterator[Sample]]]:
+        yield self._outbox
+        for runner in self._runners:
+            yield partial(self._failed_rows, runner)
+            yield partial(self._backlog, runner)
+
+    def _outbox(self, connection: Connection) -> Iterator[Sample]:
         waiting = outbox.of_service(connection, self._service, MOST_EVENTS)
-        metrics.OUTBOX_WAITING.labels(self._service).set(waiting.waiting)
-        metrics.OUTBOX_OLDEST.labels(self._service).set(waiting.age)
-        metrics.OUTBOX_SET_ASIDE.labels(self._service).set(waiting.set_aside)
+        yield metrics.OUTBOX_WAITING, (self._service,), waiting.waiting
+        yield metrics.OUTBOX_OLDEST, (self._service,), waiting.age
+        yield metrics.OUTBOX_SET_ASIDE, (self._service,), waiting.set_aside
 
-    def _job(self, connection: Connection, runner: PassRunner) -> None:
+    def _failed_rows(self, runner: PassRunner, connection: Connection) -> Iterator[Sample]:
         name = runner.scheduler.name
         failed = failed_rows.count(connection, name, MOST_ROWS)
-        metrics.FAILED_ROWS.labels(self._service, name).set(failed)
-        try:
-            due = runner.backlog(connection, MOST_ROWS)
-        except psycopg.errors.QueryCanceled:
-            # Too dear to know. What was known before would only grow old.
-            with suppress(KeyError):
-                metrics.BACKLOG.remove(self._service, name)
-            return
+        yield metrics.FAILED_ROWS, (self._service, name), failed
+
+    def _backlog(self, runner: PassRunner, connection: Connection) -> Iterator[Sample]:
+        name = runner.scheduler.name
+        due = runner.backlog(connection, MOST_ROWS)
         if due is not None:
-            metrics.BACKLOG.labels(self._service, name).set(due)
+            yield metrics.BACKLOG, (self._service, name), due
+            if name in _LIVE_NAMES:
+                yield _LIVE_NAMES[name], (self._service,), due
+
+
+def _ask(
+    question: Callable[[Connection], Iterator[Sample]], connection: Connection
+) -> list[Sample]:
+    """The answer; none where this one question is too dear, or fails as its pass will."""
+    try:
+        return list(question(connection))
+    except (psycopg.Error, PassError) as error:
+        if connection_lost(error):
+            raise
+        _log.debug("not_counted", error=error)
+        return []

@@ -11,3 +11,6 @@ def _version() -> str:
 
 
 VERSION = _version()
+
+# What remote sides are told of who calls.
+USER_AGENT = f"toast-workers/{VERSION} (+background jobs of ToxicToast)"

@@ -15,6 +15,7 @@ kafka             address of a real Apache Kafka, KAFKA_TEST_BROKERS if that is 
 kafka_server      the real Apache Kafka as a KafkaServer: `.address`, `.create_topic(name)`,
                   `.freeze()`, `.thaw()`, `.stop()`, `.kill()`, `.start()`; whoever stops it
                   starts it again
+promtool          path of Prometheus's own judge of metrics and rules
 
 Every test runs in an empty working directory, without settings in its environment, and may
 open connections to loopback only. TEST_POSTGRES_BIN names a folder with PostgreSQL's programs
@@ -41,6 +42,7 @@ from database import TestDatabase, create_template, fresh_database
 from demo.broker import Broker
 from demo.postgres import PostgresServer
 from kafka_server import KafkaServer, KafkaUnavailable
+from prometheus_server import PrometheusUnavailable, program
 
 POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
 KAFKA_BROKERS = os.environ.get("KAFKA_TEST_BROKERS")
@@ -48,7 +50,7 @@ KAFKA_BROKERS = os.environ.get("KAFKA_TEST_BROKERS")
 # What a developer's shell may hold that would change how a worker behaves.
 SETTINGS = re.compile(
     r"(DB|KAFKA|LOG|TOAST|SENTRY|BLIZZARD|WEBHOOK|NOTIFICATION|SSE|METRICS)_\w+"
-    r"|\w+_(ENABLED|INTERVAL|TIMEOUT|DAYS)|ENVIRONMENT|PG[A-Z]+"
+    r"|\w+_(ENABLED|INTERVAL|TIMEOUT|DAYS)|ENVIRONMENT|PG[A-Z]+|COLUMNS|LINES"
 )
 
 # The same examples in every run: a red test stays red until the code changes.
@@ -149,3 +151,13 @@ def kafka(request: pytest.FixtureRequest) -> str:
         return KAFKA_BROKERS
     server: KafkaServer = request.getfixturevalue("kafka_server")
     return server.address
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    try:
+        return str(program("promtool"))
+    except PrometheusUnavailable as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no Prometheus, which CI must have: {reason}")
+        pytest.skip(f"needs Prometheus: {reason}")

@@ -312,7 +312,7 @@ def test_retry_after_may_be_a_date_or_nonsense(battle_net: BattleNetServer) -> N
     def told(header: str) -> float | None:
         battle_net.order(f"/{len(battle_net.requests)}", headers={"Retry-After": header})
         path = f"{battle_net.url}/{len(battle_net.requests)}"
-        return exchange.send(Client(), "GET", path, "Bearer x").retry_after
+        return exchange.send("battle_net", Client(), "GET", path, "Bearer x").retry_after
 
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True)
     assert told(in_a_minute) == pytest.approx(60, abs=30)

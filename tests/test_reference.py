@@ -7,7 +7,7 @@ import pytest
 from dotenv import dotenv_values
 
 import workers
-from common import config, reference
+from common import config, metrics, reference
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -49,3 +49,15 @@ def test_what_the_example_shows_is_what_is_so_without_it(
 
 def _is_setting(line: str) -> bool:
     return line.startswith("#") and line[1:2].isupper() and "=" in line
+
+
+def test_the_list_of_metrics_is_that_of_the_code() -> None:
+    listed = (README.parent / "docs" / "metrics.md").read_text("utf-8")
+    families = [one for one in metrics.REGISTRY.collect() if not one.name.startswith("process_")]
+    rows = [
+        f"| `{one.name}{'_total' if one.type == 'counter' else ''}` | {one.type} |"
+        f" {one.documentation} |"
+        for one in families
+    ]
+    table = [line for line in listed.splitlines() if line.startswith("| `")]
+    assert table == rows

@@ -1,0 +1,14 @@
+"""The twitchbot worker, for which a pass counts as stalled after a second.
+
+A module of its own, and not a setting: nobody is to run a worker so.
+"""
+
+import sys
+
+from common import runner, worker
+from workers.twitchbot import SERVICE
+
+runner.STALLED_SECONDS = 1.0
+
+if __name__ == "__main__":
+    sys.exit(worker.main(SERVICE))

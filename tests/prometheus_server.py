@@ -1,0 +1,124 @@
+"""Prometheus itself, and promtool: the machine's, or Debian's package unpacked into `.cache/`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+from demo.processes import bound_to_parent, end, free_port, poll_until
+from processes import PATIENCE
+
+CACHE = Path(__file__).parent.parent / ".cache" / "prometheus"
+DOWNLOAD_SECONDS = 300
+STOP_SECONDS = 20
+
+
+class PrometheusUnavailable(Exception):
+    """Prometheus cannot run here; the message says why."""
+
+
+class Prometheus:
+    """A server with this configuration, in this folder, until the `with` block ends."""
+
+    def __init__(self, configuration: Path, folder: Path) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self._log = folder / "prometheus.log"
+        self._command = [
+            str(program("prometheus")),
+            f"--config.file={configuration}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address={self.address}",
+        ]
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=bound_to_parent(signal.SIGKILL),
+            )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        end(self._process, signal.SIGTERM, STOP_SECONDS)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series that an expression returns now; none while it does not answer yet."""
+        return self._get("query", query=expression).get("result", [])  # type: ignore[no-any-return]
+
+    def firing(self) -> set[tuple[str, str]]:
+        """The alerts that fire now: name and service."""
+        return {
+            (alert["labels"]["alertname"], alert["labels"]["service"])
+            for alert in self._get("alerts").get("alerts", [])
+            if alert["state"] == "firing"
+        }
+
+    def wait_for(self, expression: str, count: int = 1) -> None:
+        """Wait until an expression returns so many series."""
+        enough = poll_until(lambda: len(self.query(expression)) >= count, PATIENCE, 0.2)
+        assert enough, (expression, self.query(expression), self._log.read_text()[-2000:])
+
+    def _get(self, path: str, **parameters: str) -> dict[str, Any]:
+        url = f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                data: dict[str, Any] = json.load(answer)["data"]
+                return data
+        except urllib.error.HTTPError as refusal:
+            raise AssertionError((parameters, refusal.read())) from refusal
+        except OSError:
+            return {}
+
+
+def program(name: str) -> Path:
+    """The path of `prometheus` or `promtool`. Raises PrometheusUnavailable."""
+    if found := shutil.which(name):
+        return Path(found)
+    if not CACHE.exists():
+        _fetch()
+    return CACHE / "usr" / "bin" / name
+
+
+def _fetch() -> None:
+    """Unpack Debian's package, which installs nothing and starts nothing."""
+    CACHE.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
+        try:
+            try:
+                _run("apt-get", "download", "prometheus", cwd=folder)
+            except subprocess.CalledProcessError:
+                if os.getuid() != 0:
+                    raise
+                _run("apt-get", "update", cwd=folder)  # a new machine has no lists yet
+                _run("apt-get", "download", "prometheus", cwd=folder)
+            [package] = Path(folder).glob("*.deb")
+            _run("dpkg-deb", "--extract", str(package), "unpacked", cwd=folder)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise PrometheusUnavailable(f"install Debian's package prometheus: {error}") from error
+        try:
+            (Path(folder) / "unpacked").rename(CACHE)
+        except OSError:
+            if not CACHE.exists():  # another test process was quicker
+                raise
+
+
+def _run(*command: str, cwd: str) -> None:
+    subprocess.run(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=DOWNLOAD_SECONDS,
+        check=True,
+    )

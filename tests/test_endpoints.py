@@ -1,0 +1,389 @@
+"""What a worker's port answers, and to whom: real workers, real sockets."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from common import logs
+from common.endpoints import Endpoints
+from common.runner import STALLED_SECONDS
+from database import TestDatabase
+from demo.processes import free_port
+from demo.standins.sse import SseServer
+from processes import Process, environment
+from scrapes import ask, ask_until
+from tcp_proxy import TcpProxy
+
+TESTS = Path(__file__).parent
+PATHS = ("/metrics", "/healthz", "/readyz")
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def twitchbot(module_database: TestDatabase, port: int) -> Iterator[Process]:
+    """An idle worker that serves: it publishes nothing, so it has no broker to miss."""
+    env = environment(module_database, METRICS_PORT=str(port))
+    with Process("workers.twitchbot", env=env) as worker:
+        worker.wait_for("pass_finished", count=2)
+        worker.wait_for("metrics_served", port=port)
+        yield worker
+
+
+def listening(worker: Process) -> set[tuple[str, int]]:
+    """The addresses and ports on which a process takes TCP connections."""
+    links = (path.readlink() for path in Path(f"/proc/{worker.pid}/fd").iterdir())
+    inodes = {found[1] for link in links if (found := re.fullmatch(r"socket:\[(\d+)]", str(link)))}
+    addresses = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{worker.pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == "0A" and rest[5] in inodes:
+                host, _, port = local.partition(":")
+                octets = bytes.fromhex(host)
+                host = ".".join(map(str, octets[::-1] if sys.byteorder == "little" else octets))
+                addresses.add((host, int(port, 16)))
+    return addresses
+
+
+# --- what is answered -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "beginning"),
+    [
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "# HELP "),
+        ("/healthz", "text/plain; charset=utf-8", "ok\n"),
+        ("/readyz", "text/plain; charset=utf-8", "ok\n"),
+    ],
+)
+def test_a_path_is_answered_with_or_without_its_body(
+    twitchbot: Process, port: int, path: str, content_type: str, beginning: str
+) -> None:
+    whole = ask(port, path)
+    assert (whole.status, whole.headers["content-type"]) == (200, content_type)
+    assert whole.text.startswith(beginning)
+    assert int(whole.headers["content-length"]) == len(whole.text.encode())
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+        head = client.makefile(newline="").read()
+    assert head.startswith("HTTP/1.0 200 ")
+    assert f"\r\nContent-Type: {content_type}\r\nContent-Length: " in head
+    assert head.endswith("\r\n\r\n")
+    assert head.count("\r\n\r\n") == 1
+    assert ask(port, f"{path}?name[]=up&x=/healthz").status == 200
+
+
+def test_nothing_else_is_answered(twitchbot: Process, port: int) -> None:
+    others = [*("/", "//", "/favicon.ico", "/metrics/", "/metrics/x", "/Metrics", "/%6detrics")]
+    others += [*("*", "?", "/healthz/../metrics", f"http://127.0.0.1:{port}/metrics", "/" * 5_000)]
+    for path in others:
+        answer = ask(port, path)
+        assert (answer.status, "# HELP" in answer.text) == (404, False), path
+    assert "there are /metrics, /healthz, /readyz" in ask(port, "/").text
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get"):
+        for path in PATHS:
+            answer = ask(port, path, method)
+            assert (answer.status, "# HELP" in answer.text) == (501, False), method
+    assert ask(port, "/" * 100_000).status == 414
+    assert ask(port).status == 200
+    assert twitchbot.records("metrics_request_failed") == []
+
+
+def test_it_listens_on_one_port_of_this_machine_and_nowhere_else(
+    twitchbot: Process, port: int
+) -> None:
+    assert listening(twitchbot) == {("127.0.0.1", port)}
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), 5)
+
+
+def test_port_0_is_none(database: TestDatabase) -> None:
+    with Process("workers.link", env=environment(database, METRICS_PORT="0")) as worker:
+        worker.wait_for("pass_finished")
+        assert listening(worker) == set()
+        assert worker.stop() == 0
+    assert "metrics_" not in worker.log
+
+
+# --- clients that misbehave -------------------------------------------------------------------
+
+
+def test_a_client_that_says_nothing_keeps_nobody_waiting(twitchbot: Process, port: int) -> None:
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+    clients[0].sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+    began = time.monotonic()
+    assert [ask(port, path).status for path in PATHS] == [200, 200, 200]
+    assert time.monotonic() - began < 2
+    for client in clients:
+        with closing(client):
+            client.settimeout(20)
+            assert client.recv(1000) == b""  # hung up on, in the end
+
+
+def test_clients_that_go_away_are_no_news(twitchbot: Process, port: int) -> None:
+    whole = b"GET /metrics HTTP/1.1\r\n\r\n"
+    for request in (b"", whole[:9], whole, b"\x16\x03\x01\xff\n\n"):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(request)
+            # The peer gets a reset, not an orderly end.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert ask(port).status == 200
+    assert twitchbot.stop() == 0
+    assert "metrics_request_failed" not in twitchbot.log
+    assert "Traceback" not in twitchbot.log
+
+
+def test_a_client_does_not_delay_the_stop(twitchbot: Process, port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+        began = time.monotonic()
+        assert twitchbot.stop() == 0
+        assert time.monotonic() - began < 3
+
+
+def test_waiting_for_a_scrape_costs_nothing(twitchbot: Process, port: int) -> None:
+    """But for the main thread, which looks after the others, none of an idle worker wakes up."""
+    assert ask(port).status == 200
+
+    def wakeups() -> dict[str, str]:
+        tasks = Path(f"/proc/{twitchbot.pid}/task").iterdir()
+        statuses = {
+            task.name: (task / "status").read_text()
+            for task in tasks
+            if task.name != str(twitchbot.pid)
+        }
+        return {name: status.split("ctxt_switches:")[1] for name, status in statuses.items()}
+
+    deadline = time.monotonic() + 20
+    while len(before := wakeups()) > 3:  # the threads of two loops, and of the port
+        assert time.monotonic() < deadline, "what the scrape began goes on"
+        time.sleep(0.1)
+    time.sleep(3)
+    assert wakeups() == before
+    assert len(before) == 3
+
+
+@pytest.mark.parametrize("service", ["link", "notification", "sse", "twitchbot", "webhook"])
+def test_a_worker_that_is_asked_how_it_is_carries_no_library_that_it_does_not_use(
+    database: TestDatabase, port: int, service: str
+) -> None:
+    unused = {"requests", "urllib3", "grpc", "sentry_sdk", "confluent_kafka"}
+    env = environment(
+        database,
+        METRICS_PORT=str(port),
+        SSE_CLIENT_CLEANUP_ENABLED="false",
+        PYTHONPROFILEIMPORTTIME="1",
+    )
+    with Process(f"workers.{service}", env=env) as worker:
+        worker.wait_for("metrics_served")
+        if service != "sse":
+            worker.wait_for("pass_finished")
+        assert [ask(port, path).status for path in PATHS][:2] == [200, 200]
+        assert worker.stop() == 0
+    imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", worker.log, re.MULTILINE))
+    assert "prometheus_client" in imported
+    assert imported & unused == ({"confluent_kafka"} if service == "link" else set())
+
+
+# --- a port that is taken ---------------------------------------------------------------------
+
+
+def test_a_port_in_use_is_an_error_and_taken_when_it_is_free(
+    database: TestDatabase, port: int
+) -> None:
+    link = database.insert("link_links", expires_at="2026-01-02")["id"]
+    with socket.create_server(("127.0.0.1", port)) as taken:
+        env = environment(database, METRICS_PORT=str(port))
+        with Process("workers.link", env=env) as worker:
+            record = worker.wait_for("metrics_port_not_opened", level="error", service="link")
+            assert (record["port"], record["reason"]) == (
+                port,
+                f"METRICS_PORT {port} cannot be opened: it is in use by another process",
+            )
+            worker.wait_for("pass_finished", processed=1)  # which goes on as if nothing were
+            taken.close()
+            worker.wait_for("metrics_served", port=port)
+            assert ask(port, "/healthz").status == 200
+            assert worker.stop() == 0
+    assert database.query("SELECT is_active FROM link_links WHERE id = %s", link) == [
+        {"is_active": False}
+    ]
+
+
+def test_a_port_that_stays_in_use_is_said_once(port: int) -> None:
+    written = io.StringIO()
+    logs.configure("info", "text", written)
+    endpoints = Endpoints(port, {})
+    with socket.create_server(("127.0.0.1", port)):
+        for _ in range(3):
+            endpoints.open()
+    [line] = written.getvalue().splitlines()
+    assert " error metrics_port_not_opened " in line
+
+
+def test_a_restart_has_its_port_at_once(database: TestDatabase, port: int) -> None:
+    env = environment(database, METRICS_PORT=str(port))
+    for _ in range(2):
+        with Process("workers.twitchbot", env=env) as worker:
+            worker.wait_for("metrics_served", port=port)
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                # To its end, which makes the worker's side the one that remembers it.
+                assert client.makefile().read().startswith("HTTP/1.0 200 ")
+                assert worker.stop() == 0
+        assert worker.records("metrics_port_not_opened") == []
+
+
+# --- health -----------------------------------------------------------------------------------
+
+
+def test_a_loop_that_is_stalled_is_not_healthy_until_it_goes_on(
+    database: TestDatabase, port: int
+) -> None:
+    """A worker for which a pass without a sign of life for one second counts as stalled."""
+    assert STALLED_SECONDS == 150
+    with TcpProxy(database.server.port) as proxy:
+        hangs = proxy.hang_at(b"DELETE FROM twitchbot_messages")
+        env = environment(database, DB_PORT=str(proxy.port), METRICS_PORT=str(port))
+        with Process("impatient_worker", env={**env, "PYTHONPATH": f"{env['PYTHONPATH']}:{TESTS}"}):
+            assert ask_until(port, "/healthz", 200).text == "ok\n"
+            assert hangs.wait(20)
+            answer = ask_until(port, "/healthz", 503)
+            assert answer.text == "message-cleanup has made no progress for too long\n"
+            assert ask_until(port, "/readyz", 503).text.startswith(answer.text)
+            ask_until(port, "/healthz", 200)  # the worker has broken the connection by itself
+
+
+def test_a_dependency_that_is_away_is_no_matter_of_health(
+    database: TestDatabase, port: int
+) -> None:
+    env = environment(database, DB_PORT="1", METRICS_PORT=str(port))
+    with Process("workers.link", env=env) as worker:
+        worker.wait_for("pass_failed", count=2)
+        worker.wait_for("events_waiting")
+        assert ask(port, "/healthz").text == "ok\n"
+
+
+# --- readiness --------------------------------------------------------------------------------
+
+
+def test_a_worker_is_ready_while_postgresql_is_there(database: TestDatabase, port: int) -> None:
+    server, door = database.server.port, free_port()
+    env = environment(database, DB_PORT=str(door), METRICS_PORT=str(port))
+    with Process("workers.twitchbot", env=env):
+        with TcpProxy(server, door):
+            assert ask_until(port, "/readyz", 200).text == "ok\n"
+        answer = ask_until(port, "/readyz", 503)
+        [line] = answer.text.splitlines()
+        assert line.startswith("PostgreSQL: ")
+        assert f"port {door} failed: Connection refused" in line
+        assert database.server.password not in line
+        assert ask(port, "/healthz").status == 200
+        with TcpProxy(server, door):
+            assert ask_until(port, "/readyz", 200).text == "ok\n"
+
+
+def test_a_server_that_answers_nothing_is_waited_for_briefly(
+    database: TestDatabase, port: int
+) -> None:
+    with TcpProxy(database.server.port) as proxy:
+        env = environment(database, DB_PORT=str(proxy.port), METRICS_PORT=str(port))
+        with Process("workers.twitchbot", env=env) as worker:
+            worker.wait_for("pass_finished", count=2)
+            hangs = proxy.hang_at(b"toast_migrations")
+            began = time.monotonic()
+            answer = ask(port, "/readyz")
+            assert (answer.status, answer.text) == (503, "PostgreSQL: no answer within 3 s\n")
+            assert hangs.is_set()
+            assert time.monotonic() - began < 8
+            ask_until(port, "/readyz", 200)
+
+
+def test_the_tables_of_our_own_belong_to_it(database: TestDatabase, port: int) -> None:
+    env = environment(database, TOAST_MIGRATE="false", METRICS_PORT=str(port))
+    database.query("DELETE FROM toast_migrations WHERE number = 3")
+    with Process("workers.twitchbot", env=env) as worker:
+        worker.wait_for("pass_failed", count=2)
+        answer = ask_until(port, "/readyz", 503)
+        assert answer.text == "PostgreSQL: run `toast migrate`: not applied here yet: 0003_runs\n"
+
+
+def test_a_worker_that_publishes_needs_one_broker(
+    database: TestDatabase, mock_broker: str, port: int
+) -> None:
+    broker, door, nobody = int(mock_broker.rpartition(":")[2]), free_port(), free_port()
+    brokers = f"127.0.0.1:{nobody},127.0.0.1:{door}"
+    with Process("workers.link", env=environment(database, brokers, METRICS_PORT=str(port))):
+        with TcpProxy(broker, door):
+            assert ask_until(port, "/readyz", 200).text == "ok\n"
+        refused = "; ".join(f"127.0.0.1:{one}: Connection refused" for one in (nobody, door))
+        assert ask_until(port, "/readyz", 503).text == f"Kafka: {refused}\n"
+        with TcpProxy(broker, door):
+            assert ask_until(port, "/readyz", 200).text == "ok\n"
+
+
+def test_events_that_wait_say_why(database: TestDatabase, port: int) -> None:
+    database.insert("link_links", expires_at="2026-01-02")
+    # It takes connections and says nothing.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker = f"127.0.0.1:{silent.getsockname()[1]}"
+        env = environment(database, broker, METRICS_PORT=str(port))
+        with Process("workers.link", env=env) as worker:
+            reason = worker.wait_for("events_waiting")["reason"]
+            answer = ask_until(port, "/readyz", 503)
+            assert answer.text == f"events wait: {' '.join(reason.split())}\n"
+
+
+def test_client_cleanup_needs_the_sse_service(database: TestDatabase, port: int) -> None:
+    with SseServer() as sse:
+        env = environment(database, SSE_GRPC_ADDR=sse.address, METRICS_PORT=str(port))
+        with Process("workers.sse", env=env) as worker:
+            worker.wait_for("pass_finished")
+            assert ask_until(port, "/readyz", 200).text == "ok\n"
+            sse.stop()
+            answer = ask_until(port, "/readyz", 503)
+            [line] = answer.text.splitlines()
+            assert line.endswith(f"{sse.address}: Connection refused")
+            assert line.startswith("SSE")
+            sse.start()
+            assert ask_until(port, "/readyz", 200).text == "ok\n"
+
+
+def test_what_two_schedulers_need_is_named_once(
+    database: TestDatabase, mock_broker: str, port: int
+) -> None:
+    env = environment(
+        database,
+        mock_broker,
+        BLIZZARD_CLIENT_ID="id",
+        BLIZZARD_CLIENT_SECRET="secret",
+        BLIZZARD_API_URL="http://127.0.0.1:1",
+        METRICS_PORT=str(port),
+    )
+    with Process("workers.warcraft", env=env):
+        answer = ask_until(port, "/readyz", 503)
+        assert answer.text == "Battle.net: 127.0.0.1:1: Connection refused\n"
+
+
+def test_a_scheduler_that_is_disabled_needs_nothing(database: TestDatabase, port: int) -> None:
+    env = environment(
+        database,
+        SSE_GRPC_ADDR="127.0.0.1:1",
+        SSE_CLIENT_CLEANUP_ENABLED="false",
+        METRICS_PORT=str(port),
+    )
+    with Process("workers.sse", env=env):
+        assert ask_until(port, "/readyz", 200).text == "ok\n"

@@ -1,0 +1,230 @@
+"""How far a long pass is: in the log of a worker, and on a terminal under `toast once`."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from common import logs, progress
+from common.database import Database
+from common.progress import ProgressLog
+from common.runner import PassRunner
+from common.scheduler import Pass, PassResult
+from database import TestDatabase
+from demo.processes import bound_to_parent
+from probes import probe, settings
+from processes import PATIENCE, Process, environment, toast
+
+# Rows of a walk: each slice of the heap is a batch of some thousand.
+INSERT_LINKS = """
+INSERT INTO link_links (original_url, short_code, expires_at, click_count, created_at, updated_at)
+SELECT '', n::text, '2026-01-02', 0, now(), now() FROM generate_series(1, %s) AS n"""
+
+# Every statement that changes links takes so many seconds longer.
+PAUSE = """
+CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
+CREATE TRIGGER pause AFTER UPDATE ON link_links FOR EACH STATEMENT EXECUTE FUNCTION pause()"""
+
+
+# --- the log ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
+    """The records of progress that this process has written."""
+    written = io.StringIO()
+    logs.configure("info", "json", written)
+
+    def read() -> list[dict[str, Any]]:
+        every = map(json.loads, written.getvalue().splitlines())
+        return [record for record in every if record["event"] == "pass_progress"]
+
+    return read
+
+
+def run(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, work: Callable[[Pass], PassResult]
+) -> None:
+    loaded = settings(database, monkeypatch)
+    runner = PassRunner(probe(work), loaded, Database(loaded), observers=[ProgressLog()])
+    for _ in range(2):
+        assert runner.run().result == "ok"
+
+
+def test_a_long_pass_says_how_far_it_is_now_and_then(
+    module_database: TestDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    records: Callable[[], list[dict[str, Any]]],
+) -> None:
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.5)
+
+    def work(current: Pass) -> PassResult:
+        for step in range(24):
+            time.sleep(0.05)
+            share = step / 24 if step % 2 else None
+            current.committed(PassResult(2, 1, details={"seen": 3}), share=share)
+        return PassResult(48, 24, details={"seen": 72})
+
+    run(module_database, monkeypatch, work)
+
+    said = records()
+    assert len(said) == 4  # of 1.2 s each, two passes
+    for first, second in (said[:2], said[2:]):
+        assert first["run_id"] == second["run_id"]
+        assert first["scheduler"] == "probe"
+        assert 10 <= first["processed"] <= 20 < second["processed"] <= 48
+        for record in (first, second):
+            step = record["processed"] // 2 - 1
+            assert (record["events"], record["seen"]) == (step + 1, 3 * (step + 1))
+            assert record.get("percent") == (round(100 * step / 24) if step % 2 else None)
+        apart = datetime.fromisoformat(second["time"]) - datetime.fromisoformat(first["time"])
+        assert apart.total_seconds() >= 0.5
+
+
+def test_a_short_pass_says_nothing_but_its_end(
+    module_database: TestDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    records: Callable[[], list[dict[str, Any]]],
+) -> None:
+    def work(current: Pass) -> PassResult:
+        current.committed(PassResult(1))
+        return PassResult(1)
+
+    run(module_database, monkeypatch, work)
+    assert records() == []
+    assert progress.LOG_SECONDS == 10
+
+
+def test_a_worker_says_how_far_a_long_pass_is(database: TestDatabase) -> None:
+    """So many links, in batches of a second each, take longer than ten."""
+    database.query(INSERT_LINKS, 100_000)
+    database.query(PAUSE.format(seconds=1))
+    with Process("workers.link", env=environment(database)) as worker:
+        started = worker.wait_for("scheduler_started")["time"]
+        said = worker.wait_for("pass_progress", scheduler="link-expiration")
+        seconds = (datetime.fromisoformat(said["time"]) - datetime.fromisoformat(started)).seconds
+        assert 10 <= seconds < 15
+        assert 30_000 < said["processed"] == said["events"] < 100_000
+        assert 30 < said["percent"] < 90
+        assert len(worker.records("pass_progress")) == 1
+
+
+# --- the terminal -----------------------------------------------------------------------------
+
+
+class Terminal:
+    """A terminal of so many columns, and all that was written to it."""
+
+    def __init__(self, columns: int) -> None:
+        self._master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def read_to_end(self) -> str:
+        """What was written until the last program has let go of it."""
+        os.close(self.slave)
+        text = b""
+        while True:
+            try:
+                piece = os.read(self._master, 65_536)
+            except OSError:  # how Linux says that nobody has it any more
+                break
+            text += piece
+        os.close(self._master)
+        return text.decode()
+
+
+def once(database: TestDatabase, broker: str, columns: int) -> str:
+    """What a terminal gets to see of `toast once link`."""
+    terminal = Terminal(columns)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workers", "once", "link"],
+        env=environment(database, broker),
+        stdin=subprocess.DEVNULL,
+        stdout=terminal.slave,
+        stderr=terminal.slave,
+        preexec_fn=bound_to_parent(signal.SIGKILL),
+    )
+    text = terminal.read_to_end()
+    assert process.wait(PATIENCE) == 0, text
+    return text
+
+
+def shown(text: str) -> list[str]:
+    """The lines that a terminal shows in the end."""
+    lines, column = [""], 0
+    for piece in re.findall(r"\x1b\[K|\r|\n|[^\r\n\x1b]+", text):
+        line = lines[-1]
+        match piece:
+            case "\r":
+                column = 0
+            case "\n":
+                lines.append("")
+            case "\x1b[K":
+                lines[-1] = line[:column]
+            case _:
+                lines[-1] = line[:column] + piece + line[column + len(piece) :]
+                column += len(piece)
+    return lines
+
+
+@pytest.fixture
+def slow_links(database: TestDatabase) -> TestDatabase:
+    """30,000 links, switched off in batches of half a second each."""
+    database.query(INSERT_LINKS, 30_000)
+    database.query(PAUSE.format(seconds=0.5))
+    return database
+
+
+def test_a_terminal_shows_one_line_of_progress_that_goes_away(
+    slow_links: TestDatabase, mock_broker: str
+) -> None:
+    text = once(slow_links, mock_broker, columns=200)
+    line = (
+        r"link-expiration:(?: (\d+)%,)? ([\d,]+) processed, ([\d,]+) events, 0 failed \((\d+) s\)"
+    )
+    steps = re.findall(line, text)
+    processed = [int(done.replace(",", "")) for _, done, _, _ in steps]
+    assert len(steps) >= 4
+    assert processed == sorted(processed)
+    assert (processed[0], processed[-1]) == (5_000, 30_000)
+    assert all(done == events for _, done, events, _ in steps)
+    shares = [int(share) for share, _, _, _ in steps if share]
+    assert len(shares) >= 2
+    assert shares == sorted(shares)
+    assert re.findall(line, "\n".join(shown(text))) == []
+    header, row, *_ = shown(text)
+    assert header.lower().startswith("scheduler ")
+    assert row.startswith("link-expiration ")
+
+
+def test_a_narrow_terminal_shows_as_much_of_it_as_fits(
+    slow_links: TestDatabase, mock_broker: str
+) -> None:
+    text = once(slow_links, mock_broker, columns=32)
+    steps = re.findall(r"\x1b\[K(link-expiration:[^\r\n\x1b]+)", text)
+    assert "link-expiration: 5,000 processed"[:31] in steps
+    assert {len(step) for step in steps} == {31}
+    assert "link-expiration:" not in "\n".join(shown(text))
+
+
+def test_nothing_is_shown_where_no_terminal_is(slow_links: TestDatabase, mock_broker: str) -> None:
+    answer = toast("once", "link", env=environment(slow_links, mock_broker))
+    assert answer.code == 0
+    assert "\x1b" not in answer.err + answer.out
+    assert "link-expiration:" not in answer.err

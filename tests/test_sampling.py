@@ -1,0 +1,316 @@
+"""Counting what waits, beside the scrapes: true, seldom, bounded, and never old news."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from common import config, metrics, sampling
+from common.database import Database
+from common.runner import PassRunner
+from common.sampling import Sampler
+from database import TestDatabase
+from demo.processes import free_port, poll_until
+from outbox_rows import add_event
+from processes import PATIENCE, Process, environment
+from scrapes import Scrape, scrape, scrape_until
+from tcp_proxy import TcpProxy
+from workers.foodfolio import SERVICE
+
+EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+BACKLOG = "toast_backlog_rows"
+WAITING = "toast_outbox_waiting_events"
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def counted(scraped: Scrape) -> bool:
+    return scraped.value(WAITING) is not None
+
+
+def sessions(database: TestDatabase) -> int:
+    """How often anybody has connected to this database; asking does not count."""
+    query = "SELECT sessions FROM pg_stat_database WHERE datname = %s"
+    with psycopg.connect(**database.server.connection()) as connection:
+        row = connection.execute(query, (database.name,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+# --- real workers -----------------------------------------------------------------------------
+
+
+def test_what_waits_is_counted(database: TestDatabase, port: int) -> None:
+    with Process("workers.link", env=environment(database, METRICS_PORT=str(port))) as worker:
+        worker.wait_for("pass_finished")
+        for _ in range(7):
+            database.insert("link_links", expires_at=EXPIRED)
+        database.insert("link_links")
+        now = datetime.now(UTC)
+        for minutes in (100, 30, 0):
+            add_event(database, occurred_at=now - timedelta(minutes=minutes))
+        add_event(database, occurred_at=now - timedelta(days=9), service="blog")
+        for service, count in (("link", 2), ("blog", 1)):
+            set_aside(database, service, count)
+        for scheduler, count in (("link-expiration", 3), ("post-publisher", 1)):
+            fail_rows(database, scheduler, count)
+
+        scraped = scrape_until(port, counted)
+
+    assert scraped.values(BACKLOG, "scheduler") == {"link-expiration": 7}
+    assert scraped.values("toast_failed_rows", "scheduler") == {"link-expiration": 3}
+    assert scraped.values(WAITING, "service") == {"link": 3}
+    age = scraped.value("toast_outbox_oldest_event_age_seconds", service="link")
+    assert age == pytest.approx(6000, abs=60)
+    assert scraped.values("toast_outbox_set_aside_events", "service") == {"link": 2}
+
+
+def test_nothing_waits(database: TestDatabase, port: int) -> None:
+    with Process("workers.link", env=environment(database, METRICS_PORT=str(port))) as worker:
+        worker.wait_for("metrics_served")
+        scraped = scrape_until(port, counted)
+    names = (BACKLOG, "toast_failed_rows", WAITING, "toast_outbox_oldest_event_age_seconds")
+    assert [scraped.value(name) for name in names] == [0, 0, 0, 0]
+
+
+def test_notifications_that_wait_are_counted_by_the_live_name_too(
+    database: TestDatabase, port: int
+) -> None:
+    channel = database.insert("notification_channels", active=True)["id"]
+    for attempts in (1, 2, 3):  # the third has had all its attempts
+        columns = {"channel_id": channel, "status": "failed", "attempt_count": attempts}
+        database.insert("notification_notifications", **columns)
+    with database.connect() as other:  # which keeps this machine's passes from sending them
+        other.execute(
+            "SELECT pg_advisory_lock(hashtextextended('toast-pass/notification-retry', 0))"
+        )
+        env = environment(database, METRICS_PORT=str(port))
+        with Process("workers.notification", env=env) as worker:
+            worker.wait_for("pass_finished", result="skipped")
+            scraped = scrape_until(port, counted)
+    assert scraped.values("notification_retry_queue_size", "service") == {"notification": 2}
+    assert scraped.value(BACKLOG, scheduler="notification-retry") == 2
+
+
+def test_it_is_counted_once_a_minute_however_often_it_is_scraped(
+    database: TestDatabase, port: int
+) -> None:
+    env = environment(database, METRICS_PORT=str(port))
+    with Process("workers.twitchbot", env=env) as worker:
+        worker.wait_for("pass_finished", count=2)
+        worker.wait_for("metrics_served")
+        before = sessions(database)
+        scrape_until(port, counted)
+        assert poll_until(lambda: sessions(database) > before, PATIENCE)
+        before = sessions(database)
+        add_event(database, service="twitchbot")
+        for _ in range(10):
+            assert scrape(port).value(WAITING) == 0
+            time.sleep(0.1)
+        assert sessions(database) == before + 1  # the one that added the event
+
+
+def test_a_scrape_does_not_wait_for_the_database(database: TestDatabase, port: int) -> None:
+    with TcpProxy(database.server.port) as proxy:
+        env = environment(database, DB_PORT=str(proxy.port), METRICS_PORT=str(port))
+        with Process("workers.twitchbot", env=env) as worker:
+            worker.wait_for("pass_finished", count=2)
+            worker.wait_for("metrics_served")
+            hangs = proxy.hang_at(b"default_transaction_read_only")
+            for number in range(5):
+                began = time.monotonic()
+                scraped = scrape(port)
+                assert time.monotonic() - began < 0.5
+                assert not counted(scraped)
+                if not number:
+                    assert hangs.wait(PATIENCE)
+            assert worker.stop() == 0
+
+
+# --- one sampler, scraped as often as it takes ------------------------------------------------
+
+
+@pytest.fixture
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting anew is due with each scrape."""
+    monkeypatch.setattr(sampling, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(sampling, "MOST_SHARE", 1e9)
+
+
+@pytest.fixture
+def _nothing_left_behind() -> Iterator[None]:
+    yield
+    for gauge in (metrics.BACKLOG, metrics.FAILED_ROWS, metrics.OUTBOX_WAITING):
+        gauge.clear()
+
+
+pytestmark = pytest.mark.usefixtures("_nothing_left_behind")
+
+
+def sampler(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, door: int | None = None
+) -> Sampler:
+    """foodfolio's, by way of this port."""
+    values = {**database.environment, "DB_PORT": str(door or database.server.port)}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = config.load(SERVICE.name, SERVICE.variables)
+    connections = Database(settings)
+    runners = [PassRunner(scheduler, settings, connections) for scheduler in SERVICE.schedulers]
+    return Sampler(SERVICE.name, connections, runners)
+
+
+def sampled(one: Sampler) -> dict[str, float | None]:
+    """What is known of foodfolio after one more scrape, and the counting that it has begun."""
+    one.scraped()
+    for thread in threading.enumerate():
+        if thread.name == "sampler":
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+    value = metrics.REGISTRY.get_sample_value
+    service = {"service": "foodfolio"}
+    return {
+        "expiring": value(BACKLOG, {**service, "scheduler": "item-expiration"}),
+        "running out": value(BACKLOG, {**service, "scheduler": "stock-level"}),
+        "waiting": value(WAITING, service),
+    }
+
+
+def lost_connections() -> float:
+    labels = {"service": "foodfolio", "kind": "connection"}
+    return metrics.REGISTRY.get_sample_value("toast_database_errors_total", labels) or 0
+
+
+NOTHING_KNOWN = {"expiring": None, "running out": None, "waiting": None}
+
+
+@pytest.mark.usefixtures("_no_rest")
+def test_what_cannot_be_asked_is_not_there_rather_than_as_it_was(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lost_connections()
+    door = free_port()
+    one = sampler(database, monkeypatch, door)
+    database.insert("foodfolio_item_details", expiry_date=EXPIRED)
+    with TcpProxy(database.server.port, door):
+        known = sampled(one)
+        assert known == {"expiring": 1, "running out": known["running out"], "waiting": 0}
+        assert known["running out"] is not None
+    assert sampled(one) == NOTHING_KNOWN
+    assert lost_connections() == before + 1
+    with TcpProxy(database.server.port, door):
+        assert sampled(one) == known
+
+
+@pytest.mark.usefixtures("_no_rest")
+def test_a_server_that_answers_nothing_is_given_up(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "SAMPLE_SECONDS", 1.0)
+    with TcpProxy(database.server.port) as proxy:
+        one = sampler(database, monkeypatch, proxy.port)
+        known = sampled(one)
+        hangs = proxy.hang_at(b"toast_outbox")
+        began = time.monotonic()
+        before = lost_connections()
+        assert sampled(one) == NOTHING_KNOWN
+        assert hangs.is_set()
+        assert lost_connections() == before + 1
+        assert time.monotonic() - began < 5
+        assert sampled(one) == known
+
+
+@pytest.mark.usefixtures("_no_rest")
+def test_a_count_that_takes_too_long_is_left_out_and_the_others_stay(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = sampler(database, monkeypatch)
+    known = sampled(one)
+    with database.connect(autocommit=False) as holder:
+        holder.execute("LOCK TABLE foodfolio_item_variants")
+        add_event(database, service="foodfolio")
+        began = time.monotonic()
+        assert sampled(one) == {**known, "running out": None, "waiting": 1}
+        assert 2 <= time.monotonic() - began < 4
+    assert sampled(one) == {**known, "waiting": 1}
+
+
+@pytest.mark.usefixtures("_no_rest")
+def test_a_count_that_fails_is_left_out_and_the_others_stay(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = sampler(database, monkeypatch)
+    known = sampled(one)
+    database.query("ALTER TABLE foodfolio_item_variants RENAME TO elsewhere")
+    add_event(database, service="foodfolio")
+    assert sampled(one) == {**known, "running out": None, "waiting": 1}
+
+
+def test_after_a_long_count_it_rests_for_long(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for two seconds in each minute, but for 1 % of the time."""
+    monkeypatch.setattr(sampling, "LEAST_SECONDS", 1.0)
+    one = sampler(database, monkeypatch)
+    with database.connect(autocommit=False) as holder:
+        holder.execute("LOCK TABLE foodfolio_item_variants")
+        known = sampled(one)
+    add_event(database, service="foodfolio")
+    time.sleep(1.2)
+    assert sampled(one) == known
+    assert sampling.MOST_SHARE == 0.01
+
+
+@pytest.mark.usefixtures("_no_rest")
+def test_a_big_backlog_is_not_counted_to_its_end(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "MOST_ROWS", 3)
+    monkeypatch.setattr(sampling, "MOST_EVENTS", 2)
+    for _ in range(4):
+        database.insert("foodfolio_item_details", expiry_date=EXPIRED)
+        add_event(database, service="foodfolio")
+    known = sampled(sampler(database, monkeypatch))
+    assert (known["expiring"], known["waiting"]) == (3, 2)
+
+
+def test_how_far_it_is_counted() -> None:
+    assert (sampling.LEAST_SECONDS, sampling.MOST_ROWS, sampling.MOST_EVENTS) == (
+        60,
+        10_000,
+        100_000,
+    )
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+
+def set_aside(database: TestDatabase, service: str, count: int) -> None:
+    """Events that the broker refused for good."""
+    database.query(
+        "INSERT INTO toast_outbox_set_aside (id, service, topic, key, event_id, occurred_at,"
+        " payload, tries, error, set_aside_at)"
+        " SELECT nextval(pg_get_serial_sequence('toast_outbox', 'id')), %s, 't', 'k',"
+        " gen_random_uuid(), now(), '{}', 5, 'too large', now() FROM generate_series(1, %s)",
+        service,
+        count,
+    )
+
+
+def fail_rows(database: TestDatabase, scheduler: str, count: int) -> None:
+    """Rows that could not be changed."""
+    database.query(
+        "INSERT INTO toast_failed_rows (scheduler, row_id, reason, failures, failed_at, retry_at)"
+        " SELECT %s, gen_random_uuid(), 'bad', 1, now(), now() + interval '1 hour'"
+        " FROM generate_series(1, %s)",
+        scheduler,
+        count,
+    )
