@@ -2,8 +2,9 @@
 
 A setting is declared once, as a `Variable`, and read by `load` from, lowest first: its
 default, `/etc/toast/toast.env`, `/etc/toast/<service>.env`, `.env` in the working directory
-(development), the process environment. An empty value counts as not set, wherever it
-stands. A wrong value never falls back to the default: `load` reports every fault at once.
+(development), systemd's credentials, the process environment. An empty value counts as not
+set, wherever it stands. A wrong value never falls back to the default: `load` reports every
+fault at once.
 """
 
 import os
@@ -12,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from common import spelling
-from common.layers import CONFIG_DIR_VARIABLE, Layer, read_layers
+from common.layers import CONFIG_DIR_VARIABLE, Layer, read_layers, resemblances, values_of
 from common.redact import redact
 from common.variables import (
     Need,
@@ -26,9 +26,11 @@ from common.variables import (
     duration,
     integer,
     interval,
+    names,
     networks,
     text,
     unmet,
+    wrong,
 )
 
 __all__ = [
@@ -53,10 +55,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Shorter names are two slips away from too many others.
-_SHORTEST_RESEMBLED = 6
-_MOST_SLIPS = 2
-
 
 @dataclass(frozen=True, slots=True)
 class _Found:
@@ -80,7 +78,7 @@ class Settings:
     def written(self, variable: Variable[Any]) -> str:
         """The value as its setting has it, for an operator to read; a secret is hidden."""
         written = self._found[variable.name].written
-        return "(hidden)" if variable.secret and written else written
+        return "(hidden)" if variable.secret and written else redact(written)
 
     def origin(self, variable: Variable[Any]) -> str:
         """Where the value was set: "environment", a file's path as used, or "default"."""
@@ -105,8 +103,11 @@ def _log_level(text: str) -> str:
 
 
 def _sentry_dsn(text: str) -> str:
+    """As strict as the SDK, which would raise at the start what belongs to the settings."""
     parts = urlsplit(text)
-    if text and not (parts.scheme in ("http", "https") and parts.username and parts.path[1:]):
+    project = parts.path.rpartition("/")[2]
+    known = parts.scheme in ("http", "https") and parts.hostname and parts.username
+    if text and not (known and project.isascii() and project.isdecimal() and parts.port != 0):
         raise ValueError("not a DSN")
     return text
 
@@ -185,18 +186,34 @@ def load(
     """Read the common settings and these of the service; raises SettingsError with every fault."""
     declared = {variable.name: variable for variable in (*common, *variables)}
     layers, faults = read_layers(service, os.environ)
+    secrets = values_of(layers, names(one for one in (*COMMON, *declared.values()) if one.secret))
     found: dict[str, _Found] = {}
     for variable in declared.values():
         try:
-            found[variable.name] = _find(variable, layers)
+            found[variable.name] = _find(variable, layers, secrets)
         except ValueError as fault:
             faults.append(str(fault))
     faults += unmet(needs, {name: each.value for name, each in found.items()})
     if faults:
         raise SettingsError(faults)
-    secrets = (str(found[name].value) for name, variable in declared.items() if variable.secret)
-    warnings = _resemblances(layers, declared.values())
-    return Settings(service, found, warnings, tuple(filter(None, secrets)))
+    used = (str(found[name].value) for name, variable in declared.items() if variable.secret)
+    warnings = resemblances(layers, names(declared.values()))
+    return Settings(service, found, warnings, tuple(filter(None, used)))
+
+
+def notify_socket() -> str:
+    """Where systemd wants to be told how this process is; empty if nowhere. To be asked once."""
+    return os.environ.pop("NOTIFY_SOCKET", "")
+
+
+def journal_stream() -> str:
+    """Device and inode of the stream that leads to systemd's journal; empty if none does."""
+    return os.environ.get("JOURNAL_STREAM", "")
+
+
+def colours_wanted() -> bool:
+    """Whether whoever sits at the terminal has not asked for none (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def environment_default(name: str, value: str) -> None:
@@ -204,15 +221,15 @@ def environment_default(name: str, value: str) -> None:
     os.environ.setdefault(name, value)
 
 
-def _find(variable: Variable[Any], layers: Iterable[Layer]) -> _Found:
+def _find(variable: Variable[Any], layers: Iterable[Layer], secrets: Iterable[str]) -> _Found:
     """Take the highest layer that sets the variable, under its name or an alias."""
     for layer in layers:
-        names = (variable.name, *variable.aliases)
-        given = {name: layer.values[name] for name in names if layer.values.get(name)}
+        given = {name: layer.values[name] for name in names([variable]) if layer.values.get(name)}
         if len(set(given.values())) > 1:
             raise ValueError(f"{' and '.join(given)} in {layer.place} differ; expected only one")
         for name, value in given.items():
-            return _Found(_parse(variable, name, value, layer.place), value, layer.origin)
+            parsed = _parse(variable, name, value, layer.place, secrets)
+            return _Found(parsed, value, layer.origin)
     if variable.default is None:
         raise ValueError(
             f"{variable.name} is not set; expected {variable.expected} ({variable.help})"
@@ -220,24 +237,10 @@ def _find(variable: Variable[Any], layers: Iterable[Layer]) -> _Found:
     return _Found(variable.parse(variable.default), variable.default, "default")
 
 
-def _parse(variable: Variable[T], name: str, value: str, place: str) -> T:
+def _parse(variable: Variable[T], name: str, value: str, place: str, secrets: Iterable[str]) -> T:
     try:
         return variable.parse(value)
     except ValueError as reason:
-        found = "(hidden)" if variable.secret else f"{redact(value)[:100]!r} ({reason})"
-        fault = f"{name} in {place} is {found}; expected {variable.expected}"
-        raise ValueError(fault) from reason
-
-
-def _resemblances(layers: Iterable[Layer], declared: Iterable[Variable[Any]]) -> tuple[str, ...]:
-    """Name the variables that are set but unknown, and look like a slip in a known one."""
-    known = {CONFIG_DIR_VARIABLE}
-    known.update(name for variable in declared for name in (variable.name, *variable.aliases))
-    long = [name for name in known if len(name) >= _SHORTEST_RESEMBLED]
-    return tuple(
-        f"{name} in {layer.place} is not a setting; did you mean {meant}?"
-        for layer in layers
-        for name in layer.values
-        if name not in known and name.isprintable()
-        if (meant := spelling.nearest(name, long, slips=_MOST_SLIPS))
-    )
+        raise ValueError(
+            f"{name} in {place} is {wrong(variable, value, reason, secrets)}"
+        ) from reason

@@ -1,14 +1,22 @@
-"""The places that settings come from: the environment and the settings files."""
+"""The places that settings come from: the environment, credentials and the settings files."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
+from common import spelling
+
 CONFIG_DIR_VARIABLE = "TOAST_CONFIG_DIR"
+# Set by systemd for a unit with LoadCredential=NAME:/path: a folder with a file NAME.
+CREDENTIALS_DIR_VARIABLE = "CREDENTIALS_DIRECTORY"
 _CONFIG_DIR = "/etc/toast"
+
+# Shorter names are two slips away from too many others.
+_SHORTEST_RESEMBLED = 6
+_MOST_SLIPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +32,53 @@ class Layer:
 
 
 def read_layers(service: str, environment: Mapping[str, str]) -> tuple[list[Layer], list[str]]:
-    """Read the environment and the files, highest first, and what is wrong with the files."""
+    """Read the environment, credentials and files, highest first, and what is wrong with them."""
     chosen = environment.get(CONFIG_DIR_VARIABLE)
     directory = Path(chosen or _CONFIG_DIR)
     layers, faults = [Layer("environment", dict(environment))], []
     if chosen and not directory.is_dir():
         faults.append(f"{CONFIG_DIR_VARIABLE} is {chosen!r}; expected the path of a folder")
+    credentials = environment.get(CREDENTIALS_DIR_VARIABLE)
+    if credentials:
+        values, credential_faults = _read_credentials(Path(credentials))
+        layers.append(Layer(credentials, values))
+        faults += credential_faults
     for path in (Path(".env"), directory / f"{service}.env", directory / "toast.env"):
         values, file_faults = _read_file(path)
         layers.append(Layer(str(path), values))
         faults += file_faults
     return layers, faults
+
+
+def values_of(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
+    """Every value that any layer gives one of these variables, be it used or not."""
+    return tuple(value for layer in layers for name, value in layer.values.items() if name in names)
+
+
+def resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
+    """Name the variables that are set but unknown, and look like a slip in a known one."""
+    known = {CONFIG_DIR_VARIABLE, *names}
+    long = [name for name in known if len(name) >= _SHORTEST_RESEMBLED]
+    return tuple(
+        f"{name} in {layer.place} is not a setting; did you mean {meant}?"
+        for layer in layers
+        for name in layer.values
+        if name not in known and name.isprintable()
+        if (meant := spelling.nearest(name, long, slips=_MOST_SLIPS))
+    )
+
+
+def _read_credentials(directory: Path) -> tuple[dict[str, str], list[str]]:
+    """Read a folder with one file per setting, named like it; a line end after it is no part."""
+    values, faults = {}, []
+    try:
+        for path in sorted(directory.iterdir()):
+            values[path.name] = path.read_text("utf-8").removesuffix("\n")
+    except OSError as error:
+        faults.append(f"{error.filename} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        faults.append(f"{path} is not UTF-8 text")
+    return values, faults
 
 
 def _read_file(path: Path) -> tuple[dict[str, str], list[str]]:

@@ -3,7 +3,8 @@
 Every record has a time (UTC, milliseconds), a level, a static event name and fields; what
 `bind` has bound in this thread comes first among the fields. Records of libraries take the
 same way, their message as the event. Nothing in a record can break its line or write to
-the terminal: what is not printable is escaped. Every string goes through `redact`.
+the terminal: what is not printable is escaped. Every string goes through `redact`. Lines for
+systemd's journal begin with their priority, which the journal takes off.
 
 Logging never raises: a value that cannot be shown is named by its error instead.
 """
@@ -11,8 +12,10 @@ Logging never raises: a value that cannot be shown is named by its error instead
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -29,6 +32,12 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+_PRIORITIES = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+)
 _OURS = "toast_fields"  # the attribute of a record that sets ours apart from a library's
 _TAKEN = ("time", "level", "event")
 
@@ -78,26 +87,64 @@ def bind(**fields: object) -> Iterator[None]:
         _bound.reset(token)
 
 
-def configure(level: str, format: str, stream: TextIO | None = None) -> None:
+def configure(level: str, format: str, stream: TextIO | None = None, *, journal: str = "") -> None:
     """Send all records of at least this level to the stream (standard error), and only there.
 
     `level` is debug, info, warning or error; `format` is text, json, or auto: text where the
-    stream is a terminal, else json.
+    stream is a terminal, else json. `journal` is the device and inode of the stream to systemd's
+    journal, if there is one; it may have been handed down by somebody else's parent.
     """
     handler = _Handler(stream or sys.stderr)
+    handler.to_journal = bool(journal) and journal == _identity(handler.stream)
     as_text = format == "text" or (format == "auto" and handler.stream.isatty())
     render = _text_line if as_text else _json_line
     handler.setFormatter(_Formatter(render, with_traceback=not as_text or level == "debug"))
     logging.basicConfig(level=_LEVELS[level], handlers=[handler], force=True)
+    # It writes whole URLs: of every request at debug, of retries and odd headers at warning.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+
+def take_over() -> None:
+    """Log what the interpreter would write to standard error itself, raw, with whatever secret is
+    in it: what nobody caught, on any thread or in a destructor, and warnings."""
+    configure("warning", "auto")  # until the settings are known
+    logging.captureWarnings(True)
+    sys.excepthook = lambda kind, error, trace: _uncaught(error, "")
+    threading.excepthook = lambda caught: _uncaught(
+        caught.exc_value, caught.thread.name if caught.thread else ""
+    )
+    sys.unraisablehook = lambda caught: _uncaught(caught.exc_value, "")
+
+
+def _uncaught(error: BaseException | None, thread: str) -> None:
+    fields = {"thread": thread} if thread else {}
+    logging.getLogger(__name__).error("uncaught", extra={_OURS: fields}, exc_info=error)
+
+
+def _identity(stream: TextIO) -> str:
+    """Device and inode of an open file, as systemd writes them."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return ""  # no file behind it
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 class _Handler(logging.StreamHandler[TextIO]):
+    to_journal = False
+
     def format(self, record: logging.LogRecord) -> str:
         encoding = getattr(self.stream, "encoding", None) or "utf-8"
-        return super().format(record).encode(encoding, "backslashreplace").decode(encoding)
+        line = super().format(record).encode(encoding, "backslashreplace").decode(encoding)
+        return f"<{_priority(record.levelno)}>{line}" if self.to_journal else line
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Drop the record: the stream is gone, and the work must go on without it."""
+
+
+def _priority(level: int) -> int:
+    """The priority of syslog(3) for a level of Python's."""
+    return next((priority for least, priority in _PRIORITIES if level >= least), 7)
 
 
 class _Formatter(logging.Formatter):

@@ -1,15 +1,18 @@
 """Takes secrets out of text that is about to leave the process: logs, errors, run history.
 
-Two nets: the values registered as secret at start, wherever they appear, and the shapes
-secrets have (passwords in URLs and connection strings, Discord webhook URLs, Authorization
-headers, tokens in JSON and forms). Where the end of a secret is unclear, more is hidden.
+Three nets: the values registered as secret at start, wherever they appear and however they are
+spelled; values that a caller knows to be secret in one text; and the shapes that secrets have
+(passwords in URLs and connection strings, webhook URLs, Authorization headers and cookies, tokens
+in JSON, forms and queries). Where the end of a secret is unclear, more is hidden.
 """
 
+import html
 import json
 import re
 import threading
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus
+from functools import cache
+from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
 
@@ -17,17 +20,32 @@ MASK = "***"
 # would spoil every line and, by its gaps, show what the secret is.
 _SHORTEST = 4
 
-_SLASH = r"(?:/|\\/|%2F)"
+_SLASH = r"(?:/|\\{1,4}/|%2F)"
 _KEY = (
     r"(?:(?P<password>password|passwd|passphrase|pwd)"
-    r"|token|secret|api[_-]?key|private[_-]?key|signing[_-]?key)"
+    r"|token|secret|(?:access|api|private|secret|sentry|signing)[_-]?key)"
 )
 
 # No pattern begins with an open-ended repetition, so each stays linear on hostile text.
-_URL_PASSWORD = re.compile(r'(?P<user>://[^\s/:@]*:)[^\s/"<>]*@')
-_DISCORD_WEBHOOK = re.compile(
-    rf"(?P<path>{_SLASH}api{_SLASH}(?:v\d+{_SLASH})?webhooks{_SLASH}[^\s/\\%]+{_SLASH})"
-    r"[^\s/\\?#\"'<>&%]+",
+_URL_PASSWORD = re.compile(
+    r"""(?P<user>://[^\s/:@\[]*:)(?:[^\s/"<>]*|(?!\d{1,5}[/?\#])[^\s@]{0,200})@"""
+)
+# A key in the place of a user name, as in Sentry's DSNs.
+_URL_KEY = re.compile(r'://(?=[^\s/:@"<>]*\d)[^\s/:@"<>]{16,}@')
+# Discord, Slack, Teams, Zapier, IFTTT: whoever knows the last part may post.
+_WEBHOOK = re.compile(
+    rf"""(?P<path>{_SLASH}(?:
+        api{_SLASH}(?:v\d+{_SLASH})?webhooks{_SLASH}[^\s/\\%]+
+        |services{_SLASH}(?-i:T[A-Z0-9]{{6,}}){_SLASH}(?-i:B[A-Z0-9]{{6,}})
+        |workflows{_SLASH}(?-i:T[A-Z0-9]{{6,}}){_SLASH}(?-i:A[A-Z0-9]{{6,}}){_SLASH}\d+
+        |triggers{_SLASH}(?-i:[TE][A-Z0-9]{{6,}}){_SLASH}\d+
+        |IncomingWebhook|hooks{_SLASH}catch{_SLASH}\d+|with{_SLASH}key){_SLASH})
+    [^\s/\\?\#"'<>&%]+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_QUERY = re.compile(
+    r"(?P<name>(?:[?&;]|\\u0026|%26|%3F)(?:auth|code|hmac|key|sig|signature)(?:=|%3D))"
+    r"[^\s\"'<>&\\]+",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"(?P<scheme>\bBearer\s+)[\w.~+/=-]+", re.IGNORECASE)
@@ -36,6 +54,12 @@ _AUTHORIZATION = re.compile(
     r"(?:(?:Basic|Bearer|Bot|Digest|Negotiate|Token)\s+)?)[^\s\"',\\]+",
     re.IGNORECASE,
 )
+_COOKIE = re.compile(
+    r"(?P<name>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?)[^\s\"'\\](?:[^\r\n\"'\\]|\\.)*",
+    re.IGNORECASE,
+)
+# A secret of Standard Webhooks, a JSON web token: known by how they begin.
+_TOKEN = re.compile(r"(?<![\w-])(?:whsec_[\w+/=-]{8,}|eyJ[\w-]{6,}\.eyJ[\w-]*(?:\.[\w-]*)?)")
 _PAIR = re.compile(
     rf"(?P<key>{_KEY}\\*[\"']?\s*[:=]\s*)"
     r"(?:(?P<quote>[\"'])(?:(?!(?P=quote))[^\\]|\\.)*(?P=quote)?"
@@ -44,22 +68,23 @@ _PAIR = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+# What a word that is a token looks like, and hardly any other: letters among digits, or long.
+_WORD = re.compile(r"[^\s/\\?&=#@:,;.\"'<>()\[\]{}|]+")
+_TOKEN_LIKE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z]).{8,}|.{20,}", re.DOTALL)
+
 
 class _Registry:
     """The registered secrets as one pattern; replaced whole, so readers need no lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._spellings: frozenset[str] = frozenset()
+        self._values: frozenset[str] = frozenset()
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, values: Iterable[str]) -> None:
-        spellings = {form for value in values if len(value) >= _SHORTEST for form in _forms(value)}
         with self._lock:
-            self._spellings |= spellings
-            # Longest first: a secret that contains another one is hidden whole.
-            ordered = sorted(self._spellings, key=lambda form: (-len(form), form))
-            self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+            self._values |= _worth_hiding(values)
+            self._pattern = _pattern(self._values)
 
     def hide(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._pattern else text
@@ -71,25 +96,53 @@ _registry = _Registry()
 def register(values: Iterable[str]) -> None:
     """Hide these values wherever `redact` meets them, for the life of the process.
 
-    Their URL-quoted, JSON and Python spellings are hidden too. Values shorter than four
-    characters are ignored: they are part of ordinary words.
+    Their spellings in URLs, JSON, HTML and Python are hidden too, and so are user and password
+    of a value that is a URL. Values shorter than four characters are ignored: they are part of
+    ordinary words.
     """
     _registry.add(values)
 
 
-def redact(text: str) -> str:
-    """Return the text with every secret replaced by `***`; a second time changes nothing."""
+def redact(text: str, *secrets: str) -> str:
+    """Return the text with every secret replaced by `***`; a second time changes nothing.
+
+    ``secrets`` are values to hide in this text only, as if they had been registered: for secrets
+    of which there are too many, and that no other text can hold.
+    """
+    if pattern := _pattern(_worth_hiding(secrets)):
+        text = pattern.sub(MASK, text)
     # What replaces one secret can complete the shape of another, hence a second round.
     hidden = _hide(text)
     return hidden if hidden == text else _hide(hidden)
 
 
+def cut(text: str, most: int, *secrets: str) -> str:
+    """The first ``most`` characters, fewer where one of these secrets would be cut in two.
+
+    Half a secret is not known for one by `redact`, which is to follow.
+    """
+    pattern = _pattern(_worth_hiding(secrets))
+    for found in pattern.finditer(text) if pattern else ():
+        if found.start() < most < found.end():
+            return text[: found.start()]
+    return text[:most]
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a URL, or of a value in the wrong setting, that look like secrets."""
+    return [word for word in _WORD.findall(text) if _TOKEN_LIKE.fullmatch(word)]
+
+
 def _hide(text: str) -> str:
     text = _registry.hide(text)
     text = _URL_PASSWORD.sub(rf"\g<user>{MASK}@", text)
-    text = _DISCORD_WEBHOOK.sub(rf"\g<path>{MASK}", text)
+    text = _URL_KEY.sub(f"://{MASK}@", text)
+    text = _WEBHOOK.sub(rf"\g<path>{MASK}", text)
+    text = _QUERY.sub(rf"\g<name>{MASK}", text)
     text = _BEARER.sub(rf"\g<scheme>{MASK}", text)
     text = _AUTHORIZATION.sub(rf"\g<name>{MASK}", text)
+    text = _COOKIE.sub(rf"\g<name>{MASK}", text)
+    text = _TOKEN.sub(MASK, text)
     return _PAIR.sub(_hide_value, text)
 
 
@@ -98,14 +151,42 @@ def _hide_value(pair: re.Match[str]) -> str:
     return f"{pair['key']}{pair['escaped'] or quote}{MASK}{quote}"
 
 
-def _forms(value: str) -> set[str]:
-    """The spellings under which a secret shows up in URLs, JSON and Python's repr."""
-    return {
-        value,
-        quote(value),
-        quote(value, safe=""),
-        quote_plus(value),
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        repr(value)[1:-1],
-    }
+def _worth_hiding(values: Iterable[str]) -> frozenset[str]:
+    every = [part for value in values for part in (value, *_userinfo(value))]
+    return frozenset(value for value in every if len(value) >= _SHORTEST)
+
+
+def _userinfo(value: str) -> list[str]:
+    try:
+        parts = urlsplit(value) if "://" in value else None
+    except ValueError:
+        return []
+    return [unquote(each) for each in (parts.username, parts.password) if each] if parts else []
+
+
+def _pattern(values: Iterable[str]) -> re.Pattern[str] | None:
+    # Longest first: a secret that contains another one is hidden whole.
+    ordered = sorted(values, key=lambda value: (-len(value), value))
+    spelled = ("".join(map(_spelling, value)) for value in ordered)
+    return re.compile("|".join(spelled)) if ordered else None
+
+
+@cache
+def _spelling(character: str) -> str:
+    """A pattern for a character as URLs, JSON, HTML and Python write it, quoted or not."""
+    if character.isascii() and character.isalnum():
+        return character
+    code = ord(character)
+    escaped = {re.escape(character), f"(?i:u{code:04x})", f"(?i:x{code:02x})"}
+    # \t, \n and their like; half a surrogate pair each for what is beyond 16 bits.
+    escaped.add(re.escape(repr(character)[1:-1].lstrip("\\")))
+    escaped.add(re.escape(json.dumps(character)[1:-1].lstrip("\\")))
+    encoded = quote(character.encode("utf-8", "surrogatepass"), safe="")
+    others = [
+        f"(?i:{encoded})",
+        f"(?i:&\\#(?:{code}|x0*{code:x});)",
+        re.escape(html.escape(character)),
+    ]
+    blank = [r"\+"] if character == " " else []
+    # Bounded, for a pattern may begin with it.
+    return rf"(?:\\{{0,4}}(?:{'|'.join(sorted(filter(None, escaped)))})|{'|'.join(others + blank)})"

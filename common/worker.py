@@ -11,9 +11,10 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from common import config, logs, metrics, pass_metrics, redact
+from common import config, logs, metrics, pass_metrics, redact, sentry
 from common.config import Settings, SettingsError
 from common.database import Database
 from common.endpoints import METRICS, Endpoints, Page, verdict
@@ -25,6 +26,9 @@ from common.readiness import Readiness
 from common.runner import PassRunner
 from common.sampling import Sampler
 from common.scheduler import Scheduler, Service
+from common.sentry import PassReports, Reports
+from common.service_manager import ServiceManager
+from common.status_line import LastPass
 
 if TYPE_CHECKING:
     from common.publisher_thread import PublisherThread
@@ -46,28 +50,37 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
 
 def main(service: Service) -> int:
     """Run the worker of one service until a signal ends it; returns the exit code."""
+    logs.take_over()
     try:
         settings = config.load(service.name, service.variables, needs=service.needs)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
-    logs.configure(settings[config.LOG_LEVEL], settings[config.LOG_FORMAT])
+    logs.configure(
+        settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], journal=config.journal_stream()
+    )
     redact.register(settings.secrets)
-    threading.excepthook = _log_uncaught
+    reports = sentry.start(settings)
+    threading.excepthook = partial(_uncaught, reports)
     # Before the first thread exists, so that none of them can be interrupted by these.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     with logs.bind(service=service.name):
         for warning in settings.warnings:
             _log.warning("unknown_setting", reason=warning)
-        return Worker(service, settings).run()
+        return Worker(service, settings, reports).run()
 
 
 class Worker:
     """The threads of one worker process and their common end."""
 
-    def __init__(self, service: Service, settings: Settings) -> None:
+    def __init__(
+        self, service: Service, settings: Settings, reports: Reports | None = None
+    ) -> None:
         self._service = service
+        self._reports = reports
         self._stopping = threading.Event()
+        self._manager = ServiceManager(config.notify_socket())
+        self._last_passes: list[LastPass] = []
         database = Database(settings)
         self._publisher = _publisher(service, settings, database)
         self._loops = [
@@ -77,7 +90,7 @@ class Worker:
                     settings,
                     database,
                     stop=self._stopping,
-                    observers=self._observers(scheduler),
+                    observers=self._observers(scheduler, settings),
                 ),
                 settings[scheduler.interval].total_seconds(),
                 self._stopping,
@@ -107,8 +120,12 @@ class Worker:
         for thread in self._threads():
             thread.start()
         self._endpoints.open()
+        self._manager.ready()
         code = self._serve_signals()
+        self._manager.stopping()
         self._stop()
+        if self._reports:
+            self._reports.flush()
         _log.info("worker_stopped", exit_code=code)
         if any(thread.is_alive() for thread in self._threads()):
             # Blocked in a call that nothing can break, and the interpreter's own exit might
@@ -137,9 +154,18 @@ class Worker:
         self._sampler.scraped()
         return Page(metrics.exposition(), METRICS)
 
-    def _observers(self, scheduler: Scheduler) -> list[Observer]:
-        observers: list[Observer] = [PassMetrics(self._service.name, scheduler.name), ProgressLog()]
-        return [*observers, self._publisher] if self._publisher else observers
+    def _observers(self, scheduler: Scheduler, settings: Settings) -> list[Observer]:
+        last = LastPass(scheduler.name)
+        self._last_passes.append(last)
+        metered = PassMetrics(self._service.name, scheduler.name)
+        observers: list[Observer] = [metered, ProgressLog(), last]
+        if self._publisher:
+            observers.append(self._publisher)
+        if self._reports:
+            interval = settings[scheduler.interval].total_seconds()
+            name = self._service.name
+            observers.append(PassReports(self._reports, name, scheduler.name, interval))
+        return observers
 
     def _died(self) -> list[threading.Thread]:
         return [thread for thread in self._threads() if not thread.is_alive()]
@@ -150,6 +176,7 @@ class Worker:
 
     def _serve_signals(self) -> int:
         while True:
+            self._tell_manager()
             received = signal.sigtimedwait(_SIGNALS, SUPERVISE_SECONDS)
             if received is None:
                 self._break_what_is_stalled()
@@ -164,6 +191,15 @@ class Worker:
                 _log.info("stop_requested", signal=signal.Signals(received.si_signo).name)
                 return 0
 
+    def _tell_manager(self) -> None:
+        faults = self.unhealthy()
+        if not faults:
+            self._manager.alive()
+        words = [last.words() for last in self._last_passes]
+        if self._publisher:
+            words.append(self._publisher.words())
+        self._manager.status("; ".join([*faults, *words]) or "no scheduler is enabled")
+
     def _break_what_is_stalled(self) -> None:
         if self._publisher and self._publisher.stalled():
             _log.error("publisher_stalled")
@@ -171,6 +207,9 @@ class Worker:
         for loop in self._loops:
             if loop.runner.stalled():
                 _log.error("pass_stalled", scheduler=loop.name)
+                if self._reports:
+                    text = "a pass has made no progress for too long, and was broken off"
+                    self._reports.problem("stalled", text, scheduler=loop.name)
                 loop.runner.sever()
 
     def _stop(self) -> None:
@@ -188,9 +227,11 @@ class Worker:
             self._publisher.sever()
 
 
-def _log_uncaught(caught: threading.ExceptHookArgs) -> None:
+def _uncaught(reports: Reports | None, caught: threading.ExceptHookArgs) -> None:
     """Standard error would show it raw: on many lines, and with whatever secret is in it."""
     _log.exception("thread_died", thread=caught.thread.name if caught.thread else "")
+    if reports and caught.exc_value:
+        reports.failure(caught.exc_value)
 
 
 def _join(threads: list[threading.Thread], deadline: float) -> None:

@@ -1,0 +1,238 @@
+"""Reports to Sentry: what failed, and that schedulers run at all. Only where SENTRY_DSN is set.
+
+Nothing waits for Sentry: the SDK's own thread sends what a bounded queue holds, and drops the
+rest. What it sends is what the log would show: texts go through `redact`, the local variables
+and source lines of a traceback stay here.
+"""
+
+import math
+import re
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Literal
+
+import psycopg
+
+from common import config
+from common.config import Settings
+from common.observer import Observer
+from common.overdue import overdue_after
+from common.redact import redact
+from common.runs import Run
+from common.scheduler import PassError
+from common.version import VERSION
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint, MonitorConfig
+
+Level = Literal["warning", "error"]
+
+# A loop that fails every second has one thing to say, not 600.
+REPEAT_SECONDS = 600.0
+# More causes than these at once are no longer told apart in time.
+MOST_CAUSES = 1_000
+# Sentry's schedules know nothing shorter than a minute.
+CHECK_IN_SECONDS = 60.0
+# A sync of everything may take hours; a cleanup that takes an hour deserves a look.
+LONGEST_RUN_SECONDS = 3_600.0
+# With it, a stop takes no longer than a worker has promised.
+FLUSH_SECONDS = 1.5
+QUEUE_EVENTS = 100
+
+# What tells one row from another in a message, and not one cause from another.
+_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+", re.IGNORECASE)
+
+
+class Reports:
+    """Sends reports of one worker; safe to call from every thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Only here: without a DSN a worker need not carry the SDK in memory.
+        import sentry_sdk
+
+        self._sdk = sentry_sdk
+        self._service = settings.service
+        self._lock = threading.Lock()
+        # When a cause was last reported, and how often it has come since.
+        self._reported: dict[Hashable, tuple[float, int]] = {}
+        sentry_sdk.init(
+            dsn=settings[config.SENTRY_DSN],
+            release=f"toast-workers@{VERSION}",
+            environment=settings[config.ENVIRONMENT],
+            server_name=socket.gethostname(),
+            before_send=_scrub,
+            # Integrations would report our log records and each thread's error once more.
+            default_integrations=False,
+            auto_enabling_integrations=False,
+            include_local_variables=False,
+            include_source_context=False,
+            max_breadcrumbs=0,
+            propagate_traces=False,
+            auto_session_tracking=False,
+            send_client_reports=False,
+            # Its watchdog and its metrics would wake up threads of their own.
+            enable_backpressure_handling=False,
+            enable_metrics=False,
+            transport_queue_size=QUEUE_EVENTS,
+            shutdown_timeout=FLUSH_SECONDS,
+            # Not by the SDK's own variables in the environment.
+            debug=False,
+            spotlight=False,
+        )
+
+    def failure(self, error: BaseException, *, scheduler: str = "", run_id: str = "") -> None:
+        """Report an error, unless its cause was reported a short while ago."""
+        self._report(error, _cause(error), {"scheduler": scheduler, "run_id": run_id})
+
+    def problem(
+        self,
+        cause: str,
+        text: str,
+        *,
+        scheduler: str = "",
+        run_id: str = "",
+        level: Level = "error",
+    ) -> None:
+        """Report what is no exception: the same ``cause`` again is not reported for a while."""
+        self._report(text, cause, {"scheduler": scheduler, "run_id": run_id}, level)
+
+    def check_in(
+        self, slug: str, status: str, monitor: "MonitorConfig", check_in: str | None, seconds: float
+    ) -> str | None:
+        """Say that a pass has begun or ended; returns by what id Sentry knows it."""
+        return self._sdk.crons.capture_checkin(
+            monitor_slug=slug,
+            check_in_id=check_in,
+            status=status,
+            duration=seconds,
+            monitor_config=monitor,
+        )
+
+    def flush(self) -> None:
+        """Send what is waiting, for at most FLUSH_SECONDS."""
+        self._sdk.flush(FLUSH_SECONDS)
+
+    def _report(
+        self, what: BaseException | str, cause: str, tags: dict[str, str], level: Level = "error"
+    ) -> None:
+        fingerprint = [self._service, tags["scheduler"], cause]
+        repeated = self._repeated(tuple(fingerprint))
+        if repeated is None:
+            return
+        with self._sdk.new_scope() as scope:
+            scope.fingerprint = fingerprint
+            scope.set_extra("repeated_since_last_report", repeated)
+            for name, value in {"service": self._service, **tags}.items():
+                scope.set_tag(name, value)
+            if isinstance(what, str):
+                scope.capture_message(what, level=level)
+            else:
+                scope.capture_exception(what)
+
+    def _repeated(self, cause: Hashable) -> int | None:
+        """How often it has come unreported since its last report; None if that is too recent."""
+        now = time.monotonic()
+        with self._lock:
+            at, count = self._reported.get(cause, (-math.inf, 0))
+            if now - at < REPEAT_SECONDS:
+                self._reported[cause] = (at, count + 1)
+                return None
+            if len(self._reported) >= MOST_CAUSES:
+                self._reported.clear()
+            self._reported[cause] = (now, 0)
+            return count
+
+
+class PassReports(Observer):
+    """Reports one scheduler's failed passes, and checks in with its monitor."""
+
+    def __init__(self, reports: Reports, service: str, scheduler: str, interval: float) -> None:
+        """``interval`` is in seconds."""
+        self._reports = reports
+        self._slug = f"toast-{service}-{scheduler}"
+        self._monitor = _monitor(interval)
+        self._checked_in_at = -math.inf
+        self._check_in: str | None = None
+
+    def started(self, run: Run) -> None:
+        self._check_in = None
+        now = time.monotonic()
+        if now - self._checked_in_at >= CHECK_IN_SECONDS:
+            self._checked_in_at = now
+            self._check_in = self._tell("in_progress", 0.0)
+
+    def ended(self, run: Run, error: Exception | None) -> None:
+        if self._check_in is not None:
+            self._tell("error" if run.result == "failed" else "ok", run.seconds)
+        if error is not None:
+            self._reports.failure(error, scheduler=run.scheduler, run_id=str(run.id))
+        elif failed := run.counts.get("failed"):
+            self._reports.problem(
+                "items failed",
+                f"{failed} items of a pass failed: {run.error}",
+                scheduler=run.scheduler,
+                run_id=str(run.id),
+                level="warning",
+            )
+
+    def _tell(self, status: str, seconds: float) -> str | None:
+        return self._reports.check_in(self._slug, status, self._monitor, self._check_in, seconds)
+
+
+def start(settings: Settings) -> Reports | None:
+    """Begin to report; None where SENTRY_DSN is not set."""
+    return Reports(settings) if settings[config.SENTRY_DSN] else None
+
+
+def _monitor(interval: float) -> "MonitorConfig":
+    """What the first check-in makes of a monitor, in whole minutes."""
+    return {
+        "schedule": {"type": "interval", "value": _minutes(interval), "unit": "minute"},
+        "checkin_margin": _minutes(overdue_after(interval) - interval),
+        "max_runtime": _minutes(max(interval, LONGEST_RUN_SECONDS)),
+        "timezone": "UTC",
+    }
+
+
+def _minutes(seconds: float) -> int:
+    return max(1, math.ceil(seconds / 60))
+
+
+def _cause(error: BaseException) -> str:
+    """What errors have in common that have one cause, whichever row they met."""
+    name = type(error).__name__
+    if isinstance(error, psycopg.Error):
+        return f"{name} {error.sqlstate or ''}".rstrip()
+    if isinstance(error, PassError):  # its text goes into the details behind the colon
+        return f"{name}: {_without_particulars(str(error).partition(':')[0])}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{name} in {frames[-1].name}" if frames else name
+
+
+def _without_particulars(text: str) -> str:
+    return _PARTICULARS.sub("…", text)
+
+
+def _scrub(event: "Event", hint: "Hint") -> "Event":
+    exceptions: Any = event.get("exception") or {}
+    for exception in exceptions.get("values") or ():
+        # PostgreSQL's lines after the first are the row and the statement.
+        exception["value"] = next(iter(str(exception.get("value") or "").splitlines()), "")
+    scrubbed: Event = _redacted(event)
+    return scrubbed
+
+
+def _redacted(value: Any) -> Any:
+    """The same structure with every text of it redacted."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {key: _redacted(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_redacted(each) for each in value]
+        case _:
+            return value

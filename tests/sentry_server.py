@@ -1,0 +1,91 @@
+"""A stand-in for Sentry on loopback: takes envelopes and keeps what is in them.
+
+with SentryServer() as sentry:
+    Process("workers.link", env=environment(database, SENTRY_DSN=sentry.dsn))
+    sentry.wait_for(lambda: sentry.events)
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from processes import PATIENCE
+
+KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+
+class SentryServer:
+    """``answer`` is the status of every answer, None for none at all until it stops.
+
+    ``bodies`` are the envelopes as they came, unpacked; ``events`` and ``check_ins`` what was
+    in them, in order.
+    """
+
+    def __init__(self, *, answer: int | None = 200) -> None:
+        self.answer = answer
+        self.bodies: list[bytes] = []
+        self.events: list[dict[str, Any]] = []
+        self.check_ins: list[dict[str, Any]] = []
+        self.stopping = threading.Event()
+        self._grown = threading.Condition()
+        owner = self
+
+        class Handler(_Handler):
+            sentry = owner
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def dsn(self) -> str:
+        return f"http://{KEY}@127.0.0.1:{self._server.server_address[1]}/42"
+
+    def take(self, path: str, body: bytes) -> None:
+        """Read one envelope: a line of headers, then two lines for each item."""
+        assert path == "/api/42/envelope/"
+        _, *lines = body.splitlines()
+        with self._grown:
+            self.bodies.append(body)
+            for header, item in zip(lines[::2], lines[1::2], strict=True):
+                kind = json.loads(header)["type"]
+                kept = {"event": self.events, "check_in": self.check_ins}[kind]
+                kept.append(json.loads(item))
+            self._grown.notify_all()
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Wait until this is so, as it may be whenever something comes in."""
+        with self._grown:
+            assert self._grown.wait_for(condition, PATIENCE), (self.events, self.check_ins)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    sentry: SentryServer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.sentry.take(self.path, body)
+        if self.sentry.answer is None:
+            self.sentry.stopping.wait(PATIENCE)
+            return
+        self.send_response(self.sentry.answer)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
