@@ -44,6 +44,9 @@ _TAKEN = ("time", "level", "event")
 # journald splits lines at 48 KiB: a response body in an error must not tear its record.
 _LONGEST = 10_000
 
+# It writes whole URLs: of every request at debug, of retries and odd headers at warning.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
+
 _Plain = str | int | float | bool | None
 
 _bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default=MappingProxyType({}))
@@ -100,8 +103,6 @@ def configure(level: str, format: str, stream: TextIO | None = None, *, journal:
     render = _text_line if as_text else _json_line
     handler.setFormatter(_Formatter(render, with_traceback=not as_text or level == "debug"))
     logging.basicConfig(level=_LEVELS[level], handlers=[handler], force=True)
-    # It writes whole URLs: of every request at debug, of retries and odd headers at warning.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def take_over() -> None:

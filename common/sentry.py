@@ -207,7 +207,8 @@ def _cause(error: BaseException) -> str:
     if isinstance(error, psycopg.Error):
         return f"{name} {error.sqlstate or ''}".rstrip()
     if isinstance(error, PassError):  # its text goes into the details behind the colon
-        return f"{name}: {_without_particulars(str(error).partition(':')[0])}"
+        # Redacted first: a secret without its digits would not be known for one.
+        return f"{name}: {_without_particulars(redact(str(error)).partition(':')[0])}"
     frames = traceback.extract_tb(error.__traceback__)
     return f"{name} in {frames[-1].name}" if frames else name
 

@@ -218,8 +218,9 @@ def _error(status: int, body: Mapping[str, Any]) -> str:
 
 
 def _message_id(body: Mapping[str, Any], webhook: Webhook) -> str:
-    message_id = _without_secrets(str(body.get("id", "")), webhook)
-    return message_id if re.fullmatch(r"[0-9A-Za-z_-]{1,255}", message_id) else ""
+    message_id = str(body.get("id", ""))
+    is_one = re.fullmatch(r"[0-9A-Za-z_-]{1,255}", message_id)
+    return _without_secrets(message_id, webhook) if is_one else ""
 
 
 def _without_secrets(text: str, webhook: Webhook) -> str:
