@@ -68,9 +68,13 @@ _PAIR = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-# What a word that is a token looks like, and hardly any other: letters among digits, or long.
+# What a word that is a token looks like, and hardly any other: letters between digits or digits
+# between letters, or long. broker-1 is none.
 _WORD = re.compile(r"[^\s/\\?&=#@:,;.\"'<>()\[\]{}|]+")
-_TOKEN_LIKE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z]).{8,}|.{20,}", re.DOTALL)
+_TOKEN_LIKE = re.compile(
+    r"(?=.*(?:[A-Za-z][^A-Za-z0-9]*[0-9]+[^A-Za-z0-9]*[A-Za-z]"
+    r"|[0-9][^A-Za-z0-9]*[A-Za-z]+[^A-Za-z0-9]*[0-9])).{8,}|.{20,}"
+)
 
 
 class _Registry:
@@ -180,7 +184,8 @@ def _spelling(character: str) -> str:
     escaped = {re.escape(character), f"(?i:u{code:04x})", f"(?i:x{code:02x})"}
     # \t, \n and their like; half a surrogate pair each for what is beyond 16 bits.
     escaped.add(re.escape(repr(character)[1:-1].lstrip("\\")))
-    escaped.add(re.escape(json.dumps(character)[1:-1].lstrip("\\")))
+    in_json = re.escape(json.dumps(character)[1:-1].lstrip("\\"))
+    escaped.add(in_json.replace(r"\\", r"\\{1,4}"))
     encoded = quote(character.encode("utf-8", "surrogatepass"), safe="")
     others = [
         f"(?i:{encoded})",

@@ -1,5 +1,6 @@
 """Secrets do not leave the process in text; what is no secret stays readable."""
 
+import html
 import json
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common import redact as redact_module
-from common.redact import redact, register
+from common.redact import cut, redact, register, tokens
 
 SECRET = "S3cr3t-Xyzzy_42"
 
@@ -50,6 +51,37 @@ HIDDEN = {
         "?u=discord.com%2Fapi%2Fwebhooks%2F1%2F***&x=1"
     ),
     "POST /api/webhooks/{id}/%s": "POST /api/webhooks/{id}/***",
+    # Webhooks of Slack, Teams, Zapier and IFTTT
+    "https://hooks.slack.com/services/T024BE7LD/B024BE7LE/%s EOF": (
+        "https://hooks.slack.com/services/T024BE7LD/B024BE7LE/*** EOF"
+    ),
+    "url: /services/T024BE7LD/B024BE7LE/%s (Caused by": (
+        "url: /services/T024BE7LD/B024BE7LE/*** (Caused by"
+    ),
+    '"https:\\/\\/hooks.slack.com\\/triggers\\/E024BE7LD\\/123\\/%s"': (
+        '"https:\\/\\/hooks.slack.com\\/triggers\\/E024BE7LD\\/123\\/***"'
+    ),
+    "https://x.webhook.office.com/webhookb2/1@2/IncomingWebhook/%s/3": (
+        "https://x.webhook.office.com/webhookb2/1@2/IncomingWebhook/***/3"
+    ),
+    "https://hooks.zapier.com/hooks/catch/12345/%s/": (
+        "https://hooks.zapier.com/hooks/catch/12345/***/"
+    ),
+    "https://maker.ifttt.com/trigger/x/with/key/%s?value1=a": (
+        "https://maker.ifttt.com/trigger/x/with/key/***?value1=a"
+    ),
+    # Keys in the place of a user, passwords that no URL should hold as they are
+    "https://0f1e2d3c4b5a6978%s@sentry.example.org/1": "https://***@sentry.example.org/1",
+    "'https://user:a\"b/c'%s@kafka:9092' (not": "'https://user:***@kafka:9092' (not",
+    # Queries, by names that elsewhere are words
+    "https://a.example/in?v=1&sig=%s&b=2": "https://a.example/in?v=1&sig=***&b=2",
+    "?code=%s\\u0026key=%s and &amp;signature=%s": "?code=***\\u0026key=*** and &amp;signature=***",
+    # Cookies
+    "Set-Cookie: sid=%s; Path=/\r\nHost: a": "Set-Cookie: ***\r\nHost: a",
+    '{"Cookie": "a=1; sid=%s", "b": "c"}': '{"Cookie": "***", "b": "c"}',
+    # What begins as only a secret does
+    "key whsec_%s, and": "key ***, and",
+    "got eyJhbGciOi.eyJzdWIi.%s-x.": "got ***.",
     # Authorization, as header, repr, JSON and alone
     "Authorization: Bearer %s": "Authorization: Bearer ***",
     "authorization: basic %s==\r\nHost: a": "authorization: basic ***\r\nHost: a",
@@ -79,6 +111,9 @@ PLAIN = [
     "event_type=link.expired run_id=0b6f processed=3",
     "DB_PASSWORD in the environment is (hidden)",
     "2026-11-23T17:32:46.123Z",
+    "https://[::1]:9094/a@b",
+    "/services/tools/backup/run, /hooks/catch, with/keys/a, the cookie, cookies: 3",
+    "primary key=1, HTTP 404: code=10015, a signature",
 ]
 
 
@@ -143,11 +178,61 @@ def test_a_registered_value_is_hidden_in_its_other_spellings_too(secret: str) ->
     assert [redact(f"<{spelling}>") for spelling in spellings] == ["<***>"] * len(spellings)
 
 
+@pytest.mark.parametrize(
+    "secret", ["p@ss/w&rd", 'quo"te\\d<>', "it's\ttwo", "größe früh", "key\U0001f511"]
+)
+def test_a_value_is_hidden_as_services_write_it(secret: str) -> None:
+    once = json.dumps(secret)[1:-1]
+    spellings = [
+        html.escape(secret),
+        once.replace("/", "\\/"),  # PHP
+        once.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),  # Go
+        quote(secret, safe="").lower(),
+        json.dumps(once)[1:-1],  # JSON in JSON
+        repr(repr(secret)[1:-1])[1:-1],
+    ]
+    assert [redact(f"<{each}>", secret) for each in spellings] == ["<***>"] * len(spellings)
+    register([secret])
+    assert [redact(f"<{each}>") for each in spellings] == ["<***>"] * len(spellings)
+
+
+def test_a_value_for_one_text_is_hidden_in_that_text_only() -> None:
+    assert redact("abc1 abc2", "abc1", "abc") == "*** abc2"
+    assert redact("abc1 abc2") == "abc1 abc2"
+
+
+def test_user_and_password_of_a_url_that_is_secret_are_secret_too() -> None:
+    register(["https://key0:pa%2Fss@sentry.example.org/1"])
+    assert redact("key0, pa/ss, pa%2Fss, sentry.example.org") == "***, ***, ***, sentry.example.org"
+
+
+def test_half_a_secret_does_not_stay_at_the_end_of_a_text_that_is_cut() -> None:
+    text = 'a "s3c\\"ret" b'
+    left = [cut(text, most, 's3c"ret') for most in range(len(text) + 1)]
+    assert left == [
+        "",
+        "a",
+        "a ",
+        *['a "'] * 8,
+        *(text[:most] for most in range(11, len(text) + 1)),
+    ]
+
+
+def test_tokens_are_told_from_words() -> None:
+    assert tokens("https://a.example/hooks/T024BE7LD/aa?to=kafka-1&k=x9SlQkPl&v=2") == [
+        "T024BE7LD",
+        "x9SlQkPl",
+    ]
+    assert tokens("70000 five 1h30m broker-1:9092,[::1]:9092 10.1.0.0/16 production loud") == []
+    assert tokens("onlylettersbutverymany") == ["onlylettersbutverymany"]
+
+
 # --- properties -------------------------------------------------------------------------------
 
 PIECES = [
     *("://", "/api/webhooks/", "/api/v10/webhooks/", "%2F", "/", "?", "#", "&", "@", ":", "="),
     *("password", "token", "client_secret", "Bearer ", "Basic ", "Authorization: ", "***"),
+    *("/services/T024BE7LD/B024BE7LE/", "sig", "Cookie: ", "whsec_", "eyJhbGciOi.", "aaaaaaaaaa"),
     *("'", '"', "\\", " ", "\n", ",", "a", "1", "ü"),
 ]
 
@@ -181,6 +266,15 @@ def test_a_planted_secret_never_shows(before: str, after: str, shape: str) -> No
             "token\\",
             "password='\\",
             "password ",
+        ),
+        *(
+            "://1a",
+            "?sig=",
+            "/services/T024BE7LD",
+            "/triggers/E0000000/1",
+            "cookie: \\x",
+            "eyJ-",
+            "\\u00",
         ),
         *("bearer bearer ", "authorization:", "authorization =", "/api/webhooks/1/", "api_key\\'"),
     ],
