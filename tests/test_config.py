@@ -75,6 +75,25 @@ def faults(*variables: config.Variable[Any]) -> tuple[str, ...]:
 # --- where a value comes from -----------------------------------------------------------------
 
 
+def test_a_credential_of_systemd_stands_above_every_file_and_below_the_environment(
+    machine: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "DB_PASSWORD").write_text("of systemd\n")
+    (tmp_path / "credentials" / "DB_NAME").write_text("of_systemd")
+    machine.dot_env("DB_PASSWORD=of the file\n")
+    machine.set(CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"), DB_NAME="of_the_environment")
+    settings = load()
+    assert settings[config.DB_PASSWORD] == "of systemd"
+    assert settings[config.DB_NAME] == "of_the_environment"
+    assert "of systemd" in settings.secrets
+
+
+def test_a_credential_that_cannot_be_read_is_a_fault(machine: Installation, tmp_path: Path) -> None:
+    machine.set(CREDENTIALS_DIRECTORY=str(tmp_path / "nowhere"))
+    assert faults() == (f"{tmp_path / 'nowhere'} cannot be read: No such file or directory",)
+
+
 def test_the_defaults_are_those_of_the_live_services(machine: Installation) -> None:
     settings = load()
     assert {variable.name: settings[variable] for variable in COMMON} == {

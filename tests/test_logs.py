@@ -152,6 +152,22 @@ def test_auto_is_text_at_a_terminal() -> None:
         assert re.fullmatch(TIME + " info event count=1\r\n", terminal.read(1000).decode())
 
 
+def test_lines_for_the_journal_begin_with_their_priority(tmp_path: Path) -> None:
+    with (tmp_path / "journal").open("w+") as stream:
+        status = os.fstat(stream.fileno())
+        journal = f"{status.st_dev}:{status.st_ino}"
+        logs.configure("debug", "text", stream, journal=journal)
+        log = logs.logger("test")
+        for write in (log.debug, log.info, log.warning, log.error):
+            write("said")
+        # Somebody else's stream, whose number was handed down.
+        logs.configure("info", "text", stream, journal="1:2")
+        log.info("said")
+        stream.seek(0)
+        lines = stream.read().splitlines()
+    assert [line.partition("2")[0] for line in lines] == ["<7>", "<6>", "<4>", "<3>", ""]
+
+
 def test_json_is_possible_at_a_terminal() -> None:
     master, slave = pty.openpty()
     with os.fdopen(master, "rb", buffering=0) as terminal, os.fdopen(slave, "w") as stream:

@@ -1,0 +1,105 @@
+"""What systemd hears from a real worker, by a socket as systemd opens it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.service_manager import ServiceManager
+from database import TestDatabase
+from processes import PATIENCE, Process, environment
+from scheduler_cases import link
+
+
+class Listener:
+    """A datagram socket at a path, and what came in so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.heard: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.settimeout(PATIENCE)
+
+    def wait_for(self, pattern: str) -> str:
+        """The next message of this shape; AssertionError if none comes."""
+        while True:
+            try:
+                message = self._socket.recv(65536).decode()
+            except TimeoutError:
+                raise AssertionError((pattern, self.heard)) from None
+            self.heard.append(message)
+            if re.fullmatch(pattern, message):
+                return message
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[Listener]:
+    listener = Listener(tmp_path / "notify")
+    yield listener
+    listener.close()
+
+
+def test_a_worker_says_when_it_is_ready_how_it_is_and_when_it_stops(
+    database: TestDatabase, systemd: Listener
+) -> None:
+    link().insert(database)
+    env = environment(database, NOTIFY_SOCKET=str(systemd.path))
+    with Process("workers.link", env=env) as process:
+        systemd.wait_for("READY=1")
+        systemd.wait_for("WATCHDOG=1")
+        systemd.wait_for(r"STATUS=link-expiration ok (just now|\d+ s ago).*; 1 event waits \(.+\)")
+        systemd.wait_for("WATCHDOG=1")
+        assert process.stop() == 0
+        systemd.wait_for("STOPPING=1")
+
+
+def test_a_worker_is_ready_without_postgresql_and_says_what_it_waits_for(
+    database: TestDatabase, systemd: Listener
+) -> None:
+    env = {**environment(database), "DB_PORT": "1", "NOTIFY_SOCKET": str(systemd.path)}
+    with Process("workers.twitchbot", env=env) as process:
+        systemd.wait_for("READY=1")
+        systemd.wait_for(r"STATUS=message-cleanup failed .*; stream-closer failed .*")
+        assert process.stop() == 0
+
+
+def test_bad_settings_are_never_ready(database: TestDatabase, systemd: Listener) -> None:
+    env = environment(database, NOTIFY_SOCKET=str(systemd.path), LINK_EXPIRATION_INTERVAL="soon")
+    with Process("workers.link", env=env) as process:
+        assert process.exit_code() == 78
+    assert systemd.heard == []
+
+
+def test_an_abstract_socket_is_one_too() -> None:
+    name = f"toast-test-{id(object())}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0{name}")
+        listener.settimeout(PATIENCE)
+        ServiceManager(f"@{name}").ready()
+        assert listener.recv(100) == b"READY=1"
+
+
+def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
+    for address in ("", str(tmp_path / "gone"), "@nobody"):
+        manager = ServiceManager(address)
+        manager.ready()
+        manager.alive()
+        manager.status("fine")
+        manager.stopping()
+
+
+def test_a_status_is_said_when_it_changes(systemd: Listener) -> None:
+    manager = ServiceManager(str(systemd.path))
+    for line in ("one", "one", "two\nlines"):
+        manager.status(line)
+    manager.ready()
+    systemd.wait_for("READY=1")
+    assert systemd.heard == ["STATUS=one", "STATUS=two lines", "READY=1"]
