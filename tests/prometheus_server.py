@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -76,6 +77,8 @@ class Prometheus:
                 data: dict[str, Any] = json.load(answer)["data"]
                 return data
         except urllib.error.HTTPError as refusal:
+            if refusal.code == 503:
+                return {}  # it is still starting
             raise AssertionError((parameters, refusal.read())) from refusal
         except OSError:
             return {}
