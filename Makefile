@@ -3,10 +3,10 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint clean
+.PHONY: help venv run test lint test-vm install uninstall lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) ## Create .venv with the project installed, `toast` in .venv/bin
 	@:
@@ -22,6 +22,18 @@ lint: $(INSTALLED) ## Run ruff and mypy only
 	@$(VENV)/bin/ruff format --check --quiet || \
 		{ echo "Not formatted: run $(VENV)/bin/ruff format"; exit 1; }
 	@$(VENV)/bin/mypy --no-error-summary
+
+test-vm: $(INSTALLED) ## Install on a booted Debian in a container, and try it there
+	@$(VENV)/bin/python -m pytest --timeout 900 tests/vm_checks.py
+
+install: ## As root: put the workers on this machine, or a newer release of them
+	@deploy/install.sh install
+
+uninstall: ## As root: take them away again, but for settings and data
+	@deploy/install.sh uninstall
+
+lock: ## Write requirements.lock anew, with the newest releases that setup.cfg allows
+	@deploy/lock.sh
 
 clean: ## Remove what these targets have made, .venv included
 	@rm -rf $(VENV) .cache .run .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -12,7 +12,7 @@ from pathlib import Path
 ANSWER_SECONDS = 3.0
 
 # Of a checkout, and of an installation.
-SUPERVISOR_FILES = (Path("supervisord.conf"), Path("/etc/toast/supervisord.conf"))
+SUPERVISOR_FILES = (Path("supervisord.conf"), Path(sys.prefix) / "etc" / "supervisord.conf")
 
 _UNIT_FIELDS = "Id,LoadState,ActiveState,SubState,MainPID,StatusText"
 _PROGRAM = "toast-"

@@ -1,0 +1,284 @@
+#!/bin/sh
+# Installs the workers on this machine, upgrades them, or takes them away:
+#   sudo make install        sudo make install RESTART=1        sudo make uninstall
+#
+# An installation is a folder of its own under PREFIX/releases. The link PREFIX/current is moved to
+# it when it is complete, so an upgrade that fails changes nothing, and a worker goes on with the
+# release that it was started from until it is restarted.
+#
+# PREFIX      code                     /opt/toast-workers
+# SYSCONFDIR  settings, in toast/      /etc
+# BINDIR      the command toast        /usr/local/bin
+# UNITDIR     units of systemd         /usr/local/lib/systemd/system
+# STATEDIR    supervisord's socket     /var/lib/toast
+# LOGDIR      supervisord's logs       /var/log/toast
+# DESTDIR     a folder to install into instead of /, for making a package; needs no root
+# PYTHON      the interpreter, 3.11 or later
+# RESTART     1: restart the running workers after an upgrade
+set -eu
+umask 022
+
+source=$(cd "$(dirname "$0")/.." && pwd)
+prefix=${PREFIX:-/opt/toast-workers}
+sysconfdir=${SYSCONFDIR:-/etc}
+bindir=${BINDIR:-/usr/local/bin}
+unitdir=${UNITDIR:-/usr/local/lib/systemd/system}
+statedir=${STATEDIR:-/var/lib/toast}
+logdir=${LOGDIR:-/var/log/toast}
+destdir=${DESTDIR:-}
+python=${PYTHON:-python3}
+confdir=$sysconfdir/toast
+user=toast
+services="blog foodfolio link notification sse twitchbot warcraft webhook"
+# The one in use, the one before it to go back to, and one more.
+releases_kept=3
+
+fail() {
+    echo "toast-workers: $*" >&2
+    exit 1
+}
+
+# Whether this is the machine itself, and systemd its first process.
+has_systemd() {
+    [ -z "$destdir" ] && [ -d /run/systemd/system ]
+}
+
+require_root() {
+    [ -n "$destdir" ] || [ "$(id -u)" -eq 0 ] || fail "needs root: sudo make $1"
+}
+
+require_python() {
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        fail "needs Python 3.11 or newer as '$python': make install PYTHON=/path/to/python3"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "needs Python's venv module (on Debian: apt install python3-venv)"
+}
+
+# --- install ----------------------------------------------------------------------------------
+
+create_user() {
+    [ -n "$destdir" ] && return
+    getent passwd "$user" >/dev/null ||
+        useradd --system --user-group --no-create-home --home-dir "$statedir" \
+            --shell /usr/sbin/nologin "$user"
+}
+
+# own MODE OWNER PATH: the mode always, the owner where the user exists.
+own() {
+    chmod "$1" "$3"
+    [ -n "$destdir" ] || chown "$2" "$3"
+}
+
+build_wheel() {
+    # From a copy: a build in the checkout would leave root's files there.
+    mkdir "$work/source"
+    cp -R "$source/setup.cfg" "$source/pyproject.toml" "$source/README.md" \
+        "$source/common" "$source/workers" "$work/source"
+    "$python" -m venv "$work/build"
+    pip install --require-hashes --only-binary :all: --requirement "$source/deploy/build.lock"
+    pip wheel --no-build-isolation --no-deps --no-index --wheel-dir "$work/wheel" "$work/source"
+}
+
+pip() {
+    "$work/build/bin/pip" --quiet --disable-pip-version-check --no-input "$@"
+}
+
+# A virtual environment without pip: nothing is ever installed into a release again.
+make_release() {
+    version=$(basename "$work"/wheel/*.whl | cut -d- -f2)
+    name=$version-$(date -u +%Y%m%dT%H%M%SZ)
+    release=$destdir$prefix/releases/$name
+    mkdir -p "$destdir$prefix/releases"
+    unfinished=$release
+    "$python" -m venv --without-pip "$release"
+    for each in "--require-hashes --only-binary :all: --requirement $source/requirements.lock" \
+        "--no-deps --no-index $(echo "$work"/wheel/*.whl)"; do
+        # shellcheck disable=SC2086  # options, and paths that are ours
+        pip --python "$release/bin/python" install --root-user-action ignore $each
+    done
+    if [ -n "$destdir" ]; then
+        # It will be run without DESTDIR in front.
+        grep -rlIF "$destdir$prefix" "$release/bin" "$release/pyvenv.cfg" |
+            xargs -r sed -i "s|$destdir$prefix|$prefix|g"
+    fi
+    mkdir "$release/etc"
+    sed -f "$source/deploy/supervisord.sed" "$source/supervisord.conf" |
+        filled_in > "$release/etc/supervisord.conf"
+}
+
+filled_in() {
+    sed -e "s|@PREFIX@|$prefix|g" -e "s|@STATEDIR@|$statedir|g" \
+        -e "s|@LOGDIR@|$logdir|g" -e "s|@CONFDIR@|$confdir|g"
+}
+
+# Sets `earlier` to the release that was in use, if there was one.
+switch_to_release() {
+    earlier=$(readlink "$destdir$prefix/current" || true)
+    ln -sfn "releases/$name" "$destdir$prefix/current.new"
+    mv -T "$destdir$prefix/current.new" "$destdir$prefix/current"
+    unfinished=
+}
+
+# The examples, every line a comment; a file that is there is never touched.
+write_settings() {
+    mkdir -p "$destdir$confdir"
+    own 0750 "root:$user" "$destdir$confdir"
+    # -P: not the checkout in the working directory.
+    "$release/bin/python" -P -m workers settings --example > "$work/example"
+    write_section "every worker" toast
+    for service in $services; do
+        write_section "toast-$service" "$service"
+    done
+}
+
+write_section() { # TITLE FILE
+    path=$destdir$confdir/$2.env
+    [ -e "$path" ] && return
+    {
+        echo "# Settings of $1. What is commented out has the value shown."
+        awk -v title="# --- $1 ---" '/^# --- /{ wanted = $0 == title; next } wanted' \
+            "$work/example"
+    } > "$work/section"
+    install -m 0640 "$work/section" "$path"
+    own 0640 "root:$user" "$path"
+}
+
+write_units() {
+    mkdir -p "$destdir$unitdir"
+    for unit in "$source"/systemd/toast.target "$source"/systemd/toast-*.service; do
+        sed -e "s|/opt/toast-workers|$prefix|g" -e "s|/etc/toast|$confdir|g" "$unit" \
+            > "$work/unit"
+        install -m 0644 "$work/unit" "$destdir$unitdir/$(basename "$unit")"
+    done
+    has_systemd || return 0
+    if [ "$(systemctl --version | awk 'NR == 1 { print int($2) }')" -ge 254 ]; then
+        mkdir -p "$unitdir/toast-.service.d"
+        install -m 0644 "$source/systemd/examples/backoff.conf" "$unitdir/toast-.service.d"
+    fi
+    systemctl daemon-reload
+}
+
+write_folders() {
+    for folder in "$statedir" "$logdir"; do
+        mkdir -p "$destdir$folder"
+        own 0750 "$user:$user" "$destdir$folder"
+    done
+}
+
+write_links() {
+    mkdir -p "$destdir$bindir"
+    ln -sfn "$prefix/current/bin/toast" "$destdir$bindir/toast"
+    # `supervisorctl status` is ours only where no other supervisord is installed.
+    [ -e "$sysconfdir/supervisor" ] && return
+    for link in "$bindir/supervisord bin/supervisord" "$bindir/supervisorctl bin/supervisorctl" \
+        "$sysconfdir/supervisord.conf etc/supervisord.conf"; do
+        path=${link% *}
+        [ -e "$destdir$path" ] || ln -sfn "$prefix/current/${link#* }" "$destdir$path"
+    done
+}
+
+# Old releases, but none that a process still runs from.
+remove_old_releases() {
+    # shellcheck disable=SC2012  # names are ours: a version and a time
+    ls -1t "$destdir$prefix/releases" | tail -n "+$((releases_kept + 1))" |
+        while read -r old; do
+            if ! grep -qsF "$prefix/releases/$old/" /proc/[0-9]*/maps; then
+                rm -rf "$destdir$prefix/releases/$old"
+            fi
+        done
+}
+
+# The units that are active but were started from another release.
+outdated() {
+    has_systemd || return 0
+    for service in $services; do
+        pid=$(systemctl show --property MainPID --value "toast-$service.service")
+        if [ "$pid" -gt 0 ] && ! grep -qF "$prefix/releases/$name/" "/proc/$pid/maps"; then
+            echo "toast-$service.service"
+        fi
+    done
+}
+
+say_what_is_next() {
+    echo "toast-workers $name is installed in $prefix/current."
+    [ -z "$destdir" ] || return 0
+    old=$(outdated | tr '\n' ' ')
+    if [ -n "$old" ] && [ "${RESTART:-0}" = 1 ]; then
+        # shellcheck disable=SC2086  # a list of units
+        systemctl restart $old
+        echo "Restarted: $old"
+    elif [ -n "$old" ]; then
+        echo "Still running the release before: $old"
+        echo "When it suits you: toast migrate && systemctl restart $old"
+    elif [ -z "$earlier" ]; then
+        echo "Next, as root:"
+        echo "  1. $confdir/toast.env: DB_HOST, DB_USER, DB_PASSWORD, KAFKA_BROKERS"
+        echo "     $confdir/warcraft.env: BLIZZARD_CLIENT_ID, BLIZZARD_CLIENT_SECRET"
+        echo "  2. toast migrate"
+        echo "  3. toast once link --dry-run"
+        echo "  4. systemctl enable --now toast.target"
+        echo "     or, without systemd: supervisord -c $prefix/current/etc/supervisord.conf &"
+    fi
+    if [ -S "$statedir/supervisor.sock" ]; then
+        echo "If supervisord runs the workers: toast migrate && supervisorctl restart all"
+    fi
+}
+
+install_all() {
+    require_root install
+    require_python
+    work=$(mktemp -d)
+    unfinished=
+    trap 'rm -rf "$work" ${unfinished:+"$unfinished"}' EXIT
+    trap 'exit 1' HUP INT TERM
+    create_user
+    build_wheel
+    make_release
+    write_settings
+    write_folders
+    switch_to_release
+    write_units
+    write_links
+    remove_old_releases
+    say_what_is_next
+}
+
+# --- uninstall --------------------------------------------------------------------------------
+
+uninstall_all() {
+    require_root uninstall
+    if has_systemd; then
+        units=toast.target
+        for service in $services; do
+            units="$units toast-$service.service"
+        done
+        # shellcheck disable=SC2086  # a list of units
+        systemctl disable --quiet --now $units 2>/dev/null || true
+    fi
+    if [ -z "$destdir" ] && [ -S "$statedir/supervisor.sock" ]; then
+        "$prefix/current/bin/supervisorctl" -c "$prefix/current/etc/supervisord.conf" shutdown ||
+            true
+    fi
+    for service in $services; do
+        rm -f "$destdir$unitdir/toast-$service.service"
+    done
+    rm -f "$destdir$unitdir/toast.target" "$destdir$unitdir/toast-.service.d/backoff.conf"
+    rmdir "$destdir$unitdir/toast-.service.d" 2>/dev/null || true
+    for link in "$bindir/toast" "$bindir/supervisord" "$bindir/supervisorctl" \
+        "$sysconfdir/supervisord.conf"; do
+        case $(readlink "$destdir$link") in
+            "$prefix"/*) rm "$destdir$link" ;;
+        esac
+    done
+    rm -rf "$destdir$prefix/releases" "$destdir$prefix/current"
+    rmdir "$destdir$prefix" 2>/dev/null || true
+    if has_systemd; then systemctl daemon-reload; fi
+    echo "toast-workers is uninstalled. Left as they are: $confdir, $statedir, $logdir, the user"
+    echo "$user, and the tables in PostgreSQL."
+}
+
+case ${1:-} in
+    install) install_all ;;
+    uninstall) uninstall_all ;;
+    *) fail "usage: deploy/install.sh install|uninstall" ;;
+esac

@@ -1,0 +1,457 @@
+"""`make test-vm`: an administrator's day with the workers, on a booted Debian with its systemd.
+
+Not among the files that `make test` collects, for it takes minutes. The tests are one story, in
+the order they stand in. PostgreSQL and the broker run on this machine, whose loopback is the
+container's as well. Where no container can run the reason is told; with CI=true that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+import workers
+from common import runner
+from container import CHECKOUT, Container, ContainerUnavailable
+from database import LIVE_TABLES, TestDatabase
+from demo.postgres import PostgresServer
+from demo.processes import poll_until
+from test_worker_process import EXPIRED
+from topics import Topic
+
+UNITS = [f"toast-{name}" for name in workers.SERVICES]
+TOPIC = "link.expired"
+
+# What the README says of a stop.
+STOP_SECONDS = 15.0
+OUTAGE_SECONDS = 60.0
+# After that a pass counts as stalled, and WatchdogSec= begins to run out.
+STALLED_SECONDS = runner.STALLED_SECONDS + 15
+WATCHDOG_SECONDS = 60 + 30
+
+RELEASES = "/opt/toast-workers/releases"
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """The container, and the servers that its workers use."""
+
+    debian: Container
+    database: TestDatabase
+    brokers: str
+
+    def run(self, command: str) -> str:
+        return self.debian.run(command)
+
+    def active(self) -> list[str]:
+        """The workers that are active now."""
+        said = self.debian.attempt(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
+        return [unit for unit, state in zip(UNITS, said, strict=True) if state == "active"]
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit."""
+        return self.run(f"systemctl show --property {name} --value {unit}")
+
+    def processes(self) -> dict[str, str]:
+        """The main process of every worker."""
+        return {unit: self.show(unit, "MainPID") for unit in UNITS}
+
+    def set(self, file: str, *lines: str) -> None:
+        """Write a settings file anew."""
+        self.debian.write(f"/etc/toast/{file}.env", "".join(f"{line}\n" for line in lines))
+
+    def add_link(self) -> str:
+        """Add a link that has expired; its id."""
+        return str(self.database.insert("link_links", expires_at=EXPIRED)["id"])
+
+    def expire_one(self) -> None:
+        """See one event come out for one link."""
+        topic = Topic(self.brokers, TOPIC)
+        link = self.add_link()
+        assert [message.key for message in topic.read(1)] == [link]
+
+    @contextmanager
+    def links_all_the_time(self) -> Iterator[list[str]]:
+        """Add links until the block ends; then each must have had one event, none two."""
+        topic, links, done = Topic(self.brokers, TOPIC), [], threading.Event()
+
+        def add() -> None:
+            while not done.wait(0.05):
+                links.append(self.add_link())
+
+        thread = threading.Thread(target=add)
+        thread.start()
+        try:
+            yield links
+        finally:
+            done.set()
+            thread.join()
+        assert links
+        assert sorted(message.key for message in topic.read(len(links))) == sorted(links)
+
+
+@pytest.fixture(scope="module")
+def vm(mock_broker: str) -> Iterator[Vm]:
+    with ExitStack() as stack:
+        try:
+            debian = stack.enter_context(Container())
+        except ContainerUnavailable as reason:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"no container, which CI must have: {reason}")
+            pytest.skip(f"needs a container: {reason}")
+        server = stack.enter_context(PostgresServer(durable=False))
+        database = TestDatabase(server, "toxictoast")
+        with psycopg.connect(**server.connection(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE toxictoast")
+        with database.connect() as connection:
+            connection.execute(LIVE_TABLES.read_bytes())
+        yield Vm(debian, database, mock_broker)
+
+
+def owners(vm: Vm) -> set[str]:
+    """The users that workers run as."""
+    return set(vm.run("ps -eo user=,args= | awk '/toast [r]un/ { print $1 }'").split())
+
+
+def settings(vm: Vm) -> list[str]:
+    pairs = {**vm.database.environment, "KAFKA_BROKERS": vm.brokers, "METRICS_PORT": "0"}
+    return [f"{name}={value}" for name, value in pairs.items()]
+
+
+# --- systemd ----------------------------------------------------------------------------------
+
+
+def test_it_installs_and_says_what_is_next(vm: Vm) -> None:
+    said = vm.run(f"cd {CHECKOUT} && make install")
+
+    assert "toast migrate" in said
+    assert "systemctl enable --now toast.target" in said
+    names = ["toast", *workers.SERVICES]
+    listed = vm.run("stat --format '%n %a %U:%G' /etc/toast/*").splitlines()
+    assert listed == sorted(f"/etc/toast/{name}.env 640 root:toast" for name in names)
+    example = vm.run("cat /etc/toast/*.env")
+    assert all(line.startswith("#") for line in example.splitlines() if line)
+    assert "#LINK_EXPIRATION_INTERVAL=1h" in example
+    # Nothing of it can be changed by the user that the workers run as.
+    assert vm.run(f"find {RELEASES} -not -user root -o -perm /022 -not -type l") == ""
+
+
+def test_the_units_are_what_systemd_understands(vm: Vm) -> None:
+    paths = " ".join(f"/usr/local/lib/systemd/system/{unit}.service" for unit in UNITS)
+    assert vm.run(f"systemd-analyze verify {paths} toast.target") == ""
+
+
+def test_eight_workers_start_as_the_readme_says(vm: Vm) -> None:
+    vm.set("toast", *settings(vm))
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.set("warcraft", "BLIZZARD_CLIENT_ID=id", "BLIZZARD_CLIENT_SECRET=secret")
+
+    assert "applied" in vm.run("toast migrate")
+    assert "link-expiration" in vm.run("toast once link --dry-run")
+    vm.run("systemctl enable --now toast.target")
+
+    assert poll_until(lambda: vm.active() == UNITS, 30), vm.active()
+    vm.expire_one()
+    assert owners(vm) == {"toast"}
+
+
+def test_the_status_is_one_line_that_stays_current(vm: Vm) -> None:
+    line = r"link-expiration ok (just now|\d+ s ago); outbox empty"
+
+    def says_so() -> bool:
+        return re.fullmatch(line, vm.show("toast-link", "StatusText")) is not None
+
+    assert poll_until(says_so, 20)
+    assert re.search(f'Status: "{line}"', vm.run("systemctl status --no-pager toast-link"))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_worker_is_exposed_no_more_than_it_must_be(vm: Vm, unit: str) -> None:
+    said = vm.run(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
+    found = re.search(r"exposure level for \S+: (\S+)", said)
+    assert found, said
+    needs_internet = unit in ("toast-notification", "toast-warcraft", "toast-webhook")
+    assert float(found[1]) <= (1.2 if needs_internet else 0.9)
+
+
+def test_one_worker_restarts_alone(vm: Vm) -> None:
+    before = vm.processes()
+    vm.run("systemctl restart toast-foodfolio")
+    after = vm.processes()
+
+    assert [unit for unit in UNITS if after[unit] != before[unit]] == ["toast-foodfolio"]
+    assert vm.active() == UNITS
+
+
+def test_all_stop_in_time_and_start_again(vm: Vm) -> None:
+    started = time.monotonic()
+    vm.run("systemctl stop toast.target")
+    assert time.monotonic() - started < STOP_SECONDS
+
+    assert vm.active() == []
+    assert {vm.show(unit, "Result") for unit in UNITS} == {"success"}
+    vm.run("systemctl start toast.target")
+    assert vm.active() == UNITS
+
+
+def test_the_journal_has_priorities(vm: Vm) -> None:
+    everything = vm.run("journalctl --unit toast-link --output cat --no-pager")
+    worse = vm.run("journalctl --unit toast-link --output cat --no-pager --priority warning")
+    assert '"level": "info"' in everything
+    assert '"level": "info"' not in worse
+    assert not re.search(r"^<\d>", everything, re.MULTILINE)
+
+
+def test_a_credential_takes_the_place_of_a_line_in_a_file(vm: Vm) -> None:
+    folder = "/etc/systemd/system/toast-link.service.d"
+    vm.run(f"mkdir -p {folder} && cp {CHECKOUT}/systemd/examples/credentials.conf {folder}")
+    vm.run("install -d -m 0700 /etc/toast/credentials")
+    password = vm.database.environment["DB_PASSWORD"]
+    vm.debian.write("/etc/toast/credentials/DB_PASSWORD", f"{password}\n")
+    vm.run("chmod 0600 /etc/toast/credentials/DB_PASSWORD")
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s", "DB_PASSWORD=not-this-one")
+
+    vm.run("systemctl daemon-reload && systemctl restart toast-link")
+    vm.expire_one()
+
+    vm.run(f"rm -r {folder} /etc/toast/credentials && systemctl daemon-reload")
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.run("systemctl restart toast-link")
+
+
+def test_postgresql_may_be_away_for_a_minute(vm: Vm) -> None:
+    before = vm.processes()
+    vm.database.server.stop()
+    time.sleep(OUTAGE_SECONDS)
+    assert vm.active() == UNITS
+    assert "link-expiration failed" in vm.show("toast-link", "StatusText")
+
+    vm.database.server.start()
+
+    vm.expire_one()
+    assert vm.processes() == before
+
+
+def test_bad_settings_end_a_worker_once_and_for_all(vm: Vm) -> None:
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=soon")
+    vm.debian.attempt("systemctl restart toast-link")
+    assert poll_until(lambda: vm.show("toast-link", "ActiveState") == "failed", 20)
+    assert vm.show("toast-link", "ExecMainStatus") == "78"
+
+    time.sleep(8)  # longer than RestartSec
+
+    assert vm.show("toast-link", "ActiveState") == "failed"
+    assert vm.show("toast-link", "NRestarts") == "0"
+    said = vm.run("journalctl --unit toast-link --priority err --output cat --no-pager -n 5")
+    assert "LINK_EXPIRATION_INTERVAL in /etc/toast/link.env is 'soon'" in said
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.run("systemctl start toast-link")
+
+
+def test_a_worker_that_was_killed_comes_back(vm: Vm) -> None:
+    before = vm.show("toast-link", "MainPID")
+    vm.run("systemctl kill --signal KILL toast-link")
+    assert poll_until(lambda: vm.show("toast-link", "MainPID") not in ("0", before), 20)
+    vm.expire_one()
+
+
+# The threads of a worker but its first, which watches the others, stopped by the kernel.
+FREEZE = """
+set -e
+cd /sys/fs/cgroup/system.slice/toast-link.service
+mkdir hang
+echo threaded > hang/cgroup.type
+for thread in $(ls /proc/{pid}/task); do
+    [ "$thread" = {pid} ] || echo "$thread" > hang/cgroup.threads
+done
+echo 1 > hang/cgroup.freeze
+"""
+
+BLOCKED = """
+SELECT 1 FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+
+
+def test_the_watchdog_ends_a_worker_whose_loop_hangs(vm: Vm) -> None:
+    pid = vm.show("toast-link", "MainPID")
+    with vm.database.connect(autocommit=False) as connection:
+        connection.execute("LOCK TABLE link_links")
+        assert poll_until(lambda: bool(vm.database.query(BLOCKED)), 20)
+        vm.run(FREEZE.format(pid=pid))
+
+    # Its first thread lives, and says what is wrong, but no longer that all is well.
+    stalled = "link-expiration has made no progress"
+    assert poll_until(lambda: stalled in vm.show("toast-link", "StatusText"), STALLED_SECONDS, 1)
+    assert vm.show("toast-link", "MainPID") == pid
+    assert poll_until(
+        lambda: vm.show("toast-link", "MainPID") not in ("0", pid), WATCHDOG_SECONDS, 1
+    )
+
+    journal = vm.run("journalctl --unit toast-link --output cat --no-pager --since -5min")
+    assert "Watchdog timeout" in journal
+    vm.expire_one()
+
+
+def test_all_come_back_after_a_reboot(vm: Vm) -> None:
+    vm.debian.reboot()
+    assert poll_until(lambda: vm.active() == UNITS, 30), vm.active()
+    vm.expire_one()
+
+
+# --- upgrades ---------------------------------------------------------------------------------
+
+
+def release(vm: Vm) -> str:
+    return vm.run("readlink /opt/toast-workers/current")
+
+
+def test_an_upgrade_loses_no_event_and_keeps_the_settings(vm: Vm) -> None:
+    settings_before, before = vm.run("sha256sum /etc/toast/*"), release(vm)
+    processes = vm.processes()
+    newer = f"cp -r {CHECKOUT} /srv/newer; sed -i 's/^version = .*/version = 99.1/' /srv/newer"
+    vm.run(f"{newer}/setup.cfg")
+
+    with vm.links_all_the_time():
+        said = vm.run("cd /srv/newer && make install")
+        assert "Still running the release before: toast-blog.service" in said
+        assert vm.processes() == processes
+
+        said = vm.run("cd /srv/newer && make install RESTART=1")
+        assert "Restarted: toast-blog.service" in said
+        assert poll_until(lambda: vm.active() == UNITS, 30)
+
+    assert release(vm) != before
+    assert release(vm).startswith("releases/99.1-")
+    assert vm.run("sha256sum /etc/toast/*") == settings_before
+    assert before.removeprefix("releases/") in vm.run(f"ls {RELEASES}")
+
+
+def test_an_upgrade_that_fails_changes_nothing(vm: Vm) -> None:
+    before, releases = release(vm), vm.run(f"ls {RELEASES}")
+    vm.run("sed -i 's/--hash=sha256:..../--hash=sha256:0000/' /srv/newer/requirements.lock")
+
+    failed = vm.debian.attempt("cd /srv/newer && make install")
+
+    assert failed.returncode != 0
+    assert "HASHES" in failed.stdout
+    assert release(vm) == before
+    assert vm.run(f"ls {RELEASES}") == releases
+    assert vm.active() == UNITS
+
+
+def test_an_earlier_release_can_be_gone_back_to(vm: Vm) -> None:
+    earlier = vm.run(f"ls -t {RELEASES} | tail -n 1")
+    vm.run(f"ln -sfn releases/{earlier} /opt/toast-workers/current")
+    vm.run("systemctl restart toast.target")
+
+    assert vm.active() == UNITS
+    assert earlier in vm.run("systemctl status --no-pager toast-link")
+    vm.expire_one()
+
+
+# --- supervisord ------------------------------------------------------------------------------
+
+
+def programs(vm: Vm) -> dict[str, str]:
+    """The state of every program, as an administrator sees it."""
+    lines = vm.debian.attempt("supervisorctl status").stdout.splitlines()
+    return dict(line.split()[:2] for line in lines)
+
+
+def all_run(vm: Vm) -> bool:
+    return programs(vm) == dict.fromkeys(UNITS, "RUNNING")
+
+
+def start_supervisord(vm: Vm) -> None:
+    vm.run("setsid supervisord >/dev/null 2>&1 &")
+    assert poll_until(lambda: all_run(vm), 30), programs(vm)
+
+
+def test_both_may_be_up_by_mistake(vm: Vm) -> None:
+    with vm.links_all_the_time():
+        start_supervisord(vm)
+        assert vm.active() == UNITS
+        time.sleep(3)
+
+
+def test_supervisord_runs_eight_workers_as_nobody_special(vm: Vm) -> None:
+    vm.run("systemctl disable --now toast.target " + " ".join(UNITS))
+    assert all_run(vm)
+    vm.expire_one()
+    assert owners(vm) == {"toast"}
+    assert vm.run("stat --format %a /var/lib/toast/supervisor.sock") == "700"
+    assert not vm.run("ls /var/lib/toast").count(".env")
+
+
+def test_supervisord_restarts_one_worker_alone(vm: Vm) -> None:
+    before = vm.run("supervisorctl pid toast-blog"), vm.run("supervisorctl pid toast-foodfolio")
+    vm.run("supervisorctl restart toast-foodfolio")
+    after = vm.run("supervisorctl pid toast-blog"), vm.run("supervisorctl pid toast-foodfolio")
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert all_run(vm)
+
+
+def test_bad_settings_stay_exited(vm: Vm) -> None:
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=soon")
+    vm.debian.attempt("supervisorctl restart toast-link")
+    assert poll_until(lambda: programs(vm)["toast-link"] == "EXITED", 20), programs(vm)
+    time.sleep(3)  # a restart comes after a second
+    assert programs(vm)["toast-link"] == "EXITED"
+    assert "LINK_EXPIRATION_INTERVAL" in vm.run("tail -n 3 /var/log/toast/toast-link.log")
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.run("supervisorctl start toast-link")
+
+
+def test_an_outage_ends_nothing_under_supervisord(vm: Vm) -> None:
+    vm.database.server.stop()
+    time.sleep(10)
+    assert all_run(vm)
+    vm.database.server.start()
+    vm.expire_one()
+
+
+def test_a_new_supervisord_beside_orphans_does_no_harm(vm: Vm) -> None:
+    with vm.links_all_the_time():
+        vm.run("kill -KILL $(cat /var/lib/toast/supervisord.pid)")
+        start_supervisord(vm)
+        orphans = vm.run("ps -eo ppid=,pid=,args= | awk '$1 == 1 && /toast [r]un/ { print $2 }'")
+        assert len(orphans.split()) == len(UNITS)
+        time.sleep(3)
+    vm.run(f"kill {' '.join(orphans.split())}")
+
+
+def test_an_upgrade_reaches_supervisord_by_a_restart(vm: Vm) -> None:
+    with vm.links_all_the_time():
+        said = vm.run(f"make -C {CHECKOUT} install")
+        assert "toast migrate && supervisorctl restart all" in said
+        assert "Next" not in said
+        vm.run("supervisorctl restart all")
+    current = release(vm).removeprefix("releases/")
+    started = vm.run("ps -eo args= | grep 'toast [r]un'").splitlines()
+    assert len(started) == len(UNITS)
+    assert all(current in line for line in started)
+
+
+# --- the end ----------------------------------------------------------------------------------
+
+
+def test_uninstalling_leaves_settings_and_data(vm: Vm) -> None:
+    settings_before = vm.run("sha256sum /etc/toast/*")
+    said = vm.run(f"cd {CHECKOUT} && make uninstall")
+
+    assert "/etc/toast" in said
+    assert vm.run("sha256sum /etc/toast/*") == settings_before
+    assert poll_until(lambda: vm.run("ps -eo args= | grep -c 'toast [r]un' || true") == "0", 20)
+    left = "find / -xdev -name '*toast*' -not -path '/proc/*' -not -path '/srv/*'"
+    found = vm.run(f"{left} -not -path '/var/log/*' -not -path '/sys/*' -prune").split()
+    assert sorted(found) == ["/etc/toast", "/var/lib/toast"]
+    assert vm.database.query("SELECT 1 FROM toast_runs LIMIT 1")
