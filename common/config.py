@@ -206,6 +206,11 @@ def notify_socket() -> str:
     return os.environ.pop("NOTIFY_SOCKET", "")
 
 
+def failpoint() -> str:
+    """At which place a test wants this process to end; empty if nowhere (common/failpoints.py)."""
+    return os.environ.get("TOAST_FAILPOINT", "")
+
+
 def journal_stream() -> str:
     """Device and inode of the stream that leads to systemd's journal; empty if none does."""
     return os.environ.get("JOURNAL_STREAM", "")

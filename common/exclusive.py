@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from common import failpoints
 from common.database import try_lock
 from common.scheduler import Pass, PassResult
 
@@ -16,6 +17,7 @@ def exclusive(run: Callable[[Pass], PassResult]) -> Callable[[Pass], PassResult]
     def run_alone(current: Pass) -> PassResult:
         if not try_lock(current.connection, f"toast-pass/{current.scheduler}"):
             return PassResult(skipped="another process is running this pass")
+        failpoints.reach("claimed")
         return run(current)
 
     return run_alone

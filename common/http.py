@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from common import failpoints
 from common.version import USER_AGENT
 
 CONNECT_SECONDS = 5.0
@@ -64,6 +65,7 @@ class Client:
         deadline = threading.Timer(seconds, _expire, (expired, self._sockets))
         deadline.daemon = True
         deadline.start()
+        failpoints.reach("asked")
         try:
             with self._session.request(
                 method,
@@ -77,6 +79,7 @@ class Client:
                 if expired.is_set():
                     raise requests.Timeout
                 body, complete = _read(response, most_bytes)
+            failpoints.reach("answered")
             return Answer(
                 response.status_code, response.headers, body, complete and not expired.is_set()
             )

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from common import logs
+from common import failpoints, logs
 
 _log = logs.logger(__name__)
 
@@ -119,6 +119,7 @@ class EventProducer:
         reports: dict[int, Failure | None] = {}
         for message in messages:
             self._produce(producer, message, reports)
+        failpoints.reach("produced")
         deadline = time.monotonic() + MESSAGE_SECONDS + ADMIN_SECONDS
         while len(reports) < len(messages) and time.monotonic() < deadline and not stopping():
             producer.poll(POLL_SECONDS)

@@ -8,7 +8,7 @@ has a lower id than others already sent, and a position that only moves on would
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common import logs, metrics, migrations
+from common import failpoints, logs, metrics, migrations
 from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
 from common.database import Connection, Database, try_lock
 from common.events import headers
@@ -146,6 +146,7 @@ class _Round:
         except KafkaUnavailable as error:
             self._reason = str(error)
             return
+        failpoints.reach("reported")
         stored = [event.id for event in events if reports.get(event.id, _NO_REPORT) is None]
         self._outbox.delete(stored)
         self._published += len(stored)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from common import logs, migrations
+from common import failpoints, logs, migrations
 from common.config import TOAST_MIGRATE, Settings
 from common.database import STATEMENT_SECONDS, Connection, Database, connection_lost, sever
 from common.observer import Observer
@@ -100,6 +100,7 @@ class PassRunner:
     def _run(self, run: Run, started: float) -> None:
         with self._database.connect() as connection:
             self._connection = connection
+            failpoints.reach("connected")
             migrations.require(connection, may_apply=self._settings[TOAST_MIGRATE])
             self._record_earlier(connection)
             current = self._new_pass(connection, run)
@@ -133,6 +134,8 @@ class PassRunner:
         )
 
     def _committed(self, run: Run, done: PassResult, share: float | None) -> None:
+        if done != NOTHING:
+            failpoints.reach("committed")
         self._progressed_at = time.monotonic()
         self._done += done
         for observer in self._observers:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from common import failed_rows, logs
+from common import failed_rows, failpoints, logs
 from common.database import row_fault
 from common.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview
 
@@ -173,6 +173,7 @@ class _Walker:
     def _batch(self, first: int, end: int, *, limit: int | None) -> tuple[PassResult, int]:
         """Run the statement; returns what it did, and how many rows it had found."""
         position = {"first": _tid(first), "end": _tid(end), "limit": limit}
+        failpoints.reach("statement")
         row = self._pass.connection.execute(
             self._walk.batch, {**self._parameters, **position}
         ).fetchone()

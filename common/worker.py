@@ -14,7 +14,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from common import config, logs, metrics, pass_metrics, redact, sentry
+from common import config, failpoints, logs, metrics, pass_metrics, redact, sentry
 from common.config import Settings, SettingsError
 from common.database import Database
 from common.endpoints import METRICS, Endpoints, Page, verdict
@@ -53,7 +53,8 @@ def main(service: Service) -> int:
     logs.take_over()
     try:
         settings = config.load(service.name, service.variables, needs=service.needs)
-    except SettingsError as error:
+        failpoints.arm(config.failpoint())
+    except (SettingsError, ValueError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
     logs.configure(
@@ -117,6 +118,7 @@ class Worker:
             process=os.getpid(),
             schedulers=",".join(loop.name for loop in self._loops),
         )
+        failpoints.reach("start")
         for thread in self._threads():
             thread.start()
         self._endpoints.open()
@@ -214,6 +216,7 @@ class Worker:
 
     def _stop(self) -> None:
         """Passes first, for they still fill the outbox; then the publisher."""
+        failpoints.reach("stopping")
         deadline = time.monotonic() + STOP_SECONDS
         self._stopping.set()
         for loop in self._loops:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common import metrics
+from common import failpoints, metrics
 from common.scheduler import PassError
 from workers.sse import sse_management_pb2 as messages
 
@@ -121,6 +121,7 @@ class SseManagement:
         A client that is not connected any more succeeds.
         """
         count = _counter()
+        failpoints.reach("asked")
         calls = {
             client_id: self._disconnect_client.future(
                 messages.DisconnectClientRequest(client_id=client_id), timeout=self._seconds
@@ -135,6 +136,7 @@ class SseManagement:
                 reasons[client_id] = self._reason(call.code(), call.details())
             elif not call.result().success:
                 reasons[client_id] = call.result().message or "refused without a reason"
+        failpoints.reach("answered")
         return reasons
 
     def _page(self, offset: int) -> Page:

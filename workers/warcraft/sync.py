@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 
-from common import logs, walk
+from common import failpoints, logs, walk
 from common.config import Variable
 from common.database import contended, row_fault
 from common.redact import redact
@@ -133,6 +133,7 @@ class Sync(Generic[T]):
             with current.connection.transaction():
                 result = self.record(current, subject, outcome, self._now(current))
                 current.connection.execute(_FORGET, self._key(current, subject))
+                failpoints.reach("commit")
         except psycopg.DatabaseError as error:
             if not (row_fault(error) or contended(error)):
                 raise

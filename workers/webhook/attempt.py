@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from common import metrics
+from common import failpoints, metrics
 from common.redact import MASK, cut, redact, tokens
 from workers.webhook import signing
 from workers.webhook.delivery_client import MOST_BODY_BYTES, DeliveryClient, Reply
@@ -88,7 +88,9 @@ def make(delivery: Delivery, client: DeliveryClient) -> Attempt:
         body=body,
         secret=delivery.secret,
     )
+    failpoints.reach("asked")
     reply = client.post(delivery.url, headers, body)
+    failpoints.reach("answered")
     metrics.count_call("webhook", "webhook", _outcome(reply), reply.seconds)
     return Attempt(delivery, headers, reply)
 

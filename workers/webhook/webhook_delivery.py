@@ -21,7 +21,7 @@ from uuid import UUID
 
 import psycopg
 
-from common import config, logs, metrics, own_tables, walk
+from common import config, failpoints, logs, metrics, own_tables, walk
 from common.database import row_fault
 from common.redact import redact
 from common.scheduler import Pass, PassResult, Preview, Scheduler
@@ -147,6 +147,7 @@ class _Delivering:
             if row is None:
                 break
             if delivery := self._take(row):
+                failpoints.reach("claimed")
                 return delivery
         return None
 

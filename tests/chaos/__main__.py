@@ -1,0 +1,61 @@
+"""`make chaos`: play the campaigns at full size, going on where they were stopped.
+
+A round that was played is kept under the seed and the code that it judged, in .cache/chaos/,
+and is not played again; Ctrl-C loses no more than the round at hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from chaos import table
+from chaos.arena import Arena
+from chaos.campaign import Campaign
+from chaos.campaigns import CAMPAIGNS
+from chaos.results import Results
+
+
+def main() -> int:
+    """Play what the arguments say; returns 1 if a promise does not hold."""
+    arguments = _arguments()
+    chosen = [each for each in CAMPAIGNS if each.name in (arguments.campaign or [each.name])]
+    played = [(campaign, Results(campaign, arguments.seed)) for campaign in chosen]
+    with Arena() as arena:
+        for campaign, results in played:
+            rounds = min(campaign.rounds, arguments.rounds or campaign.rounds)
+            _play(arena, campaign, results, rounds, arguments.seed)
+    print(table.render(played, arguments.seed))
+    if arguments.readme:
+        every = [(campaign, Results(campaign, arguments.seed)) for campaign in CAMPAIGNS]
+        table.write([pair for pair in every if pair[1].rounds], arguments.seed)
+    broken = [line for campaign, results in played for line in campaign.broken(results.figures)]
+    print("\n".join(broken) or "Every promise holds.")
+    return 1 if broken else 0
+
+
+def _play(arena: Arena, campaign: Campaign, results: Results, rounds: int, seed: int) -> None:
+    for number in range(rounds):
+        if results.has(number):
+            continue
+        started = time.monotonic()
+        figures = campaign.play(arena, campaign.round(number, seed=seed, full=True))
+        seconds = time.monotonic() - started
+        results.add(number, seconds, figures)
+        said = table.found(campaign, figures)
+        print(f"{campaign.name} {number + 1}/{rounds}  {seconds:.1f} s  {said}", flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    names = [campaign.name for campaign in CAMPAIGNS]
+    parser.add_argument("campaign", nargs="*", choices=[*names, []], help="these only")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, other faults")
+    parser.add_argument("--rounds", type=int, help="no more than that many of each")
+    parser.add_argument("--readme", action="store_true", help="write the README's table")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""The servers that campaigns are played on, started when one is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Self
+
+from database import TestDatabase, create_template, fresh_database
+from demo.postgres import PostgresServer
+from kafka_server import KafkaServer
+
+
+class Arena:
+    """One PostgreSQL and one Apache Kafka; campaigns are played on it one after another.
+
+    Whoever stops, freezes or kills one of them has it running again when the round ends.
+    """
+
+    def __init__(self) -> None:
+        self._servers = ExitStack()
+        self._postgres: PostgresServer | None = None
+        self._kafka: KafkaServer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._servers.close()
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """The server, with the template that `database` copies."""
+        if self._postgres is None:
+            self._postgres = self._servers.enter_context(PostgresServer(durable=False))
+            create_template(self._postgres)
+        return self._postgres
+
+    @property
+    def kafka(self) -> KafkaServer:
+        """The broker. Raises KafkaUnavailable where none can run."""
+        if self._kafka is None:
+            self._kafka = self._servers.enter_context(KafkaServer())
+        return self._kafka
+
+    @contextmanager
+    def database(self) -> Iterator[TestDatabase]:
+        """A database with the live tables and ours, empty; dropped when the block ends."""
+        with fresh_database(self.postgres) as database:
+            yield database
