@@ -44,7 +44,7 @@ disable-pip-version-check = true
 """
 
 # In a mount namespace of its own, so that this machine sees none of it. systemd wants the unified
-# cgroups, which some machines do not show at their usual place.
+# cgroups, which some machines do not show at their usual place, and BPF for IPAddressDeny=.
 BOOT = """
 set -eu
 umount -R /sys/fs/cgroup
@@ -54,6 +54,7 @@ echo $$ > "/sys/fs/cgroup/$NAME/cgroup.procs"
 mount -t overlay overlay -o "lowerdir=$TREE,upperdir=$LAYER/upper,workdir=$LAYER/work" "$LAYER/root"
 exec systemd-nspawn --quiet --boot --directory="$LAYER/root" --machine="$NAME" \
     --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off \
+    --capability=CAP_BPF,CAP_NET_ADMIN --system-call-filter=bpf \
     --bind-ro="$CHECKOUT:/srv/toast-workers" --bind-ro="$WHEELS:/srv/wheels" --console=pipe
 """
 OWN_MOUNTS = ("unshare", "--mount", "--propagation", "private")

@@ -20,6 +20,18 @@ def test_the_readme_has_the_table_that_the_code_gives() -> None:
     )
 
 
+def test_the_readme_tells_which_go_scheduler_to_switch_off() -> None:
+    _, _, moving = README.read_text("utf-8").partition("### Moving over")
+    for service in SERVICES:
+        # webhook-delivery takes the place of no scheduler.
+        switches = [
+            f"`{scheduler.enabled.name}`"
+            for scheduler in service.schedulers
+            if scheduler.enabled.default == "true"
+        ]
+        assert f"| {service.name} | {', '.join(switches)} |" in moving
+
+
 def test_the_example_names_every_setting_once_and_sets_none() -> None:
     example = reference.example(SERVICES)
     assert dotenv_values(stream=io.StringIO(example)) == {}

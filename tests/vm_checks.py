@@ -227,6 +227,33 @@ def test_a_credential_takes_the_place_of_a_line_in_a_file(vm: Vm) -> None:
     vm.run("systemctl restart toast-link")
 
 
+# Of this machine, but not `localhost` to systemd. PostgreSQL does not listen there.
+OWN_ADDRESS = """python3 -c '
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    probe.connect(("192.0.2.1", 9))
+    print(probe.getsockname()[0])'"""
+
+
+def test_a_worker_reaches_other_machines_only_where_a_drop_in_allows_it(vm: Vm) -> None:
+    def link_says(words: str) -> bool:
+        return words in vm.run("journalctl --unit toast-link --output cat --no-pager -n 20")
+
+    address, folder = vm.run(OWN_ADDRESS), "/etc/systemd/system/toast-link.service.d"
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s", f"DB_HOST={address}")
+    vm.run("systemctl restart toast-link")
+    assert poll_until(lambda: link_says("timeout expired"), 30)
+
+    allow = f"sed 's/192.0.2.10/{address}/' {CHECKOUT}/systemd/examples/network.conf"
+    vm.run(f"mkdir -p {folder} && {allow} > {folder}/network.conf")
+    vm.run("systemctl daemon-reload && systemctl restart toast-link")
+    assert poll_until(lambda: link_says("Connection refused"), 30)
+
+    vm.run(f"rm -r {folder} && systemctl daemon-reload")
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.run("systemctl restart toast-link")
+
+
 def test_postgresql_may_be_away_for_a_minute(vm: Vm) -> None:
     before = vm.processes()
     vm.database.server.stop()
