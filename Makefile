@@ -3,7 +3,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint test-vm install uninstall lock clean
+.PHONY: help venv run test lint test-vm chaos install uninstall lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ lint: $(INSTALLED) ## Run ruff and mypy only
 
 test-vm: $(INSTALLED) ## Install on a booted Debian in a container, and try it there
 	@$(VENV)/bin/python -m pytest --timeout 900 tests/vm_checks.py
+
+chaos: $(INSTALLED) ## Play the fault campaigns at full size; CAMPAIGN=name, SEED=n, ROUNDS=n for less
+	@PYTHONPATH=.:tests $(VENV)/bin/python -m chaos $(CAMPAIGN) --readme \
+		$(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 install: ## As root: put the workers on this machine, or a newer release of them
 	@deploy/install.sh install

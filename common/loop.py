@@ -17,8 +17,11 @@ _log = logs.logger(__name__)
 
 FIRST_RETRY_SECONDS = 1.0
 LEAST_RETRY_SECONDS = 0.1
-# A lost database is asked for again at least this often, however long it stays away.
-RECONNECT_SECONDS = 30.0
+# A lost server is asked for again at least this often, however long it stays away: the first good
+# pass comes within 5 s of its return.
+RECONNECT_SECONDS = 4.0
+# A pass that was due this long ago, while none is running, will not begin by itself any more.
+LATE_SECONDS = 60.0
 
 
 class Loop:
@@ -31,10 +34,18 @@ class Loop:
         self._interval = interval
         self._stopping = stopping
         self._wake = threading.Event()
+        self._due_at = math.inf
         self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
+        self._due_at = time.monotonic()
         self.thread.start()
+
+    def stalled(self) -> bool:
+        """Whether a pass makes no progress, or should have begun long ago and has not."""
+        if self.runner.running:
+            return self.runner.stalled()
+        return time.monotonic() - self._due_at > LATE_SECONDS
 
     def wake(self) -> None:
         """Run a pass as soon as none is running, or notice the stop; the cadence stays."""
@@ -45,11 +56,13 @@ class Loop:
             _log.info("scheduler_started", scheduler=self.name, interval=self._interval)
             tick, failures = time.monotonic(), 0
             while not self._stopping.is_set():
+                self._due_at = math.inf
                 run = self.runner.run()
                 failures = failures + 1 if run.result == "failed" else 0
                 now = time.monotonic()
                 tick = next_tick(tick, self._interval, now)
-                self._wait(min(tick - now, self._retry_after(failures)))
+                self._due_at = min(tick, now + self._retry_after(failures))
+                self._wait(self._due_at - now)
             _log.info("scheduler_stopped", scheduler=self.name)
 
     def _wait(self, seconds: float) -> None:

@@ -14,6 +14,7 @@ from common.publisher import Published, Publisher
 from common.runner import STALLED_SECONDS
 from common.runs import Run
 from common.scheduler import PassError, PassResult
+from common.seldom import Seldom
 
 _log = logs.logger(__name__)
 
@@ -38,6 +39,7 @@ class PublisherThread(Observer):
         self._stop = threading.Event()
         self._give_up_at = float("inf")
         self._failures = 0
+        self._waiting = Seldom()
         self._draining = False
         self._alive_at = 0.0
         self.thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -108,10 +110,14 @@ class PublisherThread(Observer):
             _log.info("events_published", published=outcome.published, set_aside=outcome.set_aside)
         if not outcome.reason:
             self._failures = 0
+            self._waiting.over()
             return
         self._failures += 1
+        unsaid = self._waiting.again()
         waiting = {"left": outcome.left} if outcome.left else {}
-        _log.warning("events_waiting", **waiting, reason=outcome.reason)
+        repeated = {"repeated": unsaid} if unsaid else {}
+        write = _log.debug if unsaid is None else _log.warning
+        write("events_waiting", **waiting, reason=outcome.reason, **repeated)
 
     def _wait(self, outcome: Published) -> None:
         if outcome.reason:

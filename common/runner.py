@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,13 +14,12 @@ from common.observer import Observer
 from common.redact import redact
 from common.runs import Run
 from common.scheduler import NOTHING, Pass, PassError, PassResult, Preview, Scheduler
+from common.seldom import Seldom
 
 _log = logs.logger(__name__)
 
 # No batch may take longer than one statement may, and some time to connect.
 STALLED_SECONDS = STATEMENT_SECONDS + 30.0
-# Failed runs that wait for the database to come back, so that the history has no hole.
-UNRECORDED_RUNS = 100
 
 _NOW = "SELECT clock_timestamp() AS now"
 
@@ -48,7 +46,9 @@ class PassRunner:
         self._connection: Connection | None = None
         self._done = NOTHING
         self._progressed_at: float | None = None
-        self._unrecorded: deque[Run] = deque(maxlen=UNRECORDED_RUNS)
+        # Failed runs that wait for the database to come back.
+        self._unrecorded: list[Run] = []
+        self._outage = Seldom()
         self.connection_lost = False
 
     def run(self) -> Run:
@@ -59,20 +59,21 @@ class PassRunner:
             started = time.monotonic()
             self.connection_lost = False
             failure = None
+            self._done, self._progressed_at = NOTHING, started
             for observer in self._observers:
                 observer.started(run)
             try:
-                self._done, self._progressed_at = NOTHING, started
                 self._run(run, started)
             # The one broad except: whatever one pass meets, its loop and its siblings go on.
             except Exception as error:
                 failure = error
                 self._failed(run, started, error)
             finally:
-                self._progressed_at = None
                 self._connection = None
+            self._progressed_at = time.monotonic()
             for observer in self._observers:
                 observer.ended(run, failure)
+            self._progressed_at = None
         return run
 
     def preview(self) -> Preview:
@@ -91,6 +92,11 @@ class PassRunner:
         """Break the pass's connection from another thread; the pass then fails at once."""
         if self._connection is not None:
             sever(self._connection)
+
+    @property
+    def running(self) -> bool:
+        """Whether a pass is under way."""
+        return self._progressed_at is not None
 
     def stalled(self) -> bool:
         """Whether a pass is under way that has made no progress for too long."""
@@ -113,6 +119,7 @@ class PassRunner:
             run.result = _outcome(result)
             run.counts, run.error = result.counts, redact(result.skipped or result.note)
             run.record_end(connection)
+        self._outage.over()
         self._log_end(run, result)
 
     def _new_pass(self, connection: Connection, run: Run | None = None) -> Pass:
@@ -151,13 +158,33 @@ class PassRunner:
         run.counts = self._done.counts if self._done != NOTHING else {}
         run.error = redact(" ".join(f"{type(error).__name__}: {error}".split()))
         self.connection_lost = connection_lost(error)
-        # A traceback helps with a bug, not with a server that is away or a setting to change.
-        explained = self.connection_lost or isinstance(error, PassError)
-        write = _log.error if explained else _log.exception
-        write("pass_failed", seconds=round(run.seconds, 3), error=run.error, **run.counts)
-        self._unrecorded.append(run)
+        self._log_failure(run, error)
+        self._keep(run)
         if not self.connection_lost:
             self._try_to_record()
+
+    def _log_failure(self, run: Run, error: Exception) -> None:
+        fields = {"seconds": round(run.seconds, 3), "error": run.error, **run.counts}
+        if self.connection_lost:
+            # A pass is tried every few seconds then, and each line would say the same.
+            unsaid = self._outage.again()
+            write = _log.debug if unsaid is None else _log.error
+            write("pass_failed", **fields, **({"repeated": unsaid} if unsaid else {}))
+            return
+        self._outage.over()
+        # A traceback helps with a bug, not with a setting to change.
+        write = _log.error if isinstance(error, PassError) else _log.exception
+        write("pass_failed", **fields)
+
+    def _keep(self, run: Run) -> None:
+        """Remember a failed run until it can be recorded.
+
+        Of those in a row that found no database, the first and the last tell it all.
+        """
+        in_a_row = [*self._unrecorded[-2:], run]
+        if len(in_a_row) == 3 and not any(each.begun for each in in_a_row):
+            self._unrecorded.pop()
+        self._unrecorded.append(run)
 
     def _try_to_record(self) -> None:
         try:
@@ -170,7 +197,7 @@ class PassRunner:
     def _record_earlier(self, connection: Connection) -> None:
         while self._unrecorded:
             self._unrecorded[0].record_end(connection)
-            self._unrecorded.popleft()
+            self._unrecorded.pop(0)
 
 
 def _outcome(result: PassResult) -> str:

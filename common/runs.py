@@ -55,10 +55,13 @@ class Run:
     result: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     error: str = ""
+    # Whether the history knows of it.
+    begun: bool = False
 
     def record_start(self, connection: Connection) -> None:
         """Write that the pass has begun."""
         connection.execute(_START, self._row())
+        self.begun = True
 
     def record_end(self, connection: Connection) -> None:
         """Write how the pass ended, and forget the runs of this scheduler that are too old."""

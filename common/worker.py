@@ -29,6 +29,7 @@ from common.scheduler import Scheduler, Service
 from common.sentry import PassReports, Reports
 from common.service_manager import ServiceManager
 from common.status_line import LastPass
+from common.vitals import Vitals
 
 if TYPE_CHECKING:
     from common.publisher_thread import PublisherThread
@@ -99,6 +100,7 @@ class Worker:
             for scheduler in service.schedulers
             if settings[scheduler.enabled]
         ]
+        self._vitals = Vitals(self._loops, self._publisher, self._stopping)
         pass_metrics.describe(service, settings)
         self._sampler = Sampler(service.name, database, [loop.runner for loop in self._loops])
         self._readiness = Readiness(service, settings, database)
@@ -106,7 +108,7 @@ class Worker:
             settings[service.metrics],
             {
                 "/metrics": self._metrics,
-                "/healthz": lambda: verdict(self.unhealthy()),
+                "/healthz": lambda: verdict(self._vitals.faults()),
                 "/readyz": lambda: verdict(self._unready()),
             },
         )
@@ -119,7 +121,7 @@ class Worker:
             schedulers=",".join(loop.name for loop in self._loops),
         )
         failpoints.reach("start")
-        for thread in self._threads():
+        for thread in self._vitals.threads:
             thread.start()
         self._endpoints.open()
         self._manager.ready()
@@ -129,28 +131,18 @@ class Worker:
         if self._reports:
             self._reports.flush()
         _log.info("worker_stopped", exit_code=code)
-        if any(thread.is_alive() for thread in self._threads()):
+        if any(thread.is_alive() for thread in self._vitals.threads):
             # Blocked in a call that nothing can break, and the interpreter's own exit might
             # wait for it. The server finishes or rolls back what is open, whole in any case.
             logging.shutdown()
             os._exit(code)
         return code
 
-    def unhealthy(self) -> list[str]:
-        """One line for each thread that has died or made no progress for too long."""
-        if self._stopping.is_set():
-            return []  # threads end, as they should
-        faults = [f"the thread {thread.name} has died" for thread in self._died()]
-        stalled = [loop.name for loop in self._loops if loop.runner.stalled()]
-        if self._publisher and self._publisher.stalled():
-            stalled.append("publisher")
-        return faults + [f"{name} has made no progress for too long" for name in stalled]
-
     def _unready(self) -> list[str]:
         publisher = self._publisher.fault if self._publisher else ""
         waiting = [f"events wait: {publisher}"] if publisher else []
         stopping = ["the worker is stopping"] if self._stopping.is_set() else []
-        return [*stopping, *self.unhealthy(), *self._readiness.faults(), *waiting]
+        return [*stopping, *self._vitals.faults(), *self._readiness.faults(), *waiting]
 
     def _metrics(self) -> Page:
         self._sampler.scraped()
@@ -169,13 +161,6 @@ class Worker:
             observers.append(PassReports(self._reports, name, scheduler.name, interval))
         return observers
 
-    def _died(self) -> list[threading.Thread]:
-        return [thread for thread in self._threads() if not thread.is_alive()]
-
-    def _threads(self) -> list[threading.Thread]:
-        publisher = [self._publisher.thread] if self._publisher else []
-        return [*(loop.thread for loop in self._loops), *publisher]
-
     def _serve_signals(self) -> int:
         while True:
             self._tell_manager()
@@ -183,7 +168,7 @@ class Worker:
             if received is None:
                 self._break_what_is_stalled()
                 self._endpoints.open()
-                if self._died():
+                if self._vitals.died():
                     return EXIT_BUG
             elif received.si_signo == signal.SIGUSR1:
                 _log.info("run_now_requested")
@@ -194,7 +179,7 @@ class Worker:
                 return 0
 
     def _tell_manager(self) -> None:
-        faults = self.unhealthy()
+        faults = self._vitals.faults()
         if not faults:
             self._manager.alive()
         words = [last.words() for last in self._last_passes]
@@ -203,16 +188,10 @@ class Worker:
         self._manager.status("; ".join([*faults, *words]) or "no scheduler is enabled")
 
     def _break_what_is_stalled(self) -> None:
-        if self._publisher and self._publisher.stalled():
-            _log.error("publisher_stalled")
-            self._publisher.sever()
-        for loop in self._loops:
-            if loop.runner.stalled():
-                _log.error("pass_stalled", scheduler=loop.name)
-                if self._reports:
-                    text = "a pass has made no progress for too long, and was broken off"
-                    self._reports.problem("stalled", text, scheduler=loop.name)
-                loop.runner.sever()
+        for scheduler in self._vitals.break_what_is_stalled():
+            if self._reports:
+                text = "a pass has made no progress for too long, and was broken off"
+                self._reports.problem("stalled", text, scheduler=scheduler)
 
     def _stop(self) -> None:
         """Passes first, for they still fill the outbox; then the publisher."""

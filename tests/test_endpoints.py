@@ -272,7 +272,7 @@ def test_a_dependency_that_is_away_is_no_matter_of_health(
 ) -> None:
     env = environment(database, DB_PORT="1", METRICS_PORT=str(port))
     with Process("workers.link", env=env) as worker:
-        worker.wait_for("pass_failed", count=2)
+        worker.wait_for("pass_failed")
         worker.wait_for("events_waiting")
         assert ask(port, "/healthz").text == "ok\n"
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from common import redact, runner
+from common import redact, runner, seldom
 from common.database import Database
 from common.observer import Observer
 from common.runner import PassRunner
@@ -172,14 +172,15 @@ def test_a_failure_in_a_transaction_undoes_it_and_is_recorded(
     assert database.query("SELECT * FROM link_links") == [link]
 
 
-def test_runs_that_failed_while_the_database_was_away_are_recorded_later(
-    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("tries", [1, 2, 105])
+def test_an_outage_is_recorded_later_by_its_first_and_last_failure(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, tries: int
 ) -> None:
     with TcpProxy(database.server.port) as proxy:
         port = proxy.port
         loaded = settings(database, monkeypatch, DB_PORT=str(port))
     away = PassRunner(probe(lambda current: PassResult(5)), loaded, Database(loaded))
-    lost = [away.run() for _ in range(3)]
+    lost = [away.run() for _ in range(tries)]
     assert database.query(RUNS) == []
     assert away.connection_lost
 
@@ -187,27 +188,36 @@ def test_runs_that_failed_while_the_database_was_away_are_recorded_later(
         found = away.run()
 
     rows = database.query(RUNS)
-    assert [row["id"] for row in rows] == [*(run.id for run in lost), found.id]
-    assert [row["result"] for row in rows] == ["failed", "failed", "failed", "ok"]
+    first_and_last = dict.fromkeys([lost[0].id, lost[-1].id])
+    assert [row["id"] for row in rows] == [*first_and_last, found.id]
+    assert [row["result"] for row in rows] == ["failed"] * len(first_and_last) + ["ok"]
     assert "refused" in rows[0]["error"]
     assert rows[0]["started_at"] == lost[0].started_at
-    assert rows[0]["finished_at"] < rows[3]["started_at"]
+    assert rows[-2]["finished_at"] < rows[-1]["started_at"]
 
 
-def test_only_the_last_hundred_runs_wait_for_the_database(
-    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+def test_an_outage_is_logged_at_once_and_then_once_a_minute(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with TcpProxy(database.server.port) as proxy:
         port = proxy.port
         loaded = settings(database, monkeypatch, DB_PORT=str(port))
     away = PassRunner(probe(lambda current: PassResult()), loaded, Database(loaded))
-    lost = [away.run() for _ in range(105)]
 
+    def errors(tries: int) -> list[object]:
+        caplog.clear()
+        for _ in range(tries):
+            away.run()
+        found = [record for record in caplog.records if record.levelname == "ERROR"]
+        return [record.__dict__["toast_fields"].get("repeated", 0) for record in found]
+
+    assert errors(5) == [0]
+    monkeypatch.setattr(seldom, "SAY_AGAIN_SECONDS", 0.0)
+    assert errors(2) == [4, 0]
+    monkeypatch.undo()
     with TcpProxy(database.server.port, port):
-        last = away.run()
-
-    expected = [run.id for run in (*lost[5:], last)]
-    assert [row["id"] for row in database.query(RUNS)] == expected
+        away.run()
+    assert errors(3) == [0]
 
 
 def test_a_pass_whose_connection_is_lost_half_way_is_recorded_later(

@@ -192,7 +192,7 @@ def test_postgresql_comes_late_and_is_restarted(
 
     env = environment(database, mock_broker, LINK_EXPIRATION_INTERVAL="200ms")
     with Process("workers.link", env=env) as worker:
-        worker.wait_for("pass_failed", count=2)
+        worker.wait_for("pass_failed")
         server.start()
         worker.wait_for("pass_finished", processed=1)
         worker.wait_for("events_published")

@@ -49,12 +49,16 @@ def _play(arena: Arena, campaign: Campaign, results: Results, rounds: int, seed:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    names = [campaign.name for campaign in CAMPAIGNS]
-    parser.add_argument("campaign", nargs="*", choices=[*names, []], help="these only")
+    names = ", ".join(campaign.name for campaign in CAMPAIGNS)
+    parser.add_argument("campaign", nargs="*", help=f"these only, of {names}")
     parser.add_argument("--seed", type=int, default=1, help="another seed, other faults")
     parser.add_argument("--rounds", type=int, help="no more than that many of each")
     parser.add_argument("--readme", action="store_true", help="write the README's table")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    unknown = set(arguments.campaign) - {campaign.name for campaign in CAMPAIGNS}
+    if unknown:
+        parser.error(f"no campaign {', '.join(sorted(unknown))}; expected some of {names}")
+    return arguments
 
 
 if __name__ == "__main__":
