@@ -118,19 +118,33 @@ class PostgresServer:
         """End the server and all its sessions at once, as a power cut would; keep the data."""
         if self._process is None:
             return
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        sessions = children.read_text().split() if self._process.poll() is None else []
-        self._process.kill()
-        for pid in sessions:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+    def freeze(self) -> None:
+        """Keep every connection open and answer nothing, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        self._signal(signal.SIGCONT)
 
     def remove(self) -> None:
         """Stop at once and delete the data."""
         self.stop("immediate")
         self._folder.remove()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server, and then to all its sessions."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        sessions = children.read_text().split()
+        self._process.send_signal(number)
+        for pid in sessions:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), number)
 
     def _initialise(self) -> None:
         password_file = self._folder.path / "password"

@@ -76,6 +76,11 @@ class Process:
         return self._process.pid
 
     @property
+    def ended(self) -> int | None:
+        """Its exit code, or minus the signal that killed it; None while it runs."""
+        return self._process.poll()
+
+    @property
     def log(self) -> str:
         """Everything that it has written so far."""
         with self._grown:

@@ -62,6 +62,10 @@ class Topic:
         assert present == count, f"{present} messages on {self.name}, expected {count}"
         return self._messages(count)
 
+    def so_far(self) -> list[Received]:
+        """The messages that have come until now, in order within each partition."""
+        return self._messages(self.count())
+
     def partitions(self) -> int:
         """How many partitions it has; 0 while there is no such topic."""
         return len(self._ends())

@@ -1,0 +1,187 @@
+"""A kill anywhere loses nothing: every scheduler at every place, and at random moments.
+
+Two workers of one service share the rows of one scheduler. One of them is armed to be killed at
+a place of common/failpoints.py, or is killed at a moment of the dice; it is started again, and
+in the end the rows and the topics must be those of a model that knows of no kill.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from random import Random
+
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from chaos.remote_worlds import REMOTE, RemoteWorld
+from chaos.world import DUE_BY, ROWS, Heard, Rows, heard, only, service_of
+from common.publisher import BATCH_EVENTS
+from common.scheduler import Scheduler
+from database import TestDatabase
+from demo.processes import poll_until
+from processes import Process, environment
+from topics import Topic
+
+DUE_ROWS = 200
+REPETITIONS = 20
+RANDOM_ROUNDS = 100
+KILLS_A_RANDOM_ROUND = 10
+# The armed worker comes to its place within that time, or it has none there.
+REACH_SECONDS = 5.0
+# What an operator is promised after the last start.
+CATCH_UP_SECONDS = 10.0
+
+ANYWHERE = ("start", "connected", "stopping")
+BATCHES = ("statement", "committed")
+PUBLISHED = ("produced", "reported")
+# Places that a batch comes to again and again.
+REPEATED = (*BATCHES, *PUBLISHED, "asked", "answered", "commit")
+
+
+@dataclass(frozen=True, slots=True)
+class Killing:
+    """Which worker is killed where; no place: at random moments."""
+
+    scheduler: Scheduler
+    place: str
+
+
+def _places(scheduler: Scheduler) -> tuple[str, ...]:
+    published = PUBLISHED if scheduler.topics else ()
+    own = REMOTE[scheduler.name].places if scheduler.name in REMOTE else BATCHES
+    return (*ANYWHERE, *own, *published)
+
+
+def _killings() -> list[Killing]:
+    """Every scheduler with every place of its own, in an order that mixes them."""
+    schedulers = [case.scheduler for case in ROWS.values()]
+    schedulers += [remote.scheduler for remote in REMOTE.values()]
+    every = [Killing(each, place) for each in schedulers for place in _places(each)]
+    Random("an order that mixes them").shuffle(every)
+    return every
+
+
+KILLINGS = _killings()
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """One killing, or ten at random moments."""
+    killing = _killing(current)
+    with arena.database() as database, open_world(killing.scheduler, database) as world:
+        world.fill(DUE_ROWS)
+        topics = [[Topic(arena.kafka.address, name) for name in group] for group in world.topics]
+        figures = _kill(arena, current.dice, killing, world)
+        said = [heard(message for topic in group for message in topic.so_far()) for group in topics]
+        return {**figures, **_judged(world, said, figures["kills"])}
+
+
+@contextmanager
+def open_world(scheduler: Scheduler, database: TestDatabase) -> Iterator[Rows | RemoteWorld]:
+    """The world of any scheduler, empty."""
+    if scheduler.name in ROWS:
+        yield Rows(ROWS[scheduler.name], database)
+    else:
+        with REMOTE[scheduler.name].open(database) as world:
+            yield world
+
+
+def _killing(current: Round) -> Killing:
+    if current.number < len(KILLINGS) * REPETITIONS:
+        return KILLINGS[current.number % len(KILLINGS)]
+    return Killing(current.dice.choice(KILLINGS).scheduler, "")
+
+
+def _judged(world: Rows | RemoteWorld, said: list[Heard], kills: float) -> Figures:
+    duplicates = sum(each.duplicates for each in said)
+    in_flight = kills * min(BATCH_EVENTS, DUE_ROWS) * len(said)
+    return {
+        "lost": world.undone() + sum(each.lost(world.due) for each in said),
+        "second change": world.changed_twice() + sum(each.second(world.due) for each in said),
+        "other bytes": sum(each.altered for each in said),
+        "duplicates": duplicates,
+        "duplicates beyond the batch": max(0, duplicates - in_flight),
+    }
+
+
+def _kill(
+    arena: Arena, dice: Random, killing: Killing, world: Rows | RemoteWorld
+) -> dict[str, float]:
+    settings = {**only(killing.scheduler), **world.settings}
+    env = environment(world.database, arena.kafka.address, **settings)
+    module = f"workers.{service_of(killing.scheduler)}"
+    together = dice.random() < 0.5
+    with ExitStack() as running:
+
+        def sibling() -> None:
+            if together:
+                time.sleep(dice.uniform(0, 0.3))
+                running.enter_context(Process(module, env=env))
+
+        if killing.place:
+            kills = _kill_at(module, env, _armed(killing, dice), dice, sibling)
+        else:
+            kills = _kill_at_random(module, env, dice, sibling)
+        world.time_passes()
+        for _ in range(1 if together else 2):
+            running.enter_context(Process(module, env=env))
+        left = world.wait(CATCH_UP_SECONDS)
+    # A sibling may have done all that leads to the place.
+    missed = not kills and not together
+    return {"kills": kills, "place not reached": missed, "events left": left}
+
+
+def _armed(killing: Killing, dice: Random) -> str:
+    """The value of TOAST_FAILPOINT."""
+    one_batch = killing.scheduler.name in ROWS and killing.scheduler.name not in DUE_BY
+    repeated = killing.place in REPEATED and not one_batch
+    late = killing.place in ("statement", "asked")
+    seconds = dice.choice((0, 0.0005, 0.002, 0.01)) if late else 0
+    return f"{killing.place}:{dice.randint(1, 3) if repeated else 1}:{seconds}"
+
+
+def _kill_at(
+    module: str, env: dict[str, str], armed: str, dice: Random, sibling: Callable[[], None]
+) -> int:
+    """Start a worker that is armed so; returns whether that has killed it."""
+    with Process(module, env={**env, "TOAST_FAILPOINT": armed}) as worker:
+        sibling()
+        if armed.startswith("stopping"):
+            worker.wait_for("scheduler_started")
+            time.sleep(dice.uniform(0, 0.5))
+            worker.send(signal.SIGTERM)
+        poll_until(lambda: worker.ended is not None, REACH_SECONDS)
+        return int(worker.ended == -signal.SIGKILL)
+
+
+def _kill_at_random(
+    module: str, env: dict[str, str], dice: Random, sibling: Callable[[], None]
+) -> int:
+    sibling()
+    for _ in range(KILLS_A_RANDOM_ROUND):
+        with Process(module, env=env):
+            time.sleep(dice.uniform(0.2, 1.2))
+    return KILLS_A_RANDOM_ROUND
+
+
+CAMPAIGN = Campaign(
+    name="kills",
+    promise="a kill anywhere loses nothing, and what is sent again can be recognised",
+    faults=f"{len(KILLINGS)} scheduler and place, {REPETITIONS} times each, and "
+    f"{RANDOM_ROUNDS * KILLS_A_RANDOM_ROUND:,} kills at random; 2 workers, {DUE_ROWS} due rows",
+    limits=(
+        Limit("kills"),
+        Limit("lost", most=0),
+        Limit("second change", most=0),
+        Limit("events left", most=0),
+        Limit("other bytes", most=0),
+        Limit("duplicates"),
+        Limit("duplicates beyond the batch", most=0),
+        Limit("place not reached", most=0),
+    ),
+    play=play,
+    rounds=len(KILLINGS) * REPETITIONS + RANDOM_ROUNDS,
+    small_rounds=6,
+)

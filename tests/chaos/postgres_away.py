@@ -1,0 +1,155 @@
+"""PostgreSQL away: for long, again and again, and frozen. Workers stay, and come back at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from datetime import datetime
+
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from database import TestDatabase
+from demo.postgres import PostgresServer
+from demo.processes import poll_until
+from processes import PATIENCE, Process, environment
+from test_worker_process import EXPIRED
+from topics import Topic
+
+TOPIC = "link.expired"
+SERVICES = ("link", "blog", "twitchbot")
+# Intervals stay as they are, hours: no tick helps a pass that the outage has met.
+SETTINGS = {"MESSAGE_CLEANUP_ENABLED": "false"}
+
+# One long outage, then 200 restarts and 30 freezes, some to a round.
+RESTARTS_A_ROUND, FREEZES_A_ROUND = 20, 3
+KINDS = ("away", *("restarts", "freezes") * 10)
+LINKS_AN_OUTAGE = 5
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """One kind of outage, once or some times, under the same three workers."""
+    kind = KINDS[current.number]
+    with arena.database() as database, ExitStack() as stack:
+        topic = Topic(arena.kafka.address, TOPIC)
+        env = environment(database, arena.kafka.address, **SETTINGS)
+        workers = [stack.enter_context(Process(f"workers.{name}", env=env)) for name in SERVICES]
+        for worker in workers:
+            worker.wait_for("pass_finished")
+        outages = Outages(database, workers, current)
+        outages.play(kind)
+        left = not poll_until(lambda: topic.count() >= len(outages.links), PATIENCE)
+        keys = [message.key for message in topic.so_far()]
+        return {
+            **outages.figures,
+            "process exits": sum(worker.ended is not None for worker in workers),
+            "lost": len(outages.links - set(keys)) + left,
+            "second change": len(keys) - len(set(keys)),
+        }
+
+
+class Outages:
+    """What is done to the server, and what the workers make of it."""
+
+    def __init__(self, database: TestDatabase, workers: list[Process], current: Round) -> None:
+        self._database = database
+        self._workers = workers
+        self._round = current
+        self.links: set[str] = set()
+        self.figures: dict[str, float] = {}
+
+    def play(self, kind: str) -> None:
+        """Play outages of one kind."""
+        size = self._round.size
+        if kind == "away":
+            self._away("fast", size(900, 4))
+        elif kind == "freezes":
+            for _ in range(int(size(FREEZES_A_ROUND, 1))):
+                self._frozen(size(60, 4))
+        else:
+            for _ in range(int(size(RESTARTS_A_ROUND, 3))):
+                how = self._round.dice.choice(("fast", "immediate", "kill"))
+                self._away(how, self._round.dice.uniform(0, 2))
+
+    def _away(self, how: str, seconds: float) -> None:
+        server = self._database.server
+        self._add_links()
+        began = time.time()
+        _stop(server, how)
+        self._run_now()
+        time.sleep(seconds)
+        returned = time.time()
+        server.start()
+        self._judge("first good pass", began, returned)
+
+    def _frozen(self, seconds: float) -> None:
+        self._add_links()
+        began = time.time()
+        self._database.server.freeze()
+        self._run_now()
+        time.sleep(seconds)
+        returned = time.time()
+        self._database.server.thaw()
+        self._judge("first good pass after a freeze", began, returned)
+
+    def _add_links(self) -> None:
+        for _ in range(LINKS_AN_OUTAGE):
+            self.links.add(str(self._database.insert("link_links", expires_at=EXPIRED)["id"]))
+
+    def _run_now(self) -> None:
+        for worker in self._workers:
+            worker.send(signal.SIGUSR1)
+
+    def _judge(self, name: str, began: float, returned: float) -> None:
+        """Wait for a good pass of every worker, and note how long the last of them took."""
+        poll_until(lambda: all(self._good(each, returned) for each in self._workers), PATIENCE)
+        good = [self._good(worker, returned) or time.time() for worker in self._workers]
+        minutes = max(1.0, (returned - began) / 60)
+        lines = max(_complaints(worker, began, max(good)) for worker in self._workers) / minutes
+        self._note(name, max(good) - returned)
+        self._note("log lines a minute", lines)
+
+    def _good(self, worker: Process, since: float) -> float | None:
+        """When it first finished a pass after that time."""
+        ends = (_moment(record) for record in worker.records("pass_finished"))
+        return next((end for end in ends if end >= since), None)
+
+    def _note(self, name: str, figure: float) -> None:
+        self.figures[name] = max(figure, self.figures.get(name, 0.0))
+
+
+def _stop(server: PostgresServer, how: str) -> None:
+    if how == "kill":
+        server.kill()
+    else:
+        server.stop("fast" if how == "fast" else "immediate")
+
+
+def _complaints(worker: Process, began: float, ended: float) -> int:
+    """How many warnings and errors it wrote then."""
+    names: Iterable[str] = ("pass_failed", "events_waiting", "pass_stalled", "publisher_stalled")
+    records = (record for name in names for record in worker.records(name))
+    return sum(began <= _moment(record) <= ended for record in records)
+
+
+def _moment(record: dict[str, str]) -> float:
+    return datetime.fromisoformat(record["time"]).timestamp()
+
+
+CAMPAIGN = Campaign(
+    name="postgres-away",
+    promise="PostgreSQL may be away",
+    faults="15 minutes once, 200 restarts (fast, immediate, killed), 30 freezes of a minute",
+    limits=(
+        Limit("process exits", most=0),
+        Limit("first good pass", most=5, unit=" s", merge=max),
+        Limit("first good pass after a freeze", most=25, unit=" s", merge=max),
+        Limit("log lines a minute", most=10, merge=max),
+        Limit("lost", most=0),
+        Limit("second change", most=0),
+    ),
+    play=play,
+    rounds=len(KINDS),
+    small_rounds=3,
+)

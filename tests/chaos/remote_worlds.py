@@ -1,0 +1,217 @@
+"""Work for the schedulers that call others, and stand-ins for those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from chaos.world import World
+from common.scheduler import Scheduler
+from database import TestDatabase
+from demo.standins.battle_net import BattleNetServer
+from demo.standins.battle_net_world import Character, Guild
+from demo.standins.discord import DiscordServer
+from demo.standins.sse import SseServer, new_client
+from demo.standins.webhook_receiver import WebhookReceiver
+from passes import MINUTE
+from scheduler_cases import delivery, webhook
+from warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
+from workers.notification import notification_retry
+from workers.sse import client_cleanup
+from workers.warcraft import character_sync, guild_sync
+from workers.webhook import webhook_delivery
+
+# Few enough for the limits of those who are called.
+MOST_DUE = 40
+RECEIVERS = 4
+
+
+class Notifications(World):
+    """Failed notifications, one for each of many channels."""
+
+    def __init__(self, database: TestDatabase, discord: DiscordServer) -> None:
+        super().__init__(notification_retry.SCHEDULER, database)
+        self._discord = discord
+        self.settings = {
+            "NOTIFICATION_ALLOW_LOOPBACK_HTTP": "true",
+            # The longest that a pass may send.
+            "NOTIFICATION_RETRY_INTERVAL": "2s",
+        }
+
+    def fill(self, rows: int) -> None:
+        for number in range(min(rows, MOST_DUE)):
+            name = f"channel{number}"
+            channel = self.database.insert(
+                "notification_channels", name=name, webhook_url=self._discord.webhook_url(name)
+            )["id"]
+            for status in ("failed", "success"):
+                self.database.insert(
+                    "notification_notifications",
+                    channel_id=channel,
+                    event_payload='{"id": "e", "type": "link.expired"}',
+                    status=status,
+                    attempt_count=1,
+                )
+        self.watch("notification_notifications")
+
+    def undone(self) -> int:
+        return self.count("notification_notifications WHERE status <> 'success'")
+
+    def changed_twice(self) -> int:
+        return sum(changes - 1 for changes in self.changes().values())
+
+
+class Clients(World):
+    """Clients of the SSE service, of which most have gone quiet."""
+
+    def __init__(self, database: TestDatabase, sse: SseServer) -> None:
+        super().__init__(client_cleanup.SCHEDULER, database)
+        self._sse = sse
+        self._active: frozenset[str] = frozenset()
+        self.settings = {"SSE_GRPC_ADDR": sse.address}
+
+    def fill(self, rows: int) -> None:
+        now = datetime.now(UTC)
+        active = [new_client(now, idle=MINUTE) for _ in range(MOST_DUE)]
+        quiet = [new_client(now, idle=timedelta(hours=1)) for _ in range(rows)]
+        self._active = frozenset(client.id for client in active)
+        self._sse.connect(*active, *quiet)
+
+    def undone(self) -> int:
+        return len(set(self._sse.clients) - self._active)
+
+    def changed_twice(self) -> int:
+        return len(self._active.intersection(self._sse.cuts))
+
+
+class BattleNet(World):
+    """Characters or guilds that were never synced."""
+
+    def __init__(
+        self, scheduler: Scheduler, database: TestDatabase, battle_net: BattleNetServer
+    ) -> None:
+        super().__init__(scheduler, database)
+        self._worker = WarcraftWorker(database, battle_net)
+        self._table = "characters" if scheduler is character_sync.SCHEDULER else "guilds"
+        self.topics = tuple((topic,) for topic in scheduler.topics)
+        self.settings = {
+            "BLIZZARD_CLIENT_ID": CLIENT_ID,
+            "BLIZZARD_CLIENT_SECRET": CLIENT_SECRET,
+            "BLIZZARD_API_URL": battle_net.url,
+            "BLIZZARD_OAUTH_URL": battle_net.url,
+            # Synced once, and then not again.
+            scheduler.interval.name: "6h",
+        }
+
+    def fill(self, rows: int) -> None:
+        for number in range(min(rows, MOST_DUE)):
+            character = Character(f"Name{_letters(number)}", SILVERMOON)
+            guild = Guild(f"Guild {_letters(number)}", SILVERMOON)
+            guild.add(character)
+            self._worker.world.add(character)
+            self._worker.track(character if self._table == "characters" else guild)
+        self.due = self.ids(self._table)
+        self.watch("character_details" if self._table == "characters" else "guilds")
+
+    def undone(self) -> int:
+        synced = "character_details" if self._table == "characters" else "guilds"
+        return len(self.due) - self.count(f"{synced} WHERE last_synced_at IS NOT NULL")
+
+    def changed_twice(self) -> int:
+        return sum(changes - 1 for changes in self.changes().values())
+
+
+class Deliveries(World):
+    """Deliveries that are due, to some receivers."""
+
+    def __init__(self, database: TestDatabase, receiver: WebhookReceiver) -> None:
+        super().__init__(webhook_delivery.SCHEDULER, database)
+        self._receiver = receiver
+        self.settings = {
+            "WEBHOOK_ALLOW_PRIVATE_CIDRS": "127.0.0.0/8",
+            "WEBHOOK_DELIVERY_TIMEOUT": "1s",
+        }
+
+    def fill(self, rows: int) -> None:
+        due = {"status": "retrying", "next_retry_at": datetime.now(UTC) - MINUTE}
+        for number in range(RECEIVERS):
+            hook = webhook(url=f"{self._receiver.url}/{number}").insert(self.database)["id"]
+            for _ in range(min(rows, MOST_DUE) // RECEIVERS):
+                delivery(webhook_id=hook, **due).insert(self.database)
+
+    def undone(self) -> int:
+        return self.count("webhook_deliveries WHERE status <> 'success'")
+
+    def changed_twice(self) -> int:
+        return self.count("webhook_delivery_attempts") - self.count(
+            "(SELECT DISTINCT delivery_id FROM webhook_delivery_attempts) AS attempted"
+        )
+
+    def time_passes(self) -> None:
+        """Let the leases run out of what was taken by the dead."""
+        self.database.query(
+            "UPDATE webhook_deliveries SET next_retry_at = now() WHERE status = 'retrying'"
+        )
+
+
+RemoteWorld = Notifications | Clients | BattleNet | Deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A scheduler that calls others: where it can be killed, and a world for it."""
+
+    scheduler: Scheduler
+    places: tuple[str, ...]
+    open: Callable[[TestDatabase], AbstractContextManager[RemoteWorld]]
+
+
+@contextmanager
+def _notifications(database: TestDatabase) -> Iterator[RemoteWorld]:
+    with DiscordServer(scale=0.1) as discord:
+        yield Notifications(database, discord)
+
+
+@contextmanager
+def _clients(database: TestDatabase) -> Iterator[RemoteWorld]:
+    with SseServer() as sse:
+        yield Clients(database, sse)
+
+
+@contextmanager
+def _characters(database: TestDatabase) -> Iterator[RemoteWorld]:
+    with BattleNetServer() as battle_net:
+        yield BattleNet(character_sync.SCHEDULER, database, battle_net)
+
+
+@contextmanager
+def _guilds(database: TestDatabase) -> Iterator[RemoteWorld]:
+    with BattleNetServer() as battle_net:
+        yield BattleNet(guild_sync.SCHEDULER, database, battle_net)
+
+
+@contextmanager
+def _deliveries(database: TestDatabase) -> Iterator[RemoteWorld]:
+    with WebhookReceiver() as receiver:
+        yield Deliveries(database, receiver)
+
+
+_CALLS = ("asked", "answered")
+
+REMOTE: Mapping[str, Remote] = {
+    remote.scheduler.name: remote
+    for remote in (
+        Remote(notification_retry.SCHEDULER, ("claimed", *_CALLS, "committed"), _notifications),
+        Remote(client_cleanup.SCHEDULER, ("claimed", *_CALLS, "committed"), _clients),
+        Remote(character_sync.SCHEDULER, ("claimed", *_CALLS, "commit", "committed"), _characters),
+        Remote(guild_sync.SCHEDULER, ("claimed", *_CALLS, "commit", "committed"), _guilds),
+        Remote(webhook_delivery.SCHEDULER, ("claimed", *_CALLS, "committed"), _deliveries),
+    )
+}
+
+
+def _letters(number: int) -> str:
+    """A number as letters, of which names consist."""
+    return "".join(chr(ord("a") + int(digit)) for digit in str(number))

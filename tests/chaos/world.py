@@ -1,0 +1,215 @@
+"""Work for one scheduler of the database, and what must have become of it in the end.
+
+The model is plain: every due row is done once and announced once, every other row is as it was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import workers
+from common.scheduler import Scheduler
+from database import TestDatabase
+from demo.processes import poll_until
+from scheduler_cases import CASES
+from scheduler_rows import Case, Row
+from topics import Received
+
+# Who changes a row how often, noted by the database itself.
+AUDIT = """
+CREATE TABLE chaos_changes (at text, id text, operation text);
+CREATE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    touched jsonb := CASE TG_OP WHEN 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+BEGIN
+    INSERT INTO chaos_changes
+    VALUES (TG_TABLE_NAME, coalesce(touched ->> 'subject_id', touched ->> 'id'), TG_OP);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER chaos_note AFTER INSERT OR UPDATE OR DELETE ON {table}
+FOR EACH ROW EXECUTE FUNCTION chaos_note()"""
+CHANGES = "SELECT id, count(*) AS changes FROM chaos_changes GROUP BY id"
+
+# Rows become due one after the other, so that the work goes on for some batches.
+SPREAD = """
+UPDATE {table} AS row SET {column} = now() - interval '{age}' + place * interval '{apart} ms'
+FROM (SELECT id, row_number() OVER () AS place FROM {table}) AS numbered
+WHERE numbered.id = row.id"""
+
+# Which row that is never due stands beside those that are, whatever the clock says.
+BYSTANDERS: Mapping[str, str] = {
+    "post-publisher": "not scheduled",
+    "link-expiration": "never expires",
+    "item-expiration": "does not expire",
+    "stock-level": "one, with no minimum",
+    "notification-cleanup": "failed",
+    "stream-closer": "ended",
+    "webhook-retry": "no attempt left",
+    "webhook-cleanup": "pending",
+}
+
+BYSTANDER_ROWS = 10
+
+# By which column a row becomes due, and at what age. The others are due at once.
+DUE_BY: Mapping[str, tuple[str, str]] = {
+    "post-publisher": ("published_at", "0"),
+    "link-expiration": ("expires_at", "0"),
+    "notification-cleanup": ("created_at", "30 days"),
+    "message-cleanup": ("created_at", "90 days"),
+    "stream-closer": ("updated_at", "24 hours"),
+    "webhook-cleanup": ("created_at", "30 days"),
+}
+
+# Alerts repeat after their interval, so these passes come from starts and signals only.
+ALERTING = ("item-expiration", "stock-level")
+
+
+def service_of(scheduler: Scheduler) -> str:
+    """The service whose worker runs a scheduler."""
+    return next(name for name in workers.SERVICES if scheduler in workers.load(name).schedulers)
+
+
+def only(scheduler: Scheduler, interval: str = "100ms") -> dict[str, str]:
+    """Settings under which its worker runs nothing else."""
+    siblings = workers.load(service_of(scheduler)).schedulers
+    switches = {each.enabled.name: str(each == scheduler).lower() for each in siblings}
+    often = {} if scheduler.name in ALERTING else {scheduler.interval.name: interval}
+    return {**switches, **often}
+
+
+class World:
+    """One scheduler's work in one database. What is due is named by the keys of its events."""
+
+    # What its worker needs beside the database.
+    settings: Mapping[str, str] = {}
+    # Topics of which one has an event for each key.
+    topics: tuple[tuple[str, ...], ...] = ()
+
+    def __init__(self, scheduler: Scheduler, database: TestDatabase) -> None:
+        self.scheduler = scheduler
+        self.database = database
+        self.due: frozenset[str] = frozenset()
+
+    def undone(self) -> int:
+        """How much of what was due is not done."""
+        raise AssertionError("every world has its own")
+
+    def changed_twice(self) -> int:
+        """How many changes there were beyond one for each due row and none for any other."""
+        raise AssertionError("every world has its own")
+
+    def time_passes(self) -> None:
+        """Let what is waited for after a kill be over."""
+
+    def wait(self, seconds: float) -> int:
+        """Wait until all is done, so long at most; returns how many events wait on."""
+        poll_until(lambda: not self.undone() and not self.waiting(), seconds, 0.1)
+        return self.waiting()
+
+    def waiting(self) -> int:
+        """How many events are in the outbox."""
+        return self.count("toast_outbox")
+
+    def count(self, rows: str) -> int:
+        """How many rows a table has, or `a table WHERE a condition`."""
+        [row] = self.database.query(f"SELECT count(*) FROM {rows}")
+        count: int = row["count"]
+        return count
+
+    def watch(self, table: str) -> None:
+        """Let the database note every change of this table from now on."""
+        self.database.query(AUDIT.format(table=table))
+
+    def changes(self) -> Mapping[str, int]:
+        """How often each row of the watched table was changed, by its id."""
+        return {row["id"]: row["changes"] for row in self.database.query(CHANGES)}
+
+    def ids(self, table: str) -> frozenset[str]:
+        """The id of every row."""
+        rows = self.database.query(f"SELECT id::text AS id FROM {table}")
+        return frozenset(row["id"] for row in rows)
+
+
+class Rows(World):
+    """The rows of a scheduler that works on the database alone."""
+
+    def __init__(self, case: Case, database: TestDatabase) -> None:
+        super().__init__(case.scheduler, database)
+        self._case = case
+        self._bystanders: frozenset[str] = frozenset()
+        topics = case.scheduler.topics
+        self.topics = (topics,) if self._alerts else tuple((topic,) for topic in topics)
+
+    @property
+    def _alerts(self) -> bool:
+        return self._case.changes == {}
+
+    def fill(self, rows: int, *, apart: float = 10.0) -> None:
+        """Insert that many due rows, ``apart`` ms from each other, and some others."""
+        case, name = self._case, self.scheduler.name
+        next(iter(case.due.values())).insert_many(self.database, rows, case.unique)
+        self.due = self.ids(case.table)
+        if name in DUE_BY:
+            column, age = DUE_BY[name]
+            values = {"table": case.table, "column": column, "age": age, "apart": apart}
+            self.database.query(SPREAD.format(**values))
+        stays = case.stays[BYSTANDERS[name]] if name in BYSTANDERS else Row(case.table)
+        for _ in range(BYSTANDER_ROWS):
+            stays.insert(self.database)
+        self._bystanders = self.ids(case.table) - self.due
+        self.watch("toast_alerts" if self._alerts else case.table)
+
+    def undone(self) -> int:
+        table, changes = self._case.table, self._case.changes
+        if changes is None:
+            return len(self.due & self.ids(table))
+        if self._alerts:
+            done = "SELECT subject_id::text AS id FROM toast_alerts"
+        else:
+            fixed = {name: value for name, value in changes.items() if not name.endswith("_at")}
+            same = " AND ".join(f"{name} = '{value}'" for name, value in fixed.items())
+            done = f"SELECT id::text FROM {table} WHERE {same}"
+        return len(self.due - {row["id"] for row in self.database.query(done)})
+
+    def changed_twice(self) -> int:
+        changes = self.changes()
+        again = sum(max(0, changes.get(row, 0) - 1) for row in self.due)
+        return again + sum(changes.get(row, 0) for row in self._bystanders)
+
+
+# The schedulers that work on rows alone.
+ROWS: Mapping[str, Case] = {case.scheduler.name: case for case in CASES}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What consumers have got: ``duplicates`` repeat an id, ``altered`` with other bytes."""
+
+    by_key: Mapping[str, int]
+    duplicates: int
+    altered: int
+
+    def lost(self, keys: Iterable[str]) -> int:
+        """How many of these keys have had no event."""
+        return sum(key not in self.by_key for key in keys)
+
+    def second(self, keys: Iterable[str]) -> int:
+        """How many events too many there were: beyond one per key, or for no key of these."""
+        expected = set(keys)
+        return sum(count - 1 if key in expected else count for key, count in self.by_key.items())
+
+
+def heard(messages: Iterable[Received]) -> Heard:
+    """Judge what has come on a topic, or on several."""
+    bytes_of: defaultdict[str, set[tuple[object, ...]]] = defaultdict(set)
+    keys: dict[str, str] = {}
+    total = 0
+    for message in messages:
+        total += 1
+        event = dict(message.headers)["ce_id"]
+        keys[event] = message.key
+        bytes_of[event].add((message.key, message.value, message.headers))
+    altered = sum(len(versions) - 1 for versions in bytes_of.values())
+    return Heard(Counter(keys.values()), total - len(keys), altered)
