@@ -92,6 +92,12 @@ class Process:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
+    @property
+    def memory(self) -> int:
+        """The memory that it uses now, in MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) // 1024
+
     def records(self, event: str, **fields: object) -> list[dict[str, Any]]:
         """The log records of this event with these fields, in order."""
         records = (json.loads(line) for line in self.log.splitlines() if line.startswith("{"))

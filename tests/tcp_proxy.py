@@ -63,6 +63,13 @@ class TcpProxy:
         """
         return self._set(_Trap(text, cuts=True))
 
+    def lose_answer_to(self, text: bytes) -> threading.Event:
+        """Close the next connection whose client sends this text, once the server has answered.
+
+        The text is forwarded, and the answer is not. The event tells when that has happened.
+        """
+        return self._set(_Trap(text, cuts=True, forwards=True))
+
     def _set(self, trap: _Trap) -> threading.Event:
         self._traps.append(trap)
         return trap.sprung
@@ -90,6 +97,9 @@ class TcpProxy:
             recent = recent[-1000:] + data
             for trap in [trap for trap in self._traps if trap.text in recent]:
                 self._traps.remove(trap)
+                if trap.forwards:
+                    connection.answer_is_lost = trap.sprung
+                    continue
                 connection.hangs = True
                 trap.sprung.set()
                 if trap.cuts:
@@ -98,13 +108,17 @@ class TcpProxy:
 
     def _pump_to_client(self, connection: _Connection) -> None:
         for data in connection.read(connection.server):
+            if connection.answer_is_lost:
+                connection.answer_is_lost.set()
+                connection.close()
             connection.forward(data, connection.client)
 
 
 class _Trap:
-    def __init__(self, text: bytes, *, cuts: bool) -> None:
+    def __init__(self, text: bytes, *, cuts: bool, forwards: bool = False) -> None:
         self.text = text
         self.cuts = cuts
+        self.forwards = forwards
         self.sprung = threading.Event()
 
 
@@ -113,6 +127,7 @@ class _Connection:
         self.client = client
         self.server = server
         self.hangs = False
+        self.answer_is_lost: threading.Event | None = None
 
     def read(self, peer: socket.socket) -> Iterator[bytes]:
         """What comes from one side until it closes; then the other is closed too."""

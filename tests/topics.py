@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,9 +91,17 @@ class Topic:
 
     def _end(self, partition: int) -> int:
         place = TopicPartition(self.name, partition)
-        offsets = self._consumer.get_watermark_offsets(place, timeout=PATIENCE)
-        assert offsets is not None
-        return offsets[1]
+        found: list[int] = []
+
+        def asked() -> bool:
+            # A broker that has just started does not lead its partitions yet.
+            with suppress(KafkaException):
+                offsets = self._consumer.get_watermark_offsets(place, timeout=PATIENCE)
+                found.extend(offsets or ())
+            return bool(found)
+
+        assert poll_until(asked, PATIENCE), f"{self.name} does not tell how long it is"
+        return found[1]
 
 
 def _received(message: Message) -> Received:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
 
+from chaos.any_world import SCHEDULERS, AnyWorld, judged, open_world
 from chaos.arena import Arena
 from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.remote_worlds import REMOTE, RemoteWorld
-from chaos.world import DUE_BY, ROWS, Heard, Rows, heard, only, service_of
+from chaos.heard import Consumers
+from chaos.remote_worlds import REMOTE
+from chaos.world import DUE_BY, ROWS, only, service_of
 from common.publisher import BATCH_EVENTS
 from common.scheduler import Scheduler
-from database import TestDatabase
 from demo.processes import poll_until
 from processes import Process, environment
-from topics import Topic
 
 DUE_ROWS = 200
 REPETITIONS = 20
@@ -57,9 +57,7 @@ def _places(scheduler: Scheduler) -> tuple[str, ...]:
 
 def _killings() -> list[Killing]:
     """Every scheduler with every place of its own, in an order that mixes them."""
-    schedulers = [case.scheduler for case in ROWS.values()]
-    schedulers += [remote.scheduler for remote in REMOTE.values()]
-    every = [Killing(each, place) for each in schedulers for place in _places(each)]
+    every = [Killing(each, place) for each in SCHEDULERS for place in _places(each)]
     Random("an order that mixes them").shuffle(every)
     return every
 
@@ -72,20 +70,13 @@ def play(arena: Arena, current: Round) -> Figures:
     killing = _killing(current)
     with arena.database() as database, open_world(killing.scheduler, database) as world:
         world.fill(DUE_ROWS)
-        topics = [[Topic(arena.kafka.address, name) for name in group] for group in world.topics]
+        consumers = Consumers(arena.kafka.address, world.topics)
         figures = _kill(arena, current.dice, killing, world)
-        said = [heard(message for topic in group for message in topic.so_far()) for group in topics]
-        return {**figures, **_judged(world, said, figures["kills"])}
-
-
-@contextmanager
-def open_world(scheduler: Scheduler, database: TestDatabase) -> Iterator[Rows | RemoteWorld]:
-    """The world of any scheduler, empty."""
-    if scheduler.name in ROWS:
-        yield Rows(ROWS[scheduler.name], database)
-    else:
-        with REMOTE[scheduler.name].open(database) as world:
-            yield world
+        said = consumers.heard()
+        in_flight = figures["kills"] * min(BATCH_EVENTS, DUE_ROWS) * len(said)
+        duplicates = sum(each.duplicates for each in said)
+        beyond = max(0, duplicates - in_flight)
+        return {**figures, **judged(world, said), "duplicates beyond the batch": beyond}
 
 
 def _killing(current: Round) -> Killing:
@@ -94,21 +85,7 @@ def _killing(current: Round) -> Killing:
     return Killing(current.dice.choice(KILLINGS).scheduler, "")
 
 
-def _judged(world: Rows | RemoteWorld, said: list[Heard], kills: float) -> Figures:
-    duplicates = sum(each.duplicates for each in said)
-    in_flight = kills * min(BATCH_EVENTS, DUE_ROWS) * len(said)
-    return {
-        "lost": world.undone() + sum(each.lost(world.due) for each in said),
-        "second change": world.changed_twice() + sum(each.second(world.due) for each in said),
-        "other bytes": sum(each.altered for each in said),
-        "duplicates": duplicates,
-        "duplicates beyond the batch": max(0, duplicates - in_flight),
-    }
-
-
-def _kill(
-    arena: Arena, dice: Random, killing: Killing, world: Rows | RemoteWorld
-) -> dict[str, float]:
+def _kill(arena: Arena, dice: Random, killing: Killing, world: AnyWorld) -> dict[str, float]:
     settings = {**only(killing.scheduler), **world.settings}
     env = environment(world.database, arena.kafka.address, **settings)
     module = f"workers.{service_of(killing.scheduler)}"

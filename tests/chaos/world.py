@@ -5,9 +5,7 @@ The model is plain: every due row is done once and announced once, every other r
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import workers
 from common.scheduler import Scheduler
@@ -15,7 +13,6 @@ from database import TestDatabase
 from demo.processes import poll_until
 from scheduler_cases import CASES
 from scheduler_rows import Case, Row
-from topics import Received
 
 # Who changes a row how often, noted by the database itself.
 AUDIT = """
@@ -86,6 +83,8 @@ class World:
     settings: Mapping[str, str] = {}
     # Topics of which one has an event for each key.
     topics: tuple[tuple[str, ...], ...] = ()
+    # Milliseconds from the time that a row becomes due to that of the next.
+    apart = 10.0
 
     def __init__(self, scheduler: Scheduler, database: TestDatabase) -> None:
         self.scheduler = scheduler
@@ -146,14 +145,14 @@ class Rows(World):
     def _alerts(self) -> bool:
         return self._case.changes == {}
 
-    def fill(self, rows: int, *, apart: float = 10.0) -> None:
-        """Insert that many due rows, ``apart`` ms from each other, and some others."""
+    def fill(self, rows: int) -> None:
+        """Insert that many due rows, and some others."""
         case, name = self._case, self.scheduler.name
         next(iter(case.due.values())).insert_many(self.database, rows, case.unique)
         self.due = self.ids(case.table)
         if name in DUE_BY:
             column, age = DUE_BY[name]
-            values = {"table": case.table, "column": column, "age": age, "apart": apart}
+            values = {"table": case.table, "column": column, "age": age, "apart": self.apart}
             self.database.query(SPREAD.format(**values))
         stays = case.stays[BYSTANDERS[name]] if name in BYSTANDERS else Row(case.table)
         for _ in range(BYSTANDER_ROWS):
@@ -181,35 +180,3 @@ class Rows(World):
 
 # The schedulers that work on rows alone.
 ROWS: Mapping[str, Case] = {case.scheduler.name: case for case in CASES}
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What consumers have got: ``duplicates`` repeat an id, ``altered`` with other bytes."""
-
-    by_key: Mapping[str, int]
-    duplicates: int
-    altered: int
-
-    def lost(self, keys: Iterable[str]) -> int:
-        """How many of these keys have had no event."""
-        return sum(key not in self.by_key for key in keys)
-
-    def second(self, keys: Iterable[str]) -> int:
-        """How many events too many there were: beyond one per key, or for no key of these."""
-        expected = set(keys)
-        return sum(count - 1 if key in expected else count for key, count in self.by_key.items())
-
-
-def heard(messages: Iterable[Received]) -> Heard:
-    """Judge what has come on a topic, or on several."""
-    bytes_of: defaultdict[str, set[tuple[object, ...]]] = defaultdict(set)
-    keys: dict[str, str] = {}
-    total = 0
-    for message in messages:
-        total += 1
-        event = dict(message.headers)["ce_id"]
-        keys[event] = message.key
-        bytes_of[event].add((message.key, message.value, message.headers))
-    altered = sum(len(versions) - 1 for versions in bytes_of.values())
-    return Heard(Counter(keys.values()), total - len(keys), altered)

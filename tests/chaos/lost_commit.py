@@ -1,0 +1,73 @@
+"""A COMMIT whose reply is lost: the server has done it, and the worker cannot know."""
+
+from __future__ import annotations
+
+from chaos.any_world import judged, open_world
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from chaos.heard import Consumers
+from chaos.world import only, service_of
+from processes import PATIENCE, Process, environment
+from tcp_proxy import TcpProxy
+from workers.blog import post_publisher
+from workers.link import link_expiration
+from workers.twitchbot import message_cleanup, stream_closer
+from workers.warcraft import character_sync
+
+# Whose passes are many, each with a statement that changes rows and commits.
+STATEMENTS = (
+    (link_expiration.SCHEDULER, b"UPDATE link_links"),
+    (post_publisher.SCHEDULER, b"UPDATE blog_posts"),
+    (stream_closer.SCHEDULER, b"UPDATE twitchbot_streams"),
+    (message_cleanup.SCHEDULER, b"DELETE FROM twitchbot_messages"),
+    (character_sync.SCHEDULER, b"COMMIT"),
+)
+# And what any of them sends besides.
+BOOKKEEPING = (b"INSERT INTO toast_runs", b"DELETE FROM toast_outbox")
+
+REPLIES_A_ROUND = 20
+ROWS_APART = 60.0
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """Lose some replies of one scheduler's database, while its rows become due."""
+    scheduler, statement = STATEMENTS[current.number % len(STATEMENTS)]
+    replies = int(current.size(REPLIES_A_ROUND, 4))
+    with (
+        arena.database() as database,
+        TcpProxy(database.server.port) as proxy,
+        open_world(scheduler, database) as world,
+    ):
+        world.apart = ROWS_APART
+        world.fill(replies * 20)
+        consumers = Consumers(arena.kafka.address, world.topics)
+        settings = {**only(scheduler), **world.settings, "DB_PORT": str(proxy.port)}
+        env = environment(database, arena.kafka.address, **settings)
+        lost = 0
+        with Process(f"workers.{service_of(scheduler)}", env=env) as worker:
+            worker.wait_for("scheduler_started")
+            for number in range(replies):
+                besides = BOOKKEEPING if scheduler.topics else BOOKKEEPING[:1]
+                text = statement if number % 2 else current.dice.choice(besides)
+                lost += proxy.lose_answer_to(text).wait(PATIENCE if number % 2 else 5)
+            left = world.wait(PATIENCE)
+        said = consumers.heard()
+        return {**judged(world, said), "replies lost": lost, "events left": left}
+
+
+CAMPAIGN = Campaign(
+    name="lost-commit",
+    promise="a COMMIT whose reply is lost changes nothing twice",
+    faults="the reply to 1,000 statements swallowed after the commit",
+    limits=(
+        Limit("replies lost", least=1),
+        Limit("lost", most=0),
+        Limit("second change", most=0),
+        Limit("events left", most=0),
+        Limit("other bytes", most=0),
+        Limit("duplicates"),
+    ),
+    play=play,
+    rounds=50,
+    small_rounds=2,
+)
