@@ -104,9 +104,9 @@ class Database:
             **self._parameters,
             autocommit=True,
             row_factory=dict_row,
-            # A prepared statement may be planned without its parameters, and a range of
-            # ctids is cheap or dear by their values alone.
-            prepare_threshold=None,
+            # Only where it is asked for: a prepared statement may be planned without its
+            # parameters, and a range of ctids is cheap or dear by their values alone.
+            prepare_threshold=2**31,
         )
 
     @contextmanager

@@ -8,7 +8,7 @@ of those before it, which makes every LIMIT-after-LIMIT loop slower as it goes. 
 was moved to the end of the table meanwhile is found by the LIMIT batch that follows.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ _log = logs.logger(__name__)
 BATCH_ROWS = 5_000
 # 1 MiB of heap: some thousand rows of the usual width, tens of milliseconds a transaction.
 SLICE_PAGES = 128
+# Rows that are tried together where one is known to fail: enough to share the cost of a statement,
+# few enough for little to be done in vain.
+SUSPECT_ROWS = 64
 # Rows passed over because they failed before; more than this says that the table's own rules
 # have changed, and an operator must look.
 MOST_FAILED_ROWS = 10_000
@@ -31,14 +34,17 @@ MOST_FAILED_ROWS = 10_000
 # may undo what we do.
 MOST_IDLE_LOOKS = 3
 
-# A row's place as one whole number: page * 2**16 + position on the page, so that a range of
-# rows can be halved like any other range.
+# A row's place as one whole number: page * 2**16 + position on the page.
 _PAGE = 1 << 16
 _WHOLE_TABLE = (0, 0xFFFFFFFF * _PAGE)
 
 _PAGES = (
     "SELECT pg_relation_size(%(table)s::regclass) / current_setting('block_size')::int AS pages"
 )
+
+_PLACES = """
+SELECT ctid::text AS place FROM {table}
+WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid ORDER BY ctid"""
 
 _FAILED_ROWS = """
 SELECT array_agg(row_id) AS ids FROM (
@@ -157,25 +163,48 @@ class _Walker:
             yield page * _PAGE, (page + SLICE_PAGES) * _PAGE
 
     def _slice(self, first: int, end: int) -> PassResult:
-        """Run one range; where a row fails, halve the range until that row stands alone."""
-        if self._pass.stopping():
-            return PassResult(complete=False)
+        """Run one range; where a row fails, run its rows in groups, to find out which."""
         try:
             return self._batch(first, end, limit=None)[0]
         except psycopg.DatabaseError as error:
             if not row_fault(error):
                 raise
-            if end - first == 1:
-                return self._set_aside(first, error)
-        middle = (first + end) // 2
-        return self._slice(first, middle) + self._slice(middle, end)
+        # Without any row it must succeed, or no row is to blame.
+        self._batch(first, first, limit=None)
+        total, places = PassResult(), self._places(first, end)
+        for start in range(0, len(places), SUSPECT_ROWS):
+            total += self._suspects(places[start : start + SUSPECT_ROWS])
+        return total
 
-    def _batch(self, first: int, end: int, *, limit: int | None) -> tuple[PassResult, int]:
+    def _suspects(self, places: Sequence[int]) -> PassResult:
+        """Run some rows; where one fails, halve them until that row stands alone."""
+        if self._pass.stopping():
+            return PassResult(complete=False)
+        try:
+            return self._batch(places[0], places[-1] + 1, limit=None, prepare=True)[0]
+        except psycopg.DatabaseError as error:
+            if not row_fault(error):
+                raise
+            if len(places) == 1:
+                return self._set_aside(places[0], error)
+        middle = len(places) // 2
+        return self._suspects(places[:middle]) + self._suspects(places[middle:])
+
+    def _places(self, first: int, end: int) -> list[int]:
+        """Where there are rows in a range, due or not, in physical order."""
+        rows = self._pass.connection.execute(
+            _PLACES.format(table=self._walk.table), {"first": _tid(first), "end": _tid(end)}
+        )
+        return [_place(row["place"]) for row in rows]
+
+    def _batch(
+        self, first: int, end: int, *, limit: int | None, prepare: bool = False
+    ) -> tuple[PassResult, int]:
         """Run the statement; returns what it did, and how many rows it had found."""
         position = {"first": _tid(first), "end": _tid(end), "limit": limit}
         failpoints.reach("statement")
         row = self._pass.connection.execute(
-            self._walk.batch, {**self._parameters, **position}
+            self._walk.batch, {**self._parameters, **position}, prepare=prepare
         ).fetchone()
         counts = dict(row or {})
         found = counts.pop("found", 0)
@@ -206,6 +235,11 @@ class _Walker:
         done = PassResult(failed=1, note=f"{self._walk.table} {found['id']}: {reason}")
         self._pass.committed(done, share=self._share)
         return done
+
+
+def _place(tid: str) -> int:
+    page, position = tid.strip("()").split(",")
+    return int(page) * _PAGE + int(position)
 
 
 def _tid(place: int) -> str:

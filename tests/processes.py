@@ -98,6 +98,11 @@ class Process:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) // 1024
 
+    @property
+    def open_files(self) -> int:
+        """How many file descriptors it has open now."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def records(self, event: str, **fields: object) -> list[dict[str, Any]]:
         """The log records of this event with these fields, in order."""
         records = (json.loads(line) for line in self.log.splitlines() if line.startswith("{"))

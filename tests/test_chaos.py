@@ -34,4 +34,4 @@ def test_a_promise_holds_under_faults(campaign: Campaign, arena: Arena) -> None:
             pytest.fail(f"no Apache Kafka, which CI must have: {reason}")
         pytest.skip(f"needs Apache Kafka: {reason}")
 
-    assert campaign.broken(campaign.merged(rounds)) == []
+    assert campaign.broken(campaign.merged(rounds), full=False) == []

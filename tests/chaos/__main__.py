@@ -30,7 +30,9 @@ def main() -> int:
     if arguments.readme:
         every = [(campaign, Results(campaign, arguments.seed)) for campaign in CAMPAIGNS]
         table.write([pair for pair in every if pair[1].rounds], arguments.seed)
-    broken = [line for campaign, results in played for line in campaign.broken(results.figures)]
+    broken = [
+        line for campaign, results in played for line in campaign.broken(results.figures, full=True)
+    ]
     print("\n".join(broken) or "Every promise holds.")
     return 1 if broken else 0
 

@@ -1,6 +1,21 @@
 """Every campaign, in the order of the README's table."""
 
-from chaos import kafka_away, kills, late_commits, lost_commit, order, postgres_away, stops
+from chaos import (
+    alerting,
+    bad_rows,
+    hangs,
+    kafka_away,
+    kills,
+    late_commits,
+    lost_commit,
+    order,
+    postgres_away,
+    retention,
+    rolling,
+    soak,
+    starvation,
+    stops,
+)
 from chaos.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -10,5 +25,12 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     kafka_away.CAMPAIGN,
     postgres_away.CAMPAIGN,
     lost_commit.CAMPAIGN,
+    rolling.CAMPAIGN,
+    bad_rows.CAMPAIGN,
+    starvation.CAMPAIGN,
     stops.CAMPAIGN,
+    hangs.CAMPAIGN,
+    alerting.CAMPAIGN,
+    retention.CAMPAIGN,
+    soak.CAMPAIGN,
 )

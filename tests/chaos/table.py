@@ -34,7 +34,7 @@ def render(played: Iterable[tuple[Campaign, Results]], seed: int) -> str:
             _rounds(campaign, results),
             _duration(results.seconds),
             found(campaign, figures),
-            "**no**" if campaign.broken(figures) else "yes",
+            "**no**" if campaign.broken(figures, full=True) else "yes",
         )
         lines.append(f"| {' | '.join(cells)} |")
     machine = f"{os.cpu_count()} cores, {_memory()} GiB, Linux, Python {platform.python_version()}"

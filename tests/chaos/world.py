@@ -14,15 +14,17 @@ from demo.processes import poll_until
 from scheduler_cases import CASES
 from scheduler_rows import Case, Row
 
-# Who changes a row how often, noted by the database itself.
+# How often a worker changes a row, noted by the database itself.
 AUDIT = """
-CREATE TABLE chaos_changes (at text, id text, operation text);
-CREATE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TABLE IF NOT EXISTS chaos_changes (at text, id text, operation text);
+CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     touched jsonb := CASE TG_OP WHEN 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
 BEGIN
-    INSERT INTO chaos_changes
-    VALUES (TG_TABLE_NAME, coalesce(touched ->> 'subject_id', touched ->> 'id'), TG_OP);
+    IF current_setting('application_name') LIKE 'toast-%' THEN
+        INSERT INTO chaos_changes
+        VALUES (TG_TABLE_NAME, coalesce(touched ->> 'subject_id', touched ->> 'id'), TG_OP);
+    END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER chaos_note AFTER INSERT OR UPDATE OR DELETE ON {table}

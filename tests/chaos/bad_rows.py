@@ -1,0 +1,146 @@
+"""One bad row stops no other: 50 of eight kinds among 10,000 due links."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from datetime import UTC, datetime
+
+from psycopg.rows import DictRow
+
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from chaos.world import ROWS, Rows
+from common.database import Connection
+from common.scheduler import PassResult
+from database import TestDatabase
+from passes import run_pass
+from workers.link import link_expiration
+
+BAD_ROWS = 50
+LAST_PASS = 3
+REPETITIONS = 5
+
+# What happens when a row of that kind is changed; the others have errors of their own.
+KINDS = {
+    "a trigger raises": "RAISE EXCEPTION 'refused'",
+    "division by zero": "PERFORM 1 / 0",
+    "out of range": "PERFORM 32768::smallint",
+    "NUL": r"PERFORM convert_from('\x00'::bytea, 'UTF8')",
+    "a unique value twice": "NEW.short_code := 'taken'",
+    "a constraint is broken": "NEW.title := 'not allowed'",
+    "undone in silence": "RETURN NULL",
+}
+LOCKED = "locked by somebody"
+# These raise no error that could be a reason.
+SILENT = ("undone in silence", LOCKED)
+
+_SETUP = """
+CREATE TABLE bad_rows (id uuid PRIMARY KEY, kind text);
+CREATE FUNCTION misbehave() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    found_kind text := (SELECT kind FROM bad_rows WHERE bad_rows.id = NEW.id);
+BEGIN
+    {branches}
+    RETURN NEW;
+END $$;
+CREATE TRIGGER misbehave BEFORE UPDATE ON link_links FOR EACH ROW EXECUTE FUNCTION misbehave();
+ALTER TABLE link_links ADD CONSTRAINT allowed CHECK (title <> 'not allowed')"""
+
+_BRANCH = "IF found_kind = '{kind}' THEN {action}; END IF;"
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """The same rows without bad ones and with them, in turn; then what became of the bad."""
+    rows = int(current.size(10_000, 1_000))
+    clean, dirty, steady = [], [], []
+    figures: Figures = {}
+    for _ in range(int(current.size(REPETITIONS, 1))):
+        with arena.database() as database:
+            clean.append(_timed(_filled(database, rows, 0)))
+        with arena.database() as database:
+            world = _filled(database, rows, BAD_ROWS)
+            with _locking(database) as holder:
+                dirty.append(_timed(world))
+                figures = _judged(database, world)
+                holder.rollback()
+            database.query("UPDATE link_links SET is_active = true WHERE NOT is_active")
+            steady.append(_timed(world))
+    base = statistics.median(clean)
+    return {
+        **figures,
+        "slower when they are found": 100 * (statistics.median(dirty) / base - 1),
+        "slower from then on": 100 * (statistics.median(steady) / base - 1),
+    }
+
+
+def _filled(database: TestDatabase, rows: int, bad: int) -> Rows:
+    world = Rows(ROWS[link_expiration.SCHEDULER.name], database)
+    world.apart = 0
+    world.fill(rows)
+    database.query("DROP TRIGGER chaos_note ON link_links")
+    branches = "\n    ".join(
+        _BRANCH.format(kind=kind, action=action) for kind, action in KINDS.items()
+    )
+    database.query(_SETUP.format(branches=branches).replace("%", "%%"))
+    database.insert("link_links", short_code="taken")
+    kinds = [*KINDS, LOCKED]
+    for number, row in enumerate(sorted(world.due)[:bad]):
+        database.query("INSERT INTO bad_rows VALUES (%s, %s)", row, kinds[number % len(kinds)])
+    database.query("VACUUM ANALYZE link_links")
+    return world
+
+
+def _locking(database: TestDatabase) -> Connection:
+    """A connection that holds the rows to be locked."""
+    connection = database.connect(autocommit=False)
+    connection.execute(
+        "SELECT 1 FROM link_links WHERE id IN (SELECT id FROM bad_rows WHERE kind = %s) FOR UPDATE",
+        (LOCKED,),
+    )
+    return connection
+
+
+def _run(world: Rows) -> PassResult:
+    return run_pass(world.database, world.scheduler, now=datetime.now(UTC))
+
+
+def _timed(world: Rows) -> float:
+    began = time.monotonic()
+    _run(world)
+    return time.monotonic() - began
+
+
+def _judged(database: TestDatabase, world: Rows) -> Figures:
+    """What one pass has left undone, and what the next ones make of the bad rows."""
+    bad = _bad(database)
+    left = world.undone()
+    for _ in range(LAST_PASS - 1):
+        _run(world)
+    reasons = database.query("SELECT row_id::text AS id FROM toast_failed_rows WHERE reason <> ''")
+    aside = {row["id"] for row in reasons}
+    expected = {row["id"] for row in bad if row["kind"] not in SILENT}
+    return {
+        "others left undone": max(0, left - len(bad)),
+        "not set aside": len(expected - aside),
+        "set aside wrongly": len(aside - expected),
+    }
+
+
+def _bad(database: TestDatabase) -> list[DictRow]:
+    return database.query("SELECT id::text AS id, kind FROM bad_rows")
+
+
+CAMPAIGN = Campaign(
+    name="bad-rows",
+    promise="one bad row stops no other",
+    faults=f"{BAD_ROWS} among 10,000, of eight kinds: {', '.join((*KINDS, LOCKED))}",
+    limits=(
+        Limit("others left undone", most=0),
+        Limit("not set aside", most=0),
+        Limit("set aside wrongly", most=0),
+        Limit("slower when they are found", most=15, unit=" %", at_full_size=True),
+        Limit("slower from then on", most=15, unit=" %", at_full_size=True),
+    ),
+    play=play,
+)

@@ -1,0 +1,170 @@
+"""A hang is broken: whatever a pass waits for, it ends, and its siblings stay on time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from common import runner, worker
+from database import TestDatabase
+from demo.standins.sse import SseServer, new_client
+from demo.standins.webhook_receiver import WebhookReceiver
+from passes import DAY, HOUR, MINUTE
+from processes import Process, environment
+from scheduler_cases import delivery, webhook
+from tcp_proxy import TcpProxy
+
+SIBLING_SECONDS = 0.5
+# A sibling's tick that is later than this is late.
+LATE_SECONDS = 0.3
+LOCK_SECONDS = 5.0
+CALL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """A pass that hangs: in which worker, who its sibling is, and when it must have ended."""
+
+    module: str
+    scheduler: str
+    sibling: str
+    seconds: float
+    settings: dict[str, str]
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """Let one pass hang, and measure it and its sibling."""
+    hangs = _HANGS if current.full else _HANGS[:-1]
+    with arena.database() as database, hangs[current.number](database) as hang:
+        env = environment(database, LOG_LEVEL="debug", **hang.settings)
+        with Process(hang.module, env=env) as process:
+            begun = process.wait_for("pass_started", scheduler=hang.scheduler)
+            ended = _ended(process, hang)
+            seconds = ended - _moment(begun)
+            late = _late(process, hang.sibling) if hang.sibling else 0
+            exits = process.ended is not None
+    return {
+        "not ended": seconds >= 2 * hang.seconds,
+        "longest against its deadline": seconds / hang.seconds,
+        "late siblings": late,
+        "process exits": exits,
+    }
+
+
+def _ended(process: Process, hang: Hang) -> float:
+    """When the first pass ended, or when it ought to have, at the latest."""
+    deadline = time.monotonic() + 2 * hang.seconds
+    while time.monotonic() < deadline:
+        for event in ("pass_failed", "pass_finished"):
+            for record in process.records(event, scheduler=hang.scheduler):
+                return _moment(record)
+        time.sleep(0.1)
+    return time.time()
+
+
+def _late(process: Process, sibling: str) -> int:
+    """How many of its passes did not begin at a multiple of its interval after the first."""
+    began = [_moment(record) for record in process.records("pass_started", scheduler=sibling)]
+    assert len(began) > 1, f"{sibling} did not run beside the pass that hangs"
+    offsets = [(moment - began[0]) % SIBLING_SECONDS for moment in began]
+    return sum(LATE_SECONDS < offset < SIBLING_SECONDS - 0.05 for offset in offsets)
+
+
+def _moment(record: dict[str, str]) -> float:
+    return datetime.fromisoformat(record["time"]).timestamp()
+
+
+@contextmanager
+def _locked_table(database: TestDatabase) -> Iterator[Hang]:
+    """Somebody holds a lock on the table, and does not let go."""
+    with database.connect(autocommit=False) as connection:
+        connection.execute("LOCK TABLE twitchbot_messages")
+        yield Hang(
+            "workers.twitchbot",
+            "message-cleanup",
+            "stream-closer",
+            LOCK_SECONDS,
+            {"STREAM_CLOSER_INTERVAL": f"{SIBLING_SECONDS}s"},
+        )
+
+
+@contextmanager
+def _silent_receiver(database: TestDatabase) -> Iterator[Hang]:
+    """The receiver of a webhook takes the request, and answers nothing."""
+    with WebhookReceiver() as receiver:
+        due = {"status": "retrying", "next_retry_at": datetime.now(UTC) - MINUTE}
+        delivery(webhook_id=webhook(url=f"{receiver.url}/stall"), **due).insert(database)
+        yield Hang(
+            "workers.webhook",
+            "webhook-delivery",
+            "webhook-retry",
+            CALL_SECONDS,
+            {
+                "WEBHOOK_DELIVERY_ENABLED": "true",
+                "WEBHOOK_DELIVERY_INTERVAL": "1h",
+                "WEBHOOK_DELIVERY_TIMEOUT": f"{CALL_SECONDS}s",
+                "WEBHOOK_ALLOW_PRIVATE_CIDRS": "127.0.0.0/8",
+                "WEBHOOK_RETRY_SCHEDULER_INTERVAL": f"{SIBLING_SECONDS}s",
+            },
+        )
+
+
+@contextmanager
+def _frozen_service(database: TestDatabase) -> Iterator[Hang]:
+    """The SSE service takes calls, and answers none. Its worker has one scheduler only."""
+    with SseServer() as sse:
+        sse.connect(new_client(datetime.now(UTC), idle=HOUR))
+        sse.freeze()
+        settings = {"SSE_GRPC_ADDR": sse.address, "SSE_GRPC_TIMEOUT": f"{CALL_SECONDS}s"}
+        yield Hang("workers.sse", "client-cleanup", "", CALL_SECONDS, settings)
+        sse.thaw()
+
+
+def _black_hole(
+    module: str, seconds: float
+) -> Callable[[TestDatabase], AbstractContextManager[Hang]]:
+    @contextmanager
+    def opened(database: TestDatabase) -> Iterator[Hang]:
+        """The connection to PostgreSQL swallows a statement, and stays open."""
+        database.insert("twitchbot_messages", created_at=datetime.now(UTC) - 100 * DAY)
+        with TcpProxy(database.server.port) as proxy:
+            proxy.hang_at(b"DELETE FROM twitchbot_messages")
+            settings = {
+                "DB_PORT": str(proxy.port),
+                "STREAM_CLOSER_INTERVAL": f"{SIBLING_SECONDS}s",
+            }
+            yield Hang(module, "message-cleanup", "stream-closer", seconds, settings)
+
+    return opened
+
+
+# A hang is looked for every few seconds.
+_NOTICED = worker.SUPERVISE_SECONDS + 1
+_HANGS = (
+    _locked_table,
+    _silent_receiver,
+    _frozen_service,
+    # For this worker a pass counts as stalled after a second; for the last one as it really is.
+    _black_hole("tests.impatient_worker", _NOTICED),
+    _black_hole("workers.twitchbot", runner.STALLED_SECONDS + _NOTICED),
+)
+
+CAMPAIGN = Campaign(
+    name="hangs",
+    promise="a hang is broken",
+    faults="table locked, receiver silent, SSE service frozen, PostgreSQL a black hole",
+    limits=(
+        Limit("not ended", most=0),
+        Limit("longest against its deadline", most=2, merge=max),
+        Limit("late siblings", most=0),
+        Limit("process exits", most=0),
+    ),
+    play=play,
+    rounds=len(_HANGS),
+    small_rounds=len(_HANGS) - 1,
+)

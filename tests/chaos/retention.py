@@ -1,0 +1,161 @@
+"""Retention is invisible: those who write to the table meanwhile do not feel it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from chaos.world import only
+from database import TestDatabase
+from processes import Process, environment
+from scheduler_rows import Row
+from workers.twitchbot import message_cleanup
+
+CLIENTS, A_SECOND = 6, 300
+PASS_SECONDS = 900.0
+
+# What the bot does: a message comes in, and its stream's latest are read.
+_WRITE = """
+INSERT INTO twitchbot_messages (stream_id, user_id, username, display_name, message, is_moderator,
+    is_subscriber, is_vip, is_broadcaster, sent_at, created_at)
+VALUES (%s, %s, 'name', 'Name', 'new', false, false, false, false, now(), now())"""
+_READ = "SELECT message FROM twitchbot_messages WHERE user_id = %s ORDER BY sent_at DESC LIMIT 10"
+
+_OLD = """
+INSERT INTO twitchbot_messages (stream_id, user_id, username, display_name, message, is_moderator,
+    is_subscriber, is_vip, is_broadcaster, sent_at, created_at)
+SELECT stream_id, user_id, username, display_name, 'old', false, false, false, false,
+       sent_at, now() - interval '91 days'
+FROM (SELECT * FROM twitchbot_messages LIMIT 1) AS one, generate_series(1, %s)"""
+
+_OURS = """
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float AS seconds
+FROM pg_stat_activity
+WHERE application_name = 'toast-twitchbot' AND state <> 'idle'"""
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """Delete five of six parts of the messages under traffic, and look at the traffic."""
+    old, young = int(current.size(5_000_000, 50_000)), int(current.size(1_000_000, 10_000))
+    with arena.database() as database:
+        stream = _fill(database, old, young)
+        env = environment(database, **only(message_cleanup.SCHEDULER, "24h"))
+        with _traffic(database, stream) as traffic:
+            time.sleep(current.size(30, 1))
+            before = traffic.take()
+            with Process("workers.twitchbot", env=env) as worker, _watching(database) as longest:
+                run = worker.wait_for("pass_finished", seconds=PASS_SECONDS)
+            during = traffic.take()
+        [kept] = database.query("SELECT count(*) FROM twitchbot_messages WHERE message <> 'new'")
+        return {
+            "deleted": run["processed"],
+            "wrongly kept or deleted": abs(int(kept["count"]) - young),
+            "seconds": run["seconds"],
+            "p99 before": 1000 * _p99(before),
+            "p99 meanwhile": 1000 * _p99(during),
+            "p99 worse by": 100 * (_p99(during) / _p99(before) - 1),
+            "longest transaction": 1000 * longest[0],
+            "errors": traffic.errors,
+        }
+
+
+def _fill(database: TestDatabase, old: int, young: int) -> str:
+    """Insert old messages and young ones; returns their stream."""
+    stream = database.insert("twitchbot_streams")["id"]
+    viewer = database.insert("twitchbot_viewers")["twitch_id"]
+    place = {"stream_id": stream, "user_id": viewer}
+    Row("twitchbot_messages", place).insert_many(database, young, "message")
+    database.query("UPDATE twitchbot_messages SET message = 'young'")
+    database.query(_OLD, old)
+    database.query("VACUUM ANALYZE twitchbot_messages")
+    return str(stream)
+
+
+class Traffic:
+    """How long each transaction of some clients took."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self.errors = 0
+
+    def add(self, seconds: float) -> None:
+        self._seconds.append(seconds)
+
+    def take(self) -> list[float]:
+        """Those since the last call."""
+        taken, self._seconds = self._seconds, []
+        return taken
+
+
+@contextmanager
+def _traffic(database: TestDatabase, stream: str) -> Iterator[Traffic]:
+    traffic, done = Traffic(), threading.Event()
+    viewer = database.query("SELECT user_id FROM twitchbot_messages LIMIT 1")[0]["user_id"]
+
+    def talk() -> None:
+        with database.connect() as connection:
+            next_at = time.monotonic()
+            while not done.is_set():
+                began = time.monotonic()
+                with connection.transaction():
+                    connection.execute(_WRITE, (stream, viewer))
+                    connection.execute(_READ, (f"{viewer}-nobody",))
+                traffic.add(time.monotonic() - began)
+                next_at += CLIENTS / A_SECOND
+                done.wait(max(0.0, next_at - time.monotonic()))
+
+    threads = [threading.Thread(target=talk) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield traffic
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+@contextmanager
+def _watching(database: TestDatabase) -> Iterator[list[float]]:
+    """The longest transaction of a worker, in seconds, as far as can be seen from outside."""
+    longest, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        with database.connect() as connection:
+            while not done.wait(0.02):
+                [row] = connection.execute(_OURS).fetchall()
+                longest[0] = max(longest[0], row["seconds"])
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield longest
+    finally:
+        done.set()
+        thread.join()
+
+
+def _p99(seconds: list[float]) -> float:
+    return sorted(seconds)[int(len(seconds) * 0.99)]
+
+
+CAMPAIGN = Campaign(
+    name="retention",
+    promise="retention is invisible",
+    faults="5 of 6 million messages deleted under 300 transactions a second on the same table",
+    limits=(
+        Limit("deleted", least=1),
+        Limit("wrongly kept or deleted", most=0),
+        Limit("errors", most=0),
+        Limit("seconds", unit=" s"),
+        Limit("p99 before", unit=" ms"),
+        Limit("p99 meanwhile", unit=" ms"),
+        Limit("p99 worse by", most=20, unit=" %", at_full_size=True),
+        Limit("longest transaction", most=500, unit=" ms", merge=max),
+    ),
+    play=play,
+)

@@ -1,0 +1,118 @@
+"""Eight workers of one service, restarted in turn, on rows that editors are writing to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+
+from chaos.any_world import judged
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from chaos.heard import Consumers
+from chaos.world import ROWS, Rows, only, service_of
+from database import TestDatabase
+from demo.processes import poll_until
+from processes import STOP_SECONDS, Process, environment
+
+WORKERS, EDITORS = 8, 4
+MOST_SECONDS = 300.0
+EDITED_AT_ONCE = 20
+
+# In the order of ids, as a program that knows its trade does; and some hold their locks for long.
+_EDIT = """
+UPDATE {table} SET created_at = created_at
+WHERE id IN (
+    SELECT id FROM {table} WHERE id >= gen_random_uuid() ORDER BY id LIMIT %s FOR UPDATE)"""
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """Work off one scheduler's rows with eight workers that come and go."""
+    case = list(ROWS.values())[current.number]
+    with arena.database() as database:
+        world = Rows(case, database)
+        world.apart = 0
+        world.fill(int(current.size(100_000, 2_000)))
+        consumers = Consumers(arena.kafka.address, world.topics)
+        env = environment(database, arena.kafka.address, **only(case.scheduler, "200ms"))
+        module = f"workers.{service_of(case.scheduler)}"
+        with _editors(database, case.table, current.dice):
+            restarts, exits = _roll(module, env, world, int(current.size(24, 4)))
+        with Process(module, env=env):
+            left = world.wait(MOST_SECONDS)
+        [deadlocks] = database.query(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        )
+        return {
+            **judged(world, consumers.heard()),
+            "restarts": restarts,
+            "other exits": exits,
+            "deadlocks": deadlocks["deadlocks"],
+            "events left": left,
+        }
+
+
+def _roll(module: str, env: dict[str, str], world: Rows, least: int) -> tuple[int, int]:
+    """Restart one after the other until all is done; how often, and how many ended badly."""
+    workers = [Process(module, env=env) for _ in range(WORKERS)]
+    restarts, exits, ends_at = 0, 0, time.monotonic() + MOST_SECONDS
+    try:
+        while (restarts < least or world.undone()) and time.monotonic() < ends_at:
+            place = restarts % WORKERS
+            workers[place].wait_for("worker_started")
+            exits += workers[place].stop() != 0
+            workers[place].kill()
+            workers[place] = Process(module, env=env)
+            restarts += 1
+        for worker in workers:
+            worker.wait_for("worker_started")
+            exits += worker.stop() != 0
+    finally:
+        for worker in workers:
+            worker.kill()
+    return restarts, exits
+
+
+@contextmanager
+def _editors(database: TestDatabase, table: str, dice: Random) -> Iterator[None]:
+    """Write to the table all the time, a few rows in each transaction."""
+    done = threading.Event()
+
+    def edit(pauses: Random) -> None:
+        with database.connect(autocommit=False) as connection:
+            while not done.is_set():
+                connection.execute(_EDIT.format(table=table).encode(), (EDITED_AT_ONCE,))
+                done.wait(pauses.choice((0, 0.01, 0.5)))
+                connection.commit()
+                done.wait(pauses.uniform(0, 0.05))
+
+    threads = [threading.Thread(target=edit, args=(Random(dice.random()),)) for _ in range(EDITORS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        poll_until(lambda: not any(thread.is_alive() for thread in threads), STOP_SECONDS)
+
+
+CAMPAIGN = Campaign(
+    name="rolling",
+    promise="two machines and rolling restarts change nothing",
+    faults="8 workers stopped in turn, 4 editors on the same rows; 100,000 due rows per scheduler",
+    limits=(
+        Limit("restarts", least=4),
+        Limit("second change", most=0),
+        Limit("lost", most=0),
+        Limit("deadlocks", most=0),
+        Limit("other exits", most=0),
+        Limit("events left", most=0),
+        Limit("other bytes", most=0),
+        Limit("duplicates"),
+    ),
+    play=play,
+    rounds=len(ROWS),
+    small_rounds=2,
+)
