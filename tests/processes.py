@@ -99,6 +99,11 @@ class Process:
         return int(status.split("VmRSS:")[1].split()[0]) // 1024
 
     @property
+    def threads(self) -> int:
+        """How many threads it has now."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+    @property
     def open_files(self) -> int:
         """How many file descriptors it has open now."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))

@@ -37,6 +37,9 @@ class Hang:
     settings: dict[str, str]
 
 
+_Opener = Callable[[TestDatabase], AbstractContextManager[Hang]]
+
+
 def play(arena: Arena, current: Round) -> Figures:
     """Let one pass hang, and measure it and its sibling."""
     hangs = _HANGS if current.full else _HANGS[:-1]
@@ -125,9 +128,7 @@ def _frozen_service(database: TestDatabase) -> Iterator[Hang]:
         sse.thaw()
 
 
-def _black_hole(
-    module: str, seconds: float
-) -> Callable[[TestDatabase], AbstractContextManager[Hang]]:
+def _black_hole(module: str, seconds: float) -> _Opener:
     @contextmanager
     def opened(database: TestDatabase) -> Iterator[Hang]:
         """The connection to PostgreSQL swallows a statement, and stays open."""

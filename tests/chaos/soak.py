@@ -6,12 +6,11 @@ was in the beginning; beside it one worker of the dice's choice comes and goes.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -28,6 +27,8 @@ from scheduler_cases import link, post, stream
 SPEED = 60
 FAULT_SECONDS = 1.0
 OUTAGE_SECONDS = 0.5
+# What is looked at in every process.
+HELD = ("memory", "descriptors", "threads")
 # Calls to each of the remote sides; the rest of a day's are on rows.
 CALLS = 20
 # The rows that come in with each fault.
@@ -51,15 +52,18 @@ def play(arena: Arena, current: Round) -> Figures:
         for worker in started.values():
             worker.wait_for("pass_finished")
         _faults(arena, database, env, current.dice, seconds / 4)
-        before = {name: _held(worker) for name, worker in started.items()}
+        before = _held_by(started, current)
         faults = _faults(arena, database, env, current.dice, seconds)
+        for worker in started.values():
+            worker.send(signal.SIGUSR1)
         left = _settle(database)
-        after = {name: _held(worker) for name, worker in started.items()}
+        after = _held_by(started, current)
         return {
             "faults": faults,
-            "memory": max(after[name].memory - before[name].memory for name in started),
-            "descriptors": max(after[name].files - before[name].files for name in started),
-            "threads": max(after[name].threads - before[name].threads for name in started),
+            **{
+                name: max(after[worker][name] - before[worker][name] for worker in started)
+                for name in HELD
+            },
             "process exits": sum(worker.ended is not None for worker in started.values()),
             "unhandled exceptions": sum(_unhandled(worker) for worker in started.values()),
             "lost": left,
@@ -80,23 +84,17 @@ def _seconds(interval: Variable[Any]) -> float:
     return float(interval.parse(interval.default or "").total_seconds())
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a process holds: MiB, file descriptors, threads."""
-
-    memory: int
-    files: int
-    threads: int
-
-
-def _held(worker: Process) -> Held:
-    """The least of some looks: a pass that runs just now holds more."""
-    looks = []
-    for _ in range(20):
-        threads = len(list(Path(f"/proc/{worker.pid}/task").iterdir()))
-        looks.append((worker.memory, worker.open_files, threads))
-        time.sleep(0.05)
-    return Held(*(min(column) for column in zip(*looks, strict=True)))
+def _held_by(started: dict[str, Process], current: Round) -> dict[str, dict[str, int]]:
+    """The least that each process holds in some looks: while it works it holds more."""
+    looks: dict[str, list[tuple[int, ...]]] = {name: [] for name in started}
+    # Longer than a publisher keeps its connections.
+    ends_at = time.monotonic() + current.size(90, 1)
+    while time.monotonic() < ends_at:
+        for name, worker in started.items():
+            looks[name].append((worker.memory, worker.open_files, worker.threads))
+        time.sleep(0.2)
+    least = {name: map(min, zip(*taken, strict=True)) for name, taken in looks.items()}
+    return {name: dict(zip(HELD, figures, strict=True)) for name, figures in least.items()}
 
 
 def _faults(
@@ -169,9 +167,9 @@ CAMPAIGN = Campaign(
     faults="24 hours at 60 times the speed, a fault a second: kills, cut, frozen, stopped",
     limits=(
         Limit("faults"),
-        Limit("memory", most=5, unit=" MB", merge=max),
-        Limit("descriptors", most=0, merge=max),
-        Limit("threads", most=0, merge=max),
+        Limit("memory", most=5, unit=" MB", merge=max, at_full_size=True),
+        Limit("descriptors", most=0, merge=max, at_full_size=True),
+        Limit("threads", most=0, merge=max, at_full_size=True),
         Limit("process exits", most=0),
         Limit("unhandled exceptions", most=0),
         Limit("lost", most=0),
