@@ -1,0 +1,22 @@
+"""What goes on is said at first, and then once a minute."""
+
+import time
+
+import pytest
+
+from common.seldom import SAY_AGAIN_SECONDS, Seldom
+
+
+def test_it_is_said_at_once_then_once_a_minute_and_at_once_again_when_it_was_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1_000.0
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now)
+        outage = Seldom()
+
+        assert [outage.again() for _ in range(4)] == [0, None, None, None]
+        now += SAY_AGAIN_SECONDS
+        assert [outage.again() for _ in range(3)] == [3, None, None]
+        outage.over()
+        assert outage.again() == 0
