@@ -27,7 +27,7 @@ test-vm: $(INSTALLED) ## Install on a booted Debian in a container, and try it t
 	@$(VENV)/bin/python -m pytest --timeout 900 tests/vm_checks.py
 
 chaos: $(INSTALLED) ## Play the fault campaigns at full size; CAMPAIGN=name, SEED=n, ROUNDS=n for less
-	@PYTHONPATH=.:tests $(VENV)/bin/python -m chaos $(CAMPAIGN) --readme \
+	@GRPC_ENABLE_FORK_SUPPORT=false PYTHONPATH=.:tests $(VENV)/bin/python -m chaos $(CAMPAIGN) --readme \
 		$(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 install: ## As root: put the workers on this machine, or a newer release of them

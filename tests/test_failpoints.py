@@ -35,7 +35,7 @@ def test_a_worker_ends_where_it_is_told_to(database: TestDatabase) -> None:
 
 
 def test_it_may_be_the_third_time_and_some_time_later(database: TestDatabase) -> None:
-    settings = {"TOAST_FAILPOINT": "connected:3:0.2", "LINK_EXPIRATION_INTERVAL": "50ms"}
+    settings = {"TOAST_FAILPOINT": "connected:3:0.2", "LINK_EXPIRATION_INTERVAL": "100ms"}
     with Process("workers.link", env=environment(database, **settings)) as worker:
         assert worker.exit_code() == -signal.SIGKILL
         assert len(worker.records("pass_finished")) >= 2
