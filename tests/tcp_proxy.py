@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Self
 
@@ -22,6 +23,10 @@ class TcpProxy:
         self._listener = socket.socket()
         self._connections: list[_Connection] = []
         self._traps: list[_Trap] = []
+        self._thawed = threading.Event()
+        self._thawed.set()
+        # Seconds that each piece of data takes longer.
+        self.delay = 0.0
 
     def __enter__(self) -> Self:
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -32,6 +37,7 @@ class TcpProxy:
 
     def __exit__(self, *error: object) -> None:
         _close(self._listener)
+        self.thaw()
         self.cut()
 
     @property
@@ -48,6 +54,20 @@ class TcpProxy:
         """Let the connections there are hang; new ones work."""
         for connection in self._connections:
             connection.hangs = True
+
+    def freeze(self) -> None:
+        """Hold back whatever either side sends, on every connection, until `thaw`."""
+        self._thawed.clear()
+
+    def thaw(self) -> None:
+        """Deliver what was held back, and go on."""
+        self._thawed.set()
+
+    def half_close(self) -> None:
+        """Tell the clients there are that the server sends no more; it still gets their data."""
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.client.shutdown(socket.SHUT_WR)
 
     def hang_at(self, text: bytes) -> threading.Event:
         """Let the next connection hang whose client sends this text, which is not forwarded.
@@ -104,6 +124,7 @@ class TcpProxy:
                 trap.sprung.set()
                 if trap.cuts:
                     connection.close()
+            self._travel()
             connection.forward(data, connection.server)
 
     def _pump_to_client(self, connection: _Connection) -> None:
@@ -111,7 +132,14 @@ class TcpProxy:
             if connection.answer_is_lost:
                 connection.answer_is_lost.set()
                 connection.close()
+            self._travel()
             connection.forward(data, connection.client)
+
+    def _travel(self) -> None:
+        """Take the time that data takes on its way."""
+        if self.delay:
+            time.sleep(self.delay)
+        self._thawed.wait()
 
 
 class _Trap:

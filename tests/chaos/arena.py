@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Self, TypeVar
 
 from database import TestDatabase, create_template, fresh_database
 from demo.postgres import PostgresServer
 from kafka_server import KafkaServer
+
+T = TypeVar("T")
 
 
 class Arena:
@@ -21,6 +23,7 @@ class Arena:
         self._servers = ExitStack()
         self._postgres: PostgresServer | None = None
         self._kafka: KafkaServer | None = None
+        self._made: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +45,17 @@ class Arena:
         if self._kafka is None:
             self._kafka = self._servers.enter_context(KafkaServer())
         return self._kafka
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What a campaign makes for all its rounds: made when it is first asked for."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
+
+    def enter(self, server: AbstractContextManager[T]) -> T:
+        """Start something that ends with the arena."""
+        return self._servers.enter_context(server)
 
     @contextmanager
     def database(self) -> Iterator[TestDatabase]:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from chaos.arena import Arena
 from chaos.campaign import Campaign, Figures, Limit, Round
 from common import runner, worker
+from common.kafka import ADMIN_SECONDS, MESSAGE_SECONDS
 from database import TestDatabase
 from demo.standins.sse import SseServer, new_client
 from demo.standins.webhook_receiver import WebhookReceiver
@@ -18,6 +20,8 @@ from passes import DAY, HOUR, MINUTE
 from processes import Process, environment
 from scheduler_cases import delivery, webhook
 from tcp_proxy import TcpProxy
+from test_worker_process import EXPIRED
+from topics import Topic
 
 SIBLING_SECONDS = 0.5
 # A sibling's tick that is later than this is late.
@@ -35,18 +39,24 @@ class Hang:
     sibling: str
     seconds: float
     settings: dict[str, str]
+    begins: str = "pass_started"
+    ends: tuple[str, ...] = ("pass_failed", "pass_finished")
+
+    @property
+    def of_it(self) -> dict[str, Any]:
+        """What its log records have in common; those of a publisher name no scheduler."""
+        return {"scheduler": self.scheduler} if self.scheduler else {}
 
 
-_Opener = Callable[[TestDatabase], AbstractContextManager[Hang]]
+_Opener = Callable[[Arena, TestDatabase], AbstractContextManager[Hang]]
 
 
 def play(arena: Arena, current: Round) -> Figures:
     """Let one pass hang, and measure it and its sibling."""
-    hangs = _HANGS if current.full else _HANGS[:-1]
-    with arena.database() as database, hangs[current.number](database) as hang:
-        env = environment(database, LOG_LEVEL="debug", **hang.settings)
+    with arena.database() as database, _HANGS[current.number](arena, database) as hang:
+        env = environment(database, **{"LOG_LEVEL": "debug", **hang.settings})
         with Process(hang.module, env=env) as process:
-            begun = process.wait_for("pass_started", scheduler=hang.scheduler)
+            begun = process.wait_for(hang.begins, **hang.of_it)
             ended = _ended(process, hang)
             seconds = ended - _moment(begun)
             late = _late(process, hang.sibling) if hang.sibling else 0
@@ -63,8 +73,8 @@ def _ended(process: Process, hang: Hang) -> float:
     """When the first pass ended, or when it ought to have, at the latest."""
     deadline = time.monotonic() + 2 * hang.seconds
     while time.monotonic() < deadline:
-        for event in ("pass_failed", "pass_finished"):
-            for record in process.records(event, scheduler=hang.scheduler):
+        for event in hang.ends:
+            for record in process.records(event, **hang.of_it):
                 return _moment(record)
         time.sleep(0.1)
     return time.time()
@@ -83,7 +93,7 @@ def _moment(record: dict[str, str]) -> float:
 
 
 @contextmanager
-def _locked_table(database: TestDatabase) -> Iterator[Hang]:
+def _locked_table(arena: Arena, database: TestDatabase) -> Iterator[Hang]:
     """Somebody holds a lock on the table, and does not let go."""
     with database.connect(autocommit=False) as connection:
         connection.execute("LOCK TABLE twitchbot_messages")
@@ -97,7 +107,7 @@ def _locked_table(database: TestDatabase) -> Iterator[Hang]:
 
 
 @contextmanager
-def _silent_receiver(database: TestDatabase) -> Iterator[Hang]:
+def _silent_receiver(arena: Arena, database: TestDatabase) -> Iterator[Hang]:
     """The receiver of a webhook takes the request, and answers nothing."""
     with WebhookReceiver() as receiver:
         due = {"status": "retrying", "next_retry_at": datetime.now(UTC) - MINUTE}
@@ -118,7 +128,7 @@ def _silent_receiver(database: TestDatabase) -> Iterator[Hang]:
 
 
 @contextmanager
-def _frozen_service(database: TestDatabase) -> Iterator[Hang]:
+def _frozen_service(arena: Arena, database: TestDatabase) -> Iterator[Hang]:
     """The SSE service takes calls, and answers none. Its worker has one scheduler only."""
     with SseServer() as sse:
         sse.connect(new_client(datetime.now(UTC), idle=HOUR))
@@ -128,9 +138,32 @@ def _frozen_service(database: TestDatabase) -> Iterator[Hang]:
         sse.thaw()
 
 
+@contextmanager
+def _silent_broker(arena: Arena, database: TestDatabase) -> Iterator[Hang]:
+    """Kafka takes messages, and its report never comes: the publisher hangs, passes do not."""
+    Topic(arena.kafka.address, "link.expired")  # the broker is up, and known to be
+    database.insert("link_links", expires_at=EXPIRED)
+    arena.kafka.freeze()
+    try:
+        yield Hang(
+            "workers.link",
+            "",
+            "link-expiration",
+            MESSAGE_SECONDS + ADMIN_SECONDS,
+            {
+                "LINK_EXPIRATION_INTERVAL": f"{SIBLING_SECONDS}s",
+                "KAFKA_BROKERS": arena.kafka.address,
+            },
+            begins="worker_started",
+            ends=("events_waiting",),
+        )
+    finally:
+        arena.kafka.thaw()
+
+
 def _black_hole(module: str, seconds: float) -> _Opener:
     @contextmanager
-    def opened(database: TestDatabase) -> Iterator[Hang]:
+    def opened(arena: Arena, database: TestDatabase) -> Iterator[Hang]:
         """The connection to PostgreSQL swallows a statement, and stays open."""
         database.insert("twitchbot_messages", created_at=datetime.now(UTC) - 100 * DAY)
         with TcpProxy(database.server.port) as proxy:
@@ -153,12 +186,15 @@ _HANGS = (
     # For this worker a pass counts as stalled after a second; for the last one as it really is.
     _black_hole("tests.impatient_worker", _NOTICED),
     _black_hole("workers.twitchbot", runner.STALLED_SECONDS + _NOTICED),
+    _silent_broker,
 )
+# The last ones take minutes.
+_QUICK = 4
 
 CAMPAIGN = Campaign(
     name="hangs",
     promise="a hang is broken",
-    faults="table locked, receiver silent, SSE service frozen, PostgreSQL a black hole",
+    faults="table locked, receiver silent, SSE service and Kafka frozen, PostgreSQL a black hole",
     limits=(
         Limit("not ended", most=0),
         Limit("longest against its deadline", most=2, merge=max),
@@ -167,5 +203,5 @@ CAMPAIGN = Campaign(
     ),
     play=play,
     rounds=len(_HANGS),
-    small_rounds=len(_HANGS) - 1,
+    small_rounds=_QUICK,
 )

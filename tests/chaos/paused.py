@@ -1,0 +1,78 @@
+"""A worker that is stopped in the middle, and goes on when others have taken over from it."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from chaos.any_world import judged, open_world
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from chaos.heard import Consumers
+from chaos.world import only, service_of
+from processes import PATIENCE, Process, environment
+from workers.link import link_expiration
+from workers.notification import notification_retry
+from workers.sse import client_cleanup
+from workers.warcraft import character_sync
+from workers.webhook import webhook_delivery
+
+DUE_ROWS = 40
+SCHEDULERS = (
+    webhook_delivery.SCHEDULER,
+    notification_retry.SCHEDULER,
+    character_sync.SCHEDULER,
+    link_expiration.SCHEDULER,
+    client_cleanup.SCHEDULER,
+)
+# A kernel keeps the connection of a stopped process open. A network that forgets it does not.
+_FORGET = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'toast-%'"""
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """Stop a worker in the middle, let its lease and its connections go, and wake it up again."""
+    scheduler = SCHEDULERS[current.number % len(SCHEDULERS)]
+    with arena.database() as database, open_world(scheduler, database) as world:
+        world.fill(DUE_ROWS)
+        consumers = Consumers(arena.kafka.address, world.topics)
+        settings = {**only(scheduler), **world.settings}
+        env = environment(database, arena.kafka.address, **settings)
+        module = f"workers.{service_of(scheduler)}"
+        with Process(module, env=env) as paused:
+            paused.wait_for("scheduler_started")
+            time.sleep(current.dice.uniform(0, 0.4))
+            paused.send(signal.SIGSTOP)
+            time.sleep(0.1)
+            world.time_passes()
+            database.query(_FORGET)
+            with Process(module, env=env):
+                world.wait(PATIENCE)
+                paused.send(signal.SIGCONT)
+                paused.wait_for("pass_finished", seconds=PATIENCE)
+                left = world.wait(PATIENCE)
+            exits = paused.ended is not None
+        return {
+            **judged(world, consumers.heard()),
+            "pauses": 1,
+            "events left": left,
+            "process exits": exits,
+        }
+
+
+CAMPAIGN = Campaign(
+    name="paused",
+    promise="a worker that was paused past its lease does nothing twice",
+    faults="SIGSTOP in the middle, lease and connections gone, others take over, SIGCONT",
+    limits=(
+        Limit("pauses"),
+        Limit("lost", most=0),
+        Limit("second change", most=0),
+        Limit("other bytes", most=0),
+        Limit("events left", most=0),
+        Limit("process exits", most=0),
+    ),
+    play=play,
+    rounds=100,
+    small_rounds=2,
+)
