@@ -151,7 +151,8 @@ CAMPAIGN = Campaign(
     name="kills",
     promise="a kill anywhere loses nothing, and what is sent again can be recognised",
     faults=f"{len(KILLINGS)} scheduler and place, {REPETITIONS} times each, and "
-    f"{ROUNDS // RANDOM_EVERY * KILLS_A_RANDOM_ROUND:,} kills at random; 2 workers, {DUE_ROWS} due rows",
+    f"{ROUNDS // RANDOM_EVERY * KILLS_A_RANDOM_ROUND:,} kills at random; "
+    f"2 workers, {DUE_ROWS} due rows",
     limits=(
         Limit("kills"),
         Limit("lost", most=0),
