@@ -3,6 +3,7 @@
 from chaos import (
     alerting,
     bad_rows,
+    clocks,
     hangs,
     kafka_away,
     kills,
@@ -34,6 +35,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     starvation.CAMPAIGN,
     stops.CAMPAIGN,
     hangs.CAMPAIGN,
+    clocks.CAMPAIGN,
     alerting.CAMPAIGN,
     retention.CAMPAIGN,
     soak.CAMPAIGN,
