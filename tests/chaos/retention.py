@@ -23,7 +23,7 @@ _WRITE = """
 INSERT INTO twitchbot_messages (stream_id, user_id, username, display_name, message, is_moderator,
     is_subscriber, is_vip, is_broadcaster, sent_at, created_at)
 VALUES (%s, %s, 'name', 'Name', 'new', false, false, false, false, now(), now())"""
-_READ = "SELECT message FROM twitchbot_messages WHERE user_id = %s ORDER BY sent_at DESC LIMIT 10"
+_READ = "SELECT message FROM twitchbot_messages WHERE stream_id = %s ORDER BY sent_at DESC LIMIT 10"
 
 _OLD = """
 INSERT INTO twitchbot_messages (stream_id, user_id, username, display_name, message, is_moderator,
@@ -103,7 +103,7 @@ def _traffic(database: TestDatabase, stream: str) -> Iterator[Traffic]:
                 began = time.monotonic()
                 with connection.transaction():
                     connection.execute(_WRITE, (stream, viewer))
-                    connection.execute(_READ, (f"{viewer}-nobody",))
+                    connection.execute(_READ, (stream,))
                 traffic.add(time.monotonic() - began)
                 next_at += CLIENTS / A_SECOND
                 done.wait(max(0.0, next_at - time.monotonic()))
