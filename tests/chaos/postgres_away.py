@@ -10,6 +10,7 @@ from datetime import datetime
 
 from chaos.arena import Arena
 from chaos.campaign import Campaign, Figures, Limit, Round
+from chaos.heard import heard
 from database import TestDatabase
 from demo.postgres import PostgresServer
 from demo.processes import poll_until
@@ -39,14 +40,18 @@ def play(arena: Arena, current: Round) -> Figures:
             worker.wait_for("pass_finished")
         outages = Outages(database, workers, current)
         outages.play(kind)
-        left = not poll_until(lambda: topic.count() >= len(outages.links), PATIENCE)
-        keys = [message.key for message in topic.so_far()]
+        poll_until(lambda: not database.query(_LEFT), PATIENCE)
+        said = heard(topic.so_far())
         return {
             **outages.figures,
             "process exits": sum(worker.ended is not None for worker in workers),
-            "lost": len(outages.links - set(keys)) + left,
-            "second change": len(keys) - len(set(keys)),
+            "lost": said.lost(outages.links),
+            "second change": said.second(outages.links),
+            "duplicates": said.duplicates,
         }
+
+
+_LEFT = "SELECT 1 FROM link_links WHERE is_active UNION SELECT 1 FROM toast_outbox LIMIT 1"
 
 
 class Outages:
@@ -148,6 +153,7 @@ CAMPAIGN = Campaign(
         Limit("log lines a minute", most=10, merge=max),
         Limit("lost", most=0),
         Limit("second change", most=0),
+        Limit("duplicates"),
     ),
     play=play,
     rounds=len(KINDS),
