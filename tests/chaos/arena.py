@@ -19,7 +19,9 @@ class Arena:
     Whoever stops, freezes or kills one of them has it running again when the round ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """``durable`` has PostgreSQL wait for the disk at every commit."""
+        self._durable = durable
         self._servers = ExitStack()
         self._postgres: PostgresServer | None = None
         self._kafka: KafkaServer | None = None
@@ -35,7 +37,7 @@ class Arena:
     def postgres(self) -> PostgresServer:
         """The server, with the template that `database` copies."""
         if self._postgres is None:
-            self._postgres = self._servers.enter_context(PostgresServer(durable=False))
+            self._postgres = self._servers.enter_context(PostgresServer(durable=self._durable))
             create_template(self._postgres)
         return self._postgres
 
