@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -646,6 +647,17 @@ def test_a_row_that_somebody_holds_is_waited_for_but_not_for_ever(
     assert row(database, other)["status"] == "success"
     # It was sent: what cannot be recorded is not sent over and over.
     assert [aside["row_id"] for aside in failed_rows(database)] == ([] if patient else [held])
+
+
+def test_no_limit_is_waited_for_when_nothing_is_left(
+    database: TestDatabase, server: DiscordServer
+) -> None:
+    add(database, add_channel(database, server, "news"), "e1")
+    used_up = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": "30.0"}
+    server.order("news", Reply(200, headers=used_up))
+    began = time.monotonic()
+    assert run(database) == PassResult(1, details=details(delivered=1))
+    assert time.monotonic() - began < 15.0
 
 
 def test_a_long_wait_gives_signs_of_life(

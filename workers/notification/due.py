@@ -142,9 +142,13 @@ class Due:
                 known[row["channel_id"]].pace = Pace(requests, quiet_until)
         return everywhere
 
+    def has_next(self, channel: Channel) -> bool:
+        """Whether anything waits that was not taken yet, be it that it has only just come."""
+        return bool(channel.next_ids) or self._turn_page(channel)
+
     def take(self, channel: Channel) -> Iterator[DictRow]:
         """The channel's notifications from here on, each as it is when it is taken."""
-        while channel.next_ids or self._turn_page(channel):
+        while self.has_next(channel):
             row = self._connection.execute(
                 _TAKE, {**self.parameters, "id": channel.next_ids.popleft()}
             ).fetchone()

@@ -171,7 +171,11 @@ class RetryPass:
             if reply.outcome.permanent:
                 self._give_up(channel, gone_reason(reply.outcome))
                 return
-        self._enqueue(channel)
+        # Not to wait for the limits of a channel only to find that nothing is left.
+        if self._due.has_next(channel):
+            self._enqueue(channel)
+        else:
+            channel.left = 0
 
     def _record(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> None:
         channel.left = max(0, channel.left - 1)  # more may have come since they were counted
