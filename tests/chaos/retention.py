@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import transactions
 from chaos.arena import Arena
 from chaos.campaign import Campaign, Figures, Limit, Round
 from chaos.world import only
@@ -32,11 +33,6 @@ SELECT stream_id, user_id, username, display_name, 'old', false, false, false, f
        sent_at, now() - interval '91 days'
 FROM (SELECT * FROM twitchbot_messages LIMIT 1) AS one, generate_series(1, %s)"""
 
-_OURS = """
-SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float AS seconds
-FROM pg_stat_activity
-WHERE application_name = 'toast-twitchbot' AND state <> 'idle'"""
-
 
 def play(arena: Arena, current: Round) -> Figures:
     """Delete five of six parts of the messages under traffic, and look at the traffic."""
@@ -47,7 +43,10 @@ def play(arena: Arena, current: Round) -> Figures:
         with _traffic(database, stream) as traffic:
             time.sleep(current.size(30, 1))
             before = traffic.take()
-            with Process("workers.twitchbot", env=env) as worker, _watching(database) as longest:
+            with (
+                Process("workers.twitchbot", env=env) as worker,
+                transactions.watched(database, "toast-twitchbot") as longest,
+            ):
                 run = worker.wait_for("pass_finished", seconds=PASS_SECONDS)
             during = traffic.take()
         [kept] = database.query("SELECT count(*) FROM twitchbot_messages WHERE message <> 'new'")
@@ -58,7 +57,7 @@ def play(arena: Arena, current: Round) -> Figures:
             "p99 before": 1000 * _p99(before),
             "p99 meanwhile": 1000 * _p99(during),
             "p99 worse by": 100 * (_p99(during) / _p99(before) - 1),
-            "longest transaction": 1000 * longest[0],
+            "longest transaction": 1000 * longest.seconds,
             "errors": traffic.errors,
         }
 
@@ -117,26 +116,6 @@ def _traffic(database: TestDatabase, stream: str) -> Iterator[Traffic]:
         done.set()
         for thread in threads:
             thread.join()
-
-
-@contextmanager
-def _watching(database: TestDatabase) -> Iterator[list[float]]:
-    """The longest transaction of a worker, in seconds, as far as can be seen from outside."""
-    longest, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        with database.connect() as connection:
-            while not done.wait(0.02):
-                [row] = connection.execute(_OURS).fetchall()
-                longest[0] = max(longest[0], row["seconds"])
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield longest
-    finally:
-        done.set()
-        thread.join()
 
 
 def _p99(seconds: list[float]) -> float:

@@ -1,0 +1,86 @@
+"""`make bench`: play the benchmarks and keep what they have found, in results.json.
+
+Each is kept when its last run has ended: Ctrl-C loses no more than the one at hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import readme_table
+from benchmarks import idle_pass, retention, table, throughput
+from benchmarks.benchmark import Benchmark
+from benchmarks.results import Results
+from benchmarks.watch import watch
+from chaos.arena import Arena
+
+# In the order of the README's table.
+BENCHMARKS: tuple[Benchmark, ...] = (
+    *throughput.BENCHMARKS,
+    *retention.BENCHMARKS,
+    *idle_pass.BENCHMARKS,
+)
+
+
+def main() -> int:
+    """Play what the arguments say; returns 1 if a goal is missed, or speed has drifted."""
+    arguments = _arguments()
+    results = Results()
+    with Arena(durable=True) as arena:
+        if arguments.watch:
+            return _told(list(watch(arena, BENCHMARKS, results)), "Nothing has drifted.")
+        chosen = [each for each in BENCHMARKS if each.group in (arguments.group or [each.group])]
+        for benchmark in chosen:
+            _play(arena, benchmark, results, arguments.runs or benchmark.runs)
+    print(table.render(_played(chosen, results)))
+    if arguments.readme:
+        readme_table.write("bench", table.render(_played(BENCHMARKS, results)))
+    missed = [
+        line
+        for benchmark, result in _played(chosen, results)
+        for line in benchmark.missed(result.medians)
+    ]
+    return _told(missed, "Every goal is reached.")
+
+
+def _play(arena: Arena, benchmark: Benchmark, results: Results, runs: int) -> None:
+    found = []
+    for number in range(1, runs + 1):
+        started = time.monotonic()
+        found.append(benchmark.play(arena))
+        seconds = time.monotonic() - started
+        said = table.found(benchmark, found[-1])
+        print(f"{benchmark.title} {number}/{runs}  {seconds:.1f} s  {said}", flush=True)
+    results.keep(benchmark, found)
+
+
+def _played(benchmarks: tuple[Benchmark, ...] | list[Benchmark], results: Results) -> table.Played:
+    """Those that were ever played."""
+    return [(each, result) for each in benchmarks if (result := results.of(each))]
+
+
+def _told(faults: list[str], fine: str) -> int:
+    print("\n".join(faults) or fine)
+    return 1 if faults else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    groups = list(dict.fromkeys(each.group for each in BENCHMARKS))
+    parser.add_argument("group", nargs="*", help=f"these only, of {', '.join(groups)}")
+    parser.add_argument("--runs", type=int, help="that many of each")
+    parser.add_argument("--readme", action="store_true", help="write the README's table")
+    parser.add_argument(
+        "--watch", action="store_true", help="compare small ones with their results"
+    )
+    arguments = parser.parse_args()
+    unknown = set(arguments.group) - set(groups)
+    if unknown:
+        parser.error(f"no group {', '.join(sorted(unknown))}; expected some of {', '.join(groups)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The least that a scheduler's work can cost: one statement, its events straight to Kafka.
+
+No outbox, no batches, nothing to go on with after a crash; but the same commit on the disk, the
+same bytes, and a producer that is idempotent and waits for all replicas, as ours does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from confluent_kafka import KafkaError, Message
+from psycopg.rows import tuple_row
+
+from common import events
+from common.kafka import EventProducer
+from database import TestDatabase
+
+FLUSH_SECONDS = 60.0
+# Rows that libpq hands over at once while the statement runs.
+CHUNK_ROWS = 500
+
+Parameters = Mapping[str, object]
+
+
+def messages(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:
+    """SQL that selects the messages which `announce` inserts: topic, key, id and text of each."""
+    insert = events.announce(service, topic, rows=rows, key=key, fields=fields)
+    _, select, rest = insert.partition("SELECT")
+    return f"""
+    SELECT topic, key, event_id::text, payload
+    FROM ({select}{rest.rpartition("RETURNING")[0]})
+        AS event (service, topic, key, event_id, occurred_at, payload)"""
+
+
+def change(database: TestDatabase, statement: str, parameters: Parameters) -> float:
+    """Run a statement; returns how many seconds that took, with its connection."""
+    started = time.monotonic()
+    with database.connect() as connection:
+        connection.execute(statement, parameters)
+    return time.monotonic() - started
+
+
+def announce(
+    database: TestDatabase, brokers: str, service: str, statement: str, now: datetime
+) -> float:
+    """Run a statement and send the messages that it selects, as they come.
+
+    Returns how many seconds passed until the last was stored. AssertionError if one was not.
+    """
+    started = time.monotonic()
+    # Its settings are what makes the comparison fair, so they are not repeated here.
+    producer = EventProducer([brokers], "floor")._open()
+    occurred_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    failed: list[str] = []
+
+    def on_delivery(error: KafkaError | None, _: Message) -> None:
+        if error:
+            failed.append(error.str())
+
+    with database.connect(row_factory=tuple_row) as connection, connection.cursor() as cursor:
+        for topic, key, event, payload in cursor.stream(statement, {"now": now}, size=CHUNK_ROWS):
+            headers = events.headers(service, topic, event, occurred_at)
+            while True:
+                try:
+                    producer.produce(
+                        topic, payload, key, headers=list(headers), on_delivery=on_delivery
+                    )
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            producer.poll(0)
+    left = producer.flush(FLUSH_SECONDS)
+    seconds = time.monotonic() - started
+    assert not left, f"{left} messages are not stored"
+    assert not failed, f"{len(failed)} messages failed: {failed[:3]}"
+    return seconds

@@ -1,0 +1,104 @@
+"""A pass that finds nothing to do, on tables of ten million rows, with and without an index."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from benchmarks import idle_rows
+from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.rows import Rows
+from chaos.arena import Arena
+from chaos.world import service_of
+from common import config
+from common.check import indexes
+from common.check.subject import Subject
+from common.config import Settings
+from common.database import Database
+from common.runner import PassRunner
+from common.scheduler import Scheduler, Service
+from database import TestDatabase
+from workers.blog import post_publisher
+from workers.foodfolio import item_expiration
+from workers.link import link_expiration
+from workers.twitchbot import message_cleanup
+from workers.webhook import webhook_retry
+
+GROUP = "idle-pass"
+ROWS = 10_000_000
+
+# A pass without an index reads gigabytes.
+PASSES_WITH, PASSES_WITHOUT = 20, 3
+
+_INDEXES = "SELECT indexname AS name FROM pg_indexes WHERE schemaname = 'public'"
+
+
+def play(arena: Arena, scheduler: Scheduler, statements: tuple[str, ...], size: int) -> Figures:
+    """Run passes in this process, first without the index that `toast check` proposes."""
+    database = Rows(f"idle {scheduler.name}", statements, size).original(arena)
+    settings = _settings(database, scheduler)
+    runner = PassRunner(scheduler, settings, Database(settings))
+    without = _median_ms(runner, PASSES_WITHOUT)
+    with _proposed_indexes(database, scheduler, settings):
+        return {"with the index": _median_ms(runner, PASSES_WITH), "without": without}
+
+
+def _median_ms(runner: PassRunner, passes: int) -> float:
+    return 1000 * statistics.median(_seconds(runner) for _ in range(passes))
+
+
+def _seconds(runner: PassRunner) -> float:
+    started = time.monotonic()
+    run = runner.run()
+    seconds = time.monotonic() - started
+    assert (run.result, run.counts["processed"]) == ("ok", 0), run
+    return seconds
+
+
+def _settings(database: TestDatabase, scheduler: Scheduler) -> Settings:
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in database.environment.items():
+            environment.setenv(name, value)
+        return config.load(service_of(scheduler), scheduler.variables)
+
+
+@contextmanager
+def _proposed_indexes(
+    database: TestDatabase, scheduler: Scheduler, settings: Settings
+) -> Iterator[None]:
+    """Create what `toast check` proposes, and drop it when the block ends."""
+    subject = Subject(Service(settings.service, (scheduler,)), settings)
+    present = {row["name"] for row in database.query(_INDEXES)}
+    with database.connect() as connection:
+        fixes = [finding.fix for finding in indexes.check(connection, subject) if finding.fix]
+        assert fixes, f"no index is proposed for {scheduler.name}"
+        for fix in fixes:
+            connection.execute(fix.encode())
+    try:
+        yield
+    finally:
+        for name in {row["name"] for row in database.query(_INDEXES)} - present:
+            database.query(f"DROP INDEX {name}")
+
+
+def _benchmark(scheduler: Scheduler, statements: tuple[str, ...]) -> Benchmark:
+    return Benchmark(
+        group=GROUP,
+        title=f"{scheduler.name}, idle pass over {ROWS:,} rows",
+        play=partial(play, scheduler=scheduler, statements=statements, size=ROWS),
+        goals=(Goal("with the index", 20, " ms"), Goal("without", unit=" ms")),
+    )
+
+
+BENCHMARKS = (
+    _benchmark(link_expiration.SCHEDULER, idle_rows.LINKS),
+    _benchmark(post_publisher.SCHEDULER, idle_rows.POSTS),
+    _benchmark(message_cleanup.SCHEDULER, idle_rows.MESSAGES),
+    _benchmark(webhook_retry.SCHEDULER, idle_rows.DELIVERIES),
+    _benchmark(item_expiration.SCHEDULER, idle_rows.ITEMS),
+)

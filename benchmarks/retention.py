@@ -1,0 +1,98 @@
+"""Deleting what is old by a worker's passes, beside the single DELETE of the same rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+
+import transactions
+from benchmarks import floor, rows
+from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.work import Work
+from benchmarks.worker_pass import Measured, measure
+from chaos.arena import Arena
+from chaos.world import service_of
+from workers.twitchbot import message_cleanup
+from workers.webhook import webhook_cleanup
+
+GROUP = "retention"
+RATIO = "times the single DELETE"
+LOOK_SECONDS = 0.01
+
+MESSAGES = Work(
+    message_cleanup.SCHEDULER,
+    rows.OLD_MESSAGES,
+    "DELETE FROM twitchbot_messages WHERE created_at < %(now)s - interval '90 days'",
+)
+
+DELIVERIES = Work(
+    webhook_cleanup.SCHEDULER,
+    rows.OLD_DELIVERIES,
+    """
+WITH deleted AS (
+    DELETE FROM webhook_deliveries
+    WHERE status IN ('success', 'failed') AND created_at < %(now)s - interval '30 days'
+    RETURNING id
+)
+DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM deleted)""",
+)
+
+
+def play(arena: Arena, work: Work, due: int) -> Figures:
+    """Delete by the worker and by the statement, each in a copy of the same database."""
+    turns = arena.once(f"turns: {work.scheduler.name}, {due}", count)
+    if next(turns) % 2:
+        single, (ours, longest) = _single(arena, work, due), _ours(arena, work, due)
+    else:
+        (ours, longest), single = _ours(arena, work, due), _single(arena, work, due)
+    return {
+        RATIO: ours.seconds / single,
+        "longest transaction": 1000 * longest,
+        "seconds": ours.seconds,
+        "single DELETE": single,
+        "peak memory": ours.megabytes,
+    }
+
+
+def _ours(arena: Arena, work: Work, due: int) -> tuple[Measured, float]:
+    application = f"toast-{service_of(work.scheduler)}"
+    with (
+        work.rows(due).database(arena) as database,
+        transactions.watched(database, application, every=LOOK_SECONDS) as longest,
+    ):
+        return measure(database, work.scheduler, due), longest.seconds
+
+
+def _single(arena: Arena, work: Work, due: int) -> float:
+    # Watched too, though nothing is to be seen: it takes its share of the processor.
+    with (
+        work.rows(due).database(arena) as database,
+        transactions.watched(database, "", every=LOOK_SECONDS),
+    ):
+        return floor.change(database, work.floor, {"now": datetime.now(UTC)})
+
+
+def _benchmark(work: Work, due: int, what: str, *, judged: bool = True) -> Benchmark:
+    return Benchmark(
+        group=GROUP,
+        title=f"{work.scheduler.name}, {what}",
+        play=partial(play, work=work, due=due),
+        goals=(
+            Goal(RATIO, 1.25 if judged else None),
+            Goal("longest transaction", 250 if judged else None, " ms"),
+            Goal("seconds", unit=" s"),
+            Goal("single DELETE", unit=" s"),
+            Goal("peak memory", unit=" MB"),
+        ),
+        watched="" if judged else RATIO,
+    )
+
+
+BENCHMARKS = (
+    _benchmark(MESSAGES, 10_000, "10,000 of 15,000 messages", judged=False),
+    _benchmark(MESSAGES, 100_000, "100,000 of 150,000 messages"),
+    _benchmark(MESSAGES, 1_000_000, "1,000,000 of 1,500,000 messages"),
+    _benchmark(DELIVERIES, 30_000, "30,000 of 45,000 deliveries, with 90,000 attempts"),
+    _benchmark(DELIVERIES, 300_000, "300,000 of 450,000 deliveries, with 900,000 attempts"),
+)

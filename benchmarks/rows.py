@@ -1,0 +1,209 @@
+"""Tables full of rows, filled once and copied for every run, so that all begin with the same files.
+
+Every second row is due, or of what is deleted by age the older two thirds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from chaos.arena import Arena
+from database import TestDatabase, fresh_database
+
+_numbers = itertools.count(1)
+
+# References are not looked up while a table is filled: it would take longer than filling it.
+_UNCHECKED = "SET session_replication_role = replica"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A filled database, for which ``statements`` may use the parameter ``size``.
+
+    That is how many rows are due or, where none is, how many there are.
+    """
+
+    name: str
+    statements: tuple[str, ...]
+    size: int
+
+    @contextmanager
+    def database(self, arena: Arena) -> Iterator[TestDatabase]:
+        """A copy of it, all of it on the disk; dropped when the block ends."""
+        filled = self.original(arena)
+        copy = TestDatabase(arena.postgres, f"bench_{next(_numbers)}")
+        with psycopg.connect(**arena.postgres.connection(), autocommit=True) as connection:
+            connection.execute(
+                f"CREATE DATABASE {copy.name} TEMPLATE {filled.name} STRATEGY file_copy"
+            )
+            connection.execute("CHECKPOINT")
+            try:
+                yield copy
+            finally:
+                connection.execute(f"DROP DATABASE {copy.name} WITH (FORCE)")
+
+    def original(self, arena: Arena) -> TestDatabase:
+        """The database itself, for those who leave it as it was; filled when first asked for."""
+        return arena.once(f"rows: {self.name}, {self.size}", lambda: self._filled(arena))
+
+    def fill(self, database: TestDatabase) -> None:
+        """Put the rows into an empty database, as it is after a vacuum."""
+        with database.connect() as connection:
+            connection.execute(_UNCHECKED)
+            for statement in self.statements:
+                connection.execute(statement, {"size": self.size})
+            connection.execute("VACUUM ANALYZE")
+
+    def _filled(self, arena: Arena) -> TestDatabase:
+        database = arena.enter(fresh_database(arena.postgres))
+        self.fill(database)
+        return database
+
+
+LINKS = (
+    """
+INSERT INTO link_links (original_url, short_code, title, expires_at, click_count, created_at,
+    updated_at)
+SELECT 'https://example.com/articles/' || number || '?utm_source=newsletter', 'l' || number,
+       'Article ' || number,
+       now() + CASE number %% 2 WHEN 0 THEN -interval '1 hour' ELSE interval '30 days' END,
+       number %% 1000, now() - interval '90 days', now() - interval '90 days'
+FROM generate_series(1, 2 * %(size)s) AS number""",
+)
+
+# Pages half empty, where a changed row finds room beside the old one.
+ROOMY_LINKS = ("ALTER TABLE link_links SET (fillfactor = 50)", *LINKS)
+
+POSTS = (
+    """
+INSERT INTO blog_posts (title, slug, content, excerpt, markdown, html, status, featured, author_id,
+    reading_time, view_count, published_at, created_at, updated_at, meta_title, meta_description,
+    meta_keywords, og_title, og_description, og_image, canonical_url)
+SELECT 'Post ' || number, 'post-' || number, repeat('words ', 50), 'An excerpt',
+       repeat('words ', 50), repeat('words ', 50), 'draft', false, 'ada', 5, 0,
+       now() + CASE number %% 2 WHEN 0 THEN -interval '1 hour' ELSE interval '30 days' END,
+       now() - interval '9 days', now() - interval '9 days', '', '', '', '', '', '', ''
+FROM generate_series(1, 2 * %(size)s) AS number""",
+)
+
+# A variant's id follows from its number, for the items that refer to it.
+_VARIANT = "md5('variant' || number)::uuid"
+
+HOUSEHOLD = (
+    """
+INSERT INTO foodfolio_items (id, name, created_at, updated_at)
+VALUES ('00000000-0000-0000-0000-000000000001', 'Milk', now(), now())""",
+    """
+INSERT INTO foodfolio_sizes (id, name, created_at, updated_at)
+VALUES ('00000000-0000-0000-0000-000000000001', '1 l', now(), now())""",
+    """
+INSERT INTO foodfolio_warehouses (id, name, created_at, updated_at)
+VALUES ('00000000-0000-0000-0000-000000000001', 'Kitchen', now(), now())""",
+    """
+INSERT INTO foodfolio_locations (id, name, created_at, updated_at)
+VALUES ('00000000-0000-0000-0000-000000000001', 'Fridge', now(), now())""",
+)
+
+
+def variants(count: str) -> str:
+    """SQL for variants, numbered from 0.
+
+    Every second one has not enough: of these every second one has nothing that is not opened.
+    """
+    return f"""
+INSERT INTO foodfolio_item_variants (id, item_id, size_id, variant_name, slug, min_sku,
+    is_normally_frozen, created_at, updated_at)
+SELECT {_VARIANT}, item.id, size.id, 'Variant ' || number, 'variant-' || number,
+       CASE number %% 2 WHEN 0 THEN 20 ELSE 5 END, false, now(), now()
+FROM foodfolio_items AS item, foodfolio_sizes AS size, generate_series(0, {count} - 1) AS number"""
+
+
+def _details(count: str, variants: str) -> str:
+    """SQL for items in the order in which they were bought, those of a variant far apart."""
+    return f"""
+INSERT INTO foodfolio_item_details (item_variant_id, warehouse_id, location_id, purchase_price,
+    purchase_date, expiry_date, is_opened, has_deposit, is_frozen, created_at, updated_at)
+SELECT {_VARIANT}, warehouse.id, location.id, 1.99, now(),
+       now() + CASE item %% 2 WHEN 1 THEN interval '60 days'
+                             ELSE interval '1 day' * (item %% 14 - 8) - interval '1 hour' END,
+       number %% 4 = 0, false, false, now(), now()
+FROM foodfolio_warehouses AS warehouse, foodfolio_locations AS location,
+     generate_series(1, {count}) AS item, LATERAL (SELECT item %% ({variants})) AS of (number)"""
+
+
+ITEMS = (*HOUSEHOLD, variants("1000"), _details("2 * %(size)s", "1000"))
+# Ten items for each variant.
+STOCK = (*HOUSEHOLD, variants("2 * %(size)s"), _details("20 * %(size)s", "2 * %(size)s"))
+
+WEBHOOKS = """
+INSERT INTO webhook_webhooks (url, secret, event_types, description, created_at, updated_at,
+    last_delivery_at, last_success_at, last_failure_at)
+SELECT 'https://example.com/hooks/' || number, 'secret', 'link.expired', '', now(), now(),
+       now(), now(), now()
+FROM generate_series(1, 100) AS number"""
+
+
+def _deliveries(count: str, status: str, created_at: str) -> str:
+    """SQL for deliveries of all webhooks in turn; ``created_at`` may use ``number``."""
+    return f"""
+INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, event_payload, status,
+    attempt_count, last_error, created_at, updated_at)
+SELECT md5('delivery' || number)::uuid, webhook.ids[1 + number %% 100], 'event-' || number,
+       'link.expired', repeat('x', 300), {status}, 1, '', {created_at}, now()
+FROM (SELECT array_agg(id) AS ids FROM webhook_webhooks) AS webhook,
+     generate_series(1, {count}) AS number"""
+
+
+FAILED_DELIVERIES = (
+    WEBHOOKS,
+    _deliveries(
+        "2 * %(size)s", "CASE number %% 2 WHEN 0 THEN 'failed' ELSE 'success' END", "now()"
+    ),
+)
+
+
+def _age(days: int) -> str:
+    """SQL for a time by ``number``: the older two thirds are more than so many days ago."""
+    return f"""
+       CASE WHEN number <= %(size)s
+            THEN now() - interval '{days} days' - interval '1 hour'
+                 - interval '1 second' * (%(size)s - number)
+            ELSE now() - interval '1 day' END"""
+
+
+OLD_DELIVERIES = (
+    WEBHOOKS,
+    _deliveries("%(size)s * 3 / 2", "'success'", _age(30)),
+    """
+INSERT INTO webhook_delivery_attempts (delivery_id, attempt_number, request_url, request_headers,
+    request_body, response_status, response_headers, response_body, success, error, duration_ms,
+    created_at)
+SELECT md5('delivery' || number)::uuid, attempt, 'https://example.com/hooks', '{}',
+       repeat('x', 300), 500, '{}', 'no', attempt = 3, '', 120, now()
+FROM generate_series(1, %(size)s * 3 / 2) AS number, generate_series(1, 3) AS attempt""",
+)
+
+STREAM = (
+    """
+INSERT INTO twitchbot_streams (title, game_name, game_id, started_at, peak_viewers,
+    average_viewers, total_messages, created_at, updated_at)
+VALUES ('Stream', 'Chess', '1', now(), 0, 0, 0, now(), now())""",
+    """
+INSERT INTO twitchbot_viewers (twitch_id, username, created_at, updated_at)
+VALUES ('1', 'ada', now(), now())""",
+)
+
+OLD_MESSAGES = (
+    *STREAM,
+    f"""
+INSERT INTO twitchbot_messages (stream_id, user_id, username, display_name, message, is_moderator,
+    is_subscriber, is_vip, is_broadcaster, sent_at, created_at)
+SELECT stream.id, '1', 'ada', 'Ada', 'message number ' || number || ' of a long evening', false,
+       false, false, false, {_age(90)}, {_age(90)}
+FROM twitchbot_streams AS stream, generate_series(1, %(size)s * 3 / 2) AS number""",
+)

@@ -1,0 +1,48 @@
+"""The README's table of what the benchmarks have found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import readme_table
+from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.results import Result
+
+_COLUMNS = ("measured", "found (goal)", "runs", "reached")
+
+Played = Iterable[tuple[Benchmark, Result]]
+
+
+def render(played: Played) -> str:
+    """A row for each, with the machines and days under them."""
+    pairs = list(played)
+    rows = [
+        (
+            benchmark.title,
+            found(benchmark, result.medians),
+            str(result.runs),
+            "**no**" if benchmark.missed(result.medians) else _reached(benchmark),
+        )
+        for benchmark, result in pairs
+    ]
+    where = dict.fromkeys(f"{result.machine}; {result.day}." for _, result in pairs)
+    medians = " ".join(["Medians of the runs.", *where])
+    return "\n".join([*readme_table.render(_COLUMNS, rows), "", medians, ""])
+
+
+def found(benchmark: Benchmark, figures: Figures) -> str:
+    """The figures in one line, in the order of the goals, each with its goal if it has one."""
+    return ", ".join(
+        f"{goal.name} {readme_table.figure(figures[goal.name], goal.unit)}{_most(goal)}"
+        for goal in benchmark.goals
+        if goal.name in figures
+    )
+
+
+def _most(goal: Goal) -> str:
+    return "" if goal.most is None else f" ({goal.most:g}{goal.unit})"
+
+
+def _reached(benchmark: Benchmark) -> str:
+    """What is only told has nothing to reach."""
+    return "yes" if any(goal.most is not None for goal in benchmark.goals) else ""

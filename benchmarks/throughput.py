@@ -1,0 +1,133 @@
+"""Changing many rows and announcing them, beside one statement that streams to Kafka."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+
+from benchmarks import floor
+from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.work import (
+    ITEM_EXPIRATION,
+    LINK_EXPIRATION,
+    POST_PUBLISHER,
+    ROOMY_LINK_EXPIRATION,
+    STOCK_LEVEL,
+    WEBHOOK_RETRY,
+    Work,
+)
+from benchmarks.worker_pass import Measured, measure
+from chaos.arena import Arena
+from chaos.world import service_of
+from kafka_server import KafkaServer
+from topics import Topic
+
+GROUP = "throughput"
+RATIO = "times the floor"
+
+
+def play(arena: Arena, work: Work, due: int) -> Figures:
+    """Do the work by its worker and by its floor, each on a copy of the same database."""
+    turns = arena.once(f"turns: {work.scheduler.name}, {due}", count)
+    if next(turns) % 2:
+        least, ours = _floor(arena, work, due), _ours(arena, work, due)
+    else:
+        ours, least = _ours(arena, work, due), _floor(arena, work, due)
+    return {
+        RATIO: ours.seconds / least,
+        "seconds": ours.seconds,
+        "from the start of the process": ours.from_start,
+        "floor": least,
+        "rows a second": due / ours.seconds,
+        "peak memory": ours.megabytes,
+    }
+
+
+def _play_roomy(arena: Arena, due: int) -> Figures:
+    """The same on roomy pages, and by the worker on full ones."""
+    full = _ours(arena, LINK_EXPIRATION, due)
+    roomy = play(arena, ROOMY_LINK_EXPIRATION, due)
+    return {**roomy, "times as long as on full pages": roomy["seconds"] / full.seconds}
+
+
+def _ours(arena: Arena, work: Work, due: int) -> Measured:
+    topics = _topics(arena, work)
+    with work.rows(due).database(arena) as database:
+        measured = measure(database, work.scheduler, due, arena.kafka.address)
+        [left] = database.query("SELECT count(*) AS events FROM toast_outbox")
+    assert left["events"] == 0, left
+    _expect(topics, due)
+    return measured
+
+
+def _floor(arena: Arena, work: Work, due: int) -> float:
+    topics = _topics(arena, work)
+    now = datetime.now(UTC)
+    with work.rows(due).database(arena) as database:
+        if not topics:
+            return floor.change(database, work.floor, {"now": now})
+        service = service_of(work.scheduler)
+        seconds = floor.announce(database, arena.kafka.address, service, work.floor, now)
+    _expect(topics, due)
+    return seconds
+
+
+def _topics(arena: Arena, work: Work) -> list[Topic]:
+    """Its topics, made once, so that nobody's time is spent on that."""
+    return [
+        Topic(
+            arena.kafka.address, arena.once(f"topic: {name}", partial(_create, arena.kafka, name))
+        )
+        for name in work.scheduler.topics
+    ]
+
+
+def _create(kafka: KafkaServer, name: str) -> str:
+    kafka.create_topic(name)
+    return name
+
+
+def _expect(topics: list[Topic], messages: int) -> None:
+    """AssertionError if the topics have not got so many messages."""
+    found = sum(topic.count() for topic in topics)
+    assert not topics or found == messages, f"{found} messages, expected {messages}"
+
+
+_GOALS = (
+    Goal("seconds", unit=" s"),
+    Goal("from the start of the process", unit=" s"),
+    Goal("floor", unit=" s"),
+    Goal("rows a second"),
+    Goal("peak memory", 64, " MB"),
+)
+
+
+def _benchmark(work: Work, due: int, ratio: float | None, watched: str = "") -> Benchmark:
+    return Benchmark(
+        group=GROUP,
+        title=f"{work.scheduler.name}, {due:,} rows due among as many that are not",
+        play=partial(play, work=work, due=due),
+        goals=(Goal(RATIO, ratio), *_GOALS),
+        watched=watched,
+    )
+
+
+_ROOMY = Benchmark(
+    group=GROUP,
+    title="link-expiration, 100,000 rows due on pages half empty (fillfactor 50)",
+    play=partial(_play_roomy, due=100_000),
+    goals=(Goal("times as long as on full pages"), Goal(RATIO), *_GOALS),
+)
+
+BENCHMARKS = (
+    _benchmark(LINK_EXPIRATION, 10_000, None, watched=RATIO),
+    _benchmark(LINK_EXPIRATION, 100_000, 1.15),
+    _benchmark(LINK_EXPIRATION, 1_000_000, 1.15),
+    _ROOMY,
+    _benchmark(POST_PUBLISHER, 100_000, 1.3),
+    _benchmark(ITEM_EXPIRATION, 100_000, 1.3),
+    # With 200,000 variants and 2,000,000 items.
+    _benchmark(STOCK_LEVEL, 100_000, 1.3),
+    _benchmark(WEBHOOK_RETRY, 100_000, 1.3),
+)

@@ -1,0 +1,64 @@
+"""One pass by a worker's real process, started as an operator starts it, and what it took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chaos.world import only, service_of
+from common.scheduler import Scheduler
+from database import TestDatabase
+from demo.processes import poll_until
+from processes import NO_BROKER, Process, environment
+
+PASS_SECONDS = 900.0
+# Nothing but the first pass is to be seen.
+INTERVAL = "24h"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds from the start of the pass until its last change is committed and its last event
+    stored by the broker, and until then from the start of the process; and its peak memory."""
+
+    seconds: float
+    from_start: float
+    megabytes: float
+
+
+def measure(
+    database: TestDatabase, scheduler: Scheduler, due: int, brokers: str = NO_BROKER
+) -> Measured:
+    """Run the scheduler's worker until ``due`` rows are done and their events are published.
+
+    AssertionError if they are not exactly those.
+    """
+    started_at = datetime.now(UTC)
+    service = service_of(scheduler)
+    env = environment(database, brokers, **only(scheduler, INTERVAL))
+    with Process(f"workers.{service}", env=env) as worker:
+        run = worker.wait_for("pass_finished", seconds=PASS_SECONDS, scheduler=scheduler.name)
+        assert (run["result"], run["processed"]) == ("ok", due), run
+        ended_at = _time(run["time"])
+        seconds = float(run["seconds"])
+        if run["events"]:
+            published_at = _published_at(worker, run["events"])
+            seconds += max(0.0, (published_at - ended_at).total_seconds())
+            ended_at = max(ended_at, published_at)
+        megabytes = worker.peak_memory * 2**20 / 1e6
+    return Measured(seconds, (ended_at - started_at).total_seconds(), megabytes)
+
+
+def _published_at(worker: Process, expected: int) -> datetime:
+    """When the last of the events was known to be stored."""
+
+    def published() -> int:
+        return sum(record["published"] for record in worker.records("events_published"))
+
+    poll_until(lambda: published() >= expected, PASS_SECONDS)
+    assert published() == expected, f"{published()} events published, expected {expected}"
+    return _time(worker.records("events_published")[-1]["time"])
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
