@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from common import failpoints, logs
+from common.messages import Failure, KafkaUnavailable, Outgoing
 
 _log = logs.logger(__name__)
 
@@ -51,34 +51,6 @@ _SHARED_REFUSALS = frozenset(
         KafkaError.RECORD_LIST_TOO_LARGE,
     }
 )
-
-
-class KafkaUnavailable(Exception):
-    """No broker could be asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One message to be sent; ``id`` is the caller's own name for it."""
-
-    id: int
-    topic: str
-    key: str
-    value: str
-    headers: Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a message was not stored.
-
-    ``refused`` where trying the same again will not help, and ``shared`` where the broker may
-    have meant another message that was sent along with it.
-    """
-
-    reason: str
-    refused: bool
-    shared: bool = False
 
 
 def new_topic(name: str) -> NewTopic:
@@ -140,25 +112,31 @@ class EventProducer:
 
     def _open(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(
-                {
-                    "bootstrap.servers": self._brokers,
-                    "client.id": self._client_id,
-                    "enable.idempotence": True,
-                    "acks": "all",
-                    # The Go producers hash keys with FNV-1a; one key must meet one partition,
-                    # whoever sends.
-                    "partitioner": "fnv1a_random",
-                    "linger.ms": 5,
-                    "message.timeout.ms": MESSAGE_SECONDS * 1000,
-                    "topic.metadata.propagation.max.ms": ADMIN_SECONDS * 1000,
-                    "reconnect.backoff.max.ms": 2000,
-                    # Its own log would repeat every failed connection to standard error.
-                    "log_level": 0,
-                    "error_cb": self._on_error,
-                }
-            )
+            try:
+                self._producer = self._new_producer()
+            except KafkaException as error:  # brokers that librdkafka cannot read, for one
+                raise KafkaUnavailable(error.args[0].str()) from error
         return self._producer
+
+    def _new_producer(self) -> Producer:
+        return Producer(
+            {
+                "bootstrap.servers": self._brokers,
+                "client.id": self._client_id,
+                "enable.idempotence": True,
+                "acks": "all",
+                # The Go producers hash keys with FNV-1a; one key must meet one partition,
+                # whoever sends.
+                "partitioner": "fnv1a_random",
+                "linger.ms": 5,
+                "message.timeout.ms": MESSAGE_SECONDS * 1000,
+                "topic.metadata.propagation.max.ms": ADMIN_SECONDS * 1000,
+                "reconnect.backoff.max.ms": 2000,
+                # Its own log would repeat every failed connection to standard error.
+                "log_level": 0,
+                "error_cb": self._on_error,
+            }
+        )
 
     def _produce(
         self, producer: Producer, message: Outgoing, reports: dict[int, Failure | None]

@@ -7,13 +7,17 @@ has a lower id than others already sent, and a position that only moves on would
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from common import failpoints, logs, metrics, migrations
 from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
 from common.database import Connection, Database, try_lock
 from common.events import headers
-from common.kafka import EventProducer, Failure, KafkaUnavailable, Outgoing
+from common.messages import Failure, KafkaUnavailable, Outgoing
 from common.outbox import Outbox, StoredEvent
+
+if TYPE_CHECKING:
+    from common.kafka import EventProducer
 
 _log = logs.logger(__name__)
 
@@ -53,7 +57,7 @@ class Publisher:
         self._settings = settings
         self._database = database
         self._service = settings.service
-        self._producer = EventProducer(settings[KAFKA_BROKERS], f"toast-{settings.service}")
+        self._producer: EventProducer | None = None
         self.connection: Connection | None = None
 
     def drain(self, *, stopping: Callable[[], bool]) -> Published:
@@ -67,7 +71,7 @@ class Publisher:
             reason = "another process is publishing" if left else ""
             return Published(left=left, reason=reason, elsewhere=bool(left))
         try:
-            return _Round(Outbox(connection, self._service), self._producer, self._service).run(
+            return _Round(Outbox(connection, self._service), self._kafka, self._service).run(
                 stopping
             )
         finally:
@@ -77,7 +81,8 @@ class Publisher:
     def close(self) -> None:
         """Give up both connections; the next drain opens them again."""
         self.disconnect()
-        self._producer.close()
+        if self._producer is not None:
+            self._producer.close()
 
     def disconnect(self) -> None:
         """Give up the database connection, after an error or while idle."""
@@ -88,6 +93,15 @@ class Publisher:
     @property
     def _lock_name(self) -> str:
         return f"toast-outbox/{self._service}"
+
+    def _kafka(self) -> "EventProducer":
+        if self._producer is None:
+            # Only here: a worker that has not published yet need not carry librdkafka in memory.
+            from common.kafka import EventProducer
+
+            brokers = self._settings[KAFKA_BROKERS]
+            self._producer = EventProducer(brokers, f"toast-{self._service}")
+        return self._producer
 
     def _open(self) -> Connection:
         if self.connection is None or self.connection.closed:
@@ -100,7 +114,7 @@ class Publisher:
 class _Round:
     """One round over the whole outbox, in order."""
 
-    def __init__(self, box: Outbox, producer: EventProducer, service: str) -> None:
+    def __init__(self, box: Outbox, producer: Callable[[], "EventProducer"], service: str) -> None:
         self._outbox = box
         self._producer = producer
         self._service = service
@@ -163,12 +177,12 @@ class _Round:
     ) -> dict[int, Failure | None]:
         """Send events together; those that were refused together again, one by one."""
         outgoing = [self._outgoing(event) for event in events]
-        reports = self._producer.send(outgoing, stopping=stopping)
+        reports = self._producer().send(outgoing, stopping=stopping)
         for message in outgoing:
             failure = reports.get(message.id)
             if failure and failure.shared and len(outgoing) > 1 and not stopping():
                 try:
-                    reports |= self._producer.send([message], stopping=stopping)
+                    reports |= self._producer().send([message], stopping=stopping)
                 except KafkaUnavailable:
                     break  # what was stored before that must still be deleted
         return reports

@@ -4,7 +4,6 @@ import threading
 import time
 
 import psycopg
-from confluent_kafka import KafkaException
 
 from common import logs, metrics, status_line
 from common.database import sever
@@ -86,7 +85,7 @@ class PublisherThread(Observer):
         self._alive_at, self._draining = time.monotonic(), True
         try:
             outcome = self._publisher.drain(stopping=self._giving_up)
-        except (psycopg.Error, PassError, KafkaException) as error:
+        except (psycopg.Error, PassError) as error:
             self._publisher.disconnect()
             # How many events wait is not known: there is nobody to ask.
             outcome = Published(reason=f"{type(error).__name__}: {error}")

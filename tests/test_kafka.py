@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from common.kafka import EventProducer, Failure, Outgoing
+from common.kafka import EventProducer
+from common.messages import Failure, Outgoing
 from demo.processes import poll_until
 from kafka_server import KafkaServer
 from topics import Topic
