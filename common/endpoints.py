@@ -10,19 +10,17 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common import logs
 from common.redact import redact
 
+if TYPE_CHECKING:
+    from common.page_handler import PageHandler
+
 _log = logs.logger(__name__)
 
 HOST = "127.0.0.1"
-# For a client that connects and does not ask, or does not take the answer.
-CLIENT_SECONDS = 5.0
-
 PLAIN = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,7 +31,7 @@ class Page:
 
     text: str
     content_type: str = PLAIN
-    status: HTTPStatus = HTTPStatus.OK
+    status: int = 200
 
 
 def verdict(faults: list[str]) -> Page:
@@ -41,7 +39,7 @@ def verdict(faults: list[str]) -> Page:
     if not faults:
         return Page("ok\n")
     text = "".join(f"{' '.join(redact(fault).split())}\n" for fault in faults)
-    return Page(text, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    return Page(text, status=503)
 
 
 class Endpoints:
@@ -50,7 +48,7 @@ class Endpoints:
     def __init__(self, port: int, pages: Mapping[str, Callable[[], Page]]) -> None:
         self._port = port
         self._pages = pages
-        self._server: _Server | None = None
+        self._server: PageServer | None = None
         self._said = False
 
     def open(self) -> None:
@@ -58,7 +56,7 @@ class Endpoints:
         if self._server is not None or not self._port:
             return
         try:
-            self._server = _Server((HOST, self._port), self._pages)
+            self._server = PageServer((HOST, self._port), self._pages)
         except OSError as error:
             self._complain(error)
             return
@@ -79,7 +77,9 @@ class Endpoints:
         )
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+class PageServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Listens, and answers each connection on a thread of its own."""
+
     # Not http.server's own, which looks up its host's name when it starts. And a restart must
     # not wait until the connections of its predecessor are forgotten.
     allow_reuse_address = True
@@ -88,7 +88,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, address: tuple[str, int], pages: Mapping[str, Callable[[], Page]]) -> None:
         self.pages = pages
-        super().__init__(address, _Handler)
+        super().__init__(address, _answer)
 
     def serve(self) -> None:
         """Serve for as long as the process lives; serve_forever would wake up twice a second."""
@@ -101,30 +101,8 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             _log.exception("metrics_request_failed")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    timeout = CLIENT_SECONDS
-    server: _Server
-    server_version = "toast-workers"
-    sys_version = ""
+def _answer(request: Any, client_address: Any, server: PageServer) -> "PageHandler":
+    # Only here: where nobody asks, a worker need not carry http.server in memory.
+    from common.page_handler import PageHandler
 
-    def do_GET(self) -> None:
-        page = self._page()
-        body = page.text.encode()
-        self.send_response(page.status)
-        self.send_header("Content-Type", page.content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def _page(self) -> Page:
-        make = self.server.pages.get(self.path.partition("?")[0])
-        if make is None:
-            known = ", ".join(self.server.pages)
-            return Page(f"not found; there are {known}\n", status=HTTPStatus.NOT_FOUND)
-        return make()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing: a line per scrape would bury the log."""
+    return PageHandler(request, client_address, server)

@@ -10,25 +10,14 @@ The metrics are of the process, and a process is one service.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
-import prometheus_client
 import psycopg
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
 
 from common.database import connection_lost, contended
+from common.instruments import Registry
 
-# Each counter would bring a second series, for a time that nothing here asks for.
-prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-
-REGISTRY = CollectorRegistry()
-ProcessCollector(registry=REGISTRY)
+REGISTRY = Registry()
 
 _JOB = ("service", "scheduler")
 
@@ -36,164 +25,138 @@ _JOB = ("service", "scheduler")
 _PASS_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)
 _CALL_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
-BUILD = Gauge("toast_build_info", "Always 1; says the version.", ("version",), registry=REGISTRY)
+BUILD = REGISTRY.gauge("toast_build_info", "Always 1; says the version.", ("version",))
 
 # --- passes -----------------------------------------------------------------------------------
 
-EXECUTIONS = Counter(
+EXECUTIONS = REGISTRY.counter(
     "background_job_executions_total",
     "Passes that ended, by result: ok, failed, stopped (by a stop), skipped (another process).",
     (*_JOB, "result"),
-    registry=REGISTRY,
 )
-FAILURES = Counter("background_job_failures_total", "Passes that failed.", _JOB, registry=REGISTRY)
-CONSECUTIVE_FAILURES = Gauge(
+FAILURES = REGISTRY.counter("background_job_failures_total", "Passes that failed.", _JOB)
+CONSECUTIVE_FAILURES = REGISTRY.gauge(
     "toast_job_consecutive_failures",
     "Passes that failed since the last that ended well.",
     _JOB,
-    registry=REGISTRY,
 )
-DURATION = Histogram(
+DURATION = REGISTRY.histogram(
     "background_job_duration_seconds",
     "How long passes took.",
     _JOB,
-    buckets=_PASS_SECONDS,
-    registry=REGISTRY,
+    _PASS_SECONDS,
 )
-LAST_RUN = Gauge(
+LAST_RUN = REGISTRY.gauge(
     "toast_job_last_run_timestamp_seconds",
     "When this process last began a pass.",
     _JOB,
-    registry=REGISTRY,
 )
-LAST_SUCCESS = Gauge(
+LAST_SUCCESS = REGISTRY.gauge(
     "toast_job_last_success_timestamp_seconds",
     "When a pass last ended well, of any process and before a restart too.",
     _JOB,
-    registry=REGISTRY,
 )
-INTERVAL = Gauge(
-    "toast_job_interval_seconds", "Time from one pass to the next.", _JOB, registry=REGISTRY
-)
-ENABLED = Gauge("toast_job_enabled", "1 where the scheduler is on.", _JOB, registry=REGISTRY)
-IN_PROGRESS = Gauge(
-    "toast_job_in_progress", "1 while a pass is under way.", _JOB, registry=REGISTRY
-)
-ITEMS = Counter(
+INTERVAL = REGISTRY.gauge("toast_job_interval_seconds", "Time from one pass to the next.", _JOB)
+ENABLED = REGISTRY.gauge("toast_job_enabled", "1 where the scheduler is on.", _JOB)
+IN_PROGRESS = REGISTRY.gauge("toast_job_in_progress", "1 while a pass is under way.", _JOB)
+ITEMS = REGISTRY.counter(
     "toast_job_items_total",
     "What passes did: processed, events, failed, and the scheduler's own counts.",
     (*_JOB, "outcome"),
-    registry=REGISTRY,
 )
-RETRIES = Counter(
+RETRIES = REGISTRY.counter(
     "toast_retry_attempts_total",
     "What was tried again: a pass that failed, an event that Kafka refused, a request of"
     " Battle.net, a notification, a delivery of webhook-delivery. What webhook-retry schedules"
     " for others to send are its items.",
     ("service", "kind"),
-    registry=REGISTRY,
 )
-CLOCK_DIFFERENCE = Gauge(
+CLOCK_DIFFERENCE = REGISTRY.gauge(
     "toast_clock_difference_seconds",
     "The database's clock less this host's, as of the last pass.",
     ("service",),
-    registry=REGISTRY,
 )
 
 # --- what waits: sampled, and absent while the database cannot be asked -----------------------
 
-BACKLOG = Gauge(
+BACKLOG = REGISTRY.gauge(
     "toast_backlog_rows",
     "Rows that are due, counted no further than 10,000.",
     _JOB,
-    registry=REGISTRY,
 )
-FAILED_ROWS = Gauge(
+FAILED_ROWS = REGISTRY.gauge(
     "toast_failed_rows",
     "Rows that could not be changed and are passed over for a while, counted to 10,000.",
     _JOB,
-    registry=REGISTRY,
 )
-RETRY_QUEUE = Gauge(
+RETRY_QUEUE = REGISTRY.gauge(
     "notification_retry_queue_size",
     "Notifications that are due to be sent again, counted no further than 10,000.",
     ("service",),
-    registry=REGISTRY,
 )
-OUTBOX_WAITING = Gauge(
+OUTBOX_WAITING = REGISTRY.gauge(
     "toast_outbox_waiting_events",
     "Events that wait for Kafka, counted no further than 100,000.",
     ("service",),
-    registry=REGISTRY,
 )
-OUTBOX_OLDEST = Gauge(
+OUTBOX_OLDEST = REGISTRY.gauge(
     "toast_outbox_oldest_event_age_seconds",
     "How long the oldest of them has waited; 0 where none waits.",
     ("service",),
-    registry=REGISTRY,
 )
-OUTBOX_SET_ASIDE = Gauge(
+OUTBOX_SET_ASIDE = REGISTRY.gauge(
     "toast_outbox_set_aside_events",
     "Events that Kafka refused for good, and that wait for an operator.",
     ("service",),
-    registry=REGISTRY,
 )
 
 # --- dependencies -----------------------------------------------------------------------------
 
-PUBLISHED = Counter(
+PUBLISHED = REGISTRY.counter(
     "toast_events_published_total",
     "Events that Kafka has confirmed.",
     ("service", "topic"),
-    registry=REGISTRY,
 )
-PUBLISH_FAILURES = Counter(
+PUBLISH_FAILURES = REGISTRY.counter(
     "toast_event_failures_total",
     "Events that were sent and not confirmed; they wait and are sent again, or are set aside.",
     ("service", "topic"),
-    registry=REGISTRY,
 )
-KAFKA_ERRORS = Counter(
-    "toast_kafka_errors_total", "Rounds that Kafka ended early.", ("service",), registry=REGISTRY
+KAFKA_ERRORS = REGISTRY.counter(
+    "toast_kafka_errors_total", "Rounds that Kafka ended early.", ("service",)
 )
 DATABASE_ERROR_KINDS = ("connection", "contention", "other")
-DATABASE_ERRORS = Counter(
+DATABASE_ERRORS = REGISTRY.counter(
     "toast_database_errors_total",
     "Errors of PostgreSQL that ended something: connection (lost), contention, or other.",
     ("service", "kind"),
-    registry=REGISTRY,
 )
-REMOTE_CALLS = Counter(
+REMOTE_CALLS = REGISTRY.counter(
     "toast_remote_calls_total",
     "Calls of remote APIs, by outcome: 2xx to 5xx, 429, no_answer (no complete one), refused (not"
     " sent, for where it leads); for gRPC its status codes.",
     ("service", "remote", "outcome"),
-    registry=REGISTRY,
 )
-REMOTE_SECONDS = Histogram(
+REMOTE_SECONDS = REGISTRY.histogram(
     "toast_remote_call_duration_seconds",
     "How long calls of remote APIs took.",
     ("service", "remote"),
-    buckets=_CALL_SECONDS,
-    registry=REGISTRY,
+    _CALL_SECONDS,
 )
-RATE_LIMIT_WAITS = Counter(
+RATE_LIMIT_WAITS = REGISTRY.counter(
     "toast_rate_limit_waits_total",
     "Waits that a remote API asked for, by 429 or otherwise.",
     ("service", "remote"),
-    registry=REGISTRY,
 )
-RATE_LIMIT_SECONDS = Counter(
+RATE_LIMIT_SECONDS = REGISTRY.counter(
     "toast_rate_limit_wait_seconds_total",
     "How long those waits were meant to be; several calls may be told of one and the same.",
     ("service", "remote"),
-    registry=REGISTRY,
 )
-DELIVERY_FAILURES = Counter(
+DELIVERY_FAILURES = REGISTRY.counter(
     "webhook_delivery_failures_total",
     "Attempts of webhook deliveries that failed.",
     ("service",),
-    registry=REGISTRY,
 )
 
 
@@ -235,4 +198,8 @@ def rate_limited(service: str, remote: str, seconds: float) -> None:
 
 def exposition() -> str:
     """All metrics as text, in Prometheus's format of version 0.0.4."""
-    return generate_latest(REGISTRY).decode()
+    # Only here: an idle worker that nobody scrapes need not carry what tells of it.
+    from common import process_usage
+
+    lines = chain(process_usage.lines(), *(metric.lines() for metric in REGISTRY.metrics))
+    return "".join(f"{line}\n" for line in lines)

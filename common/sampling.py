@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import psycopg
-from prometheus_client import Gauge
 
 from common import failed_rows, logs, metrics, migrations, outbox
 from common.database import Connection, Database, connection_lost
+from common.instruments import Level, Metric
 from common.runner import PassRunner
 from common.scheduler import PassError
 
@@ -35,6 +35,8 @@ SET statement_timeout = '{STATEMENT_SECONDS}s'; SET default_transaction_read_onl
 
 # The live services have a name of their own for this backlog.
 _LIVE_NAMES = {"notification-retry": metrics.RETRY_QUEUE}
+
+Gauge = Metric[Level]
 
 # A gauge, the values of its labels, and its own.
 Sample = tuple[Gauge, tuple[str, ...], float]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg
 import pytest
@@ -148,8 +149,10 @@ def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _nothing_left_behind() -> Iterator[None]:
     yield
-    for gauge in (metrics.BACKLOG, metrics.FAILED_ROWS, metrics.OUTBOX_WAITING):
-        gauge.clear()
+    for scheduler in SERVICE.schedulers:
+        metrics.BACKLOG.remove(SERVICE.name, scheduler.name)
+        metrics.FAILED_ROWS.remove(SERVICE.name, scheduler.name)
+    metrics.OUTBOX_WAITING.remove(SERVICE.name)
 
 
 pytestmark = pytest.mark.usefixtures("_nothing_left_behind")
@@ -175,18 +178,18 @@ def sampled(one: Sampler) -> dict[str, float | None]:
         if thread.name == "sampler":
             thread.join(PATIENCE)
             assert not thread.is_alive()
-    value = metrics.REGISTRY.get_sample_value
-    service = {"service": "foodfolio"}
+    value = partial(Scrape(metrics.exposition()).value, service="foodfolio")
     return {
-        "expiring": value(BACKLOG, {**service, "scheduler": "item-expiration"}),
-        "running out": value(BACKLOG, {**service, "scheduler": "stock-level"}),
-        "waiting": value(WAITING, service),
+        "expiring": value(BACKLOG, scheduler="item-expiration"),
+        "running out": value(BACKLOG, scheduler="stock-level"),
+        "waiting": value(WAITING),
     }
 
 
 def lost_connections() -> float:
+    scraped = Scrape(metrics.exposition())
     labels = {"service": "foodfolio", "kind": "connection"}
-    return metrics.REGISTRY.get_sample_value("toast_database_errors_total", labels) or 0
+    return scraped.value("toast_database_errors_total", **labels) or 0
 
 
 NOTHING_KNOWN = {"expiring": None, "running out": None, "waiting": None}
