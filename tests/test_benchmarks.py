@@ -1,0 +1,240 @@
+"""The benchmarks of `make bench`: what is kept, judged, told and watched, and a floor that does
+the same as its worker."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import readme_table
+from benchmarks import floor, idle_pass, idle_rows, retention, table, throughput, work
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.results import Results
+from benchmarks.rows import Rows
+from benchmarks.watch import watch
+from benchmarks.worker_pass import measure
+from chaos.arena import Arena
+from common.check.indexes import BIG_ROWS
+from kafka_server import KafkaUnavailable
+from topics import Received, Topic
+from workers.twitchbot import message_cleanup
+
+WORKS = {
+    "link-expiration": work.LINK_EXPIRATION,
+    "post-publisher": work.POST_PUBLISHER,
+    "item-expiration": work.ITEM_EXPIRATION,
+    "stock-level": work.STOCK_LEVEL,
+}
+DUE = 120
+
+
+@pytest.fixture(scope="module")
+def arena() -> Iterator[Arena]:
+    with Arena() as arena:
+        yield arena
+
+
+@pytest.fixture
+def kafka_or_skip(arena: Arena) -> None:
+    try:
+        _ = arena.kafka
+    except KafkaUnavailable as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no Apache Kafka, which CI must have: {reason}")
+        pytest.skip(f"needs Apache Kafka: {reason}")
+
+
+def benchmark(*ratios: float, most: float | None = 1.15) -> Benchmark:
+    """One whose runs find these ratios, in turn."""
+    runs = itertools.cycle(ratios)
+
+    def play(arena: Arena) -> Figures:
+        return {"times the floor": next(runs), "memory": 50}
+
+    goals = (Goal("times the floor", most), Goal("memory", 64, " MB"))
+    return Benchmark("links", "1,000 links", play, goals, watched="times the floor")
+
+
+def played(path: Path, *ratios: float, most: float | None = 1.15) -> tuple[Benchmark, Results]:
+    found = benchmark(*ratios, most=most)
+    results = Results(path / "results.json")
+    results.keep(found, [{"times the floor": ratio, "memory": 50} for ratio in ratios])
+    return found, results
+
+
+def test_every_benchmark_has_a_title_of_its_own_and_watches_a_figure_it_has() -> None:
+    assert len({each.title for each in BENCHMARKS}) == len(BENCHMARKS)
+    for each in BENCHMARKS:
+        assert each.watched in ("", *(goal.name for goal in each.goals)), each.title
+
+
+def test_median_least_and_most_of_the_runs_are_kept(tmp_path: Path) -> None:
+    first, _ = played(tmp_path, 1.3, 1.0, 1.1)
+
+    result = Results(tmp_path / "results.json").of(first)
+
+    assert result is not None
+    spread = result.figures["times the floor"]
+    assert (spread.median, spread.least, spread.most, result.runs) == (1.1, 1.0, 1.3, 3)
+    assert result.medians == {"times the floor": 1.1, "memory": 50}
+
+
+def test_what_is_not_played_keeps_what_it_had(tmp_path: Path) -> None:
+    first, results = played(tmp_path, 1.1)
+    other = Benchmark("links", "another", first.play, first.goals)
+    results.keep(other, [{"times the floor": 2.0, "memory": 60}])
+
+    stored = json.loads((tmp_path / "results.json").read_text())
+
+    assert list(stored) == ["1,000 links", "another"]
+    assert stored["1,000 links"]["figures"]["times the floor"]["median"] == 1.1
+
+
+@pytest.mark.parametrize(
+    ("figures", "missed"),
+    [
+        ({"times the floor": 1.15, "memory": 64}, []),
+        (
+            {"times the floor": 1.2, "memory": 64},
+            ["1,000 links: times the floor is 1.2, expected at most 1.15"],
+        ),
+        ({"times the floor": 1.0}, ["1,000 links: memory is not known, expected at most 64 MB"]),
+    ],
+)
+def test_a_goal_is_missed_by_a_median_beyond_it(figures: Figures, missed: list[str]) -> None:
+    assert benchmark(1.0).missed(figures) == missed
+
+
+@pytest.mark.parametrize(("ratio", "reached"), [(1.1, "yes"), (1.2, "**no**")])
+def test_the_table_says_figure_goal_and_whether_it_is_reached(
+    tmp_path: Path, ratio: float, reached: str
+) -> None:
+    one, results = played(tmp_path, ratio)
+    result = results.of(one)
+    assert result is not None
+
+    text = table.render([(one, result)])
+
+    row = f"| 1,000 links | times the floor {ratio} (1.15), memory 50 MB (64 MB) | 1 | {reached} |"
+    assert row in text.splitlines()
+    assert readme_table.machine() in text
+
+
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        ((2.1, 1.9, 2.2), []),
+        (
+            (2.3, 2.4, 1.0),
+            ["1,000 links: times the floor 2.3, stored 1.1: more than 2 times as much"],
+        ),
+    ],
+)
+def test_twice_the_stored_ratio_is_a_drift(
+    tmp_path: Path, arena: Arena, ratios: tuple[float, ...], expected: list[str]
+) -> None:
+    _, results = played(tmp_path, 1.1)
+
+    assert list(watch(arena, [benchmark(*ratios)], results)) == expected
+
+
+def test_nothing_stored_is_a_fault_of_the_watch(tmp_path: Path, arena: Arena) -> None:
+    faults = list(watch(arena, [benchmark(1.0)], Results(tmp_path / "none.json")))
+
+    assert faults == ["1,000 links: nothing to compare with, run `make bench BENCH=links` once"]
+
+
+def test_a_table_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    begin, end = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+
+    readme_table.write("bench", "new\n", readme)
+
+    assert readme.read_text() == f"before\n{begin}\nnew\n{end}\nafter\n"
+
+
+def test_a_table_without_a_place_is_not_written(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("no place\n")
+
+    with pytest.raises(ValueError, match="lacks the lines"):
+        readme_table.write("bench", "new\n", readme)
+    assert readme.read_text() == "no place\n"
+
+
+def content(message: Received) -> tuple[object, ...]:
+    """What two runs over the same rows have in common: all but the event's id and its time."""
+    of_the_pass = ("detected_at", "published_at")
+    data = message.json["data"]
+    fields = {name: value for name, value in data.items() if name not in of_the_pass}
+    headers = dict(message.headers)
+    told = (headers["event_type"], headers["ce_source"], headers["content-type"], list(headers))
+    return fields, list(message.json), len(message.value), message.partition, *told
+
+
+@pytest.mark.usefixtures("kafka_or_skip")
+@pytest.mark.parametrize("name", WORKS)
+def test_floor_and_worker_send_the_same(arena: Arena, name: str) -> None:
+    topics = [Topic(arena.kafka.address, topic) for topic in WORKS[name].scheduler.topics]
+
+    figures = throughput.play(arena, WORKS[name], DUE)
+
+    by_key: dict[str, list[Received]] = {}
+    for message in itertools.chain.from_iterable(topic.so_far() for topic in topics):
+        by_key.setdefault(message.key, []).append(message)
+    assert len(by_key) == DUE
+    for of_worker, of_floor in by_key.values():
+        assert content(of_worker) == content(of_floor)
+    assert figures["times the floor"] == figures["seconds"] / figures["floor"]
+
+
+LEFT = {
+    "webhook-retry": (
+        work.WEBHOOK_RETRY,
+        "SELECT count(*) FROM webhook_deliveries WHERE status = 'retrying'",
+        DUE,
+    ),
+    "message-cleanup": (retention.MESSAGES, "SELECT count(*) FROM twitchbot_messages", DUE // 2),
+    "webhook-cleanup": (
+        retention.DELIVERIES,
+        "SELECT count(*) FROM webhook_delivery_attempts JOIN webhook_deliveries ON delivery_id "
+        "= webhook_deliveries.id",
+        DUE // 2 * 3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_floor_changes_the_rows_that_the_worker_changes(arena: Arena, name: str) -> None:
+    chosen, counted, expected = LEFT[name]
+    with chosen.rows(DUE).database(arena) as by_floor:
+        floor.change(by_floor, chosen.floor, {"now": datetime.now(UTC)})
+        assert by_floor.query(counted) == [{"count": expected}]
+    with chosen.rows(DUE).database(arena) as by_worker:
+        measured = measure(by_worker, chosen.scheduler, DUE)
+        assert by_worker.query(counted) == [{"count": expected}]
+    assert 0 < measured.seconds < measured.from_start
+
+
+def test_an_idle_pass_is_played_with_the_proposed_index_and_leaves_none(arena: Arena) -> None:
+    scheduler, rows = message_cleanup.SCHEDULER, BIG_ROWS + 1
+
+    figures = idle_pass.play(arena, scheduler, idle_rows.MESSAGES, rows)
+
+    assert all(figure > 0 for figure in figures.values())
+    database = Rows(f"idle {scheduler.name}", idle_rows.MESSAGES, rows).original(arena)
+    assert (
+        database.query(
+            "SELECT indexdef FROM pg_indexes WHERE tablename = 'twitchbot_messages' "
+            "AND indexdef LIKE '%(created_at)'"
+        )
+        == []
+    )
