@@ -16,6 +16,11 @@ from common.walk import Walk
 # that starts a little early must not put it off by a whole interval.
 _REPEAT_AFTER = 0.9
 
+# SQL condition over a row of the CTE that remember() was given: it is among its answer, the CTE
+# ``raised``. A condition that IS TRUE is no join to the planner, which takes a CTE, or a table
+# that is not analysed yet, for a handful of rows, and would compare every row with every other.
+IS_RAISED = "(id IN (SELECT subject_id FROM raised)) IS TRUE"
+
 
 def is_news(facts: str) -> str:
     """SQL condition over ``alert``, the LEFT JOINed toast_alerts row: worth saying, or again."""
@@ -41,8 +46,10 @@ def remember(rows: str) -> str:
 
 def _forget(still_true: str) -> tuple[str, str]:
     """The two statements of the walk that forgets alerts which are no longer true."""
+    # What this pass has raised is true, and need not be looked at. IS TRUE is as in IS_RAISED.
     is_over = f"""
-        alert.scheduler = %(scheduler)s AND NOT EXISTS ({still_true})
+        alert.scheduler = %(scheduler)s AND alert.raised_at < %(now)s
+        AND (NOT EXISTS ({still_true})) IS TRUE
         AND alert.subject_id <> ALL (%(failed_rows)s::uuid[])"""
     due = f"SELECT subject_id, facts FROM toast_alerts AS alert WHERE {is_over}"
     batch = f"""

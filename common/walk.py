@@ -1,11 +1,11 @@
 """Change every due row of a table, however many there are, in short batches at flat memory.
 
-One statement serves two ways of finding rows. Over the whole table with a LIMIT, the planner
-takes an index if there is one: where little is due, that is all that happens. A full batch
-means a backlog, and then the statement is given one slice of the heap after another by ctid
-range: each page is read once, in physical order, and no batch has to step over the dead rows
-of those before it, which makes every LIMIT-after-LIMIT loop slower as it goes. A row that
-was moved to the end of the table meanwhile is found by the LIMIT batch that follows.
+Where an index serves, the due rows are counted in no time, and where they are few, one statement
+over the whole table does them all. Otherwise the same statement is given one slice of the heap
+after another by ctid range: each page is read once, in physical order, in short transactions, and
+no batch has to step over the dead rows of those before it, which makes every LIMIT-after-LIMIT
+loop slower as it goes. A row that was moved behind the slices meanwhile is found by the look that
+follows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +21,9 @@ from common.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview
 _log = logs.logger(__name__)
 
 BATCH_ROWS = 5_000
+# Counting takes longer than this where no index serves: the slices read the table as fast, and no
+# transaction is long enough for others to feel it.
+LOOK_MS = 100
 # 1 MiB of heap: some thousand rows of the usual width, tens of milliseconds a transaction.
 SLICE_PAGES = 128
 # Rows that are tried together where one is known to fail: enough to share the cost of a statement,
@@ -117,7 +120,7 @@ class _Walker:
         self._walk = walk
         self._pass = current
         self._parameters = parameters
-        self._share: float | None = None  # how much of the heap is behind the slices
+        self._share: float | None = None  # of the heap, with the slice at hand
 
     def run(self) -> PassResult:
         total, idle_looks = PassResult(), 0
@@ -130,10 +133,13 @@ class _Walker:
         return total + PassResult(complete=not self._pass.stopping())
 
     def _look(self) -> tuple[PassResult, bool]:
-        """Do one batch of the whole table and, if that shows a backlog, every slice.
-
-        Returns what was done, and whether there may be more.
-        """
+        """Do what is due, and say whether there may be more."""
+        due = self._count()
+        if due == 0:
+            return PassResult(), False
+        if due is None or due >= BATCH_ROWS:
+            done = self._all_slices()
+            return done, bool(done.processed or done.failed)
         try:
             result, found = self._batch(*_WHOLE_TABLE, limit=BATCH_ROWS)
         except psycopg.DatabaseError as error:
@@ -141,10 +147,20 @@ class _Walker:
                 raise
             # One of these rows is bad. The slices find out which.
             return self._all_slices(), True
-        if found >= BATCH_ROWS:
-            return result + self._all_slices(), True
         # A row that somebody changed between our finding and our locking it is not done yet.
         return result, found > result.processed
+
+    def _count(self) -> int | None:
+        """How many rows are due, no further than BATCH_ROWS; None where that takes too long."""
+        connection = self._pass.connection
+        connection.execute(f"SET statement_timeout = {LOOK_MS}")
+        try:
+            return backlog(self._pass, self._walk.due, self._parameters, BATCH_ROWS)
+        except psycopg.errors.QueryCanceled:
+            return None
+        finally:
+            if not connection.closed:
+                connection.execute("RESET statement_timeout")
 
     def _all_slices(self) -> PassResult:
         total = PassResult()
@@ -159,7 +175,7 @@ class _Walker:
         counted = self._pass.connection.execute(_PAGES, {"table": self._walk.table}).fetchone()
         pages = counted["pages"] if counted else 0
         for page in range(0, pages, SLICE_PAGES):
-            self._share = page / pages
+            self._share = min(1.0, (page + SLICE_PAGES) / pages)
             yield page * _PAGE, (page + SLICE_PAGES) * _PAGE
 
     def _slice(self, first: int, end: int) -> PassResult:

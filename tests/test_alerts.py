@@ -119,7 +119,7 @@ def test_an_alert_that_is_over_is_forgotten_and_may_come_again(
 
     for why, (there, back) in subject.over.items():
         database.query(there)
-        calm = run_pass(database, subject.scheduler)
+        calm = run_pass(database, subject.scheduler, now=NOW + MINUTE)
         assert (calm.events, calm.details["forgotten"]) == (0, 1), why
         assert remembered(database) == []
 

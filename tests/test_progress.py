@@ -113,14 +113,14 @@ def test_a_short_pass_says_nothing_but_its_end(
 
 def test_a_worker_says_how_far_a_long_pass_is(database: TestDatabase) -> None:
     """So many links, in batches of a second each, take longer than ten."""
-    database.query(INSERT_LINKS, 100_000)
+    database.query(INSERT_LINKS, 150_000)
     database.query(PAUSE.format(seconds=1))
     with Process("workers.link", env=environment(database)) as worker:
         started = worker.wait_for("scheduler_started")["time"]
         said = worker.wait_for("pass_progress", scheduler="link-expiration")
         seconds = (datetime.fromisoformat(said["time"]) - datetime.fromisoformat(started)).seconds
         assert 10 <= seconds < 15
-        assert 30_000 < said["processed"] == said["events"] < 100_000
+        assert 30_000 < said["processed"] == said["events"] < 150_000
         assert 30 < said["percent"] < 90
         assert len(worker.records("pass_progress")) == 1
 
@@ -200,9 +200,9 @@ def test_a_terminal_shows_one_line_of_progress_that_goes_away(
     )
     steps = re.findall(line, text)
     processed = [int(done.replace(",", "")) for _, done, _, _ in steps]
-    assert len(steps) >= 4
+    assert len(steps) >= 3
     assert processed == sorted(processed)
-    assert (processed[0], processed[-1]) == (5_000, 30_000)
+    assert processed[0] < processed[-1] == 30_000
     assert all(done == events for _, done, events, _ in steps)
     shares = [int(share) for share, _, _, _ in steps if share]
     assert len(shares) >= 2
@@ -218,7 +218,7 @@ def test_a_narrow_terminal_shows_as_much_of_it_as_fits(
 ) -> None:
     text = once(slow_links, mock_broker, columns=32)
     steps = re.findall(r"\x1b\[K(link-expiration:[^\r\n\x1b]+)", text)
-    assert "link-expiration: 5,000 processed"[:31] in steps
+    assert all(re.fullmatch(r"link-expiration: \d+%, [\d,]+ p\w*", step) for step in steps)
     assert {len(step) for step in steps} == {31}
     assert "link-expiration:" not in "\n".join(shown(text))
 

@@ -103,7 +103,7 @@ def test_rows_that_move_or_come_while_a_backlog_is_walked_are_done_too(
 
     def meanwhile(done: PassResult) -> None:
         batches.append(done)
-        if len(batches) == 2:  # the size of the table has been looked up by now
+        if len(batches) == 1:  # the size of the table has been looked up by now
             moved = database.query(
                 "UPDATE link_links SET click_count = 1, title = repeat('x', 255)"
                 " WHERE is_active RETURNING id"

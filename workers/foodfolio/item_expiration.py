@@ -67,9 +67,9 @@ WITH due AS (
     LIMIT %(limit)s
 ), raised AS ({alerts.remember("due")}
 ), expired AS (
-    SELECT * FROM due WHERE has_expired AND id IN (SELECT subject_id FROM raised)
+    SELECT * FROM due WHERE has_expired AND {alerts.IS_RAISED}
 ), expiring AS (
-    SELECT * FROM due WHERE NOT has_expired AND id IN (SELECT subject_id FROM raised)
+    SELECT * FROM due WHERE NOT has_expired AND {alerts.IS_RAISED}
 ), announced_expired AS ({
     events.announce("foodfolio", EXPIRED, rows="expired", key="detail_id", fields=_FIELDS)
 }), announced_expiring AS ({

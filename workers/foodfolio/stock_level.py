@@ -70,9 +70,9 @@ WITH due AS (
     LIMIT %(limit)s
 ), raised AS ({alerts.remember("due")}
 ), empty AS (
-    SELECT * FROM due WHERE current_stock = 0 AND id IN (SELECT subject_id FROM raised)
+    SELECT * FROM due WHERE current_stock = 0 AND {alerts.IS_RAISED}
 ), low AS (
-    SELECT * FROM due WHERE current_stock > 0 AND id IN (SELECT subject_id FROM raised)
+    SELECT * FROM due WHERE current_stock > 0 AND {alerts.IS_RAISED}
 ), announced_empty AS ({
     events.announce("foodfolio", EMPTY, rows="empty", key="variant_id", fields=_FIELDS)
 }), announced_low AS ({
