@@ -1,0 +1,58 @@
+"""The links that each side is given, and what must have become of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from benchmarks.work import LINK_EXPIRATION
+from chaos.arena import Arena
+from database import TestDatabase
+from processes import environment
+from topics import Received, Topic
+from workers.link.link_expiration import TOPIC
+
+_DUE = "FROM link_links WHERE expires_at <= now()"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """``due`` links among as many that are not, and the topic of their events from now on."""
+
+    due: int
+    database: TestDatabase
+    topic: Topic
+    environment: dict[str, str]
+
+    def switched_off(self) -> int:
+        """How many of those that are due are switched off."""
+        [counted] = self.database.query(f"SELECT count(*) {_DUE} AND NOT is_active")
+        return int(counted["count"])
+
+    def unannounced(self, messages: list[Received]) -> int:
+        """How many of those that are due none of the messages is about."""
+        due = {str(row["id"]) for row in self.database.query(f"SELECT id {_DUE}")}
+        return len(due - {message.key for message in messages})
+
+    def check(self) -> None:
+        """AssertionError unless each due link is switched off and announced once, and no other."""
+        [off] = self.database.query("SELECT count(*) FROM link_links WHERE NOT is_active")
+        assert (self.switched_off(), off["count"]) == (self.due, self.due), off
+        unannounced = self.unannounced(self.topic.read(self.due))
+        assert unannounced == 0, f"{unannounced} of {self.due} links are not announced"
+
+
+@contextmanager
+def filled(arena: Arena, due: int) -> Iterator[Links]:
+    """A database of their own, dropped when the block ends."""
+    # Named as by the benchmarks of throughput, with whom the arena is shared.
+    arena.once(f"topic: {TOPIC}", lambda: _create_topic(arena))
+    address = arena.kafka.address
+    with LINK_EXPIRATION.rows(due).database(arena) as database:
+        yield Links(due, database, Topic(address, TOPIC), environment(database, address))
+
+
+def _create_topic(arena: Arena) -> str:
+    arena.kafka.create_topic(TOPIC)
+    return TOPIC

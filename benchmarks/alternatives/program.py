@@ -1,0 +1,95 @@
+"""An alternative as its user runs it: one or two processes, and a line for each pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from benchmarks.alternatives import libraries
+from demo.processes import TemporaryFolder, bound_to_parent, poll_until
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass told: ``seconds`` from its start to the last delivery, and the most memory
+    that its process has used."""
+
+    seconds: float
+    rows: int
+    events: int
+    megabytes: float
+
+
+class Program:
+    """`python ARGUMENT...` for each of ``commands``, in a folder of their own.
+
+    `start` and `kill` as often as need be: the files that they keep stay there. Leaving the
+    `with` block kills what still runs.
+    """
+
+    def __init__(self, commands: Sequence[Sequence[str]], env: Mapping[str, str]) -> None:
+        self._commands = commands
+        self._env = {**os.environ, **env, "PYTHONPATH": str(FOLDER)}
+        self._folder = TemporaryFolder("alternative")
+        self._told = self._folder.path / "passes"
+        self._log = self._folder.path / "log"
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+        self._folder.remove()
+
+    def start(self) -> None:
+        """Start its processes."""
+        with self._told.open("ab") as told, self._log.open("ab") as log:
+            for command in self._commands:
+                self._processes.append(self._start(command, told, log))
+
+    def kill(self) -> None:
+        """End it as a power cut would, with the processes that it has started."""
+        for process in self._processes:
+            with suppress(ProcessLookupError):  # it has ended by itself, with all its own
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._processes.clear()
+
+    def passes(self) -> list[Pass]:
+        """Every pass that has ended so far."""
+        # Celery writes a banner there, too; and the last line may be half written.
+        lines = self._told.read_text().splitlines(keepends=True)
+        told = (line for line in lines if line.startswith("{") and line.endswith("\n"))
+        return [Pass(**json.loads(line)) for line in told]
+
+    def wait(self, done: Callable[[], bool], seconds: float) -> None:
+        """Wait until something is ``done``. AssertionError if it is not in time."""
+        poll_until(lambda: done() or self._has_ended(), seconds)
+        assert done(), f"ended or stands still:\n{self._log.read_text()[-4000:]}"
+
+    def _has_ended(self) -> bool:
+        return any(process.poll() is not None for process in self._processes)
+
+    def _start(
+        self, command: Sequence[str], told: IO[bytes], log: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [libraries.python(), *command],
+            cwd=self._folder.path,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=bound_to_parent(signal.SIGKILL),
+        )

@@ -1,0 +1,59 @@
+"""The alternatives to the worker of link do its work, as the benchmarks of them claim."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.alternatives import (
+    ALTERNATIVES,
+    CELERY,
+    PROCRASTINATE,
+    Alternative,
+    libraries,
+)
+from benchmarks.alternatives.libraries import LibrariesUnavailable
+from benchmarks.alternatives.passes import of_alternative
+from benchmarks.alternatives.restarts import lost_by_alternative, lost_by_worker
+from chaos.arena import Arena
+from kafka_server import KafkaUnavailable
+
+# The first of them installs the libraries.
+pytestmark = pytest.mark.timeout(400)
+
+DUE = 20
+
+
+@pytest.fixture(scope="module")
+def arena() -> Iterator[Arena]:
+    with Arena() as arena:
+        try:
+            _ = arena.kafka
+            libraries.python()
+        except (KafkaUnavailable, LibrariesUnavailable) as reason:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"something is missing that CI must have: {reason}")
+            pytest.skip(f"needs Apache Kafka and the package index: {reason}")
+        yield arena
+
+
+@pytest.mark.parametrize("alternative", ALTERNATIVES, ids=lambda each: each.title)
+def test_an_alternative_expires_and_announces_every_due_link(
+    alternative: Alternative, arena: Arena
+) -> None:
+    told = of_alternative(arena, alternative.commands, DUE)
+
+    assert (told.rows, told.events) == (DUE, DUE)
+    assert told.seconds > 0
+    assert told.megabytes > 10  # no interpreter takes less
+
+
+@pytest.mark.parametrize("alternative", [CELERY, PROCRASTINATE], ids=lambda each: each.title)
+def test_an_alternative_loses_what_it_had_in_memory(alternative: Alternative, arena: Arena) -> None:
+    assert lost_by_alternative(arena, alternative.commands, DUE) == DUE
+
+
+def test_the_worker_loses_nothing(arena: Arena) -> None:
+    assert lost_by_worker(arena, DUE) == 0
