@@ -1,0 +1,174 @@
+"""Whole passes over remote APIs, beside the time that their limits allow.
+
+Battle.net takes 100 requests in any second, so with a burst of 100 at the beginning the
+2,901st of 3,000 goes out after 29 s. With 8 in flight at 50 ms the last of the 100 that begin
+then is answered after 0.65 s: 29.65 s, which is a little less than 3,000 / 100.
+
+Discord takes 5 requests in 2 s and 30 in a minute for a channel, and 50 in a second from one
+address. So the 50th of a channel goes out a minute after its 20th at the earliest. Alone, a
+channel's 20th could go out after 6 s; but the first 20 of all 40 channels are 800 requests,
+the last of which goes out after 15 s in whatever order they are sent: 75 s, and the latency of
+the last. (Without the limit of the address it would be 66 s.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.benchmark import Benchmark, Figures, Goal
+from chaos.arena import Arena
+from chaos.world import only, service_of
+from common.scheduler import Scheduler
+from database import TestDatabase
+from demo.standins.battle_net import BattleNetServer
+from demo.standins.battle_net_world import Character
+from demo.standins.discord import DiscordServer
+from demo.standins.discord_answers import Reply
+from processes import Process, environment
+from warcraft_worker import SILVERMOON, WarcraftWorker
+from workers.notification import notification_retry
+from workers.warcraft import character_sync
+from workers.warcraft.rate_limit import MOST_IN_FLIGHT
+
+GROUP = "remotes"
+LATENCY_SECONDS = 0.05
+# Twice as long as a pass here may take.
+PATIENCE_SECONDS = 180.0
+INTERVAL = "24h"
+
+# Battle.net is asked four times for each: the profile, equipment, statistics and the picture.
+CHARACTERS = 750
+REQUESTS = 4 * CHARACTERS
+PER_SECOND = 100
+
+CHANNELS = 40
+MESSAGES = 50
+PER_MINUTE = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How long the first pass of a worker took by its own account, and its peak memory."""
+
+    seconds: float
+    megabytes: float
+
+
+def earliest(requests: int, most: int, seconds: float) -> float:
+    """When the last of so many requests can go out, in seconds after the first, where no
+    ``seconds`` may see more than ``most``."""
+    return (requests - 1) // most * seconds
+
+
+def battle_net_bound() -> float:
+    """How long the quota of Battle.net makes the pass, in seconds."""
+    last_burst = earliest(PER_SECOND, MOST_IN_FLIGHT, LATENCY_SECONDS)
+    return earliest(REQUESTS, PER_SECOND, 1.0) + last_burst + LATENCY_SECONDS
+
+
+def discord_bound() -> float:
+    """How long Discord's limits make the pass, in seconds."""
+    before_the_minute = MESSAGES - PER_MINUTE
+    channel = earliest(before_the_minute, 5, 2.0)
+    address = earliest(CHANNELS * before_the_minute, 50, 1.0)
+    return max(channel, address) + 60.0 + LATENCY_SECONDS
+
+
+def sync_characters(arena: Arena) -> Figures:
+    """One pass of character-sync over characters that were never synced."""
+    with arena.database() as database, BattleNetServer() as battle_net:
+        battle_net.latency = LATENCY_SECONDS
+        world = WarcraftWorker(database, battle_net)
+        world.track(*(Character(_name(number), SILVERMOON) for number in range(CHARACTERS)))
+        settings = world.settings | {"KAFKA_BROKERS": arena.kafka.address}
+        found = _measure(database, character_sync.SCHEDULER, settings)
+        refused = sum(request.status == 429 for request in battle_net.requests)
+        assert world.count("character_details") == CHARACTERS
+        assert len(battle_net.asked("/wow/")) == REQUESTS + refused
+    return {
+        "times the quota's time": found.seconds / battle_net_bound(),
+        "refused": refused,
+        "seconds": found.seconds,
+        "peak memory": found.megabytes,
+    }
+
+
+def send_notifications(arena: Arena) -> Figures:
+    """One pass of notification-retry over notifications that failed once."""
+    with arena.database() as database, DiscordServer() as discord:
+        _fail_notifications(database, discord)
+        settings = {"NOTIFICATION_ALLOW_LOOPBACK_HTTP": "true"}
+        found = _measure(database, notification_retry.SCHEDULER, settings)
+        refused = sum(request.status == 429 for request in discord.requests)
+        delivered = discord.delivered()
+        assert len(delivered) == len(set(delivered)) == CHANNELS * MESSAGES
+        assert not discord.defiant()
+    # Of all limits, the stand-in does not know that of the address.
+    assert found.seconds >= discord_bound()
+    return {
+        "times the limits' time": found.seconds / discord_bound(),
+        "refused": refused,
+        "seconds": found.seconds,
+        "peak memory": found.megabytes,
+    }
+
+
+def _measure(database: TestDatabase, scheduler: Scheduler, settings: dict[str, str]) -> Measured:
+    env = environment(database, **{**settings, **only(scheduler, INTERVAL)})
+    with Process(f"workers.{service_of(scheduler)}", env=env) as worker:
+        finished = worker.wait_for(
+            "pass_finished", scheduler=scheduler.name, result="ok", seconds=PATIENCE_SECONDS
+        )
+        megabytes = worker.peak_memory * 2**20 / 1e6
+        assert worker.stop() == 0
+    return Measured(float(finished["seconds"]), megabytes)
+
+
+def _name(number: int) -> str:
+    """A character's name, which consists of letters."""
+    return "Name" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
+def _fail_notifications(database: TestDatabase, discord: DiscordServer) -> None:
+    """Channels with notifications that failed, which the stand-in answers with some latency."""
+    for channel in range(CHANNELS):
+        name = f"channel{channel}"
+        discord.order_always(name, Reply(200, delay=LATENCY_SECONDS))
+        channel_id = database.insert(
+            "notification_channels", name=name, webhook_url=discord.webhook_url(name)
+        )["id"]
+        database.query(
+            """
+            INSERT INTO notification_notifications (channel_id, event_id, event_type,
+                event_payload, discord_message_id, status, attempt_count, last_error,
+                created_at, updated_at)
+            SELECT %s, event.id, 'link.expired',
+                   json_build_object('id', event.id, 'data', json_build_object('n', n))::text,
+                   '', 'failed', 1, 'HTTP 502', now() + n * interval '1 s', now()
+            FROM generate_series(1, %s::int) AS n, format('%%s-%%s', %s::text, n) AS event (id)""",
+            channel_id,
+            MESSAGES,
+            name,
+        )
+
+
+_TOLD = (
+    Goal("refused", most=0),
+    Goal("seconds", unit=" s"),
+    Goal("peak memory", unit=" MB"),
+)
+
+BENCHMARKS = (
+    Benchmark(
+        group=GROUP,
+        title=f"character-sync, {REQUESTS:,} requests to Battle.net at 50 ms",
+        play=sync_characters,
+        goals=(Goal("times the quota's time", most=1.05), *_TOLD),
+    ),
+    Benchmark(
+        group=GROUP,
+        title=f"notification-retry, {CHANNELS * MESSAGES:,} to {CHANNELS} channels of Discord",
+        play=send_notifications,
+        goals=(Goal("times the limits' time", most=1.05), *_TOLD),
+    ),
+)
