@@ -12,22 +12,8 @@ from typing import Any
 
 import psycopg
 
-from common import (
-    command_line,
-    config,
-    logs,
-    migrations,
-    once,
-    outbox_command,
-    redact,
-    reference,
-    roles,
-    spelling,
-    status_command,
-    tables,
-    worker,
-)
-from common.check import check
+# What only one command needs is imported by it: a worker is one of them, and stays small.
+from common import command_line, config, logs, migrations, redact, spelling, worker
 from common.config import Settings, SettingsError, Variable
 from common.database import Database
 from common.progress import ProgressLine
@@ -91,6 +77,8 @@ def _known(name: str, names: Iterable[str], what: str) -> str:
 
 
 def _list(services: Services, options: argparse.Namespace) -> int:
+    from common import tables
+
     jobs, settings_of = [], []
     every = [services.load(name) for name in services.names]
     for service, settings in _with_settings(every):
@@ -125,6 +113,8 @@ def _with_settings(
 
 
 def _settings(services: Services, options: argparse.Namespace) -> int:
+    from common import reference
+
     every = [services.load(name) for name in services.names]
     print(reference.example(every) if options.example else reference.markdown(every))
     return EXIT_FINE
@@ -135,6 +125,8 @@ def _run(services: Services, options: argparse.Namespace) -> int:
 
 
 def _check(services: Services, options: argparse.Namespace) -> int:
+    from common.check import check
+
     report = check(_chosen(services, options))
     print(report.as_json() if options.json else report.as_text())
     return report.exit_code
@@ -147,6 +139,8 @@ def _chosen(services: Services, options: argparse.Namespace) -> list[Service]:
 
 
 def _status(services: Services, options: argparse.Namespace) -> int:
+    from common import status_command
+
     chosen = _with_settings(_chosen(services, options), config.COMMON)
     _log_for_a_person(chosen[0][1])
     if not options.watch:
@@ -158,6 +152,8 @@ def _status(services: Services, options: argparse.Namespace) -> int:
 
 
 def _once(services: Services, options: argparse.Namespace) -> int:
+    from common import once
+
     service = _service(services, options.service)
     by_name = {scheduler.name: scheduler for scheduler in service.schedulers}
     if options.scheduler is not None:
@@ -188,11 +184,15 @@ def _migrate(services: Services, options: argparse.Namespace) -> int:
 
 
 def _roles(services: Services, options: argparse.Namespace) -> int:
+    from common import roles
+
     print(roles.sql([services.load(name) for name in services.names]))
     return EXIT_FINE
 
 
 def _outbox(services: Services, options: argparse.Namespace) -> int:
+    from common import outbox_command
+
     with _database(services, options).connect() as connection:
         migrations.require(connection, may_apply=False)
         if "change" not in options:

@@ -124,6 +124,7 @@ class PublisherThread(Observer):
             self._stop.wait(retry_delay(self._failures, RECONNECT_SECONDS))
         elif outcome.left:
             self._wake.wait(REFUSED_SECONDS)
-        elif not self._wake.wait(IDLE_SECONDS):
+        # Who has just published may have more to say soon.
+        elif not self._wake.wait(IDLE_SECONDS if outcome.published else 0.0):
             self._publisher.close()
             self._wake.wait(SWEEP_SECONDS)

@@ -18,6 +18,11 @@ class ServiceManager:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._status = ""
 
+    @property
+    def listens(self) -> bool:
+        """Whether anybody hears what it is told."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """The start is over: the settings are valid and the threads run."""
         self._send("READY=1")

@@ -179,6 +179,8 @@ class Worker:
                 return 0
 
     def _tell_manager(self) -> None:
+        if not self._manager.listens:
+            return
         faults = self._vitals.faults()
         if not faults:
             self._manager.alive()

@@ -4,6 +4,7 @@ A file that has been applied anywhere is never edited: a change is a new file.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 import psycopg
@@ -43,6 +44,7 @@ class Migration:
     sql: str
 
 
+@cache  # asked for at every pass
 def all_migrations() -> tuple[Migration, ...]:
     """Every migration that this version ships, in order."""
     files = sorted(
