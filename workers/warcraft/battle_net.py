@@ -5,10 +5,10 @@ The token is in the Authorization header only, namespace and locale are always s
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from common import config, metrics
 from common.config import Settings
-from common.http import Client
 from common.loop import retry_delay
 from common.scheduler import PassError, Remote
 from common.variables import Variable
@@ -18,6 +18,9 @@ from workers.warcraft.exchange import Reply, Trouble
 from workers.warcraft.rate_limit import BUDGET, Stopping
 from workers.warcraft.replies import Reader
 from workers.warcraft.tokens import TOKENS, Credentials
+
+if TYPE_CHECKING:
+    from common.http import Client
 
 CLIENT_ID = config.text("BLIZZARD_CLIENT_ID", "", "Battle.net: id of the API client", secret=True)
 CLIENT_SECRET = config.text(
@@ -76,7 +79,7 @@ class BattleNet:
 
     def get(
         self,
-        http: Client,
+        http: "Client",
         region: str,
         path: str,
         *,
@@ -101,7 +104,7 @@ class BattleNet:
                 self._back_off(trouble, tries)
                 _RETRIES.inc()
 
-    def _ask(self, http: Client, region: str, url: str, query: dict[str, str]) -> Reply:
+    def _ask(self, http: "Client", region: str, url: str, query: dict[str, str]) -> Reply:
         """Send the request, and once more with a new token where this one is refused."""
         credentials = _credentials(self._settings, region)
         token = TOKENS.get(http, credentials)
@@ -111,7 +114,7 @@ class BattleNet:
         token = TOKENS.get(http, credentials, refused=token)
         return self._send(http, url, query, token)
 
-    def _send(self, http: Client, url: str, query: dict[str, str], token: str) -> Reply:
+    def _send(self, http: "Client", url: str, query: dict[str, str], token: str) -> Reply:
         with BUDGET.request(self._wait):
             return exchange.send(_API, http, "GET", url, f"Bearer {token}", query=query)
 
@@ -141,6 +144,8 @@ def _address(settings: Settings) -> str:
 
 def _check(settings: Settings) -> str:
     """Ask for a token, and for no more."""
+    from common.http import Client
+
     credentials = _credentials(settings, settings[REGION])
     try:
         TOKENS.get(Client(), credentials)

@@ -15,15 +15,17 @@ missing here, too: an item's quality and level, numbers other than health, ratin
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from common.http import Client
 from workers.warcraft.addresses import character_path
 from workers.warcraft.battle_net import BattleNet
 from workers.warcraft.errors import NotFound
 from workers.warcraft.reference_rows import Reference
 from workers.warcraft.replies import Reader
 from workers.warcraft.senders import Fetch, Subject
+
+if TYPE_CHECKING:
+    from common.http import Client
 
 _NUMBERS = ("power", "versatility", "attack_power", "spell_power", "spell_penetration")
 _ATTRIBUTES = ("strength", "agility", "intellect", "stamina", "armor")
@@ -59,7 +61,7 @@ class Character:
 def fetch(battle_net: BattleNet) -> Fetch[Character]:
     """How to ask for a character: four requests, one after the other."""
 
-    def fetch_character(http: Client, subject: Subject) -> Character:
+    def fetch_character(http: "Client", subject: Subject) -> Character:
         path = character_path(subject.realm, subject.name)
 
         def get(part: str, name: str) -> Reader:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from common import metrics
-from common.http import Client, NoAnswer
+
+if TYPE_CHECKING:
+    from common.http import Client
 
 REPLY_SECONDS = 20.0
 # The roster of the largest guild, 1,000 members, comes to half a megabyte.
@@ -45,7 +48,7 @@ class Trouble(Exception):
 
 def send(
     remote: str,
-    http: Client,
+    http: "Client",
     method: str,
     url: str,
     authorization: str,
@@ -57,6 +60,9 @@ def send(
 
     ``remote`` is what the other side is called in the metrics.
     """
+    # Only here: a worker that has nothing to ask need not carry `requests` in memory.
+    from common.http import NoAnswer
+
     try:
         with metrics.remote_call("warcraft", remote) as outcome:
             answer = http.request(

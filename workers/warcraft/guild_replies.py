@@ -3,15 +3,18 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from common import logs
-from common.http import Client
 from workers.warcraft.addresses import folded, guild_path
 from workers.warcraft.battle_net import BattleNet
 from workers.warcraft.errors import NotFound, OddReply
 from workers.warcraft.reference_rows import Reference
 from workers.warcraft.replies import Reader
 from workers.warcraft.senders import Subject
+
+if TYPE_CHECKING:
+    from common.http import Client
 
 _log = logs.logger(__name__)
 
@@ -54,13 +57,13 @@ class GuildFetcher:
         self._lock = threading.Lock()
         self._names: dict[str, Names] = {}
 
-    def __call__(self, http: Client, subject: Subject) -> Guild:
+    def __call__(self, http: "Client", subject: Subject) -> Guild:
         path = guild_path(subject.realm, subject.name)
         reply = self._battle_net.get(http, subject.region, path, name="guild")
         roster = self._battle_net.get(http, subject.region, f"{path}/roster", name="roster")
         return read_guild(reply, roster, self._names_in(http, subject.region))
 
-    def _names_in(self, http: Client, region: str) -> Names:
+    def _names_in(self, http: "Client", region: str) -> Names:
         """A roster has classes and races by their ids only; the threads wait for the first."""
         with self._lock:
             if region not in self._names:
@@ -70,7 +73,7 @@ class GuildFetcher:
                 )
             return self._names[region]
 
-    def _index(self, http: Client, region: str, kind: str, name: str) -> dict[int, str]:
+    def _index(self, http: "Client", region: str, kind: str, name: str) -> dict[int, str]:
         path = f"/data/wow/{kind}/index"
         try:
             reply = self._battle_net.get(http, region, path, name=kind, namespace="static")

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from uuid import UUID
 
-from common.http import Client
 from common.scheduler import Pass, PassError
 from workers.warcraft.errors import BattleNetError
 from workers.warcraft.rate_limit import MOST_IN_FLIGHT, Stopping
+
+if TYPE_CHECKING:
+    from common.http import Client
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ class Subject:
         return f"{self.name} of {self.realm} ({self.region})"
 
 
-Fetch = Callable[[Client, Subject], T]
+Fetch = Callable[["Client", Subject], T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Answer(Generic[T]):
 
 
 class Senders(Generic[T]):
-    """As many threads as requests may be in flight, each with its own connections.
+    """As many threads as requests may be in flight and have a subject, each with its connections.
 
     They are daemons: a reply that does not come must not hold up the end of the process.
     """
@@ -54,21 +56,17 @@ class Senders(Generic[T]):
     def __init__(self, fetch: Fetch[T]) -> None:
         self._fetch = fetch
         self._open = True
+        self._threads = 0
         self._asked: queue.SimpleQueue[Subject | None] = queue.SimpleQueue()
         # None says that a thread has ended.
         self._answers: queue.SimpleQueue[Answer[T] | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
-        for number in range(MOST_IN_FLIGHT):
-            # With the pass's context: what its thread has bound to log records.
-            threading.Thread(
-                target=copy_context().run, args=(self._run,), name=f"sender-{number}", daemon=True
-            ).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._open = False
-        for _ in range(MOST_IN_FLIGHT):
+        for _ in range(self._threads):
             self._asked.put(None)
 
     def answers(self, subjects: Iterator[Subject], current: Pass) -> Iterator[Answer[T]]:
@@ -84,6 +82,7 @@ class Senders(Generic[T]):
                 waiting += 1
             if not waiting:
                 return
+            self._start_threads(min(waiting, MOST_IN_FLIGHT))
             try:
                 answer = self._answers.get(timeout=SIGN_OF_LIFE_SECONDS)
             except queue.Empty:
@@ -95,7 +94,18 @@ class Senders(Generic[T]):
             elif not current.stopping():
                 raise PassError("a thread that asks Battle.net has died; the log says of what")
 
+    def _start_threads(self, needed: int) -> None:
+        for number in range(self._threads, needed):
+            # With the pass's context: what its thread has bound to log records.
+            threading.Thread(
+                target=copy_context().run, args=(self._run,), name=f"sender-{number}", daemon=True
+            ).start()
+        self._threads = max(self._threads, needed)
+
     def _run(self) -> None:
+        # Only here: a worker that has nothing to ask need not carry `requests` in memory.
+        from common.http import Client
+
         try:
             self._serve(Client())
         except Stopping:
@@ -103,7 +113,7 @@ class Senders(Generic[T]):
         finally:
             self._answers.put(None)
 
-    def _serve(self, http: Client) -> None:
+    def _serve(self, http: "Client") -> None:
         while (subject := self._asked.get()) is not None and self._open:
             try:
                 outcome: T | BattleNetError = self._fetch(http, subject)

@@ -5,12 +5,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from common import redact
-from common.http import Client
 from workers.warcraft import exchange, replies
 from workers.warcraft.errors import OddReply, Unavailable
 from workers.warcraft.exchange import Trouble
+
+if TYPE_CHECKING:
+    from common.http import Client
 
 # A token is not used in the last five minutes of its life: it might end on the way.
 SPARE_SECONDS = 300.0
@@ -47,7 +50,7 @@ class Tokens:
         self._lock = threading.Lock()
         self._tokens: dict[Credentials, _Token] = {}
 
-    def get(self, http: Client, credentials: Credentials, *, refused: str = "") -> str:
+    def get(self, http: "Client", credentials: Credentials, *, refused: str = "") -> str:
         """Return a token, a new one where the last is at its end or is the one ``refused``.
 
         Raises Unavailable where the credentials are refused, and Trouble where asking again
@@ -60,7 +63,7 @@ class Tokens:
                 self._tokens[credentials] = token
             return token.value
 
-    def _ask(self, http: Client, credentials: Credentials) -> _Token:
+    def _ask(self, http: "Client", credentials: Credentials) -> _Token:
         redact.register([credentials.authorization.removeprefix("Basic ")])
         asked_at = self._clock()
         reply = exchange.send(
