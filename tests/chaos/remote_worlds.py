@@ -73,11 +73,16 @@ class Clients(World):
         self.settings = {"SSE_GRPC_ADDR": sse.address}
 
     def fill(self, rows: int) -> None:
+        self.connect_active(MOST_DUE)
         now = datetime.now(UTC)
-        active = [new_client(now, idle=MINUTE) for _ in range(MOST_DUE)]
-        quiet = [new_client(now, idle=timedelta(hours=1)) for _ in range(rows)]
-        self._active = frozenset(client.id for client in active)
-        self._sse.connect(*active, *quiet)
+        self._sse.connect(*(new_client(now, idle=timedelta(hours=1)) for _ in range(rows)))
+
+    def connect_active(self, clients: int) -> None:
+        """Connect clients that have to stay."""
+        now = datetime.now(UTC)
+        active = [new_client(now, idle=MINUTE) for _ in range(clients)]
+        self._active |= {client.id for client in active}
+        self._sse.connect(*active)
 
     def undone(self) -> int:
         return len(set(self._sse.clients) - self._active)

@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 
 from chaos.arena import Arena
 from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.remote_worlds import RECEIVERS, REMOTE
+from chaos.remote_worlds import RECEIVERS, REMOTE, Clients, RemoteWorld
 from chaos.world import BYSTANDERS, ROWS
 from common.scheduler import Scheduler
 from database import TestDatabase
+from demo.standins.sse import MAX_CLIENTS
 from passes import NOW, run_pass
 from scheduler_cases import delivery
 from scheduler_rows import Case, Row
+from workers.sse import client_cleanup
 
 REPETITIONS = 5
 
@@ -30,13 +32,15 @@ STEPPED_OVER: Mapping[str, tuple[Row, str]] = {
     "character-sync": (Row("characters", {"deleted_at": NOW}), "name"),
     "guild-sync": (Row("guilds", {"deleted_at": NOW}), "name"),
 }
+# Those that call others. client-cleanup steps over clients, which are no rows.
+CALLING = (*STEPPED_OVER, client_cleanup.SCHEDULER.name)
 
 
 def play(arena: Arena, current: Round) -> Figures:
     """One due row behind a million others, and one alone."""
     rows = int(current.size(1_000_000, 5_000))
     if current.number >= len(ROWS):
-        return _remote(arena, list(STEPPED_OVER)[current.number - len(ROWS)], rows)
+        return _remote(arena, CALLING[current.number - len(ROWS)], rows)
     case = list(ROWS.values())[current.number]
     with arena.database() as database:
         alone = _seconds(database, case)[1]
@@ -51,13 +55,11 @@ def play(arena: Arena, current: Round) -> Figures:
 
 def _remote(arena: Arena, name: str, rows: int) -> Figures:
     """The same for a scheduler that calls others."""
-    remote, (row, unique) = REMOTE[name], STEPPED_OVER[name]
-    seconds, missed = [], 0
+    remote, seconds, missed = REMOTE[name], [], 0
     for others in (0, rows):
         with arena.database() as database, remote.open(database) as world:
             if others:
-                row.insert_many(database, others, unique)
-                _index(database, remote.scheduler)
+                _crowd(world, others)
             world.fill(RECEIVERS)
             began = time.monotonic()
             now = datetime.now(UTC)
@@ -65,6 +67,16 @@ def _remote(arena: Arena, name: str, rows: int) -> Figures:
             seconds.append(time.monotonic() - began)
             missed += RECEIVERS - result.processed
     return _figures(remote.scheduler, missed, seconds[1] - seconds[0])
+
+
+def _crowd(world: RemoteWorld, others: int) -> None:
+    """Let so many be there that the scheduler must step over."""
+    if isinstance(world, Clients):
+        world.connect_active(min(others, MAX_CLIENTS))
+        return
+    row, unique = STEPPED_OVER[world.scheduler.name]
+    row.insert_many(world.database, others, unique)
+    _index(world.database, world.scheduler)
 
 
 def _figures(scheduler: Scheduler, missed: int, longer: float) -> Figures:
@@ -104,13 +116,14 @@ def _index(database: TestDatabase, scheduler: Scheduler) -> None:
 CAMPAIGN = Campaign(
     name="starvation",
     promise="no row starves",
-    faults="a million rows that never qualify before one that does, for each that reads rows",
+    faults="a million rows that never qualify before one that does, and as many SSE clients as "
+    "there can be before one that is quiet",
     limits=(
         Limit("not done in the pass", most=0),
         Limit("longer with an index", most=200, unit=" ms", merge=max, at_full_size=True),
         Limit("longer without one", unit=" ms", merge=max),
     ),
     play=play,
-    rounds=len(ROWS) + len(STEPPED_OVER),
+    rounds=len(ROWS) + len(CALLING),
     small_rounds=3,
 )
