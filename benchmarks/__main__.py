@@ -10,7 +10,7 @@ import sys
 import time
 
 import readme_table
-from benchmarks import idle_pass, retention, table, throughput
+from benchmarks import alternatives, idle, idle_pass, remotes, retention, table, throughput
 from benchmarks.benchmark import Benchmark
 from benchmarks.results import Results
 from benchmarks.watch import watch
@@ -19,7 +19,10 @@ from chaos.arena import Arena
 # In the order of the README's table.
 BENCHMARKS: tuple[Benchmark, ...] = (
     *throughput.BENCHMARKS,
+    *alternatives.BENCHMARKS,
     *retention.BENCHMARKS,
+    *remotes.BENCHMARKS,
+    *idle.BENCHMARKS,
     *idle_pass.BENCHMARKS,
 )
 

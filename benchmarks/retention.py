@@ -41,7 +41,7 @@ DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM delet
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
     """Delete by the worker and by the statement, each in a copy of the same database."""
-    turns = arena.once(f"turns: {work.scheduler.name}, {due}", count)
+    turns = arena.once(f"turns: {work.rows(due)}", count)
     if next(turns) % 2:
         single, (ours, longest) = _single(arena, work, due), _ours(arena, work, due)
     else:

@@ -28,7 +28,6 @@ class Rows:
     That is how many rows are due or, where none is, how many there are.
     """
 
-    name: str
     statements: tuple[str, ...]
     size: int
 
@@ -49,7 +48,7 @@ class Rows:
 
     def original(self, arena: Arena) -> TestDatabase:
         """The database itself, for those who leave it as it was; filled when first asked for."""
-        return arena.once(f"rows: {self.name}, {self.size}", lambda: self._filled(arena))
+        return arena.once(repr(self), lambda: self._filled(arena))
 
     def fill(self, database: TestDatabase) -> None:
         """Put the rows into an empty database, as it is after a vacuum."""

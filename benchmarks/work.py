@@ -28,7 +28,7 @@ class Work:
     floor: str
 
     def rows(self, due: int) -> Rows:
-        return Rows(self.scheduler.name, self.filled, due)
+        return Rows(self.filled, due)
 
 
 def _links(filled: tuple[str, ...]) -> Work:
