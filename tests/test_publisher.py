@@ -440,10 +440,13 @@ def test_a_database_that_fails_does_not_end_the_thread(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE application_name = 'toast-link' AND datname = current_database()"
     )
+    add_event(database)
+    announce(thread)
+    topic.read(1)  # now it waits for more, and holds its connection
     assert poll_until(lambda: bool(database.query(end_ours)), 30)
     add_event(database)
     announce(thread)
-    topic.read(1)
+    topic.read(2)
 
 
 def test_a_stop_does_not_wait_for_a_broker_that_is_frozen(
