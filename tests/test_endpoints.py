@@ -255,6 +255,7 @@ def test_a_loop_that_is_stalled_is_not_healthy_until_it_goes_on(
 ) -> None:
     """A worker for which a pass without a sign of life for one second counts as stalled."""
     assert STALLED_SECONDS == 150
+    database.insert("twitchbot_messages", created_at="2020-01-01T00:00:00Z")
     with TcpProxy(database.server.port) as proxy:
         hangs = proxy.hang_at(b"DELETE FROM twitchbot_messages")
         env = environment(database, DB_PORT=str(proxy.port), METRICS_PORT=str(port))
