@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, Message, Producer
 from psycopg.rows import tuple_row
 
 from common import events
@@ -60,19 +61,23 @@ def announce(
             failed.append(error.str())
 
     with database.connect(row_factory=tuple_row) as connection, connection.cursor() as cursor:
-        for topic, key, event, payload in cursor.stream(statement, {"now": now}, size=CHUNK_ROWS):
+        selected = cursor.stream(statement, {"now": now}, size=CHUNK_ROWS)
+        for number, (topic, key, event, payload) in enumerate(selected):
             headers = events.headers(service, topic, event, occurred_at)
-            while True:
-                try:
-                    producer.produce(
-                        topic, payload, key, headers=list(headers), on_delivery=on_delivery
-                    )
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-            producer.poll(0)
+            _produce(producer, topic, payload, key, headers=headers, on_delivery=on_delivery)
+            if number % CHUNK_ROWS == 0:
+                producer.poll(0)
     left = producer.flush(FLUSH_SECONDS)
     seconds = time.monotonic() - started
     assert not left, f"{left} messages are not stored"
     assert not failed, f"{len(failed)} messages failed: {failed[:3]}"
     return seconds
+
+
+def _produce(producer: Producer, *message: str, **details: Any) -> None:
+    while True:
+        try:
+            producer.produce(*message, **details)
+            return
+        except BufferError:
+            producer.poll(0.1)  # librdkafka's queue is full: let it drain
