@@ -74,7 +74,7 @@ def announce(
     return seconds
 
 
-def _produce(producer: Producer, *message: str, **details: Any) -> None:
+def _produce(producer: Producer, *message: Any, **details: Any) -> None:
     while True:
         try:
             producer.produce(*message, **details)
