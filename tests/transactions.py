@@ -23,9 +23,7 @@ class Longest:
 
 
 @contextmanager
-def watched(
-    database: TestDatabase, application: str, *, every: float = 0.02
-) -> Iterator[Longest]:
+def watched(database: TestDatabase, application: str, *, every: float = 0.02) -> Iterator[Longest]:
     """Look at the transactions of an application every so many seconds, until the block ends."""
     longest, done = Longest(), threading.Event()
 
