@@ -74,9 +74,9 @@ def _forgotten(done: PassResult) -> PassResult:
 class Alerts:
     """One scheduler's alerts over one live table.
 
-    ``due`` and ``batch`` are those of a Walk: which alerts are news, and the statement that
-    remembers and announces them. ``still_true`` is SQL that selects the subject of ``alert``
-    where it still holds. All may use the parameter ``repeat_before``.
+    ``due``, ``batch`` and what collects are those of a Walk: which alerts are news, and the
+    statement that remembers and announces them. ``still_true`` is SQL that selects the subject of
+    ``alert`` where it still holds. All may use the parameter ``repeat_before``.
     """
 
     def __init__(
@@ -87,12 +87,21 @@ class Alerts:
         batch: str,
         still_true: str,
         interval: Variable[Any],
+        collect: tuple[str, ...] = (),
+        collected: str = "",
         parameters: Callable[[Pass], dict[str, Any]] = lambda current: {},
     ) -> None:
         self._interval = interval
         self._more = parameters
         forget_due, forget_batch = _forget(still_true)
-        self._raise = Walk(table=table, due=due, batch=batch, parameters=self._parameters)
+        self._raise = Walk(
+            table=table,
+            due=due,
+            batch=batch,
+            parameters=self._parameters,
+            collect=collect,
+            collected=collected,
+        )
         self._forget = Walk(
             table="toast_alerts",
             due=forget_due,

@@ -40,7 +40,7 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = worker) THEN
             EXECUTE format('CREATE ROLE %I %s', worker, kind);
         END IF;
-        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), worker);
+        EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO %I', current_database(), worker);
         EXECUTE format('REVOKE CREATE ON SCHEMA {schema} FROM %I', worker);
         EXECUTE format('GRANT USAGE ON SCHEMA {schema} TO %I', worker);
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM %I', worker);

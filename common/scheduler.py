@@ -122,7 +122,8 @@ class Scheduler:
 
     ``needs`` are settings that are empty by default and may not be while it is enabled.
     ``backlog`` counts what is due, no further than it is told; None where that cannot be asked
-    cheaply. ``tables`` are the live tables and what is done with them.
+    cheaply. ``tables`` are the live tables and what is done with them; ``collects`` says that a
+    pass makes a temporary one.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Scheduler:
     topics: tuple[str, ...] = ()
     backlog: Callable[[Pass, int], int] | None = None
     tables: tuple[Access, ...] = ()
+    collects: bool = False
     remotes: tuple[Remote, ...] = ()
 
     @property

@@ -65,6 +65,9 @@ class Walk:
     ``limit`` of them (NULL: all), passing over the ids in ``failed_rows``, and returns one row
     of counts: ``found`` due, ``processed``, ``events`` and any of its own. ``due`` selects what
     the batch would change, for a dry run. Both may use ``now`` and what ``parameters`` adds.
+
+    Where finding what is due is dear whatever the range, the statements ``collect`` put it into a
+    temporary table, ``collected``, and the batches take it from there by that one's ctid.
     """
 
     table: str
@@ -72,6 +75,8 @@ class Walk:
     batch: str
     parameters: Callable[[Pass], dict[str, Any]] = lambda current: {}
     id_column: str = "id"
+    collect: tuple[str, ...] = ()
+    collected: str = ""
 
     def preview(self, current: Pass) -> Preview:
         """Count the due rows and fetch the first of them; changes nothing."""
@@ -120,9 +125,14 @@ class _Walker:
         self._walk = walk
         self._pass = current
         self._parameters = parameters
+        self._heap = walk.collected or walk.table
         self._share: float | None = None  # of the heap, with the slice at hand
 
     def run(self) -> PassResult:
+        if self._walk.collect:
+            for statement in self._walk.collect:
+                self._pass.connection.execute(statement, self._parameters)
+            return self._all_slices()
         total, idle_looks = PassResult(), 0
         while idle_looks < MOST_IDLE_LOOKS and not self._pass.stopping():
             look, more = self._look()
@@ -172,7 +182,7 @@ class _Walker:
         return total
 
     def _slices(self) -> Iterator[tuple[int, int]]:
-        counted = self._pass.connection.execute(_PAGES, {"table": self._walk.table}).fetchone()
+        counted = self._pass.connection.execute(_PAGES, {"table": self._heap}).fetchone()
         pages = counted["pages"] if counted else 0
         for page in range(0, pages, SLICE_PAGES):
             self._share = min(1.0, (page + SLICE_PAGES) / pages)
@@ -209,7 +219,7 @@ class _Walker:
     def _places(self, first: int, end: int) -> list[int]:
         """Where there are rows in a range, due or not, in physical order."""
         rows = self._pass.connection.execute(
-            _PLACES.format(table=self._walk.table), {"first": _tid(first), "end": _tid(end)}
+            _PLACES.format(table=self._heap), {"first": _tid(first), "end": _tid(end)}
         )
         return [_place(row["place"]) for row in rows]
 
@@ -232,7 +242,7 @@ class _Walker:
 
     def _set_aside(self, place: int, error: psycopg.DatabaseError) -> PassResult:
         found = self._pass.connection.execute(
-            f"SELECT {self._walk.id_column} AS id FROM {self._walk.table} WHERE ctid = %s::tid",
+            f"SELECT {self._walk.id_column} AS id FROM {self._heap} WHERE ctid = %s::tid",
             (_tid(place),),
         ).fetchone()
         if found is None:

@@ -36,7 +36,7 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = worker) THEN
             EXECUTE format('CREATE ROLE %I %s', worker, kind);
         END IF;
-        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), worker);
+        EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO %I', current_database(), worker);
         EXECUTE format('REVOKE CREATE ON SCHEMA public FROM %I', worker);
         EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', worker);
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %I', worker);
@@ -86,7 +86,7 @@ DO $$ BEGIN
 
     GRANT SELECT (ctid, id, item_variant_id, expiry_date, deleted_at, is_opened, opened_date)
         ON public.foodfolio_item_details TO toast_foodfolio;
-    GRANT SELECT (ctid, id, item_id, variant_name, min_sku, deleted_at)
+    GRANT SELECT (id, item_id, variant_name, min_sku, deleted_at)
         ON public.foodfolio_item_variants TO toast_foodfolio;
     GRANT SELECT (ctid, scheduler, subject_id, facts, raised_at),
           INSERT (scheduler, subject_id, facts, raised_at),

@@ -393,6 +393,14 @@ def test_the_statement_for_a_missing_right_is_there_to_be_pasted(
         assert (again.code, again.trouble) == (0, {})
 
 
+def test_the_role_may_not_create_the_temporary_table_of_a_pass(roles: TestDatabase) -> None:
+    roles.query(f"REVOKE TEMPORARY ON DATABASE {roles.name} FROM PUBLIC, toast_foodfolio")
+    [(level, message, fix)] = check("foodfolio", env=own(roles, "foodfolio")).of("privileges")
+    assert (level, message) == ("error", "toast_foodfolio may not create temporary tables")
+    roles.query(fix)
+    assert check("foodfolio", env=own(roles, "foodfolio")).of("privileges")[0][0] == "ok"
+
+
 def test_the_role_lacks_the_group_of_a_scheduler_that_is_switched_on(roles: TestDatabase) -> None:
     roles.query("REVOKE toast_webhook_delivery FROM toast_webhook")
     env = {**own(roles, "webhook"), "WEBHOOK_DELIVERY_ENABLED": "true"}

@@ -151,6 +151,7 @@ def unused_rights(
     """
     with psycopg.connect(**database.server.connection(database.name)) as connection:
         writer = psycopg.ClientCursor(connection)
+        collecting = [query for query in executed if "CREATE TEMPORARY" in query]
         statements = [
             writer.mogrify(query, params)
             for query, params in executed.items()
@@ -159,12 +160,16 @@ def unused_rights(
         return [
             right
             for right in granted_to(database, roles_of(service))
-            if not is_missed(connection, roles.role_of(service), right, statements)
+            if not is_missed(connection, roles.role_of(service), right, collecting, statements)
         ]
 
 
 def is_missed(
-    connection: psycopg.Connection[Any], role: str, right: DictRow, statements: list[str]
+    connection: psycopg.Connection[Any],
+    role: str,
+    right: DictRow,
+    collecting: list[str],
+    statements: list[str],
 ) -> bool:
     column = f"({right['column']})" if right["column"] else ""
     privilege = f"{right['privilege']} {column} ON {right['table']}"
@@ -173,6 +178,8 @@ def is_missed(
         with connection.transaction(force_rollback=True):
             connection.execute(f"REVOKE {privilege} FROM {right['role']}".encode())
             connection.execute(f"SET LOCAL ROLE {role}".encode())
+            for statement in collecting:
+                connection.execute(statement.encode())
             for statement in concerned:
                 connection.execute(f"EXPLAIN {statement}".encode())
     except psycopg.errors.InsufficientPrivilege:

@@ -27,6 +27,8 @@ ORDER BY need.number"""
 _ROLE = """
 SELECT rolname AS name, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates,
+       has_database_privilege(current_database(), 'TEMPORARY') AS collects,
+       quote_ident(current_database()) AS database,
        current_schema()::text AS schema
 FROM pg_roles WHERE rolname = current_user"""
 
@@ -65,7 +67,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     """Compare the rights that are needed with those that this role has, from wherever."""
     role = connection.execute(_ROLE).fetchone()
     assert role is not None
-    missing = list(_missing(connection, subject, role["name"]))
+    missing = [*_missing(connection, subject, role["name"]), *_cannot_collect(subject, role)]
     yield from missing
     too_much = _too_much(connection, subject, role)
     if too_much:
@@ -99,6 +101,12 @@ def _missing(connection: Connection, subject: Subject, role: str) -> Iterator[Fi
         [grant] = rights.grants([right for right in missing if right.table == table], role)
         kinds = ", ".join(privilege.split()[0] for privilege in privileges)
         yield error("privileges", f"{role} lacks {kinds} on {table}", grant)
+
+
+def _cannot_collect(subject: Subject, role: dict[str, Any]) -> Iterator[Finding]:
+    if not role["collects"] and any(scheduler.collects for scheduler in subject.schedulers):
+        grant = f"GRANT TEMPORARY ON DATABASE {role['database']} TO {role['name']};"
+        yield error("privileges", f"{role['name']} may not create temporary tables", grant)
 
 
 def _too_much(connection: Connection, subject: Subject, role: dict[str, Any]) -> str:

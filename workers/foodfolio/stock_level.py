@@ -6,6 +6,9 @@ which this has not been said within the interval. Changes: only what has been sa
 (``toast_alerts``). Events: ``foodfolio.variant.stock.empty``, or else ``...stock.low``, one per
 variant. Another stock or minimum is news; a variant with enough is forgotten. A crash half-way
 leaves whole batches said and their events in the outbox.
+
+The items of a variant lie all over their table, so all stocks are counted in one scan: slice by
+slice it would take a scan, or as many look-ups as there are items, for each slice.
 """
 
 from common import alerts, config, events, own_tables
@@ -23,8 +26,6 @@ INTERVAL = config.interval(
     "time from one look at stock levels to the next, and between two alerts about one variant",
 )
 
-# A filter over the items of a variant, not a condition of the join: where the tables have no
-# statistics the planner would look for it in the index on deleted_at, per variant.
 _COUNTS = """
     NOT detail.is_opened AND detail.deleted_at IS NULL
     AND (detail.opened_date IS NULL OR detail.opened_date >= %(now)s - interval '30 days')"""
@@ -33,28 +34,38 @@ _FACTS = "'stock ' || stock.current_stock || ' of ' || stock.min_sku"
 
 _IS_SHORT = "(stock.current_stock = 0 OR stock.current_stock < stock.min_sku)"
 
-
-def _select_due(place: str) -> str:
-    return f"""
+_SELECT_DUE = f"""
     SELECT stock.*, {_FACTS} AS facts
     FROM (
         SELECT variant.id, variant.item_id, variant.variant_name, variant.min_sku,
-               count(detail.id) FILTER (WHERE {_COUNTS}) AS current_stock
+               coalesce(counted.items, 0) AS current_stock
         FROM foodfolio_item_variants AS variant
-        LEFT JOIN foodfolio_item_details AS detail
-            ON detail.item_variant_id = variant.id
-        WHERE {place} AND variant.deleted_at IS NULL
-          AND variant.id <> ALL (%(failed_rows)s::uuid[])
-        GROUP BY variant.id
+        LEFT JOIN (
+            SELECT detail.item_variant_id, count(*) AS items
+            FROM foodfolio_item_details AS detail WHERE {_COUNTS}
+            GROUP BY detail.item_variant_id
+        ) AS counted ON counted.item_variant_id = variant.id
+        WHERE variant.deleted_at IS NULL AND variant.id <> ALL (%(failed_rows)s::uuid[])
     ) AS stock
     LEFT JOIN toast_alerts AS alert
         ON alert.scheduler = %(scheduler)s AND alert.subject_id = stock.id
     WHERE {_IS_SHORT} AND {alerts.is_news(_FACTS)}"""
 
-
 # The variants that the next pass alerts about, for a dry run.
-DUE = f"""
-SELECT id, variant_name, current_stock, min_sku FROM ({_select_due(place="true")}) AS due"""
+DUE = f"SELECT id, variant_name, current_stock, min_sku FROM ({_SELECT_DUE}) AS due"
+
+# The variants that this pass alerts about, for its batches. Where the tables have no statistics,
+# the planner would take them for small, and compare every variant with every stock.
+COLLECTED = "pg_temp.toast_short_variants"
+COLLECT = (
+    "SET enable_nestloop = off",
+    """
+CREATE TEMPORARY TABLE toast_short_variants (
+    id uuid, item_id uuid, variant_name text, min_sku bigint, current_stock bigint, facts text
+)""",
+    f"INSERT INTO {COLLECTED} {_SELECT_DUE}",
+    "RESET enable_nestloop",
+)
 
 _FIELDS = {
     "variant_id": "id",
@@ -66,8 +77,9 @@ _FIELDS = {
 # Raise the alerts of one batch of variants and announce each.
 RAISE = f"""
 WITH due AS (
-    {_select_due(place="variant.ctid >= %(first)s::tid AND variant.ctid < %(end)s::tid")}
-    LIMIT %(limit)s
+    SELECT * FROM {COLLECTED}
+    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid
+      AND id <> ALL (%(failed_rows)s::uuid[])
 ), raised AS ({alerts.remember("due")}
 ), empty AS (
     SELECT * FROM due WHERE current_stock = 0 AND {alerts.IS_RAISED}
@@ -105,6 +117,8 @@ ALERTS = Alerts(
         ) AS stock
         WHERE {_IS_SHORT}""",
     interval=INTERVAL,
+    collect=COLLECT,
+    collected=COLLECTED,
 )
 
 SCHEDULER = Scheduler(
@@ -116,10 +130,11 @@ SCHEDULER = Scheduler(
     preview=ALERTS.preview,
     backlog=ALERTS.backlog,
     topics=(EMPTY, LOW),
+    collects=True,
     tables=(
         Access(
             VARIANTS,
-            select=("ctid", "id", "item_id", "variant_name", "min_sku", "deleted_at"),
+            select=("id", "item_id", "variant_name", "min_sku", "deleted_at"),
         ),
         Access(
             DETAILS,
