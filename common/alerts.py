@@ -56,7 +56,6 @@ def _forget(still_true: str) -> tuple[str, str]:
     WITH is_over AS (
         SELECT ctid FROM toast_alerts AS alert
         WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {is_over}
-        LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ), forgotten AS (
         DELETE FROM toast_alerts WHERE ctid = ANY (ARRAY(SELECT ctid FROM is_over))

@@ -11,9 +11,14 @@ from common.walk import Walk
 class Retention:
     """A walk that deletes; ``days`` is the setting whose value gives its ``cutoff``."""
 
-    def __init__(self, *, table: str, due: str, delete: str, days: Variable[Any]) -> None:
+    def __init__(
+        self, *, table: str, due: str, delete: str, days: Variable[Any], eager: str = ""
+    ) -> None:
+        """``delete`` is the walk's batch; ``eager`` is what a Walk says."""
         self._days = days
-        self._walk = Walk(table=table, due=due, batch=delete, parameters=self._parameters)
+        self._walk = Walk(
+            table=table, due=due, batch=delete, eager=eager, parameters=self._parameters
+        )
 
     def run(self, current: Pass) -> PassResult:
         """Delete what is too old. Raises ClocksDiffer rather than trust a doubtful clock."""

@@ -8,15 +8,17 @@ loop slower as it goes. A row that was moved behind the slices meanwhile is foun
 follows.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from common import failed_rows, failpoints, logs
-from common.database import row_fault
-from common.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview
+from common import failed_rows, failpoints, heap, logs
+from common.database import Connection, row_fault
+from common.due import backlog, preview
+from common.scheduler import Pass, PassResult, Preview
 
 _log = logs.logger(__name__)
 
@@ -24,6 +26,8 @@ BATCH_ROWS = 5_000
 # Counting takes longer than this where no index serves: the slices read the table as fast, and no
 # transaction is long enough for others to feel it.
 LOOK_MS = 100
+# What an eager batch waits for a lock before it passes over what is locked.
+LOCK_MS = 100
 # 1 MiB of heap: some thousand rows of the usual width, tens of milliseconds a transaction.
 SLICE_PAGES = 128
 # Rows that are tried together where one is known to fail: enough to share the cost of a statement,
@@ -37,18 +41,6 @@ MOST_FAILED_ROWS = 10_000
 # may undo what we do.
 MOST_IDLE_LOOKS = 3
 
-# A row's place as one whole number: page * 2**16 + position on the page.
-_PAGE = 1 << 16
-_WHOLE_TABLE = (0, 0xFFFFFFFF * _PAGE)
-
-_PAGES = (
-    "SELECT pg_relation_size(%(table)s::regclass) / current_setting('block_size')::int AS pages"
-)
-
-_PLACES = """
-SELECT ctid::text AS place FROM {table}
-WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid ORDER BY ctid"""
-
 _FAILED_ROWS = """
 SELECT array_agg(row_id) AS ids FROM (
     SELECT row_id FROM toast_failed_rows
@@ -61,10 +53,11 @@ SELECT array_agg(row_id) AS ids FROM (
 class Walk:
     """How one table's due rows are changed.
 
-    ``batch`` is one statement that changes the due rows with ctid in [first, end), at most
-    ``limit`` of them (NULL: all), passing over the ids in ``failed_rows``, and returns one row
-    of counts: ``found`` due, ``processed``, ``events`` and any of its own. ``due`` selects what
-    the batch would change, for a dry run. Both may use ``now`` and what ``parameters`` adds.
+    ``batch`` is one statement that changes the due rows with ctid in [first, end), passing over
+    the ids in ``failed_rows`` and over rows that somebody has locked, and returns one row of
+    counts: ``found`` due, ``processed``, ``events`` and any of its own. ``eager`` does the same but
+    waits for locks, where that is cheaper and a lock is rare. ``due`` selects what the batch would
+    change, for a dry run. All may use ``now`` and what ``parameters`` adds.
 
     Where finding what is due is dear whatever the range, the statements ``collect`` put it into a
     temporary table, ``collected``, and the batches take it from there by that one's ctid.
@@ -75,6 +68,7 @@ class Walk:
     batch: str
     parameters: Callable[[Pass], dict[str, Any]] = lambda current: {}
     id_column: str = "id"
+    eager: str = ""
     collect: tuple[str, ...] = ()
     collected: str = ""
 
@@ -100,24 +94,6 @@ class Walk:
         return {**values, "failed_rows": list(failed or ()), **self.parameters(current)}
 
 
-def preview(current: Pass, due: str, parameters: Mapping[str, Any]) -> Preview:
-    """Count the rows of the query ``due`` and fetch the first PREVIEW_ROWS of them."""
-    counted = current.connection.execute(f"SELECT count(*) FROM ({due}) AS due", parameters)
-    total = counted.fetchone()
-    first = current.connection.execute(
-        f"SELECT * FROM ({due}) AS due LIMIT {PREVIEW_ROWS}", parameters
-    )
-    return Preview(total["count"] if total else 0, first.fetchall())
-
-
-def backlog(current: Pass, due: str, parameters: Mapping[str, Any], most: int) -> int:
-    """Count the rows of the query ``due``, no further than ``most``."""
-    counted = current.connection.execute(
-        f"SELECT count(*) FROM (SELECT FROM ({due}) AS due LIMIT {most:d}) AS counted", parameters
-    ).fetchone()
-    return counted["count"] if counted else 0
-
-
 class _Walker:
     """One pass over one table."""
 
@@ -132,7 +108,7 @@ class _Walker:
         if self._walk.collect:
             for statement in self._walk.collect:
                 self._pass.connection.execute(statement, self._parameters)
-            return self._all_slices()
+            return self._all_slices() + PassResult(complete=not self._pass.stopping())
         total, idle_looks = PassResult(), 0
         while idle_looks < MOST_IDLE_LOOKS and not self._pass.stopping():
             look, more = self._look()
@@ -144,14 +120,14 @@ class _Walker:
 
     def _look(self) -> tuple[PassResult, bool]:
         """Do what is due, and say whether there may be more."""
-        due = self._count()
-        if due == 0:
+        waiting = self._count()
+        if waiting == 0:
             return PassResult(), False
-        if due is None or due >= BATCH_ROWS:
+        if waiting is None or waiting >= BATCH_ROWS:
             done = self._all_slices()
             return done, bool(done.processed or done.failed)
         try:
-            result, found = self._batch(*_WHOLE_TABLE, limit=BATCH_ROWS)
+            result, found = self._batch(*heap.WHOLE_TABLE)
         except psycopg.DatabaseError as error:
             if not row_fault(error):
                 raise
@@ -162,15 +138,11 @@ class _Walker:
 
     def _count(self) -> int | None:
         """How many rows are due, no further than BATCH_ROWS; None where that takes too long."""
-        connection = self._pass.connection
-        connection.execute(f"SET statement_timeout = {LOOK_MS}")
         try:
-            return backlog(self._pass, self._walk.due, self._parameters, BATCH_ROWS)
+            with _limited(self._pass.connection, "statement_timeout", LOOK_MS):
+                return backlog(self._pass, self._walk.due, self._parameters, BATCH_ROWS)
         except psycopg.errors.QueryCanceled:
             return None
-        finally:
-            if not connection.closed:
-                connection.execute("RESET statement_timeout")
 
     def _all_slices(self) -> PassResult:
         total = PassResult()
@@ -182,22 +154,22 @@ class _Walker:
         return total
 
     def _slices(self) -> Iterator[tuple[int, int]]:
-        counted = self._pass.connection.execute(_PAGES, {"table": self._heap}).fetchone()
-        pages = counted["pages"] if counted else 0
+        pages = heap.pages(self._pass.connection, self._heap)
         for page in range(0, pages, SLICE_PAGES):
             self._share = min(1.0, (page + SLICE_PAGES) / pages)
-            yield page * _PAGE, (page + SLICE_PAGES) * _PAGE
+            yield page * heap.PAGE, (page + SLICE_PAGES) * heap.PAGE
 
     def _slice(self, first: int, end: int) -> PassResult:
         """Run one range; where a row fails, run its rows in groups, to find out which."""
         try:
-            return self._batch(first, end, limit=None)[0]
+            return self._batch(first, end)[0]
         except psycopg.DatabaseError as error:
             if not row_fault(error):
                 raise
         # Without any row it must succeed, or no row is to blame.
-        self._batch(first, first, limit=None)
-        total, places = PassResult(), self._places(first, end)
+        self._batch(first, first)
+        total = PassResult()
+        places = heap.places(self._pass.connection, self._heap, first, end)
         for start in range(0, len(places), SUSPECT_ROWS):
             total += self._suspects(places[start : start + SUSPECT_ROWS])
         return total
@@ -207,7 +179,7 @@ class _Walker:
         if self._pass.stopping():
             return PassResult(complete=False)
         try:
-            return self._batch(places[0], places[-1] + 1, limit=None, prepare=True)[0]
+            return self._batch(places[0], places[-1] + 1, prepare=True)[0]
         except psycopg.DatabaseError as error:
             if not row_fault(error):
                 raise
@@ -216,23 +188,10 @@ class _Walker:
         middle = len(places) // 2
         return self._suspects(places[:middle]) + self._suspects(places[middle:])
 
-    def _places(self, first: int, end: int) -> list[int]:
-        """Where there are rows in a range, due or not, in physical order."""
-        rows = self._pass.connection.execute(
-            _PLACES.format(table=self._heap), {"first": _tid(first), "end": _tid(end)}
-        )
-        return [_place(row["place"]) for row in rows]
-
-    def _batch(
-        self, first: int, end: int, *, limit: int | None, prepare: bool = False
-    ) -> tuple[PassResult, int]:
-        """Run the statement; returns what it did, and how many rows it had found."""
-        position = {"first": _tid(first), "end": _tid(end), "limit": limit}
+    def _batch(self, first: int, end: int, *, prepare: bool = False) -> tuple[PassResult, int]:
+        """Change the rows of a range; returns what was done, and how many rows were found."""
         failpoints.reach("statement")
-        row = self._pass.connection.execute(
-            self._walk.batch, {**self._parameters, **position}, prepare=prepare
-        ).fetchone()
-        counts = dict(row or {})
+        counts = self._execute({"first": heap.tid(first), "end": heap.tid(end)}, prepare)
         found = counts.pop("found", 0)
         result = PassResult(
             processed=counts.pop("processed", 0), events=counts.pop("events", 0), details=counts
@@ -240,15 +199,29 @@ class _Walker:
         self._pass.committed(result, share=self._share)
         return result, found
 
+    def _execute(self, position: dict[str, str], prepare: bool) -> dict[str, int]:
+        connection, parameters = self._pass.connection, {**self._parameters, **position}
+        if self._walk.eager:
+            try:
+                with _limited(connection, "lock_timeout", LOCK_MS):
+                    row = connection.execute(
+                        self._walk.eager, parameters, prepare=prepare
+                    ).fetchone()
+                return dict(row or {})
+            except psycopg.errors.LockNotAvailable:
+                _log.debug("locked_rows_passed_over", table=self._walk.table)
+        row = connection.execute(self._walk.batch, parameters, prepare=prepare).fetchone()
+        return dict(row or {})
+
     def _set_aside(self, place: int, error: psycopg.DatabaseError) -> PassResult:
         found = self._pass.connection.execute(
             f"SELECT {self._walk.id_column} AS id FROM {self._heap} WHERE ctid = %s::tid",
-            (_tid(place),),
+            (heap.tid(place),),
         ).fetchone()
         if found is None:
             # Moved by somebody meanwhile, and met again later; or there never was a row to
             # blame, as with a trigger against every statement, and then this fails again.
-            return self._batch(place, place + 1, limit=None)[0]
+            return self._batch(place, place + 1)[0]
         reason = failed_rows.set_aside(
             self._pass.connection,
             self._pass.scheduler,
@@ -263,11 +236,12 @@ class _Walker:
         return done
 
 
-def _place(tid: str) -> int:
-    page, position = tid.strip("()").split(",")
-    return int(page) * _PAGE + int(position)
-
-
-def _tid(place: int) -> str:
-    page, position = divmod(place, _PAGE)
-    return f"({page},{position})"
+@contextmanager
+def _limited(connection: Connection, timeout: str, milliseconds: int) -> Iterator[None]:
+    """Have the server give up a statement of the block after that time."""
+    connection.execute(f"SET {timeout} = {milliseconds}")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute(f"RESET {timeout}")

@@ -16,7 +16,7 @@ from database import TestDatabase
 from demo.processes import poll_until
 from passes import failed_rows, open_pass, outbox, run_pass
 from processes import PATIENCE
-from scheduler_cases import CASES, MESSAGE_CLEANUP, link
+from scheduler_cases import CASES, link
 from scheduler_rows import Case, live_rows
 from workers.link import link_expiration
 
@@ -48,8 +48,8 @@ AND application_name = 'toast-test' AND wait_event = 'advisory'"""
 
 ACTIVE = "SELECT id FROM link_links WHERE is_active"
 
-# Alerts change no live row, so they lock none; messages are deleted without a lock of their own.
-locking = [case for case in CASES if case.changes != {} and case is not MESSAGE_CLEANUP]
+# Alerts change no live row, so they lock none.
+locking = [case for case in CASES if case.changes != {}]
 
 
 @pytest.mark.parametrize("case", locking, ids=lambda case: case.scheduler.name)

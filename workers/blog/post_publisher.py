@@ -26,7 +26,6 @@ PUBLISH = f"""
 WITH due AS (
     SELECT ctid FROM blog_posts
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
-    LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), published AS (
     UPDATE blog_posts SET status = 'published', updated_at = %(now)s

@@ -64,7 +64,6 @@ RAISE = f"""
 WITH due AS (
     {_SELECT_DUE}
       AND detail.ctid >= %(first)s::tid AND detail.ctid < %(end)s::tid
-    LIMIT %(limit)s
 ), raised AS ({alerts.remember("due")}
 ), expired AS (
     SELECT * FROM due WHERE has_expired AND {alerts.IS_RAISED}

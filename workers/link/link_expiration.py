@@ -26,7 +26,6 @@ EXPIRE = f"""
 WITH due AS (
     SELECT ctid FROM link_links
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
-    LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), expired AS (
     UPDATE link_links SET is_active = false, updated_at = %(now)s

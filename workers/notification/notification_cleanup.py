@@ -29,7 +29,6 @@ DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM notification_notifications
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
-    LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), deleted_attempts AS (
     DELETE FROM notification_attempts WHERE notification_id IN (SELECT id FROM due)

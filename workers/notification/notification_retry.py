@@ -20,7 +20,8 @@ requests under way, no more than retry_pass.SENDERS. All else is as it was or do
 
 from typing import Any
 
-from common import config, metrics, own_tables, walk
+from common import config, metrics, own_tables
+from common.due import backlog, preview
 from common.exclusive import exclusive
 from common.scheduler import Pass, PassResult, Preview, Scheduler
 from workers.notification.due import DUE, Due
@@ -66,11 +67,11 @@ def _run(current: Pass) -> PassResult:
 
 
 def _preview(current: Pass) -> Preview:
-    return walk.preview(current, DUE, _parameters(current))
+    return preview(current, DUE, _parameters(current))
 
 
 def _backlog(current: Pass, most: int) -> int:
-    return walk.backlog(current, DUE, _parameters(current), most)
+    return backlog(current, DUE, _parameters(current), most)
 
 
 def _parameters(current: Pass) -> dict[str, Any]:

@@ -36,7 +36,6 @@ END = f"""
 WITH due AS (
     SELECT ctid FROM twitchbot_streams
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
-    LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), ended AS (
     UPDATE twitchbot_streams SET is_active = false, ended_at = %(now)s, updated_at = %(now)s

@@ -12,9 +12,10 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 
-from common import failpoints, logs, walk
+from common import failpoints, logs
 from common.config import Variable
 from common.database import contended, row_fault
+from common.due import backlog, preview
 from common.redact import redact
 from common.scheduler import Pass, PassError, PassResult, Preview
 from workers.warcraft.battle_net import REGION, BattleNet
@@ -100,11 +101,11 @@ class Sync(Generic[T]):
     def preview(self, current: Pass) -> Preview:
         """Say what would be asked for; asks Battle.net nothing."""
         due = f"{self.due} ORDER BY last_synced_at NULLS FIRST, id"
-        return walk.preview(current, due, self._parameters(current))
+        return preview(current, due, self._parameters(current))
 
     def backlog(self, current: Pass, most: int) -> int:
         """Count what is due, no further than ``most``."""
-        return walk.backlog(current, self.due, self._parameters(current), most)
+        return backlog(current, self.due, self._parameters(current), most)
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {

@@ -30,7 +30,6 @@ DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
-    LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), deleted_attempts AS (
     DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM due)

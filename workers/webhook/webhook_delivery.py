@@ -21,8 +21,9 @@ from uuid import UUID
 
 import psycopg
 
-from common import config, failpoints, logs, metrics, own_tables, walk
+from common import config, failpoints, logs, metrics, own_tables
 from common.database import row_fault
+from common.due import backlog, preview
 from common.redact import redact
 from common.scheduler import Pass, PassResult, Preview, Scheduler
 from common.walk import Walk
@@ -79,12 +80,14 @@ _HAS_INACTIVE_WEBHOOK = f"""
     AND NOT EXISTS (SELECT FROM webhook_webhooks AS webhook
                     WHERE webhook.id = delivery.webhook_id AND {IS_ACTIVE})"""
 
-# Give up one batch of deliveries, in the live pool's words.
+# The deliveries whose webhook is gone or inactive.
+UNWANTED = f"SELECT id FROM webhook_deliveries AS delivery WHERE {_HAS_INACTIVE_WEBHOOK}"
+
+# Give up one batch of them, in the live pool's words.
 GIVE_UP = f"""
 WITH due AS (
     SELECT ctid FROM webhook_deliveries AS delivery
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_HAS_INACTIVE_WEBHOOK}
-    LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), given_up AS (
     UPDATE webhook_deliveries
@@ -96,7 +99,7 @@ WITH due AS (
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed, count(*) AS inactive
 FROM given_up"""
 
-INACTIVE = Walk(table="webhook_deliveries", due=DUE, batch=GIVE_UP)
+INACTIVE = Walk(table="webhook_deliveries", due=UNWANTED, batch=GIVE_UP)
 
 
 class _Delivering:
@@ -224,11 +227,11 @@ def run(current: Pass) -> PassResult:
 
 
 def _preview(current: Pass) -> Preview:
-    return walk.preview(current, DUE, {"now": current.now})
+    return preview(current, DUE, {"now": current.now})
 
 
 def _backlog(current: Pass, most: int) -> int:
-    return walk.backlog(current, DUE, {"now": current.now}, most)
+    return backlog(current, DUE, {"now": current.now}, most)
 
 
 SCHEDULER = Scheduler(

@@ -40,7 +40,6 @@ SCHEDULE = f"""
 WITH due AS (
     SELECT ctid FROM webhook_deliveries
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
-    LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), scheduled AS (
     UPDATE webhook_deliveries

@@ -1,0 +1,24 @@
+"""What a query says is due: the first rows for a dry run, and their number for a metric."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.scheduler import PREVIEW_ROWS, Pass, Preview
+
+
+def preview(current: Pass, due: str, parameters: Mapping[str, Any]) -> Preview:
+    """Count the rows of the query ``due`` and fetch the first PREVIEW_ROWS of them."""
+    counted = current.connection.execute(f"SELECT count(*) FROM ({due}) AS due", parameters)
+    total = counted.fetchone()
+    first = current.connection.execute(
+        f"SELECT * FROM ({due}) AS due LIMIT {PREVIEW_ROWS}", parameters
+    )
+    return Preview(total["count"] if total else 0, first.fetchall())
+
+
+def backlog(current: Pass, due: str, parameters: Mapping[str, Any], most: int) -> int:
+    """Count the rows of the query ``due``, no further than ``most``."""
+    counted = current.connection.execute(
+        f"SELECT count(*) FROM (SELECT FROM ({due}) AS due LIMIT {most:d}) AS counted", parameters
+    ).fetchone()
+    return counted["count"] if counted else 0
