@@ -22,10 +22,17 @@ _REPEAT_AFTER = 0.9
 IS_RAISED = "(id IN (SELECT subject_id FROM raised)) IS TRUE"
 
 
-def is_news(facts: str) -> str:
-    """SQL condition over ``alert``, the LEFT JOINed toast_alerts row: worth saying, or again."""
-    return f"""(alert.subject_id IS NULL OR alert.facts <> {facts}
-        OR alert.raised_at <= %(repeat_before)s)"""
+def is_news(subject: str, facts: str) -> str:
+    """SQL condition: of this subject these facts have not been said, or not within the interval.
+
+    A subquery that gives a value is looked up in the index row by row. A join, the planner would
+    do by reading every alert there is, for each batch.
+    """
+    return f"""(
+        SELECT alert.facts = {facts} AND alert.raised_at > %(repeat_before)s
+        FROM toast_alerts AS alert
+        WHERE alert.scheduler = %(scheduler)s AND alert.subject_id = {subject}
+    ) IS NOT TRUE"""
 
 
 def remember(rows: str) -> str:
@@ -40,7 +47,7 @@ def remember(rows: str) -> str:
     SELECT %(scheduler)s, id, facts, %(now)s FROM {rows} ORDER BY id
     ON CONFLICT (scheduler, subject_id) DO UPDATE
         SET facts = excluded.facts, raised_at = excluded.raised_at
-        WHERE {is_news("excluded.facts")}
+        WHERE alert.facts <> excluded.facts OR alert.raised_at <= %(repeat_before)s
     RETURNING subject_id"""
 
 
@@ -100,6 +107,7 @@ class Alerts:
             parameters=self._parameters,
             collect=collect,
             collected=collected,
+            urgent=False,
         )
         self._forget = Walk(
             table="toast_alerts",

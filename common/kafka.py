@@ -159,7 +159,6 @@ class EventProducer:
                 reports[message.id] = self._failure(error.args[0])
                 return
             else:
-                producer.poll(0)
                 return
 
     def _failure(self, error: KafkaError) -> Failure:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple
 
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from common.database import Connection
 from common.events import rfc3339
@@ -15,7 +14,7 @@ from common.redact import redact
 _ERROR_CHARACTERS = 500
 
 _READ = f"""
-SELECT id, topic, key, event_id, {rfc3339("occurred_at")} AS occurred_at, payload, tries,
+SELECT id, topic, key, event_id::text, {rfc3339("occurred_at")} AS occurred_at, payload, tries,
        coalesce(retry_at > clock_timestamp(), false) AS resting
 FROM toast_outbox
 WHERE service = %(service)s AND id > %(after)s
@@ -83,15 +82,15 @@ _DROP = "DELETE FROM toast_outbox_set_aside WHERE id = %(id)s RETURNING id"
 _IS_WAITING = "SELECT EXISTS (SELECT FROM toast_outbox WHERE id = %(id)s) AS waiting"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+# A tuple, as messages.Outgoing is; its fields are the columns of _READ.
+class StoredEvent(NamedTuple):
     """An event as the publisher reads it; ``occurred_at`` is RFC 3339 text, and ``resting``
     says that it was refused and is not to be tried again yet."""
 
     id: int
     topic: str
     key: str
-    event_id: UUID
+    event_id: str
     occurred_at: str
     payload: str
     tries: int
@@ -107,7 +106,7 @@ class Outbox:
 
     def read(self, *, after: int, limit: int) -> list[StoredEvent]:
         """The next events in order of their ids, beginning behind ``after``."""
-        with self._connection.cursor(row_factory=class_row(StoredEvent)) as cursor:
+        with self._connection.cursor(row_factory=args_row(StoredEvent)) as cursor:
             cursor.execute(_READ, {"service": self._service, "after": after, "limit": limit})
             return cursor.fetchall()
 

@@ -5,6 +5,7 @@ each other on a key. It always reads from the oldest event: an event that was co
 has a lower id than others already sent, and a position that only moves on would skip it.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -161,14 +162,13 @@ class _Round:
             self._reason = str(error)
             return
         failpoints.reach("reported")
-        stored = [event.id for event in events if reports.get(event.id, _NO_REPORT) is None]
-        self._outbox.delete(stored)
+        stored = [event for event in events if reports.get(event.id, _NO_REPORT) is None]
+        self._outbox.delete([event.id for event in stored])
+        for topic, number in Counter(event.topic for event in stored).items():
+            metrics.PUBLISHED.labels(self._service, topic).inc(number)
         self._published += len(stored)
         for event in events:
-            failure = reports.get(event.id, _NO_REPORT)
-            if failure is None:
-                metrics.PUBLISHED.labels(self._service, event.topic).inc()
-            else:
+            if failure := reports.get(event.id, _NO_REPORT):
                 metrics.PUBLISH_FAILURES.labels(self._service, event.topic).inc()
                 self._failed(event, failure)
 
@@ -206,10 +206,5 @@ class _Round:
             )
 
     def _outgoing(self, event: StoredEvent) -> Outgoing:
-        return Outgoing(
-            id=event.id,
-            topic=event.topic,
-            key=event.key,
-            value=event.payload,
-            headers=headers(self._service, event.topic, str(event.event_id), event.occurred_at),
-        )
+        about = headers(self._service, event.topic, event.event_id, event.occurred_at)
+        return Outgoing(event.id, event.topic, event.key, event.payload, about)

@@ -17,7 +17,12 @@ class Retention:
         """``delete`` is the walk's batch; ``eager`` is what a Walk says."""
         self._days = days
         self._walk = Walk(
-            table=table, due=due, batch=delete, eager=eager, parameters=self._parameters
+            table=table,
+            due=due,
+            batch=delete,
+            eager=eager,
+            urgent=False,
+            parameters=self._parameters,
         )
 
     def run(self, current: Pass) -> PassResult:

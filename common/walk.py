@@ -30,6 +30,8 @@ LOOK_MS = 100
 LOCK_MS = 100
 # 1 MiB of heap: some thousand rows of the usual width, tens of milliseconds a transaction.
 SLICE_PAGES = 128
+# An eager batch takes a fraction of that time for a row, and of what it locks nobody wants any.
+EAGER_SLICES = 4
 # Rows that are tried together where one is known to fail: enough to share the cost of a statement,
 # few enough for little to be done in vain.
 SUSPECT_ROWS = 64
@@ -56,8 +58,9 @@ class Walk:
     ``batch`` is one statement that changes the due rows with ctid in [first, end), passing over
     the ids in ``failed_rows`` and over rows that somebody has locked, and returns one row of
     counts: ``found`` due, ``processed``, ``events`` and any of its own. ``eager`` does the same but
-    waits for locks, where that is cheaper and a lock is rare. ``due`` selects what the batch would
-    change, for a dry run. All may use ``now`` and what ``parameters`` adds.
+    waits for locks, where that is cheaper and a lock is rare, and returns nothing. ``due`` selects
+    what the batch would change, for a dry run. All may use ``now`` and what ``parameters`` adds.
+    What is not ``urgent`` and is moved behind the slices by somebody is left to the next pass.
 
     Where finding what is due is dear whatever the range, the statements ``collect`` put it into a
     temporary table, ``collected``, and the batches take it from there by that one's ctid.
@@ -69,6 +72,7 @@ class Walk:
     parameters: Callable[[Pass], dict[str, Any]] = lambda current: {}
     id_column: str = "id"
     eager: str = ""
+    urgent: bool = True
     collect: tuple[str, ...] = ()
     collected: str = ""
 
@@ -108,7 +112,7 @@ class _Walker:
         if self._walk.collect:
             for statement in self._walk.collect:
                 self._pass.connection.execute(statement, self._parameters)
-            return self._all_slices() + PassResult(complete=not self._pass.stopping())
+            return self._all_slices()
         total, idle_looks = PassResult(), 0
         while idle_looks < MOST_IDLE_LOOKS and not self._pass.stopping():
             look, more = self._look()
@@ -125,7 +129,7 @@ class _Walker:
             return PassResult(), False
         if waiting is None or waiting >= BATCH_ROWS:
             done = self._all_slices()
-            return done, bool(done.processed or done.failed)
+            return done, self._walk.urgent and bool(done.processed or done.failed)
         try:
             result, found = self._batch(*heap.WHOLE_TABLE)
         except psycopg.DatabaseError as error:
@@ -148,6 +152,7 @@ class _Walker:
         total = PassResult()
         for first, end in self._slices():
             if self._pass.stopping():
+                total += PassResult(complete=False)
                 break
             total += self._slice(first, end)
         self._share = None
@@ -155,9 +160,10 @@ class _Walker:
 
     def _slices(self) -> Iterator[tuple[int, int]]:
         pages = heap.pages(self._pass.connection, self._heap)
-        for page in range(0, pages, SLICE_PAGES):
-            self._share = min(1.0, (page + SLICE_PAGES) / pages)
-            yield page * heap.PAGE, (page + SLICE_PAGES) * heap.PAGE
+        step = SLICE_PAGES * (EAGER_SLICES if self._walk.eager else 1)
+        for page in range(0, pages, step):
+            self._share = min(1.0, (page + step) / pages)
+            yield page * heap.PAGE, (page + step) * heap.PAGE
 
     def _slice(self, first: int, end: int) -> PassResult:
         """Run one range; where a row fails, run its rows in groups, to find out which."""
@@ -204,10 +210,8 @@ class _Walker:
         if self._walk.eager:
             try:
                 with _limited(connection, "lock_timeout", LOCK_MS):
-                    row = connection.execute(
-                        self._walk.eager, parameters, prepare=prepare
-                    ).fetchone()
-                return dict(row or {})
+                    done = connection.execute(self._walk.eager, parameters, prepare=prepare)
+                return {"found": done.rowcount, "processed": done.rowcount}
             except psycopg.errors.LockNotAvailable:
                 _log.debug("locked_rows_passed_over", table=self._walk.table)
         row = connection.execute(self._walk.batch, parameters, prepare=prepare).fetchone()

@@ -102,7 +102,10 @@ def test_over_empty_tables_a_pass_does_nothing(database: TestDatabase) -> None:
 
 
 @every_scheduler
-def test_25000_rows_are_done_in_batches_at_flat_memory(case: Case, database: TestDatabase) -> None:
+def test_25000_rows_are_done_in_batches_at_flat_memory(
+    case: Case, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "EAGER_SLICES", 1)
     stays = case.insert_many(database, 25_000)
     bystanders = rows_of(database, case, stays)
     batches: list[PassResult] = []
@@ -145,6 +148,7 @@ def test_a_stop_ends_the_pass_after_the_batch_in_hand_and_the_next_pass_does_the
 ) -> None:
     monkeypatch.setattr(walk, "BATCH_ROWS", 2)
     monkeypatch.setattr(walk, "SLICE_PAGES", 1)
+    monkeypatch.setattr(walk, "EAGER_SLICES", 1)
     stays = case.insert_many(database, ROWS_OF_SOME_PAGES)
     before = live_rows(database)
     due = set(before[case.table]) - set(stays)

@@ -44,9 +44,7 @@ _SELECT_DUE = f"""
     SELECT detail.id, detail.item_variant_id, detail.expiry_date,
            detail.expiry_date <= %(now)s AS has_expired, {_FACTS} AS facts
     FROM foodfolio_item_details AS detail
-    LEFT JOIN toast_alerts AS alert
-        ON alert.scheduler = %(scheduler)s AND alert.subject_id = detail.id
-    WHERE {_IS_TRUE} AND {alerts.is_news(_FACTS)}
+    WHERE {_IS_TRUE} AND {alerts.is_news("detail.id", _FACTS)}
       AND detail.id <> ALL (%(failed_rows)s::uuid[])"""
 
 # The items that the next pass alerts about, for a dry run.

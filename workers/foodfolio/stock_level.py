@@ -47,9 +47,7 @@ _SELECT_DUE = f"""
         ) AS counted ON counted.item_variant_id = variant.id
         WHERE variant.deleted_at IS NULL AND variant.id <> ALL (%(failed_rows)s::uuid[])
     ) AS stock
-    LEFT JOIN toast_alerts AS alert
-        ON alert.scheduler = %(scheduler)s AND alert.subject_id = stock.id
-    WHERE {_IS_SHORT} AND {alerts.is_news(_FACTS)}"""
+    WHERE {_IS_SHORT} AND {alerts.is_news("stock.id", _FACTS)}"""
 
 # The variants that the next pass alerts about, for a dry run.
 DUE = f"SELECT id, variant_name, current_stock, min_sku FROM ({_SELECT_DUE}) AS due"

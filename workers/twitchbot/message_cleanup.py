@@ -20,12 +20,8 @@ DUE = f"SELECT id, stream_id, username, created_at FROM twitchbot_messages WHERE
 # Delete one batch of messages. Locking them first would take as long again as deleting them, and
 # hardly anybody ever locks a message.
 DELETE_EAGERLY = f"""
-WITH deleted AS (
-    DELETE FROM twitchbot_messages
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
-    RETURNING 1
-)
-SELECT count(*) AS found, count(*) AS processed FROM deleted"""
+DELETE FROM twitchbot_messages
+WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}"""
 
 # Delete one batch of messages but for those that somebody has locked.
 DELETE = f"""
