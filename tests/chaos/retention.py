@@ -40,15 +40,18 @@ def play(arena: Arena, current: Round) -> Figures:
     with arena.database() as database:
         stream = _fill(database, old, young)
         env = environment(database, **only(message_cleanup.SCHEDULER, "24h"))
-        with _traffic(database, stream) as traffic:
+        # Whoever looks on takes part of the machine too, so somebody does all the time.
+        with (
+            _traffic(database, stream) as traffic,
+            transactions.watched(database, "toast-twitchbot") as longest,
+        ):
             time.sleep(current.size(30, 1))
             before = traffic.take()
-            with (
-                Process("workers.twitchbot", env=env) as worker,
-                transactions.watched(database, "toast-twitchbot") as longest,
-            ):
+            with Process("workers.twitchbot", env=env) as worker:
+                worker.wait_for("scheduler_started")
+                traffic.take()  # what it met while Python started
                 run = worker.wait_for("pass_finished", seconds=PASS_SECONDS)
-            during = traffic.take()
+                during = traffic.take()
         [kept] = database.query("SELECT count(*) FROM twitchbot_messages WHERE message <> 'new'")
         return {
             "deleted": run["processed"],
