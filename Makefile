@@ -3,10 +3,10 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint test-vm chaos install uninstall lock clean
+.PHONY: help venv run test lint test-vm chaos soak bench bench-watch install uninstall lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) ## Create .venv with the project installed, `toast` in .venv/bin
 	@:
@@ -29,6 +29,17 @@ test-vm: $(INSTALLED) ## Install on a booted Debian in a container, and try it t
 chaos: $(INSTALLED) ## Play the fault campaigns at full size; CAMPAIGN=name, SEED=n, ROUNDS=n for less
 	@GRPC_ENABLE_FORK_SUPPORT=false PYTHONPATH=.:tests $(VENV)/bin/python -m chaos $(CAMPAIGN) --readme \
 		$(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+soak: $(INSTALLED) ## Run all workers under a fault a second for two minutes
+	@SOAK_SECONDS=120 $(VENV)/bin/python -m pytest tests/test_chaos.py -k soak
+
+bench: $(INSTALLED) ## Measure the workers beside the least that their work can cost; BENCH=group, RUNS=n
+	@GRPC_ENABLE_FORK_SUPPORT=false PYTHONPATH=.:tests $(VENV)/bin/python -m benchmarks $(BENCH) --readme \
+		$(if $(RUNS),--runs $(RUNS))
+
+bench-watch: $(INSTALLED) ## Try the alternatives; fail if the workers have become half as fast
+	@$(VENV)/bin/python -m pytest tests/alternatives_checks.py
+	@GRPC_ENABLE_FORK_SUPPORT=false PYTHONPATH=.:tests $(VENV)/bin/python -m benchmarks --watch
 
 install: ## As root: put the workers on this machine, or a newer release of them
 	@deploy/install.sh install

@@ -22,6 +22,7 @@ def arena() -> Iterator[Arena]:
         yield arena
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("campaign", CAMPAIGNS, ids=lambda campaign: campaign.name)
 def test_a_promise_holds_under_faults(campaign: Campaign, arena: Arena) -> None:
     try:

@@ -197,8 +197,8 @@ def test_postgresql_comes_late_and_is_restarted(
         worker.wait_for("pass_finished", processed=1)
         worker.wait_for("events_published")
 
-        server.stop("immediate")
         failed = len(worker.records("pass_failed"))
+        server.stop("immediate")
         worker.wait_for("pass_failed", count=failed + 1)
         server.start()
         second = add_link(database)

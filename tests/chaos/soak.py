@@ -6,6 +6,7 @@ was in the beginning; beside it one worker of the dice's choice comes and goes.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from scheduler_cases import link, post, stream
 SPEED = 60
 FAULT_SECONDS = 1.0
 OUTAGE_SECONDS = 0.5
+# At the small size; `make soak` has the time for leaks that show only after a while.
+SMALL_SECONDS = float(os.environ.get("SOAK_SECONDS", "12"))
 # What is looked at in every process.
 HELD = ("memory", "descriptors", "threads")
 # Calls to each of the remote sides; the rest of a day's are on rows.
@@ -37,7 +40,7 @@ COMING = (post, link, stream)
 
 def play(arena: Arena, current: Round) -> Figures:
     """Run all workers under faults, and look at what they hold and have said."""
-    seconds = current.size(24 * 3600 / SPEED, 12)
+    seconds = current.size(24 * 3600 / SPEED, SMALL_SECONDS)
     with arena.database() as database, ExitStack() as stack:
         settings = _hurried()
         for remote in REMOTE.values():
