@@ -73,7 +73,9 @@ def _single(arena: Arena, work: Work, due: int) -> float:
         return floor.change(database, work.floor, {"now": datetime.now(UTC)})
 
 
-def _benchmark(work: Work, due: int, what: str, *, judged: bool = True) -> Benchmark:
+def _benchmark(
+    work: Work, due: int, what: str, *, judged: bool = True, watched: str = ""
+) -> Benchmark:
     return Benchmark(
         group=GROUP,
         title=f"{work.scheduler.name}, {what}",
@@ -85,14 +87,16 @@ def _benchmark(work: Work, due: int, what: str, *, judged: bool = True) -> Bench
             Goal("single DELETE", unit=" s"),
             Goal("peak memory", unit=" MB"),
         ),
-        watched="" if judged else RATIO,
+        watched=watched,
     )
 
 
+# The smaller ones show that memory is flat.
 BENCHMARKS = (
-    _benchmark(MESSAGES, 10_000, "10,000 of 15,000 messages", judged=False),
-    _benchmark(MESSAGES, 100_000, "100,000 of 150,000 messages"),
+    _benchmark(MESSAGES, 100_000, "100,000 of 150,000 messages", judged=False, watched=RATIO),
     _benchmark(MESSAGES, 1_000_000, "1,000,000 of 1,500,000 messages"),
-    _benchmark(DELIVERIES, 30_000, "30,000 of 45,000 deliveries, with 90,000 attempts"),
+    _benchmark(
+        DELIVERIES, 30_000, "30,000 of 45,000 deliveries, with 90,000 attempts", judged=False
+    ),
     _benchmark(DELIVERIES, 300_000, "300,000 of 450,000 deliveries, with 900,000 attempts"),
 )
