@@ -5,7 +5,7 @@ over the whole table does them all. Otherwise the same statement is given one sl
 after another by ctid range: each page is read once, in physical order, in short transactions, and
 no batch has to step over the dead rows of those before it, which makes every LIMIT-after-LIMIT
 loop slower as it goes. A row that was moved behind the slices meanwhile is found by the look that
-follows.
+follows, unless it may as well wait for the next pass.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +22,7 @@ from common.scheduler import Pass, PassResult, Preview
 
 _log = logs.logger(__name__)
 
+# So many due rows are too many for one transaction.
 BATCH_ROWS = 5_000
 # Counting takes longer than this where no index serves: the slices read the table as fast, and no
 # transaction is long enough for others to feel it.
