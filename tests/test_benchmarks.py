@@ -21,7 +21,7 @@ from benchmarks.rows import Rows
 from benchmarks.watch import watch
 from benchmarks.worker_pass import measure
 from chaos.arena import Arena
-from common.check.indexes import BIG_ROWS
+from common.check.sizes import BIG_ROWS
 from kafka_server import KafkaUnavailable
 from topics import Received, Topic
 from workers.twitchbot import message_cleanup

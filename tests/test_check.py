@@ -205,7 +205,7 @@ def test_postgresql_away_hides_nothing_else(database: TestDatabase, kafka: str) 
     [(level, message, _)] = answer.of("postgres")
     assert level == "error"
     assert "Connection refused" in message
-    for name in ("clocks", "own tables", "tables", "privileges", "indexes"):
+    for name in ("clocks", "own tables", "tables", "privileges", "indexes", "pages"):
         assert answer.of(name) == [("warning", "not checked: PostgreSQL cannot be used", "")]
     assert answer.of("kafka")[0][0] == "ok"
     assert answer.of("topics")[0][0] == "ok"
@@ -565,6 +565,31 @@ def test_without_a_unique_index_for_on_conflict_nothing_can_be_recorded(
             "CREATE UNIQUE INDEX CONCURRENTLY ON character_stats (character_id);",
         )
     ]
+
+
+# --- pages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "advised"), [(10, False), (BIG, True)])
+def test_room_is_advised_for_a_big_table_whose_rows_change(
+    database: TestDatabase, count: int, advised: bool
+) -> None:
+    Row("link_links").insert_many(database, count, "short_code")
+    database.query("ANALYZE link_links")
+    found = check("link", env=environment(database)).of("pages")
+    assert bool(found) == advised
+    for level, message, fix in found:
+        assert level == "ok"
+        assert message.startswith(f"link_links has about {count:,} rows, on full pages")
+        statement, _, _ = fix.partition(";")
+        database.query(statement)
+    assert check("link", env=environment(database)).of("pages") == []
+
+
+def test_a_table_whose_rows_are_only_deleted_needs_no_room(database: TestDatabase) -> None:
+    Row("twitchbot_messages").insert_many(database, BIG, "")
+    database.query("ANALYZE twitchbot_messages")
+    assert check("twitchbot", env=environment(database)).of("pages") == []
 
 
 # --- Kafka ------------------------------------------------------------------------------------

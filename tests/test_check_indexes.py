@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from common.check.indexes import BIG_ROWS
+from common.check.sizes import BIG_ROWS
 from common.scheduler import Scheduler
 from database import TestDatabase, fresh_database
 from demo.postgres import PostgresServer

@@ -28,9 +28,9 @@ class Finding:
 Found = tuple[str, Finding]
 
 
-def ok(check: str, message: str) -> Finding:
-    """All is well."""
-    return Finding(check, OK, message)
+def ok(check: str, message: str, fix: str = "") -> Finding:
+    """All is well, and could be better at most."""
+    return Finding(check, OK, message, fix)
 
 
 def warning(check: str, message: str, fix: str = "") -> Finding:

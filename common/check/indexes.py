@@ -16,11 +16,9 @@ from psycopg.rows import class_row
 
 from common.access import Index
 from common.check.findings import Finding, error, ok, warning
+from common.check.sizes import BIG_ROWS, Sizes
 from common.check.subject import Subject
 from common.database import Connection
-
-# Smaller tables are read from end to end in some milliseconds.
-BIG_ROWS = 10_000
 
 _PRESENT = """
 SELECT class.oid::regclass::text AS table, index.indexrelid::regclass::text AS name,
@@ -38,16 +36,6 @@ JOIN pg_class AS itself ON itself.oid = index.indexrelid
 JOIN pg_am AS method ON method.oid = itself.relam
 WHERE method.amname = 'btree'
   AND class.oid = ANY (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)"""
-
-# How many rows there are, as the planner sees it; of a table that it does not know, by its size.
-_ROWS = """
-SELECT class.oid::regclass::text AS table,
-       CASE WHEN class.relpages > 0
-            THEN class.reltuples / class.relpages
-                 * (pg_relation_size(class.oid) / current_setting('block_size')::int)
-            ELSE pg_relation_size(class.oid) / 100 END::bigint AS rows
-FROM pg_class AS class
-WHERE class.oid = ANY (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)"""
 
 # The columns by which any table refers to rows of these.
 _REFERENCES = """
@@ -92,31 +80,22 @@ class Present:
 
 
 class _Indexes:
-    """The indexes of some tables, and the sizes of these; that a table is missing is not said
-    here."""
+    """The indexes of some tables; that a table is missing is not said here."""
 
-    def __init__(self, connection: Connection, tables: Iterable[str]) -> None:
-        values = {"tables": list(tables)}
+    def __init__(self, connection: Connection, tables: Sequence[str], sizes: Sizes) -> None:
+        self._tables = sizes
         self._of: defaultdict[str, list[Present]] = defaultdict(list)
         with connection.cursor(row_factory=class_row(Present)) as cursor:
-            for present in cursor.execute(_PRESENT, values):
+            for present in cursor.execute(_PRESENT, {"tables": tables}):
                 self._of[present.table].append(present)
-        sizes = connection.execute(_ROWS, values)
-        self._rows = {row["table"]: int(row["rows"]) for row in sizes}
 
     def is_there(self, wanted: Wanted) -> bool:
         table, index = wanted
         present = any(one.is_valid and one.begins_as(index) for one in self._of[table])
-        return present or table not in self._rows
+        return present or table not in self._tables
 
     def decides(self, table: str, columns: Sequence[str]) -> bool:
-        return any(one.decides(columns) for one in self._of[table]) or table not in self._rows
-
-    def is_big(self, table: str) -> bool:
-        return self._rows[table] > BIG_ROWS
-
-    def size(self, table: str) -> str:
-        return f"{table} has about {self._rows[table]:,} rows"
+        return any(one.decides(columns) for one in self._of[table]) or table not in self._tables
 
     def statement(self, wanted: Wanted) -> str:
         """What creates it, instead of one whose creation was broken off."""
@@ -136,12 +115,13 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     needs = dict.fromkeys((*references, *declared))
     profits = dict.fromkeys((one.table.name, index) for one in live for index in one.profits)
     decisions = [(one.table.name, columns) for one in live for columns in one.unique]
-    tables = {table for table, _ in (*needs, *profits, *decisions)}
-    indexes = _Indexes(connection, tables)
+    tables = list({table for table, _ in (*needs, *profits, *decisions)})
+    sizes = Sizes(connection, tables)
+    indexes = _Indexes(connection, tables, sizes)
     findings = [
         *(_undecided(*one) for one in decisions if not indexes.decides(*one)),
-        *_needed(indexes, needs),
-        *_profitable(indexes, profits),
+        *_needed(indexes, sizes, needs),
+        *_profitable(indexes, sizes, profits),
     ]
     yield from findings
     if live and not findings:
@@ -164,20 +144,20 @@ def _undecided(table: str, columns: Sequence[str]) -> Finding:
     )
 
 
-def _needed(indexes: _Indexes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
+def _needed(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
     for one in wanted:
         if not indexes.is_there(one):
             table, index = one
-            level = error if indexes.is_big(table) else warning
+            level = error if sizes.is_big(table) else warning
             columns = ", ".join(index.columns)
-            message = f"{indexes.size(table)}, looked up by {columns} without an index"
+            message = f"{sizes.told(table)}, looked up by {columns} without an index"
             yield level("indexes", message, indexes.statement(one))
 
 
-def _profitable(indexes: _Indexes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
+def _profitable(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
     for one in wanted:
-        if not indexes.is_there(one) and indexes.is_big(one[0]):
-            message = f"{indexes.size(one[0])}, all read by every pass that looks for due ones"
+        if not indexes.is_there(one) and sizes.is_big(one[0]):
+            message = f"{sizes.told(one[0])}, all read by every pass that looks for due ones"
             yield warning("indexes", message, indexes.statement(one))
 
 

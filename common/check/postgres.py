@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from common import clock, config, migrations
-from common.check import indexes, live_tables, privileges
+from common.check import indexes, live_tables, pages, privileges
 from common.check.findings import Finding, Found, error, ok, warning
 from common.check.subject import Subject
 from common.config import TOAST_MIGRATE
@@ -119,4 +119,5 @@ _CHECKS: Mapping[str, Callable[[Connection, Subject], Iterator[Finding]]] = {
     "tables": live_tables.check,
     "privileges": privileges.check,
     "indexes": indexes.check,
+    "pages": pages.check,
 }

@@ -1,0 +1,39 @@
+"""Room on the pages of big tables, where the new version of a row finds its place beside the old.
+
+Without it, a pass that changes many rows writes as many more pages, and to every index. Nothing is
+wrong then, so this is advice.
+"""
+
+from collections.abc import Iterator
+
+from common.check.findings import Finding, ok
+from common.check.sizes import Sizes
+from common.check.subject import Subject
+from common.database import Connection
+
+# In percent. Of it `make bench` shows the gain.
+ROOMY_FILLFACTOR = 50
+
+# The tables whose fillfactor nobody has set: PostgreSQL fills their pages to the brim.
+_FULL = """
+SELECT class.oid::regclass::text AS table
+FROM pg_class AS class
+WHERE class.oid = ANY (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)
+  AND NOT EXISTS (SELECT FROM pg_options_to_table(class.reloptions)
+                  WHERE option_name = 'fillfactor')
+ORDER BY 1"""
+
+
+def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
+    """Look at every big table whose rows a scheduler that is switched on changes."""
+    tables = list({access.table.name for access in subject.live if access.update})
+    sizes = Sizes(connection, tables)
+    for row in connection.execute(_FULL, {"tables": tables}).fetchall():
+        table = row["table"]
+        if sizes.is_big(table):
+            yield ok(
+                "pages",
+                f"{sizes.told(table)}, on full pages; with room, many are changed in less time",
+                f"ALTER TABLE {table} SET (fillfactor = {ROOMY_FILLFACTOR}); what is there gets"
+                f" it by VACUUM FULL {table}, which locks the table",
+            )
