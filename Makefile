@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+# Three for two cores: tests wait for other processes more than they compute.
+TESTS_AT_ONCE = $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test lint test-vm chaos soak bench bench-watch install uninstall lock clean
@@ -15,7 +17,7 @@ run: $(INSTALLED) ## Run all eight workers until Ctrl-C; ONCE=1 ends after the f
 	@$(VENV)/bin/python -m demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint ## Run everything: lint, strict types, tests
-	@$(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
+	@$(VENV)/bin/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal
 
 lint: $(INSTALLED) ## Run ruff and mypy only
 	@$(VENV)/bin/ruff check --quiet

@@ -25,6 +25,7 @@ to use instead of the wheel's.
 import ipaddress
 import os
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,9 @@ SETTINGS = re.compile(
     r"(DB|KAFKA|LOG|TOAST|SENTRY|BLIZZARD|WEBHOOK|NOTIFICATION|SSE|METRICS)_\w+"
     r"|\w+_(ENABLED|INTERVAL|TIMEOUT|DAYS)|ENVIRONMENT|PG[A-Z]+|COLUMNS|LINES"
 )
+
+# A script's shell starts what runs in the background deaf to Ctrl-C, and its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run: a red test stays red until the code changes.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
