@@ -26,9 +26,10 @@ from processes import PATIENCE, Process, environment, toast
 from workers.webhook import SERVICE, webhook_retry
 from workers.webhook.attempt import hide
 from workers.webhook.delivery_client import Reply
+from workers.webhook.delivery_pass import LEASE_MARGIN
 from workers.webhook.outcome import judge, retry_after
 from workers.webhook.sender_pool import HostQueue, SenderPool
-from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, LEASE_MARGIN, SCHEDULER
+from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, SCHEDULER
 
 SECRET = "Pl4nted-Secret-0f-the-w3bhook"
 OPEN = {"WEBHOOK_ALLOW_PRIVATE_CIDRS": "127.0.0.0/8"}

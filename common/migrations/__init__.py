@@ -5,7 +5,7 @@ A file that has been applied anywhere is never edited: a change is a new file.
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 import psycopg
 
@@ -47,13 +47,9 @@ class Migration:
 @cache  # asked for at every pass
 def all_migrations() -> tuple[Migration, ...]:
     """Every migration that this version ships, in order."""
-    files = sorted(
-        (entry for entry in resources.files(__name__).iterdir() if entry.name.endswith(".sql")),
-        key=lambda entry: entry.name,
-    )
+    files = sorted(Path(__file__).parent.glob("*.sql"))
     return tuple(
-        Migration(int(file.name[:4]), file.name.removesuffix(".sql"), file.read_text("utf-8"))
-        for file in files
+        Migration(int(file.name[:4]), file.stem, file.read_text("utf-8")) for file in files
     )
 
 

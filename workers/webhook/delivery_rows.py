@@ -7,15 +7,11 @@ from uuid import UUID
 
 from common.database import Connection, hiding
 from workers.webhook.attempt import Attempt, Delivery, hide
+from workers.webhook.due import IS_ACTIVE, IS_DUE
 from workers.webhook.outcome import Outcome
 
 # Rows to know of at once; there may be millions.
 MOST_FOUND = 10_000
-
-IS_DUE = """
-    delivery.status = 'retrying' AND delivery.deleted_at IS NULL
-    AND delivery.next_retry_at <= %(now)s"""
-IS_ACTIVE = "webhook.active AND webhook.deleted_at IS NULL"
 
 # As far as it takes to tell hosts apart; a URL that is refused for its form has no say in it.
 _HOST = r"lower(coalesce(substring(webhook.url FROM '^[A-Za-z]+://(\[[^]]*\]|[^/:?#]*)'), ''))"
