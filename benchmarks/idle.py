@@ -39,7 +39,7 @@ _IMPORT = "import {}; print('ready', flush=True); input()"
 
 GOALS = (
     Goal("memory", 190, " MB"),
-    Goal("of it psycopg and gRPC", unit=" MB"),
+    Goal("psycopg and gRPC alone, as they come", unit=" MB"),
     Goal("CPU", 0.05, " % of a core"),
     Goal("wake-ups a minute"),
     Goal("most connections to PostgreSQL of one worker", 2),
@@ -71,7 +71,7 @@ def play(arena: Arena) -> Figures:
         time.sleep(IDLE_SECONDS + LOOK_SECONDS)
         return {
             **_watch(fleet, database, arena),
-            "of it psycopg and gRPC": libraries,
+            "psycopg and gRPC alone, as they come": libraries,
             "start to first pass": slowest,
         }
 

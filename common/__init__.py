@@ -1,1 +1,5 @@
 """What every worker needs, and nothing that knows a service."""
+
+from common import lean_imports
+
+lean_imports.load_psycopg()

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common import failpoints, metrics
+from common import failpoints, lean_imports, metrics
 from common.scheduler import PassError
 from workers.sse import sse_management_pb2 as messages
+
+with lean_imports.without("asyncio", "grpc.aio"):
+    import grpc
 
 _SERVICE = "/sse.SSEManagementService"
 
