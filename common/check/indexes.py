@@ -83,7 +83,7 @@ class _Indexes:
     """The indexes of some tables; that a table is missing is not said here."""
 
     def __init__(self, connection: Connection, tables: Sequence[str], sizes: Sizes) -> None:
-        self._tables = sizes
+        self._sizes = sizes
         self._of: defaultdict[str, list[Present]] = defaultdict(list)
         with connection.cursor(row_factory=class_row(Present)) as cursor:
             for present in cursor.execute(_PRESENT, {"tables": tables}):
@@ -92,10 +92,10 @@ class _Indexes:
     def is_there(self, wanted: Wanted) -> bool:
         table, index = wanted
         present = any(one.is_valid and one.begins_as(index) for one in self._of[table])
-        return present or table not in self._tables
+        return present or table not in self._sizes
 
     def decides(self, table: str, columns: Sequence[str]) -> bool:
-        return any(one.decides(columns) for one in self._of[table]) or table not in self._tables
+        return any(one.decides(columns) for one in self._of[table]) or table not in self._sizes
 
     def statement(self, wanted: Wanted) -> str:
         """What creates it, instead of one whose creation was broken off."""

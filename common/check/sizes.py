@@ -32,4 +32,5 @@ class Sizes:
         return self._rows[table] > BIG_ROWS
 
     def told(self, table: str) -> str:
+        """The table and its size, in words."""
         return f"{table} has about {self._rows[table]:,} rows"
