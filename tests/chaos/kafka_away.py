@@ -80,7 +80,7 @@ CAMPAIGN = Campaign(
         Limit("late ticks", most=0),
         Limit("memory", most=20, unit=" MB", merge=max),
         Limit("publishing again after", most=10, unit=" s", merge=max),
-        Limit("drained a second", least=10_000, merge=min),
+        Limit("drained a second", least=10_000, at_full_size=True, merge=min),
         Limit("lost", most=0),
         Limit("second change", most=0),
         Limit("events left", most=0),
