@@ -21,9 +21,18 @@ MESSAGE_SECONDS = 30
 ADMIN_SECONDS = 5
 POLL_SECONDS = 0.1
 
+# A topic that is not there, or that a broker does not know yet after its restart.
+_UNKNOWN = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+
 # What a broker, or librdkafka on its behalf, says of one message or its topic for good. Any
 # other error is an outage: it says nothing about the message, which simply waits.
-_REFUSALS = frozenset(
+_REFUSALS = _UNKNOWN | frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.INVALID_MSG,
@@ -32,11 +41,8 @@ _REFUSALS = frozenset(
         KafkaError.RECORD_LIST_TOO_LARGE,
         KafkaError.TOPIC_EXCEPTION,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.POLICY_VIOLATION,
         KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
         KafkaError._INVALID_ARG,
     }
 )
@@ -75,6 +81,7 @@ class EventProducer:
         self._producer: Producer | None = None
         self._topics: set[str] = set()
         self._last_error = ""
+        self._is_outdated = False
 
     def send(
         self, messages: Sequence[Outgoing], *, stopping: Callable[[], bool]
@@ -96,7 +103,7 @@ class EventProducer:
         while len(reports) < len(messages) and time.monotonic() < deadline and not stopping():
             producer.poll(POLL_SECONDS)
         answer = dict(reports)
-        if len(answer) < len(messages):
+        if len(answer) < len(messages) or self._is_outdated:
             # What is still under way is given up here, and sent again later. Giving up makes
             # reports, too, of the kind that says nothing about the message.
             self.close()
@@ -109,6 +116,7 @@ class EventProducer:
             self._producer.poll(0)
             self._producer = None
             self._topics.clear()
+        self._is_outdated = False
 
     def _open(self) -> Producer:
         if self._producer is None:
@@ -165,6 +173,8 @@ class EventProducer:
         if error.fatal():
             self._producer = None  # it will never send again; the next one starts afresh
         code = error.code()
+        # It would not ask again for minutes; the next one asks at once, and creates the topic.
+        self._is_outdated |= code in _UNKNOWN
         if code in _REFUSALS:
             return Failure(error.str(), refused=True, shared=code in _SHARED_REFUSALS)
         return Failure(self._reason(error), refused=False)

@@ -192,3 +192,17 @@ def topic_setting(brokers: str, topic: str, name: str) -> str | None:
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     entry = admin.describe_configs([resource])[resource].result(30)[name]
     return str(entry.value)
+
+
+def test_a_topic_that_was_deleted_is_created_again_at_the_next_try(
+    kafka_server: KafkaServer, producer: EventProducer, topic: str
+) -> None:
+    assert send(producer, outgoing(topic)) == {1: None}
+    admin = AdminClient({"bootstrap.servers": kafka_server.address})
+    admin.delete_topics([topic])[topic].result(30)
+
+    refused = send(producer, outgoing(topic))[1]
+
+    assert refused
+    assert refused.refused
+    assert send(producer, outgoing(topic)) == {1: None}
