@@ -19,6 +19,8 @@ from processes import PATIENCE, Process, environment
 from tcp_proxy import TcpProxy
 
 DUE_ROWS = 100
+# Longer than any attempt of a world takes, with what is written down of it.
+UNDER_WAY_SECONDS = 5.0
 # Where the address of a remote side is in rows, not in settings.
 _IN_ROWS = {
     "notification-retry": "UPDATE notification_channels SET webhook_url = ",
@@ -49,6 +51,8 @@ def play(arena: Arena, current: Round) -> Figures:
             worker.wait_for("scheduler_started")
             with _disturbing(proxies, current.dice) as disturbances:
                 time.sleep(current.size(10, 4))
+            # What was under way may still fail, and be put off by a minute.
+            world.wait(UNDER_WAY_SECONDS)
             world.time_passes()
             left = world.wait(PATIENCE)
             exits = worker.ended is not None
