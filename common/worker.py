@@ -164,18 +164,18 @@ class Worker:
     def _serve_signals(self) -> int:
         while True:
             self._tell_manager()
-            received = signal.sigtimedwait(_SIGNALS, SUPERVISE_SECONDS)
+            received = _next_signal()
             if received is None:
                 self._break_what_is_stalled()
                 self._endpoints.open()
                 if self._vitals.died():
                     return EXIT_BUG
-            elif received.si_signo == signal.SIGUSR1:
+            elif received == signal.SIGUSR1:
                 _log.info("run_now_requested")
                 for loop in self._loops:
                     loop.wake()
             else:
-                _log.info("stop_requested", signal=signal.Signals(received.si_signo).name)
+                _log.info("stop_requested", signal=signal.Signals(received).name)
                 return 0
 
     def _tell_manager(self) -> None:
@@ -209,6 +209,16 @@ class Worker:
             self._publisher.stop(PUBLISH_SECONDS)
             _join([self._publisher.thread], deadline)
             self._publisher.sever()
+
+
+def _next_signal() -> int | None:
+    """Wait for a signal; None where none has come for SUPERVISE_SECONDS.
+
+    In a process that was paused for longer than that, by SIGSTOP or with its whole machine,
+    CPython's sigtimedwait returns what happens to lie in its memory.
+    """
+    received = signal.sigtimedwait(_SIGNALS, SUPERVISE_SECONDS)
+    return received.si_signo if received and received.si_signo in _SIGNALS else None
 
 
 def _uncaught(reports: Reports | None, caught: threading.ExceptHookArgs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import signal
+import time
 import uuid
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from common.worker import SUPERVISE_SECONDS
 from database import TestDatabase
 from demo.processes import free_port, poll_until
 from kafka_server import KafkaServer
@@ -289,6 +291,18 @@ def test_a_signal_stops_an_idle_worker(database: TestDatabase, number: signal.Si
         assert worker.records("stop_requested", signal=number.name)
         assert worker.records("scheduler_stopped", scheduler="link-expiration")
         assert worker.records("worker_stopped", exit_code=0)
+
+
+def test_a_worker_that_was_paused_for_longer_than_it_waits_goes_on(database: TestDatabase) -> None:
+    with Process("workers.twitchbot", env=environment(database)) as worker:
+        worker.wait_for("pass_finished", scheduler="stream-closer")
+        for _ in range(2):
+            worker.send(signal.SIGSTOP)
+            time.sleep(SUPERVISE_SECONDS + 0.5)
+            worker.send(signal.SIGCONT)
+            assert not poll_until(lambda: worker.ended is not None, 0.5)
+        assert worker.stop() == 0
+    assert worker.records("uncaught") == []
 
 
 def test_a_stop_breaks_whatever_blocks_a_worker(database: TestDatabase, mock_broker: str) -> None:
