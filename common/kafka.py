@@ -81,7 +81,7 @@ class EventProducer:
         self._producer: Producer | None = None
         self._topics: set[str] = set()
         self._last_error = ""
-        self._is_outdated = False
+        self._misses_topic = False
 
     def send(
         self, messages: Sequence[Outgoing], *, stopping: Callable[[], bool]
@@ -103,9 +103,10 @@ class EventProducer:
         while len(reports) < len(messages) and time.monotonic() < deadline and not stopping():
             producer.poll(POLL_SECONDS)
         answer = dict(reports)
-        if len(answer) < len(messages) or self._is_outdated:
-            # What is still under way is given up here, and sent again later. Giving up makes
-            # reports, too, of the kind that says nothing about the message.
+        # What is still under way is given up here, and sent again later. Giving up makes reports,
+        # too, of the kind that says nothing about the message. And a producer that misses a topic
+        # asks for it again only after minutes; the next one does so first, and creates it.
+        if len(answer) < len(messages) or self._misses_topic:
             self.close()
         return answer
 
@@ -116,7 +117,7 @@ class EventProducer:
             self._producer.poll(0)
             self._producer = None
             self._topics.clear()
-        self._is_outdated = False
+        self._misses_topic = False
 
     def _open(self) -> Producer:
         if self._producer is None:
@@ -173,8 +174,7 @@ class EventProducer:
         if error.fatal():
             self._producer = None  # it will never send again; the next one starts afresh
         code = error.code()
-        # It would not ask again for minutes; the next one asks at once, and creates the topic.
-        self._is_outdated |= code in _UNKNOWN
+        self._misses_topic |= code in _UNKNOWN
         if code in _REFUSALS:
             return Failure(error.str(), refused=True, shared=code in _SHARED_REFUSALS)
         return Failure(self._reason(error), refused=False)

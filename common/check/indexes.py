@@ -150,14 +150,14 @@ def _needed(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterat
             table, index = one
             level = error if sizes.is_big(table) else warning
             columns = ", ".join(index.columns)
-            message = f"{sizes.told(table)}, looked up by {columns} without an index"
+            message = f"{sizes.in_words(table)}, looked up by {columns} without an index"
             yield level("indexes", message, indexes.statement(one))
 
 
 def _profitable(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
     for one in wanted:
         if not indexes.is_there(one) and sizes.is_big(one[0]):
-            message = f"{sizes.told(one[0])}, all read by every pass that looks for due ones"
+            message = f"{sizes.in_words(one[0])}, all read by every pass that looks for due ones"
             yield warning("indexes", message, indexes.statement(one))
 
 

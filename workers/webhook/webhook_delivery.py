@@ -76,18 +76,19 @@ INACTIVE = Walk(table="webhook_deliveries", due=UNWANTED, batch=GIVE_UP)
 
 def run(current: Pass) -> PassResult:
     """Give up what nobody wants any more, then send what is due until nothing is."""
+    given_up = INACTIVE.run(current)
     # Only here: where this is off, as by default, http.client need not be carried in memory.
     from workers.webhook.delivery_pass import DeliveryPass
 
     settings = current.settings
-    deliveries = DeliveryPass(
+    delivering = DeliveryPass(
         current,
         timeout=settings[TIMEOUT],
         senders=settings[WORKER_COUNT],
         max_attempts=settings[MAX_RETRIES],
         allowed_networks=settings[ALLOW_PRIVATE_CIDRS],
     )
-    return INACTIVE.run(current) + deliveries.run()
+    return given_up + delivering.run()
 
 
 def _preview(current: Pass) -> Preview:
