@@ -19,7 +19,7 @@ _log = logs.logger(__name__)
 
 # Events left behind by `toast once` or by another machine are looked for this often. Most of what
 # an idle worker costs is to prove its password to PostgreSQL each time.
-SWEEP_SECONDS = 120.0
+SWEEP_SECONDS = 180.0
 # Then the connections are given up: most services publish once in minutes or hours.
 IDLE_SECONDS = 10.0
 # A refused event is tried again after 2 seconds at the earliest.

@@ -415,8 +415,8 @@ def test_what_others_left_behind_is_found_and_no_connection_is_held_meanwhile(
         thread.thread.join(30)
 
 
-def test_a_publisher_looks_around_every_two_minutes_or_so() -> None:
-    assert publisher_thread.IDLE_SECONDS + publisher_thread.SWEEP_SECONDS == 130
+def test_a_publisher_looks_around_every_three_minutes_or_so() -> None:
+    assert publisher_thread.IDLE_SECONDS + publisher_thread.SWEEP_SECONDS == 190
 
 
 def test_a_stop_publishes_what_is_ready(
