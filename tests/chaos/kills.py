@@ -31,7 +31,7 @@ REPETITIONS = 20
 RANDOM_EVERY = 20
 KILLS_A_RANDOM_ROUND = 11
 # The armed worker comes to its place within that time, or it has none there.
-REACH_SECONDS = 5.0
+REACH_SECONDS = 15.0
 # What an operator is promised after the last start.
 CATCH_UP_SECONDS = 10.0
 
