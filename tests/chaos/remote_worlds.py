@@ -26,6 +26,8 @@ from workers.webhook import webhook_delivery
 # Few enough for the limits of those who are called.
 MOST_DUE = 40
 RECEIVERS = 4
+# More than a bad network uses up.
+MOST_ATTEMPTS = 20
 
 # A failed attempt is followed by another, as the network has it; one that succeeded by none.
 _AFTER_SUCCESS = """{attempts} AS attempt WHERE EXISTS (
@@ -44,8 +46,7 @@ class Notifications(World):
             "NOTIFICATION_ALLOW_LOOPBACK_HTTP": "true",
             # The longest that a pass may send.
             "NOTIFICATION_RETRY_INTERVAL": "2s",
-            # A bad network must not use all of them up.
-            "NOTIFICATION_RETRY_MAX_RETRIES": "20",
+            "NOTIFICATION_RETRY_MAX_RETRIES": str(MOST_ATTEMPTS),
         }
 
     def fill(self, rows: int) -> None:

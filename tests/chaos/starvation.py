@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from chaos.arena import Arena
 from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.remote_worlds import RECEIVERS, REMOTE, Clients, RemoteWorld
+from chaos.remote_worlds import MOST_ATTEMPTS, RECEIVERS, REMOTE, Clients, RemoteWorld
 from chaos.world import BYSTANDERS, ROWS
 from common.scheduler import Scheduler
 from database import TestDatabase
@@ -25,7 +25,7 @@ REPETITIONS = 5
 # What a scheduler that calls others must step over, and the column that tells copies apart.
 STEPPED_OVER: Mapping[str, tuple[Row, str]] = {
     "notification-retry": (
-        Row("notification_notifications", {"status": "failed", "attempt_count": 3}),
+        Row("notification_notifications", {"status": "failed", "attempt_count": MOST_ATTEMPTS}),
         "event_id",
     ),
     "webhook-delivery": (delivery(status="success"), "event_id"),
