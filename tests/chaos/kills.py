@@ -67,7 +67,7 @@ KILLINGS = _killings()
 
 
 def play(arena: Arena, current: Round) -> Figures:
-    """One killing, or ten at random moments."""
+    """One killing, or several at random moments."""
     killing = _killing(current)
     with arena.database() as database, open_world(killing.scheduler, database) as world:
         world.fill(DUE_ROWS)

@@ -25,7 +25,7 @@ STATEMENTS = (
 # And what any of them sends besides.
 BOOKKEEPING = (b"INSERT INTO toast_runs", b"DELETE FROM toast_outbox")
 
-# In 50 rounds a thousand: a tenth of them has fewer rows than that, and is over sooner.
+# In 50 rounds a thousand: those of character-sync have too few rows for that, and are over sooner.
 REPLIES_A_ROUND = 24
 ROWS_APART = 60.0
 

@@ -136,7 +136,7 @@ def _disturbing(proxies: list[TcpProxy], dice: Random) -> Iterator[list[str]]:
 
 CAMPAIGN = Campaign(
     name="network",
-    promise="a bad network loses and repeats nothing",
+    promise="a bad network loses nothing and changes nothing twice",
     faults="connections to PostgreSQL, Kafka and the remote side cut, frozen, delayed, half-closed",
     limits=(
         Limit("disturbances", least=1),

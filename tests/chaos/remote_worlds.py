@@ -70,8 +70,8 @@ class Notifications(World):
 
     def changed_twice(self) -> int:
         attempts = "notification_attempts"
-        no_attempts = sum(self.changes().values()) - self.count(attempts)
-        return abs(no_attempts) + self.count(
+        without_attempt = sum(self.changes().values()) - self.count(attempts)
+        return abs(without_attempt) + self.count(
             _AFTER_SUCCESS.format(attempts=attempts, of="notification_id")
         )
 
