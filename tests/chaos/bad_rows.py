@@ -24,7 +24,7 @@ REPETITIONS = 5
 # What happens when a row of that kind is changed; the others have errors of their own.
 KINDS = {
     "a trigger raises": "RAISE EXCEPTION 'refused'",
-    "division by zero": "PERFORM 1 / 0",
+    "huge text": "PERFORM repeat('huge text', 1000000000)",
     "out of range": "PERFORM 32768::smallint",
     "NUL": r"PERFORM convert_from('\x00'::bytea, 'UTF8')",
     "a unique value twice": "NEW.short_code := 'taken'",
