@@ -16,44 +16,58 @@ from common.walk import Walk
 # that starts a little early must not put it off by a whole interval.
 _REPEAT_AFTER = 0.9
 
-# SQL condition over a row of the CTE that remember() was given: it is among its answer, the CTE
-# ``raised``. A condition that IS TRUE is no join to the planner, which takes a CTE, or a table
-# that is not analysed yet, for a handful of rows, and would compare every row with every other.
-IS_RAISED = "(id IN (SELECT subject_id FROM raised)) IS TRUE"
 
+def news(rows: str) -> str:
+    """SQL that selects what is news of the query ``rows``: all its columns, and ``said``.
 
-def is_news(subject: str, facts: str) -> str:
-    """SQL condition: of this subject these facts have not been said, or not within the interval.
-
-    A subquery that gives a value is looked up in the index row by row. A join, the planner would
-    do by reading every alert there is, for each batch.
+    News is an ``id`` of which its ``facts`` have not been said, or not within the interval.
+    ``said`` is NULL where nothing has been said of it, and false otherwise.
     """
-    return f"""(
-        SELECT alert.facts = {facts} AND alert.raised_at > %(repeat_before)s
-        FROM toast_alerts AS alert
-        WHERE alert.scheduler = %(scheduler)s AND alert.subject_id = {subject}
-    ) IS NOT TRUE"""
+    # A subquery that gives a value is looked up in the index row by row; a join, the planner would
+    # do by reading every alert there is, for each batch. OFFSET 0 keeps it from looking up twice.
+    return f"""
+    SELECT * FROM (
+        SELECT candidate.*, (
+            SELECT alert.facts = candidate.facts AND alert.raised_at > %(repeat_before)s
+            FROM toast_alerts AS alert
+            WHERE alert.scheduler = %(scheduler)s AND alert.subject_id = candidate.id
+        ) AS said
+        FROM ({rows}) AS candidate
+        OFFSET 0
+    ) AS looked_up
+    WHERE said IS NOT TRUE"""
 
 
 def remember(rows: str) -> str:
-    """SQL that remembers an alert for each ``id`` and ``facts`` of the CTE ``rows``.
+    """CTEs that remember what is news of the query ``rows``: ``due``, and ``raised``, to announce.
 
-    Returns the ``subject_id`` of those to announce. Where two machines raise the same alert,
-    the second one waits for the first, finds it said, and returns nothing; both go in order
-    of ids, or they could wait for each other.
+    Where two machines raise the same alert, the second one waits for the first. If it has been
+    said before, the second then finds it said again, and does not announce it. Otherwise the
+    statement fails with a UniqueViolation, and when it is run again, it is no news any more: ON
+    CONFLICT would look into the index once more for every alert. Both go in order of ids, or they
+    could wait for each other.
     """
-    return f"""
+    insert = """
     INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
-    SELECT %(scheduler)s, id, facts, %(now)s FROM {rows} ORDER BY id
+    SELECT %(scheduler)s, id, facts, %(now)s FROM due"""
+    return f"""
+due AS ({news(rows)}
+), said_first AS ({insert} WHERE said IS NULL ORDER BY id
+), said_again AS ({insert} WHERE NOT said ORDER BY id
     ON CONFLICT (scheduler, subject_id) DO UPDATE
         SET facts = excluded.facts, raised_at = excluded.raised_at
         WHERE alert.facts <> excluded.facts OR alert.raised_at <= %(repeat_before)s
-    RETURNING subject_id"""
+    RETURNING subject_id
+), raised AS (
+    SELECT * FROM due WHERE said IS NULL OR id IN (SELECT subject_id FROM said_again)
+)"""
 
 
 def _forget(still_true: str) -> tuple[str, str]:
     """The two statements of the walk that forgets alerts which are no longer true."""
-    # What this pass has raised is true, and need not be looked at. IS TRUE is as in IS_RAISED.
+    # What this pass has raised is true, and need not be looked at. A condition that IS TRUE is no
+    # join to the planner, which takes a table that is not analysed yet for a handful of rows, and
+    # would compare every row with every other.
     is_over = f"""
         alert.scheduler = %(scheduler)s AND alert.raised_at < %(now)s
         AND (NOT EXISTS ({still_true})) IS TRUE

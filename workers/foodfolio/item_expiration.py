@@ -40,15 +40,15 @@ _FACTS = f"""
     CASE WHEN detail.expiry_date <= %(now)s THEN 'expired ' ELSE 'expiring ' END
         || {events.rfc3339("detail.expiry_date")}"""
 
-_SELECT_DUE = f"""
+_SELECT_TRUE = f"""
     SELECT detail.id, detail.item_variant_id, detail.expiry_date,
            detail.expiry_date <= %(now)s AS has_expired, {_FACTS} AS facts
     FROM foodfolio_item_details AS detail
-    WHERE {_IS_TRUE} AND {alerts.is_news("detail.id", _FACTS)}
-      AND detail.id <> ALL (%(failed_rows)s::uuid[])"""
+    WHERE {_IS_TRUE} AND detail.id <> ALL (%(failed_rows)s::uuid[])"""
 
 # The items that the next pass alerts about, for a dry run.
-DUE = f"SELECT id, item_variant_id, expiry_date, has_expired FROM ({_SELECT_DUE}) AS due"
+DUE = f"""
+SELECT id, item_variant_id, expiry_date, has_expired FROM ({alerts.news(_SELECT_TRUE)}) AS due"""
 
 _FIELDS = {
     "detail_id": "id",
@@ -57,16 +57,15 @@ _FIELDS = {
     "detected_at": events.rfc3339("%(now)s::timestamptz"),
 }
 
+_IN_RANGE = f"""{_SELECT_TRUE}
+      AND detail.ctid >= %(first)s::tid AND detail.ctid < %(end)s::tid"""
+
 # Raise the alerts of one batch of items and announce each.
 RAISE = f"""
-WITH due AS (
-    {_SELECT_DUE}
-      AND detail.ctid >= %(first)s::tid AND detail.ctid < %(end)s::tid
-), raised AS ({alerts.remember("due")}
-), expired AS (
-    SELECT * FROM due WHERE has_expired AND {alerts.IS_RAISED}
+WITH {alerts.remember(_IN_RANGE)}, expired AS (
+    SELECT * FROM raised WHERE has_expired
 ), expiring AS (
-    SELECT * FROM due WHERE NOT has_expired AND {alerts.IS_RAISED}
+    SELECT * FROM raised WHERE NOT has_expired
 ), announced_expired AS ({
     events.announce("foodfolio", EXPIRED, rows="expired", key="detail_id", fields=_FIELDS)
 }), announced_expiring AS ({

@@ -34,7 +34,7 @@ _FACTS = "'stock ' || stock.current_stock || ' of ' || stock.min_sku"
 
 _IS_SHORT = "(stock.current_stock = 0 OR stock.current_stock < stock.min_sku)"
 
-_SELECT_DUE = f"""
+_SELECT_SHORT = f"""
     SELECT stock.*, {_FACTS} AS facts
     FROM (
         SELECT variant.id, variant.item_id, variant.variant_name, variant.min_sku,
@@ -47,12 +47,12 @@ _SELECT_DUE = f"""
         ) AS counted ON counted.item_variant_id = variant.id
         WHERE variant.deleted_at IS NULL AND variant.id <> ALL (%(failed_rows)s::uuid[])
     ) AS stock
-    WHERE {_IS_SHORT} AND {alerts.is_news("stock.id", _FACTS)}"""
+    WHERE {_IS_SHORT}"""
 
 # The variants that the next pass alerts about, for a dry run.
-DUE = f"SELECT id, variant_name, current_stock, min_sku FROM ({_SELECT_DUE}) AS due"
+DUE = f"SELECT id, variant_name, current_stock, min_sku FROM ({alerts.news(_SELECT_SHORT)}) AS due"
 
-# The variants that this pass alerts about, for its batches. Where the tables have no statistics,
+# All variants that are short, for this pass's batches. Where the tables have no statistics,
 # the planner would take them for small, and compare every variant with every stock.
 COLLECTED = "pg_temp.toast_short_variants"
 COLLECT = (
@@ -61,7 +61,7 @@ COLLECT = (
 CREATE TEMPORARY TABLE toast_short_variants (
     id uuid, item_id uuid, variant_name text, min_sku bigint, current_stock bigint, facts text
 )""",
-    f"INSERT INTO {COLLECTED} {_SELECT_DUE}",
+    f"INSERT INTO {COLLECTED} {_SELECT_SHORT}",
     "RESET enable_nestloop",
 )
 
@@ -72,17 +72,17 @@ _FIELDS = {
     "detected_at": events.rfc3339("%(now)s::timestamptz"),
 }
 
-# Raise the alerts of one batch of variants and announce each.
-RAISE = f"""
-WITH due AS (
+_IN_RANGE = f"""
     SELECT * FROM {COLLECTED}
     WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid
-      AND id <> ALL (%(failed_rows)s::uuid[])
-), raised AS ({alerts.remember("due")}
-), empty AS (
-    SELECT * FROM due WHERE current_stock = 0 AND {alerts.IS_RAISED}
+      AND id <> ALL (%(failed_rows)s::uuid[])"""
+
+# Raise the alerts of one batch of variants and announce each.
+RAISE = f"""
+WITH {alerts.remember(_IN_RANGE)}, empty AS (
+    SELECT * FROM raised WHERE current_stock = 0
 ), low AS (
-    SELECT * FROM due WHERE current_stock > 0 AND {alerts.IS_RAISED}
+    SELECT * FROM raised WHERE current_stock > 0
 ), announced_empty AS ({
     events.announce("foodfolio", EMPTY, rows="empty", key="variant_id", fields=_FIELDS)
 }), announced_low AS ({
