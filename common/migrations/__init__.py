@@ -24,8 +24,6 @@ CREATE TABLE IF NOT EXISTS toast_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )"""
 
-_HISTORY_EXISTS = "SELECT to_regclass('toast_migrations') IS NOT NULL AS exists"
-
 _APPLIED = "SELECT number FROM toast_migrations"
 
 _RECORD = "INSERT INTO toast_migrations (number, name) VALUES (%s, %s)"
@@ -55,10 +53,10 @@ def all_migrations() -> tuple[Migration, ...]:
 
 def pending(connection: Connection) -> tuple[Migration, ...]:
     """The migrations that this database has not seen yet; reads only."""
-    exists = connection.execute(_HISTORY_EXISTS).fetchone()
-    if exists is None or not exists["exists"]:
+    try:
+        applied = {row["number"] for row in connection.execute(_APPLIED)}
+    except psycopg.errors.UndefinedTable:
         return all_migrations()
-    applied = {row["number"] for row in connection.execute(_APPLIED)}
     return tuple(migration for migration in all_migrations() if migration.number not in applied)
 
 
