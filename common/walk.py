@@ -132,7 +132,7 @@ class _Walker:
             done = self._all_slices()
             return done, self._walk.urgent and bool(done.processed or done.failed)
         try:
-            result, found = self._range(*heap.WHOLE_TABLE)
+            result, found = self._batch(*heap.WHOLE_TABLE)
         except psycopg.DatabaseError as error:
             if not row_fault(error):
                 raise
@@ -169,7 +169,7 @@ class _Walker:
     def _slice(self, first: int, end: int) -> PassResult:
         """Run one range; where a row fails, run its rows in groups, to find out which."""
         try:
-            return self._range(first, end)[0]
+            return self._batch(first, end)[0]
         except psycopg.DatabaseError as error:
             if not row_fault(error):
                 raise
@@ -195,21 +195,16 @@ class _Walker:
         middle = len(places) // 2
         return self._suspects(places[:middle]) + self._suspects(places[middle:])
 
-    def _range(self, first: int, end: int) -> tuple[PassResult, int]:
-        """Run a range; where a row is there already, once more.
-
-        Another process, which had the same rows a moment before, may have put it there: they are
-        not due any more then. Otherwise it is a fault of a row, and comes again.
-        """
-        try:
-            return self._batch(first, end)
-        except psycopg.errors.UniqueViolation:
-            return self._batch(first, end)
-
     def _batch(self, first: int, end: int, *, prepare: bool = False) -> tuple[PassResult, int]:
         """Change the rows of a range; returns what was done, and how many rows were found."""
         failpoints.reach("statement")
-        counts = self._execute({"first": heap.tid(first), "end": heap.tid(end)}, prepare)
+        position = {"first": heap.tid(first), "end": heap.tid(end)}
+        try:
+            counts = self._execute(position, prepare)
+        except psycopg.errors.UniqueViolation:
+            # Another process may have done these rows a moment before: they are not due any more
+            # then. Otherwise it is a fault of a row, and comes again.
+            counts = self._execute(position, prepare)
         found = counts.pop("found", 0)
         result = PassResult(
             processed=counts.pop("processed", 0), events=counts.pop("events", 0), details=counts

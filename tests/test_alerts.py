@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 from common.scheduler import Pass, PassResult, Scheduler
 from database import TestDatabase
 from demo.processes import poll_until
-from passes import DAY, HOUR, MICROSECOND, MINUTE, NOW, open_pass, outbox, run_pass
+from passes import DAY, HOUR, MICROSECOND, MINUTE, NOW, failed_rows, open_pass, outbox, run_pass
 from processes import PATIENCE
 from scheduler_cases import item, stored, variant
 from scheduler_rows import Row
@@ -20,7 +20,15 @@ from workers.foodfolio import item_expiration, stock_level
 # What a machine says about one of many empty shelves.
 RAISE_ONE = """
 INSERT INTO toast_alerts (scheduler, subject_id, facts, raised_at)
-SELECT 'stock-level', id, 'stock 0 of 0', %s FROM foodfolio_item_variants LIMIT 1"""
+SELECT 'stock-level', max(id::text)::uuid, 'stock 0 of 0', %s FROM foodfolio_item_variants"""
+
+REFUSE_ONE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF new.subject_id = (SELECT min(id::text)::uuid FROM foodfolio_item_variants)
+    THEN RAISE EXCEPTION 'refused'; END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON toast_alerts FOR EACH ROW EXECUTE FUNCTION refuse()"""
 
 WAITING = """
 SELECT pid FROM pg_stat_activity WHERE datname = current_database()
@@ -178,6 +186,22 @@ def test_a_machine_that_finds_part_of_its_batch_raised_goes_on_to_the_rest(
 
     assert result.events == 5_499
     assert len(remembered(database)) == 5_500
+
+
+def test_an_alert_that_another_machine_raises_beside_a_bad_row_is_not_set_aside(
+    database: TestDatabase,
+) -> None:
+    bad, _ = sorted(variant(0).insert(database)["id"] for _ in range(2))
+    database.query(REFUSE_ONE)
+
+    result = run_behind(
+        database,
+        stock_level.SCHEDULER,
+        first=lambda other: other.connection.execute(RAISE_ONE, [NOW]),
+    )
+
+    assert (result.events, result.failed) == (0, 1)
+    assert [row["row_id"] for row in failed_rows(database)] == [bad]
 
 
 def raised_at(now: datetime, subject: Subject, database: TestDatabase) -> int:
