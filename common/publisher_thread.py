@@ -6,13 +6,13 @@ import time
 import psycopg
 
 from common import logs, metrics, status_line
-from common.database import sever
+from common.database import connection_lost, sever
 from common.loop import RECONNECT_SECONDS, retry_delay
 from common.observer import Observer
 from common.publisher import Published, Publisher
 from common.runner import STALLED_SECONDS
 from common.runs import Run
-from common.scheduler import PassError, PassResult
+from common.scheduler import Pass, PassError, PassResult
 from common.seldom import Seldom
 
 _log = logs.logger(__name__)
@@ -27,7 +27,7 @@ REFUSED_SECONDS = 2.0
 
 
 class PublisherThread(Observer):
-    """Runs one service's publisher, as soon as a pass has committed events."""
+    """Runs one service's publisher, as soon as a pass has committed events, or may have."""
 
     def __init__(self, publisher: Publisher, service: str) -> None:
         self._publisher = publisher
@@ -36,6 +36,8 @@ class PublisherThread(Observer):
         self.fault = ""
         self._outcome = Published()
         self._wake = threading.Event()
+        # Schedulers whose last pass lost its connection.
+        self._in_doubt: set[str] = set()
         self._stop = threading.Event()
         self._give_up_at = float("inf")
         self._failures = 0
@@ -50,6 +52,16 @@ class PublisherThread(Observer):
     def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         if done.events:
             self._wake.set()
+
+    def connected(self, run: Run, current: Pass) -> None:
+        # The pass before may have committed events without being told so.
+        if run.scheduler in self._in_doubt:
+            self._in_doubt.discard(run.scheduler)
+            self._wake.set()
+
+    def ended(self, run: Run, error: Exception | None) -> None:
+        if error and connection_lost(error):
+            self._in_doubt.add(run.scheduler)
 
     def words(self) -> str:
         """What the last round left in the outbox, for a person."""
