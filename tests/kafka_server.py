@@ -128,6 +128,8 @@ class KafkaServer:
         """Keep its connections open and answer nothing, until `thaw`."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
+            # The signal is sent, but its threads go on until one of them has taken it.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Go on after `freeze`."""
