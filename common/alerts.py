@@ -41,12 +41,12 @@ def news(rows: str) -> str:
 def remember(rows: str) -> str:
     """CTEs that remember what is news of the query ``rows``: ``due``, and ``raised``, to announce.
 
-    Where two machines raise the same alert, the second one waits for the first. If it has been
-    said before, the second then finds it said again, and does not announce it. Otherwise the
-    statement fails with a UniqueViolation, and when it is run again, it is no news any more: ON
-    CONFLICT would look into the index once more for every alert. Both go in order of ids, or they
-    could wait for each other.
+    Where two machines raise the same alert, the second one waits for the first. An alert that had
+    been raised before is then not announced again. One that is new makes the statement fail with
+    a UniqueViolation: run it again, and it is no news any more.
     """
+    # ON CONFLICT looks into the index once more for each alert, so what is new does without it.
+    # Both go in order of ids, or two machines could wait for each other.
     insert = """
     INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
     SELECT %(scheduler)s, id, facts, %(now)s FROM due"""

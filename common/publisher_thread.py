@@ -54,7 +54,8 @@ class PublisherThread(Observer):
             self._wake.set()
 
     def connected(self, run: Run, current: Pass) -> None:
-        # The pass before may have committed events without being told so.
+        # The pass before may have committed events without being told so. The publisher is woken
+        # only now, for while PostgreSQL was away it could but fail as well.
         if run.scheduler in self._in_doubt:
             self._in_doubt.discard(run.scheduler)
             self._wake.set()

@@ -19,13 +19,13 @@ INSERT INTO toast_runs (id, service, scheduler, host, process, started_at)
 VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(started_at)s)"""
 
 # A pass that failed because the database was away is written down when it is back. One statement
-# forgets what is too old as well: each costs an idle pass a twentieth of its time.
+# forgets what is too old as well, for each costs an idle pass a twentieth of its time.
 _FINISH = """
 WITH forgotten AS (
     DELETE FROM toast_runs WHERE id = ANY (ARRAY(
         SELECT id FROM toast_runs
         WHERE service = %(service)s AND scheduler = %(scheduler)s
-          AND started_at < now() - interval '30 days' AND id <> %(id)s
+          AND started_at < now() - interval '30 days'
         LIMIT 10000))
 )
 INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at, result,

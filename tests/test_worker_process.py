@@ -184,24 +184,6 @@ def test_kafka_that_is_not_there_yet_is_waited_for_and_then_forgotten(
 # --- PostgreSQL away --------------------------------------------------------------------------
 
 
-def test_events_of_a_change_whose_reply_was_lost_go_out_with_the_next_pass(
-    database: TestDatabase, mock_broker: str
-) -> None:
-    arrived = Topic(mock_broker, TOPIC)
-    with TcpProxy(database.server.port) as proxy:
-        settings = {"DB_PORT": str(proxy.port), "LINK_EXPIRATION_INTERVAL": "200ms"}
-        with Process("workers.link", env=environment(database, mock_broker, **settings)) as worker:
-            worker.wait_for("pass_finished")
-            lost = proxy.lose_answer_to(b"UPDATE link_links")
-            link = add_link(database)
-            assert lost.wait(PATIENCE)
-            [message] = arrived.read(1)
-            assert worker.stop() == 0
-
-    assert message.key == link
-    assert not waiting(database)
-
-
 def test_postgresql_comes_late_and_is_restarted(
     private_database: TestDatabase, mock_broker: str
 ) -> None:
@@ -375,6 +357,24 @@ def test_a_stop_in_the_middle_of_many_rows_loses_nothing(
 
 
 # --- connections that are lost ----------------------------------------------------------------
+
+
+def test_events_of_a_change_whose_reply_was_lost_go_out_with_the_next_pass(
+    database: TestDatabase, mock_broker: str
+) -> None:
+    arrived = Topic(mock_broker, TOPIC)
+    with TcpProxy(database.server.port) as proxy:
+        settings = {"DB_PORT": str(proxy.port), "LINK_EXPIRATION_INTERVAL": "200ms"}
+        with Process("workers.link", env=environment(database, mock_broker, **settings)) as worker:
+            worker.wait_for("pass_finished")
+            lost = proxy.lose_answer_to(b"UPDATE link_links")
+            link = add_link(database)
+            assert lost.wait(PATIENCE)
+            [message] = arrived.read(1)
+            assert worker.stop() == 0
+
+    assert message.key == link
+    assert not waiting(database)
 
 
 def test_a_pass_whose_connection_hangs_does_not_delay_its_sibling(

@@ -40,7 +40,7 @@ _FACTS = f"""
     CASE WHEN detail.expiry_date <= %(now)s THEN 'expired ' ELSE 'expiring ' END
         || {events.rfc3339("detail.expiry_date")}"""
 
-_SELECT_TRUE = f"""
+_SELECT_CANDIDATES = f"""
     SELECT detail.id, detail.item_variant_id, detail.expiry_date,
            detail.expiry_date <= %(now)s AS has_expired, {_FACTS} AS facts
     FROM foodfolio_item_details AS detail
@@ -48,7 +48,8 @@ _SELECT_TRUE = f"""
 
 # The items that the next pass alerts about, for a dry run.
 DUE = f"""
-SELECT id, item_variant_id, expiry_date, has_expired FROM ({alerts.news(_SELECT_TRUE)}) AS due"""
+SELECT id, item_variant_id, expiry_date, has_expired
+FROM ({alerts.news(_SELECT_CANDIDATES)}) AS due"""
 
 _FIELDS = {
     "detail_id": "id",
@@ -57,7 +58,7 @@ _FIELDS = {
     "detected_at": events.rfc3339("%(now)s::timestamptz"),
 }
 
-_IN_RANGE = f"""{_SELECT_TRUE}
+_IN_RANGE = f"""{_SELECT_CANDIDATES}
       AND detail.ctid >= %(first)s::tid AND detail.ctid < %(end)s::tid"""
 
 # Raise the alerts of one batch of items and announce each.
