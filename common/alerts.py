@@ -4,10 +4,12 @@ An alert is raised when it becomes true, again when its facts change, again once
 while it stays true, and not again because a process was restarted or a second machine looks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
+from common import heap
 from common.config import Variable
 from common.scheduler import NOTHING, Pass, PassResult, Preview
 from common.walk import Walk
@@ -75,11 +77,11 @@ def _forget(still_true: str) -> tuple[str, str]:
     due = f"SELECT subject_id, facts FROM toast_alerts AS alert WHERE {is_over}"
     batch = f"""
     WITH is_over AS (
-        SELECT ctid FROM toast_alerts AS alert
-        WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {is_over}
+        SELECT subject_id, ctid FROM toast_alerts AS alert WHERE {heap.in_range()} AND {is_over}
         FOR UPDATE SKIP LOCKED
     ), forgotten AS (
-        DELETE FROM toast_alerts WHERE ctid = ANY (ARRAY(SELECT ctid FROM is_over))
+        DELETE FROM toast_alerts AS alert
+        WHERE {heap.same_rows("is_over", "subject_id")} AND {is_over}
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM is_over) AS found, count(*) AS processed FROM forgotten"""
@@ -109,6 +111,7 @@ class Alerts:
         interval: Variable[Any],
         collect: tuple[str, ...] = (),
         collected: str = "",
+        collecting: Mapping[str, str] = MappingProxyType({}),
         parameters: Callable[[Pass], dict[str, Any]] = lambda current: {},
     ) -> None:
         self._interval = interval
@@ -121,6 +124,7 @@ class Alerts:
             parameters=self._parameters,
             collect=collect,
             collected=collected,
+            collecting=collecting,
             urgent=False,
         )
         self._forget = Walk(

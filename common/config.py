@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from common.layers import CONFIG_DIR_VARIABLE, Layer, read_layers, resemblances, values_of
+from common.layers import (
+    CONFIG_DIR_VARIABLE,
+    Layer,
+    libpq_variables,
+    read_layers,
+    resemblances,
+    values_of,
+)
 from common.redact import redact
 from common.variables import (
     Need,
@@ -197,13 +204,21 @@ def load(
     if faults:
         raise SettingsError(faults)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)
-    warnings = resemblances(layers, names(declared.values()))
-    return Settings(service, found, warnings, tuple(filter(None, used)))
+    warnings = list(resemblances(layers, names(declared.values())))
+    if ignored := ", ".join(libpq_variables(os.environ)):
+        warnings.append(f"{ignored} in the environment: only the DB_ settings lead to PostgreSQL")
+    return Settings(service, found, tuple(warnings), tuple(filter(None, used)))
 
 
 def notify_socket() -> str:
     """Where systemd wants to be told how this process is; empty if nowhere. To be asked once."""
     return os.environ.pop("NOTIFY_SOCKET", "")
+
+
+def forget_libpq_variables() -> None:
+    """Take what PostgreSQL's client library would obey out of this process's environment."""
+    for name in libpq_variables(os.environ):
+        os.environ.pop(name, None)
 
 
 def failpoint() -> str:

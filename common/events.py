@@ -6,10 +6,19 @@ So an event can neither be lost nor invented, and sending it again repeats its i
 
 from collections.abc import Mapping
 
+_EARLIEST = "timestamptz '0001-01-01 00:00:00+00'"
+_LATEST = "timestamptz '9999-12-31 23:59:59.999999+00'"
+
 
 def rfc3339(expression: str) -> str:
-    """SQL for a timestamptz as RFC 3339 text in UTC with microseconds; NULL stays NULL."""
-    return f"""to_char({expression} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    """SQL for a timestamptz as RFC 3339 text in UTC with microseconds; NULL stays NULL.
+
+    RFC 3339 knows the years 0 to 9999 and no infinity: any other time becomes the nearest that Go
+    can read, year 1 being its zero time.
+    """
+    nearest = f"greatest(least({expression}, {_LATEST}), {_EARLIEST})"
+    text = f"""to_char({nearest} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return f"CASE WHEN {expression} IS NOT NULL THEN {text} END"
 
 
 def announce(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:

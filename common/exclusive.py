@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from common import failpoints
-from common.database import try_lock
 from common.scheduler import Pass, PassResult
 
 
@@ -11,13 +10,14 @@ def exclusive(run: Callable[[Pass], PassResult]) -> Callable[[Pass], PassResult]
     """Let this pass run on one machine at a time; the others skip theirs.
 
     The advisory lock belongs to the connection that records the results: a process that has
-    lost its lock has lost the means to record, too. It ends with the pass's connection.
+    lost its lock has lost the means to record, too.
     """
 
     def run_alone(current: Pass) -> PassResult:
-        if not try_lock(current.connection, f"toast-pass/{current.scheduler}"):
-            return PassResult(skipped="another process is running this pass")
-        failpoints.reach("claimed")
-        return run(current)
+        with current.connection.try_lock(f"toast-pass/{current.scheduler}") as is_ours:
+            if not is_ours:
+                return PassResult(skipped="another process is running this pass")
+            failpoints.reach("claimed")
+            return run(current)
 
     return run_alone

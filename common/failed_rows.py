@@ -4,10 +4,9 @@ anything, with the reason for an operator to read."""
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.database import Connection
+from common.database_errors import REASON_CHARACTERS
 from common.redact import redact
-
-_REASON_CHARACTERS = 500
+from common.session import Connection, Session
 
 # Tried again after 10 minutes, then after twice as long each time, up to a day.
 _SET_ASIDE = """
@@ -30,7 +29,7 @@ SELECT count(*) FROM (
 
 
 def set_aside(
-    connection: Connection,
+    connection: Session,
     scheduler: str,
     row: UUID,
     reason: str,
@@ -38,7 +37,7 @@ def set_aside(
     rest: timedelta | None = None,
 ) -> str:
     """Pass over a row for ``rest``, or else for a time that doubles; returns the reason as kept."""
-    kept = redact(reason)[:_REASON_CHARACTERS]
+    kept = connection.storable(redact(reason))[:REASON_CHARACTERS]
     values = {"scheduler": scheduler, "row": row, "reason": kept, "now": now, "rest": rest}
     connection.execute(_SET_ASIDE, values)
     return kept

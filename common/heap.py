@@ -1,29 +1,81 @@
-"""Where a row lies in its table: its ctid as one whole number, page * 2**16 + place on the page."""
+"""Where rows lie: their ctid as one whole number, page * 2**16 + place on the page.
 
-from common.database import Connection
+A table is one heap, or several: its partitions, or the tables that inherit from it. A ctid is
+unique in one heap only, so a range of ctids is a range of each of them, and a statement that
+changes the rows of a range names them by more than their ctid (same_rows).
+"""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from common.session import Connection
 
 PAGE = 1 << 16
 WHOLE_TABLE = (0, 0xFFFFFFFF * PAGE)
 
-_PAGES = (
-    "SELECT pg_relation_size(%(table)s::regclass) / current_setting('block_size')::int AS pages"
+# Pages of the table itself, and of all that is part of it.
+_HEAPS = """
+WITH RECURSIVE part AS (
+    SELECT to_regclass(%(table)s)::oid AS oid
+    UNION
+    SELECT inherits.inhrelid FROM pg_inherits AS inherits JOIN part ON inherits.inhparent = part.oid
 )
+SELECT pg_relation_size(class.oid) / current_setting('block_size')::int AS pages
+FROM part JOIN pg_class AS class USING (oid) WHERE class.relkind = 'r'"""
 
 _PLACES = """
-SELECT ctid::text AS place FROM {table}
-WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid ORDER BY ctid"""
+SELECT DISTINCT ctid::text AS place FROM {table}
+WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid"""
+
+_IDS = "SELECT {id} AS id FROM {table} WHERE ctid = %(place)s::tid ORDER BY 1"
 
 
-def pages(connection: Connection, table: str) -> int:
-    """How many pages a table has."""
-    counted = connection.execute(_PAGES, {"table": table}).fetchone()
-    return counted["pages"] if counted else 0
+def in_range(row: str = "") -> str:
+    """SQL: the row lies in the range of the batch, ``first`` to ``end``."""
+    return f"{row}ctid >= %(first)s::tid AND {row}ctid < %(end)s::tid"
+
+
+def same_rows(due: str, id_column: str = "id") -> str:
+    """SQL: the row is one of those of the CTE ``due``, which selects their ctid and id.
+
+    The first condition finds them, the second one holds in every heap. Beside it belongs the whole
+    condition by which they are due: no other row may be changed, whatever this finds.
+    """
+    return (
+        f"ctid = ANY (ARRAY(SELECT ctid FROM {due}))"
+        f" AND {id_column} IN (SELECT {id_column} FROM {due})"
+    )
+
+
+def pages(connection: Connection, table: str) -> list[int]:
+    """How many pages each heap of a table has."""
+    return [row["pages"] for row in connection.execute(_HEAPS, {"table": table})]
+
+
+def slices(heaps: Sequence[int], most_pages: int) -> Iterator[tuple[int, int, float]]:
+    """Ranges of places that cover all heaps, of no more than ``most_pages`` altogether.
+
+    Each with the share of all pages that is behind it when it is done, from 0 to 1.
+    """
+    page, total = 0, sum(heaps)
+    while reaching := [pages for pages in heaps if pages > page]:
+        end = page + max(1, most_pages // len(reaching))
+        done = sum(min(pages, end) for pages in heaps)
+        yield page * PAGE, end * PAGE, done / total
+        page = end
 
 
 def places(connection: Connection, table: str, first: int, end: int) -> list[int]:
     """Where there are rows in [first, end), due or not, in physical order."""
     values = {"first": tid(first), "end": tid(end)}
-    return [_place(row["place"]) for row in connection.execute(_PLACES.format(table=table), values)]
+    rows = connection.execute(_PLACES.format(table=table), values)
+    return sorted(_place(row["place"]) for row in rows)
+
+
+def ids(connection: Connection, table: str, id_column: str, place: int) -> list[UUID]:
+    """The ids of the rows at one place, one in each heap at most."""
+    statement = _IDS.format(table=table, id=id_column)
+    return [row["id"] for row in connection.execute(statement, {"place": tid(place)})]
 
 
 def tid(place: int) -> str:

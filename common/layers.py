@@ -1,6 +1,7 @@
 """The places that settings come from: the environment, credentials and the settings files."""
 
 import io
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,11 @@ def resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, 
         if name not in known and name.isprintable()
         if (meant := spelling.nearest(name, long, slips=_MOST_SLIPS))
     )
+
+
+def libpq_variables(environment: Mapping[str, str]) -> list[str]:
+    """The variables that PostgreSQL's client library would obey: all of its names begin so."""
+    return sorted(filter(re.compile("PG[A-Z]+").fullmatch, environment))
 
 
 def _read_credentials(directory: Path) -> tuple[dict[str, str], list[str]]:

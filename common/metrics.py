@@ -14,7 +14,7 @@ from itertools import chain
 
 import psycopg
 
-from common.database import connection_lost, contended
+from common.database_errors import connection_lost, contended
 from common.instruments import Registry
 
 REGISTRY = Registry()

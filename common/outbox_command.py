@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from common import outbox, tables
-from common.database import Connection
+from common.session import Connection
 
 MOST_ROWS = 100
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from common import failpoints, logs, metrics, migrations
 from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
-from common.database import Connection, Database, try_lock
+from common.database import Database
 from common.events import headers
 from common.messages import Failure, KafkaUnavailable, Outgoing
 from common.outbox import Outbox, StoredEvent
+from common.session import Session
 
 if TYPE_CHECKING:
     from common.kafka import EventProducer
@@ -28,12 +29,6 @@ MOST_TRIES = 5
 MOST_HELD_KEYS = 10_000
 
 _NO_REPORT = Failure("no delivery report in time", refused=False)
-
-# The statistics of a queue are always out of date: analysed while it was empty, it looks too
-# small for its index, and every read of a backlog would sort all of it.
-_READ_BY_INDEX = "SET enable_bitmapscan = off; SET enable_seqscan = off; SET enable_sort = off"
-
-_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ class Publisher:
         self._database = database
         self._service = settings.service
         self._producer: EventProducer | None = None
-        self.connection: Connection | None = None
+        self.connection: Session | None = None
 
     def drain(self, *, stopping: Callable[[], bool]) -> Published:
         """Publish until nothing can be published any more, or ``stopping`` says so.
@@ -67,17 +62,13 @@ class Publisher:
         Raises psycopg.Error where the database fails; Kafka's failures are in the answer.
         """
         connection = self._open()
-        if not try_lock(connection, self._lock_name):
-            left = Outbox(connection, self._service).waiting()
-            reason = "another process is publishing" if left else ""
-            return Published(left=left, reason=reason, elsewhere=bool(left))
-        try:
-            return _Round(Outbox(connection, self._service), self._kafka, self._service).run(
-                stopping
-            )
-        finally:
-            if not connection.closed:
-                connection.execute(_UNLOCK, (self._lock_name,))
+        box = Outbox(connection, self._service)
+        with connection.try_lock(f"toast-outbox/{self._service}") as is_ours:
+            if is_ours:
+                return _Round(box, self._kafka, self._service).run(stopping)
+        left = box.waiting()
+        reason = "another process is publishing" if left else ""
+        return Published(left=left, reason=reason, elsewhere=bool(left))
 
     def close(self) -> None:
         """Give up both connections; the next drain opens them again."""
@@ -91,10 +82,6 @@ class Publisher:
             self.connection.close()
             self.connection = None
 
-    @property
-    def _lock_name(self) -> str:
-        return f"toast-outbox/{self._service}"
-
     def _kafka(self) -> "EventProducer":
         if self._producer is None:
             # Only here: a worker that has not published yet need not carry librdkafka in memory.
@@ -104,11 +91,10 @@ class Publisher:
             self._producer = EventProducer(brokers, f"toast-{self._service}")
         return self._producer
 
-    def _open(self) -> Connection:
+    def _open(self) -> Session:
         if self.connection is None or self.connection.closed:
             self.connection = self._database.connect()
             migrations.require(self.connection, may_apply=self._settings[TOAST_MIGRATE])
-            self.connection.execute(_READ_BY_INDEX)
         return self.connection
 
 

@@ -6,7 +6,7 @@ import time
 import psycopg
 
 from common import logs, metrics, status_line
-from common.database import connection_lost, sever
+from common.database_errors import connection_lost
 from common.loop import RECONNECT_SECONDS, retry_delay
 from common.observer import Observer
 from common.publisher import Published, Publisher
@@ -14,6 +14,7 @@ from common.runner import STALLED_SECONDS
 from common.runs import Run
 from common.scheduler import Pass, PassError, PassResult
 from common.seldom import Seldom
+from common.session import sever
 
 _log = logs.logger(__name__)
 

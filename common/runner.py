@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from common import failpoints, logs, migrations
+from common import failpoints, logs, migrations, rights, usable_tables
 from common.config import TOAST_MIGRATE, Settings
-from common.database import STATEMENT_SECONDS, Connection, Database, connection_lost, sever
+from common.database import Database
+from common.database_errors import connection_lost
 from common.observer import Observer
 from common.redact import redact
 from common.runs import Run
 from common.scheduler import NOTHING, Pass, PassError, PassResult, Preview, Scheduler
 from common.seldom import Seldom
+from common.session import Session, sever
+from common.session_settings import STATEMENT_SECONDS
 
 _log = logs.logger(__name__)
 
@@ -40,10 +43,11 @@ class PassRunner:
         self.scheduler = scheduler
         self.service = settings.service
         self._settings = settings
+        self._tables = rights.accesses([scheduler])
         self._database = database
         self._stop = stop or threading.Event()
         self._observers = observers
-        self._connection: Connection | None = None
+        self._connection: Session | None = None
         self._done = NOTHING
         self._progressed_at: float | None = None
         # Failed runs that wait for the database to come back.
@@ -79,11 +83,12 @@ class PassRunner:
     def preview(self) -> Preview:
         """Say what a pass would do, over a connection that is not allowed to write."""
         with self._database.connect() as connection:
-            connection.execute("SET default_transaction_read_only = on")
             migrations.require(connection, may_apply=False)
-            return self.scheduler.preview(self._new_pass(connection))
+            usable_tables.require(connection, self._tables)
+            with connection.begin(read_only=True):
+                return self.scheduler.preview(self._new_pass(connection))
 
-    def backlog(self, connection: Connection, most: int) -> int | None:
+    def backlog(self, connection: Session, most: int) -> int | None:
         """Count what is due, no further than ``most``; None where that cannot be asked cheaply."""
         count = self.scheduler.backlog
         return count(self._new_pass(connection), most) if count else None
@@ -114,6 +119,7 @@ class PassRunner:
                 observer.connected(run, current)
             run.started_at = current.now
             run.record_start(connection)
+            usable_tables.require(connection, self._tables)
             result = self.scheduler.run(current)
             run.seconds = time.monotonic() - started
             run.result = _outcome(result)
@@ -122,7 +128,7 @@ class PassRunner:
         self._outage.over()
         self._log_end(run, result)
 
-    def _new_pass(self, connection: Connection, run: Run | None = None) -> Pass:
+    def _new_pass(self, connection: Session, run: Run | None = None) -> Pass:
         def committed(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
             if run is not None:
                 self._committed(run, done, share)
@@ -194,7 +200,7 @@ class PassRunner:
         except psycopg.Error:
             _log.debug("run_not_recorded")  # kept, and recorded by the next pass
 
-    def _record_earlier(self, connection: Connection) -> None:
+    def _record_earlier(self, connection: Session) -> None:
         while self._unrecorded:
             self._unrecorded[0].record_end(connection)
             self._unrecorded.pop(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from common.database import Connection
+from common.session import Connection
 
 RESULTS = ("ok", "failed", "stopped", "skipped")
 

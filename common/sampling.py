@@ -12,10 +12,12 @@ from functools import partial
 import psycopg
 
 from common import failed_rows, logs, metrics, migrations, outbox
-from common.database import Connection, Database, connection_lost
+from common.database import Database
+from common.database_errors import connection_lost
 from common.instruments import Level, Metric
 from common.runner import PassRunner
 from common.scheduler import PassError
+from common.session import Session
 
 _log = logs.logger(__name__)
 
@@ -27,11 +29,8 @@ MOST_SHARE = 0.01
 MOST_ROWS = 10_000
 MOST_EVENTS = 100_000
 # Of each single statement, and of all together where the server no longer answers.
-STATEMENT_SECONDS = 2
+_LIMITS = {"statement_timeout": "2s"}
 SAMPLE_SECONDS = 30.0
-
-_CAREFULLY = f"""
-SET statement_timeout = '{STATEMENT_SECONDS}s'; SET default_transaction_read_only = on"""
 
 # The live services have a name of their own for this backlog.
 _LIVE_NAMES = {"notification-retry": metrics.RETRY_QUEUE}
@@ -77,7 +76,6 @@ class Sampler:
     def _count(self) -> list[Sample]:
         with self._database.connect_for(SAMPLE_SECONDS) as connection:
             migrations.require(connection, may_apply=False)
-            connection.execute(_CAREFULLY)
             return [sample for ask in self._questions() for sample in _ask(ask, connection)]
 
     def _show(self, samples: Sequence[Sample]) -> None:
@@ -89,24 +87,24 @@ class Sampler:
             gauge.remove(*labels)
         self._shown = shown
 
-    def _questions(self) -> Iterator[Callable[[Connection], Iterator[Sample]]]:
+    def _questions(self) -> Iterator[Callable[[Session], Iterator[Sample]]]:
         yield self._outbox
         for runner in self._runners:
             yield partial(self._failed_rows, runner)
             yield partial(self._backlog, runner)
 
-    def _outbox(self, connection: Connection) -> Iterator[Sample]:
+    def _outbox(self, connection: Session) -> Iterator[Sample]:
         waiting = outbox.of_service(connection, self._service, MOST_EVENTS)
         yield metrics.OUTBOX_WAITING, (self._service,), waiting.waiting
         yield metrics.OUTBOX_OLDEST, (self._service,), waiting.age
         yield metrics.OUTBOX_SET_ASIDE, (self._service,), waiting.set_aside
 
-    def _failed_rows(self, runner: PassRunner, connection: Connection) -> Iterator[Sample]:
+    def _failed_rows(self, runner: PassRunner, connection: Session) -> Iterator[Sample]:
         name = runner.scheduler.name
         failed = failed_rows.count(connection, name, MOST_ROWS)
         yield metrics.FAILED_ROWS, (self._service, name), failed
 
-    def _backlog(self, runner: PassRunner, connection: Connection) -> Iterator[Sample]:
+    def _backlog(self, runner: PassRunner, connection: Session) -> Iterator[Sample]:
         name = runner.scheduler.name
         due = runner.backlog(connection, MOST_ROWS)
         if due is not None:
@@ -115,12 +113,11 @@ class Sampler:
                 yield _LIVE_NAMES[name], (self._service,), due
 
 
-def _ask(
-    question: Callable[[Connection], Iterator[Sample]], connection: Connection
-) -> list[Sample]:
+def _ask(question: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
     """The answer; none where this one question is too dear, or fails as its pass will."""
     try:
-        return list(question(connection))
+        with connection.begin(_LIMITS, read_only=True):
+            return list(question(connection))
     except (psycopg.Error, PassError) as error:
         if connection_lost(error):
             raise

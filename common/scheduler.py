@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from common import config
 from common.access import Access
 from common.config import Settings, Variable
-from common.database import Connection
+from common.session import Session
 from common.variables import Need
 
 # Rows that a dry run shows.
@@ -94,7 +94,7 @@ class Pass:
     """
 
     scheduler: str
-    connection: Connection
+    connection: Session
     settings: Settings
     now: datetime
     host_now: datetime

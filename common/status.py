@@ -11,12 +11,13 @@ import psycopg
 
 from common import migrations, outbox
 from common.config import Settings
-from common.database import Connection, Database
+from common.database import Database
 from common.outbox import Summary
 from common.overdue import overdue_after
 from common.process_state import Process
 from common.redact import redact
 from common.scheduler import PassError, Scheduler, Service
+from common.session import Session
 
 OK, FAILING, RUNNING, OVERDUE = "ok", "failing", "running", "overdue"
 DISABLED, NEVER_RAN, UNKNOWN = "disabled", "never ran", "unknown"
@@ -58,9 +59,6 @@ CROSS JOIN LATERAL (
 ) AS day"""
 
 _NOW = "SELECT clock_timestamp() AS now"
-
-# Before sessions are looked at: ours is named like a worker's.
-_NAME = "SET application_name = 'toast status'"
 
 # Every role may see the names of all sessions.
 _SESSIONS = """
@@ -144,7 +142,9 @@ def _ask(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple[Server, 
         for scheduler in service.schedulers
     ]
     try:
-        with Database(users[0][1]).connect_for(ANSWER_SECONDS) as connection:
+        # Not named like a worker's session: those are looked for.
+        database = Database(users[0][1], application_name="toast status")
+        with database.connect_for(ANSWER_SECONDS) as connection:
             migrations.require(connection, may_apply=False)
             history = _History(connection, jobs)
             server = Server(name, names, history.now, outbox.summary(connection))
@@ -171,13 +171,12 @@ class _History:
     """What the run history of one database says."""
 
     def __init__(
-        self, connection: Connection, jobs: Sequence[tuple[str, Scheduler, Settings]]
+        self, connection: Session, jobs: Sequence[tuple[str, Scheduler, Settings]]
     ) -> None:
         keys = {
             "services": [service for service, _, _ in jobs],
             "schedulers": [scheduler.name for _, scheduler, _ in jobs],
         }
-        connection.execute(_NAME)
         row = connection.execute(_NOW).fetchone()
         assert row is not None
         self.now: datetime = row["now"]

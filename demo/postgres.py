@@ -114,6 +114,16 @@ class PostgresServer:
             end(self._process, STOP_SIGNALS[mode], STOP_SECONDS)
             self._process = None
 
+    def become_standby(self) -> None:
+        """Start anew as a server that follows another one and takes no writes."""
+        with (self._data / "postgresql.conf").open("a") as settings:
+            settings.write("wal_level = replica\n")
+        for _ in range(2):  # the first time for WAL that a standby can read
+            self.stop()
+            self.start()
+            (self._data / "standby.signal").touch()
+            self._give(self._data / "standby.signal")
+
     def kill(self) -> None:
         """End the server and all its sessions at once, as a power cut would; keep the data."""
         if self._process is None:

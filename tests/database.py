@@ -15,6 +15,7 @@ from psycopg.rows import DictRow, dict_row
 
 import demo
 from common import migrations
+from common.session import Session
 from demo.postgres import PostgresServer
 
 TEMPLATE = "toast_template"
@@ -78,6 +79,10 @@ class TestDatabase:
         }
         return psycopg.connect(**{**self.server.connection(self.name), **settings, **keywords})
 
+    def session(self) -> Session:
+        """A new connection as the workers have it."""
+        return Session.open(self.server.connection(self.name), settings_refused=False)
+
     def query(self, statement: str, *parameters: object) -> list[DictRow]:
         """Every row of a statement; none for one that returns no rows."""
         with self.connect() as connection:
@@ -119,7 +124,7 @@ def create_template(server: PostgresServer) -> str:
     """Create the database that every test's is a copy of; returns its name."""
     with psycopg.connect(**server.connection(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
-    with TestDatabase(server, TEMPLATE).connect() as connection:
+    with TestDatabase(server, TEMPLATE).session() as connection:
         connection.execute(LIVE_TABLES.read_bytes())
         migrations.migrate(connection)
     return TEMPLATE

@@ -31,9 +31,27 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 CREATE TRIGGER refuse BEFORE INSERT ON toast_alerts FOR EACH ROW EXECUTE FUNCTION refuse()"""
 
+# One session does not get its alerts committed until the gate is opened.
+GATE = """
+CREATE OR REPLACE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN
+    IF pg_backend_pid() = {session} THEN
+        PERFORM pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1);
+    END IF;
+    RETURN NULL;
+END $$;
+DROP TRIGGER IF EXISTS gate ON toast_alerts;
+CREATE CONSTRAINT TRIGGER gate AFTER INSERT OR UPDATE ON toast_alerts
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pass_gate()"""
+
+AT_THE_GATE = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'toast-test'
+  AND wait_event = 'advisory'"""
+
 WAITING = """
 SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-AND application_name = 'toast-test' AND wait_event_type = 'Lock'"""
+AND application_name = 'toast-test' AND wait_event_type = 'Lock' AND wait_event <> 'advisory'"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +244,15 @@ def run_behind(
     with (
         open_pass(database, scheduler, now=now) as one,
         open_pass(database, scheduler, now=now, committed=committed) as other,
-        ThreadPoolExecutor(1) as machine,
+        database.connect() as gatekeeper,
+        ThreadPoolExecutor(2) as machines,
     ):
-        with one.connection.transaction():
-            first(one)
-            running = machine.submit(scheduler.run, other)
-            assert poll_until(lambda: bool(database.query(WAITING)), PATIENCE)
+        gatekeeper.execute("SELECT pg_advisory_lock(1)")
+        database.query(GATE.format(session=one.connection.info.backend_pid))
+        before = machines.submit(first, one)
+        assert poll_until(lambda: bool(database.query(AT_THE_GATE)), PATIENCE)
+        running = machines.submit(scheduler.run, other)
+        assert poll_until(lambda: bool(database.query(WAITING)), PATIENCE)
+        gatekeeper.execute("SELECT pg_advisory_unlock(1)")
+        before.result(PATIENCE)
         return running.result(PATIENCE)

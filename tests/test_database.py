@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from common.database import Connection, Database, connection_lost, sever
+from common.database import Database
+from common.database_errors import connection_lost
+from common.session import Connection, sever
 from database import TestDatabase
+from demo.postgres import PostgresServer
 from demo.processes import free_port
 from probes import settings
 from tcp_proxy import TcpProxy
@@ -71,12 +74,12 @@ def test_a_go_zero_time_can_be_read(ours: Database, database: TestDatabase) -> N
         }
 
 
-def test_a_server_that_takes_no_writes_is_not_accepted(
-    ours: Database, database: TestDatabase
-) -> None:
-    database.query(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
-    with pytest.raises(psycopg.OperationalError, match="read-only") as refused:
-        ours.connect()
+def test_a_standby_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with PostgresServer(durable=True) as server:
+        server.become_standby()
+        ours = Database(settings(TestDatabase(server, "postgres"), monkeypatch))
+        with pytest.raises(psycopg.OperationalError, match="hot standby") as refused:
+            ours.connect()
     assert connection_lost(refused.value)  # it is waited for, as for one that is away
 
 

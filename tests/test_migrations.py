@@ -103,7 +103,7 @@ def test_a_live_table_is_never_touched(live: TestDatabase) -> None:
     before = tables(live)
     described = live.query(columns, before)
 
-    with live.connect() as connection:
+    with live.session() as connection:
         migrations.migrate(connection)
 
     assert live.query(columns, before) == described
@@ -138,7 +138,7 @@ def wait_for_both(database: TestDatabase) -> None:
 
 def test_a_new_version_applies_what_is_new(live: TestDatabase) -> None:
     last = migrations.all_migrations()[-1]
-    with live.connect() as connection:
+    with live.session() as connection:
         migrations.migrate(connection)
         connection.execute("DELETE FROM toast_migrations WHERE number = %s", (last.number,))
         for name in re.findall(r"CREATE TABLE (\w+)", last.sql):
@@ -153,7 +153,7 @@ def test_a_migration_that_fails_leaves_nothing(live: TestDatabase) -> None:
     live.query("CREATE TABLE toast_runs (id int)")  # the third file will meet it
     before = tables(live)
 
-    with live.connect() as connection, pytest.raises(psycopg.errors.DuplicateTable):
+    with live.session() as connection, pytest.raises(psycopg.errors.DuplicateTable):
         migrations.migrate(connection)
 
     assert tables(live) == before

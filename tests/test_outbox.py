@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from common import outbox, redact
-from common.database import Connection
 from common.outbox import Outbox
+from common.session import Connection, Session
 from database import TestDatabase
 from outbox_rows import OCCURRED_AT, add_event
 
@@ -24,13 +24,13 @@ def database(module_database: TestDatabase) -> TestDatabase:
 
 
 @pytest.fixture
-def connection(database: TestDatabase) -> Iterator[Connection]:
-    with database.connect() as connection:
+def connection(database: TestDatabase) -> Iterator[Session]:
+    with database.session() as connection:
         yield connection
 
 
 @pytest.fixture
-def box(connection: Connection) -> Outbox:
+def box(connection: Session) -> Outbox:
     return Outbox(connection, "link")
 
 

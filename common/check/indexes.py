@@ -18,7 +18,7 @@ from common.access import Index
 from common.check.findings import Finding, error, ok, warning
 from common.check.sizes import BIG_ROWS, Sizes
 from common.check.subject import Subject
-from common.database import Connection
+from common.session import Connection
 
 _PRESENT = """
 SELECT class.oid::regclass::text AS table, index.indexrelid::regclass::text AS name,

@@ -8,7 +8,7 @@ from psycopg.rows import DictRow
 from common.access import Access, Table
 from common.check.findings import Finding, error, ok
 from common.check.subject import Subject
-from common.database import Connection
+from common.session import Connection
 
 # What our statements do not tell from one another.
 _ALIKE = (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from common.check.findings import Finding, ok
 from common.check.sizes import Sizes
 from common.check.subject import Subject
-from common.database import Connection
+from common.session import Connection
 
 # In percent. Of it `make bench` shows the gain.
 ROOMY_FILLFACTOR = 50

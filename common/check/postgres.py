@@ -10,16 +10,14 @@ from common.check import indexes, live_tables, pages, privileges
 from common.check.findings import Finding, Found, error, ok, warning
 from common.check.subject import Subject
 from common.config import TOAST_MIGRATE
-from common.database import Connection, Database
+from common.database import Database
+from common.session import Session
 
 OLDEST_VERSION = 14
 # All of it, and each statement.
 SECONDS = 45.0
-STATEMENT_SECONDS = 10
+_LIMITS = {"statement_timeout": "10s"}
 SUSPICIOUS_DIFFERENCE = timedelta(minutes=1)
-
-_CAREFULLY = f"""
-SET statement_timeout = '{STATEMENT_SECONDS}s'; SET default_transaction_read_only = on"""
 
 _NOW = "SELECT clock_timestamp() AS now"
 
@@ -36,7 +34,6 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
     place = f"{settings[config.DB_HOST]}:{settings[config.DB_PORT]}/{settings[config.DB_NAME]}"
     try:
         with Database(settings).connect_for(SECONDS) as connection:
-            connection.execute(_CAREFULLY)
             for subject in subjects:
                 yield subject.name, _version(connection, place)
                 for finding in _contents(connection, subject):
@@ -55,15 +52,17 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
                 yield subject.name, warning(name, "not checked: PostgreSQL cannot be used")
 
 
-def _contents(connection: Connection, subject: Subject) -> Iterator[Finding]:
+def _contents(connection: Session, subject: Subject) -> Iterator[Finding]:
     for name, check_it in _CHECKS.items():
         try:
-            yield from check_it(connection, subject)
+            with connection.begin(_LIMITS, read_only=True):
+                found = list(check_it(connection, subject))
+            yield from found
         except psycopg.Error as fault:
             yield error(name, f"not checked: {fault.diag.message_primary or fault}")
 
 
-def _version(connection: Connection, place: str) -> Finding:
+def _version(connection: Session, place: str) -> Finding:
     version = connection.info.server_version
     said = f"{place} as {connection.info.user}: PostgreSQL {version // 10_000}.{version % 10_000}"
     if version // 10_000 < OLDEST_VERSION:
@@ -71,7 +70,7 @@ def _version(connection: Connection, place: str) -> Finding:
     return ok("postgres", said)
 
 
-def _clocks(connection: Connection, subject: Subject) -> Iterator[Finding]:
+def _clocks(connection: Session, subject: Subject) -> Iterator[Finding]:
     before = datetime.now(UTC)
     row = connection.execute(_NOW).fetchone()
     after = datetime.now(UTC)
@@ -93,7 +92,7 @@ def judge_clocks(ahead: timedelta) -> Finding:
     return error("clocks", f"{message}: passes that delete refuse to run", fix)
 
 
-def _own_tables(connection: Connection, subject: Subject) -> Iterator[Finding]:
+def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
     pending = migrations.pending(connection)
     if not pending:
         yield ok("own tables", f"all {len(migrations.all_migrations())} migrations are applied")
@@ -113,7 +112,7 @@ def _own_tables(connection: Connection, subject: Subject) -> Iterator[Finding]:
 
 
 # In this order.
-_CHECKS: Mapping[str, Callable[[Connection, Subject], Iterator[Finding]]] = {
+_CHECKS: Mapping[str, Callable[[Session, Subject], Iterator[Finding]]] = {
     "clocks": _clocks,
     "own tables": _own_tables,
     "tables": live_tables.check,

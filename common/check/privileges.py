@@ -6,8 +6,8 @@ from typing import Any
 from common import rights, roles
 from common.check.findings import Finding, error, ok, warning
 from common.check.subject import Subject
-from common.database import Connection
 from common.rights import Right
+from common.session import Connection
 
 # Tables named in one line.
 MOST_TABLES = 5

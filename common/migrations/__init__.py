@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 
 from common import logs
-from common.database import Connection
 from common.scheduler import PassError
+from common.session import Connection, Session
 
 _log = logs.logger(__name__)
 
@@ -60,14 +60,14 @@ def pending(connection: Connection) -> tuple[Migration, ...]:
     return tuple(migration for migration in all_migrations() if migration.number not in applied)
 
 
-def migrate(connection: Connection) -> tuple[Migration, ...]:
+def migrate(connection: Session) -> tuple[Migration, ...]:
     """Apply what is pending in one transaction, under a lock, and return it.
 
     Two processes may call this at once: the second waits and finds nothing to do.
     """
     if not pending(connection):
         return ()
-    with connection.transaction():
+    with connection.begin():
         connection.execute(_LOCK)
         connection.execute(_CREATE_HISTORY)
         migrations = pending(connection)
@@ -79,7 +79,7 @@ def migrate(connection: Connection) -> tuple[Migration, ...]:
     return migrations
 
 
-def require(connection: Connection, *, may_apply: bool) -> None:
+def require(connection: Session, *, may_apply: bool) -> None:
     """Make sure that the tables of our own are there, applying migrations where allowed.
 
     Raises MigrationsPending, naming what to run, where they are missing and stay so.

@@ -11,8 +11,8 @@ from psycopg.rows import DictRow
 from chaos.arena import Arena
 from chaos.campaign import Campaign, Figures, Limit, Round
 from chaos.world import ROWS, Rows
-from common.database import Connection
 from common.scheduler import PassResult
+from common.session import Connection
 from database import TestDatabase
 from passes import run_pass
 from workers.link import link_expiration

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from psycopg.rows import DictRow
 
-from common.database import Connection
+from common.session import Connection
 from database import TestDatabase
 from test_worker_process import EXPIRED
 

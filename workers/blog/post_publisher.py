@@ -6,7 +6,7 @@ author chose. Event: ``blog.post.scheduled.published``, one per post. A crash ha
 whole batches done and their events in the outbox; the rest is still due.
 """
 
-from common import config, events, own_tables
+from common import config, events, heap, own_tables
 from common.access import Access, Index
 from common.scheduler import Scheduler
 from common.walk import Walk
@@ -24,12 +24,12 @@ DUE = f"SELECT id, slug, published_at FROM blog_posts WHERE {_IS_DUE}"
 # Publish one batch of posts and announce each.
 PUBLISH = f"""
 WITH due AS (
-    SELECT ctid FROM blog_posts
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    SELECT id, ctid FROM blog_posts
+    WHERE {heap.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), published AS (
     UPDATE blog_posts SET status = 'published', updated_at = %(now)s
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    WHERE {heap.same_rows("due")} AND {_IS_DUE}
     RETURNING id, title, slug, published_at
 ), announced AS ({
     events.announce(

@@ -11,7 +11,7 @@ batches said and their events in the outbox.
 from datetime import timedelta
 from typing import Any
 
-from common import alerts, config, events, own_tables
+from common import alerts, config, events, heap, own_tables
 from common.access import Access, Index
 from common.alerts import Alerts
 from common.scheduler import Pass, Scheduler
@@ -59,7 +59,7 @@ _FIELDS = {
 }
 
 _IN_RANGE = f"""{_SELECT_CANDIDATES}
-      AND detail.ctid >= %(first)s::tid AND detail.ctid < %(end)s::tid"""
+      AND {heap.in_range("detail.")}"""
 
 # Raise the alerts of one batch of items and announce each.
 RAISE = f"""

@@ -11,7 +11,7 @@ The items of a variant lie all over their table, so all stocks are counted in on
 slice it would take a scan, or as many look-ups as there are items, for each slice.
 """
 
-from common import alerts, config, events, own_tables
+from common import alerts, config, events, heap, own_tables
 from common.access import Access, Index
 from common.alerts import Alerts
 from common.scheduler import Scheduler
@@ -56,13 +56,11 @@ DUE = f"SELECT id, variant_name, current_stock, min_sku FROM ({alerts.news(_SELE
 # the planner would take them for small, and compare every variant with every stock.
 COLLECTED = "pg_temp.toast_short_variants"
 COLLECT = (
-    "SET enable_nestloop = off",
     """
 CREATE TEMPORARY TABLE toast_short_variants (
     id uuid, item_id uuid, variant_name text, min_sku bigint, current_stock bigint, facts text
 )""",
     f"INSERT INTO {COLLECTED} {_SELECT_SHORT}",
-    "RESET enable_nestloop",
 )
 
 _FIELDS = {
@@ -74,8 +72,7 @@ _FIELDS = {
 
 _IN_RANGE = f"""
     SELECT * FROM {COLLECTED}
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid
-      AND id <> ALL (%(failed_rows)s::uuid[])"""
+    WHERE {heap.in_range()} AND id <> ALL (%(failed_rows)s::uuid[])"""
 
 # Raise the alerts of one batch of variants and announce each.
 RAISE = f"""
@@ -117,6 +114,7 @@ ALERTS = Alerts(
     interval=INTERVAL,
     collect=COLLECT,
     collected=COLLECTED,
+    collecting={"enable_nestloop": "off"},
 )
 
 SCHEDULER = Scheduler(

@@ -6,7 +6,7 @@ A crash half-way leaves whole batches done and their events in the outbox; the r
 due.
 """
 
-from common import config, events, own_tables
+from common import config, events, heap, own_tables
 from common.access import Access, Index
 from common.scheduler import Scheduler
 from common.walk import Walk
@@ -24,12 +24,12 @@ DUE = f"SELECT id, short_code, expires_at FROM link_links WHERE {_IS_DUE}"
 # Expire one batch of links and announce each.
 EXPIRE = f"""
 WITH due AS (
-    SELECT ctid FROM link_links
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    SELECT id, ctid FROM link_links
+    WHERE {heap.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), expired AS (
     UPDATE link_links SET is_active = false, updated_at = %(now)s
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    WHERE {heap.same_rows("due")} AND {_IS_DUE}
     RETURNING id, short_code, expires_at
 ), announced AS ({
     events.announce(

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common.database import Connection
+from common.session import Connection
 from workers.notification.pace import Pace, PassClock
 
 # Stands for all of Discord where toast_discord_channels has a channel's id.

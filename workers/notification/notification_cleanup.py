@@ -5,7 +5,7 @@ soft-deleted ones included. Changes: they and their attempts are gone. No event.
 half-way leaves whole batches deleted, never a notification without its attempts.
 """
 
-from common import config, own_tables
+from common import config, heap, own_tables
 from common.access import Access, Index
 from common.retention import Retention
 from common.scheduler import Scheduler
@@ -16,7 +16,7 @@ RETENTION = config.days(
 )
 
 _IS_DUE = """
-    status = 'success' AND created_at < %(cutoff)s
+    status = 'success' AND (created_at < %(cutoff)s OR created_at IS NULL)
     AND id <> ALL (%(failed_rows)s::uuid[])"""
 
 # The notifications that the next pass deletes, for a dry run.
@@ -28,13 +28,14 @@ SELECT id, channel_id, event_type, created_at FROM notification_notifications WH
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM notification_notifications
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    WHERE {heap.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
-), deleted_attempts AS (
-    DELETE FROM notification_attempts WHERE notification_id IN (SELECT id FROM due)
-    RETURNING 1
 ), deleted AS (
-    DELETE FROM notification_notifications WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    DELETE FROM notification_notifications
+    WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    RETURNING id
+), deleted_attempts AS (
+    DELETE FROM notification_attempts WHERE notification_id IN (SELECT id FROM deleted)
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS found,

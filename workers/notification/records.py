@@ -8,9 +8,10 @@ import psycopg
 from psycopg.rows import DictRow
 
 from common import failed_rows, logs
-from common.database import Connection, contended, hiding, row_fault
+from common.database_errors import contended, hiding, server_fault
 from common.redact import tokens
 from common.scheduler import PassResult
+from common.session import Session
 from workers.notification.discord import Attempt
 from workers.notification.due import EVERYWHERE, IS_WAITING, Channel
 from workers.notification.pace import Pace, PassClock
@@ -77,9 +78,7 @@ WHERE id = ANY (ARRAY(
 class Records:
     """Writes on the pass's connection; ``parameters`` are those of IS_WAITING."""
 
-    def __init__(
-        self, connection: Connection, parameters: dict[str, Any], clock: PassClock
-    ) -> None:
+    def __init__(self, connection: Session, parameters: dict[str, Any], clock: PassClock) -> None:
         self._connection = connection
         self._parameters = parameters
         self._clock = clock
@@ -93,7 +92,7 @@ class Records:
         try:
             recorded = self._try_to_record(channel, row, attempt, at)
         except psycopg.DatabaseError as error:
-            if not (contended(error) or row_fault(error)):
+            if server_fault(error):
                 raise
             return self._set_aside(row, attempt, error, at)
         if not recorded:
@@ -117,7 +116,7 @@ class Records:
         try:
             self._connection.execute(_EXPLAIN, values)
         except psycopg.DatabaseError as error:
-            if not row_fault(error):
+            if server_fault(error):
                 raise
             _log.warning("reason_not_recorded", channel_id=channel.id, error=error)
 

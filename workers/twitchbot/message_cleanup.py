@@ -4,7 +4,7 @@ Due: messages created more than MESSAGE_CLEANUP_RETENTION_DAYS ago, soft-deleted
 Changes: the rows are gone. No event. A crash half-way leaves whole batches deleted.
 """
 
-from common import config, own_tables
+from common import config, heap, own_tables
 from common.access import Access, Index
 from common.retention import Retention
 from common.scheduler import Scheduler
@@ -12,7 +12,7 @@ from workers.twitchbot.tables import MESSAGES
 
 RETENTION = config.days("MESSAGE_CLEANUP_RETENTION_DAYS", "90", "days that chat messages are kept")
 
-_IS_DUE = "created_at < %(cutoff)s AND id <> ALL (%(failed_rows)s::uuid[])"
+_IS_DUE = "(created_at < %(cutoff)s OR created_at IS NULL) AND id <> ALL (%(failed_rows)s::uuid[])"
 
 # The messages that the next pass deletes, for a dry run.
 DUE = f"SELECT id, stream_id, username, created_at FROM twitchbot_messages WHERE {_IS_DUE}"
@@ -21,16 +21,16 @@ DUE = f"SELECT id, stream_id, username, created_at FROM twitchbot_messages WHERE
 # hardly anybody ever locks a message.
 DELETE_EAGERLY = f"""
 DELETE FROM twitchbot_messages
-WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}"""
+WHERE {heap.in_range()} AND {_IS_DUE}"""
 
 # Delete one batch of messages but for those that somebody has locked.
 DELETE = f"""
 WITH due AS (
-    SELECT ctid FROM twitchbot_messages
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    SELECT id, ctid FROM twitchbot_messages
+    WHERE {heap.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), deleted AS (
-    DELETE FROM twitchbot_messages WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    DELETE FROM twitchbot_messages WHERE {heap.same_rows("due")} AND {_IS_DUE}
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM deleted"""

@@ -7,7 +7,7 @@ whole batches done; the rest is still due.
 
 from typing import Any
 
-from common import config, own_tables
+from common import config, heap, own_tables
 from common.access import Access, Index
 from common.scheduler import Pass, Scheduler
 from common.walk import Walk
@@ -25,7 +25,8 @@ INACTIVE_TIMEOUT = config.duration(
 )
 
 _IS_DUE = f"""
-    is_active AND deleted_at IS NULL AND updated_at <= %(now)s - %(timeout)s
+    is_active AND deleted_at IS NULL
+    AND (updated_at <= %(now)s - %(timeout)s OR updated_at IS NULL)
     AND id <> '{CHAT_ONLY}' AND id <> ALL (%(failed_rows)s::uuid[])"""
 
 # The streams that the next pass ends, for a dry run.
@@ -34,12 +35,12 @@ DUE = f"SELECT id, title, started_at, updated_at FROM twitchbot_streams WHERE {_
 # End one batch of streams.
 END = f"""
 WITH due AS (
-    SELECT ctid FROM twitchbot_streams
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    SELECT id, ctid FROM twitchbot_streams
+    WHERE {heap.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), ended AS (
     UPDATE twitchbot_streams SET is_active = false, ended_at = %(now)s, updated_at = %(now)s
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    WHERE {heap.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 )
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM ended"""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from common.database import Connection
+from common.session import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import psycopg
 
 from common import failpoints, logs
 from common.config import Variable
-from common.database import contended, row_fault
+from common.database_errors import server_fault
 from common.due import backlog, preview
 from common.redact import redact
 from common.scheduler import Pass, PassError, PassResult, Preview
@@ -131,12 +131,12 @@ class Sync(Generic[T]):
         if isinstance(outcome, BattleNetError):
             return self._failed(current, subject, outcome)
         try:
-            with current.connection.transaction():
+            with current.connection.begin():
                 result = self.record(current, subject, outcome, self._now(current))
                 current.connection.execute(_FORGET, self._key(current, subject))
                 failpoints.reach("commit")
         except psycopg.DatabaseError as error:
-            if not (row_fault(error) or contended(error)):
+            if server_fault(error):
                 raise
             return self._failed(current, subject, error)
         return result

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 
 from common import failpoints, logs, metrics
-from common.database import row_fault
+from common.database_errors import server_fault
 from common.redact import redact
 from common.scheduler import Pass, PassResult
 from common.variables import Network
@@ -106,7 +106,7 @@ class DeliveryPass:
         try:
             return self._rows.take(row, self._now(), self._lease)
         except psycopg.DatabaseError as error:
-            if not row_fault(error):
+            if server_fault(error):
                 raise
             self._row_failed(row, error)
             return None
@@ -117,7 +117,7 @@ class DeliveryPass:
             try:
                 self._record(made)
             except psycopg.DatabaseError as error:
-                if not row_fault(error):
+                if server_fault(error):
                     raise
                 self._rows.postpone(delivery, self._now(), POSTPONEMENT)
                 self._row_failed(delivery.id, error)

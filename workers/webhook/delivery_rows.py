@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.database import Connection, hiding
+from common.database_errors import hiding
+from common.session import Connection
 from workers.webhook.attempt import Attempt, Delivery, hide
 from workers.webhook.due import IS_ACTIVE, IS_DUE
 from workers.webhook.outcome import Outcome

@@ -6,7 +6,7 @@ are gone. No event. A crash half-way leaves whole batches deleted, never a deliv
 attempts.
 """
 
-from common import config, own_tables
+from common import config, heap, own_tables
 from common.access import Access, Index
 from common.retention import Retention
 from common.scheduler import Scheduler
@@ -17,7 +17,7 @@ RETENTION = config.days(
 )
 
 _IS_DUE = """
-    status IN ('success', 'failed') AND created_at < %(cutoff)s
+    status IN ('success', 'failed') AND (created_at < %(cutoff)s OR created_at IS NULL)
     AND id <> ALL (%(failed_rows)s::uuid[])"""
 
 # The deliveries that the next pass deletes, for a dry run.
@@ -29,13 +29,14 @@ SELECT id, webhook_id, event_type, status, created_at FROM webhook_deliveries WH
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    WHERE {heap.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
-), deleted_attempts AS (
-    DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM due)
-    RETURNING 1
 ), deleted AS (
-    DELETE FROM webhook_deliveries WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    DELETE FROM webhook_deliveries
+    WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    RETURNING id
+), deleted_attempts AS (
+    DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM deleted)
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS found,

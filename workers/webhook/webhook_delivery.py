@@ -14,7 +14,7 @@ leave rows whose lease runs out: they are due again then, and sent a second time
 row meanwhile.
 """
 
-from common import config, metrics, own_tables
+from common import config, heap, metrics, own_tables
 from common.due import backlog, preview
 from common.scheduler import Pass, PassResult, Preview, Scheduler
 from common.walk import Walk
@@ -58,14 +58,14 @@ UNWANTED = f"SELECT id FROM webhook_deliveries AS delivery WHERE {_HAS_INACTIVE_
 # Give up one batch of them, in the live pool's words.
 GIVE_UP = f"""
 WITH due AS (
-    SELECT ctid FROM webhook_deliveries AS delivery
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_HAS_INACTIVE_WEBHOOK}
+    SELECT id, ctid FROM webhook_deliveries AS delivery
+    WHERE {heap.in_range()} AND {_HAS_INACTIVE_WEBHOOK}
     FOR UPDATE SKIP LOCKED
 ), given_up AS (
-    UPDATE webhook_deliveries
+    UPDATE webhook_deliveries AS delivery
     SET status = 'failed', next_retry_at = NULL, last_error = 'Webhook is no longer active',
         updated_at = %(now)s
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+    WHERE {heap.same_rows("due")} AND {_HAS_INACTIVE_WEBHOOK}
     RETURNING id
 )
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed, count(*) AS inactive

@@ -9,7 +9,7 @@ done; the rest is still due.
 
 from typing import Any
 
-from common import config, own_tables
+from common import config, heap, own_tables
 from common.access import Access, Index
 from common.scheduler import Pass, Scheduler
 from common.walk import Walk
@@ -24,7 +24,7 @@ MAX_RETRIES = config.integer(
 )
 
 _IS_DUE = """
-    status = 'failed' AND deleted_at IS NULL AND attempt_count < %(max_retries)s
+    status = 'failed' AND deleted_at IS NULL AND coalesce(attempt_count, 0) < %(max_retries)s
     AND EXISTS (SELECT FROM webhook_webhooks AS webhook
                 WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)
     AND id <> ALL (%(failed_rows)s::uuid[])"""
@@ -38,15 +38,15 @@ FROM webhook_deliveries WHERE {_IS_DUE}"""
 # exponent would overflow the interval.
 SCHEDULE = f"""
 WITH due AS (
-    SELECT ctid FROM webhook_deliveries
-    WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {_IS_DUE}
+    SELECT id, ctid FROM webhook_deliveries
+    WHERE {heap.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), scheduled AS (
     UPDATE webhook_deliveries
     SET status = 'retrying', updated_at = %(now)s,
         next_retry_at = %(now)s + least(interval '24 hours',
-            interval '1 minute' * power(2, least(attempt_count, 11)))
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM due))
+            interval '1 minute' * power(2, least(coalesce(attempt_count, 0), 11)))
+    WHERE {heap.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 )
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM scheduled"""

@@ -1,0 +1,216 @@
+"""One session of PostgreSQL, by a connection to the server itself or through a connection pooler.
+
+A connection to the server gets common/session_settings.py with its start. A pooler hands a
+server session from one client to the next after each transaction: the start of a connection sets
+nothing there, and what is set later stays behind for a stranger. So behind a pooler every
+statement runs in a transaction that begins by setting them for itself alone.
+"""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, Self
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from common import session_settings
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, {access}, NOT DEFERRABLE"
+
+# Whether the server session is another than the one that the connection was opened to. What is set
+# in such a one is set for the statement alone.
+_IS_POOLED = "pg_backend_pid() <> %(pid)s"
+
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS locked"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
+
+
+# Parameters of the server, such as ``lock_timeout``, and their values.
+Settings = Mapping[str, str]
+
+# To all who need nothing but to execute statements.
+Connection = psycopg.Connection[DictRow]
+
+
+class _Cursor(psycopg.Cursor[Any]):
+    def execute(self, *arguments: Any, **keywords: Any) -> Self:
+        with self.connection.statement():  # type: ignore[attr-defined]
+            return super().execute(*arguments, **keywords)
+
+
+class Session(psycopg.Connection[DictRow]):
+    """In autocommit mode; its rows are dicts. ``is_pooled`` says that a pooler is between.
+
+    Its errors say the server's message and nothing else: their details may hold the whole row
+    that is to blame, with all secrets in it.
+    """
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.is_pooled = False
+        self._settings: dict[str, str] = {}
+        self._in_transaction = False
+        self._is_held = False
+
+    @classmethod
+    def open(cls, parameters: Mapping[str, Any], *, settings_refused: bool) -> Self:
+        """Connect; ``settings_refused`` where a pooler is known to refuse settings at the start.
+
+        Raises psycopg.OperationalError.
+        """
+        start = session_settings.at_start(session_settings.PINNED)
+        options = {} if settings_refused else {"options": start}
+        opened = cls.connect(
+            **parameters,
+            **options,
+            autocommit=True,
+            context=session_settings.ADAPTERS,
+            row_factory=dict_row,
+            cursor_factory=_Cursor,
+            # Only where it is asked for: a prepared statement may be planned without its
+            # parameters, and a range of ctids is cheap or dear by their values alone.
+            prepare_threshold=2**31,
+        )
+        try:
+            opened._settle(settings_refused)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    def wait(self, *arguments: Any, **keywords: Any) -> Any:
+        try:
+            return super().wait(*arguments, **keywords)
+        except psycopg.Error as error:
+            if error.diag.message_primary:
+                error.args = (error.diag.message_primary,)
+            raise
+
+    @contextmanager
+    def begin(self, settings: Settings | None = None, *, read_only: bool = False) -> Iterator[None]:
+        """One transaction for the block; ``settings`` of the server hold for it alone."""
+        begin = _BEGIN.format(access="READ ONLY" if read_only else "READ WRITE")
+        if self._is_held:  # one is open already
+            self._command(session_settings.for_transaction(settings or {}))
+        else:
+            self._command(f"{begin}; {self._first_settings(settings)}")
+        self._in_transaction = True
+        try:
+            yield
+        except BaseException:
+            with suppress(psycopg.Error):
+                self._end("ROLLBACK")
+            raise
+        self._end("COMMIT")
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep one and the same server session for the block, through a pooler, too.
+
+        A pooler takes a session back when no transaction is open; here the next one is opened
+        in the moment in which the last one ends. If this process dies, the pooler ends the session.
+        """
+        if not self.is_pooled or self._is_held:
+            yield
+            return
+        self._is_held = True
+        self._command(f"{_BEGIN.format(access='READ WRITE')}; {self._first_settings()}")
+        try:
+            yield
+        finally:
+            self._is_held = False
+            if not self.closed:
+                self._command("COMMIT")
+
+    @contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        """Take the advisory lock of this name for the block; False if another session has it.
+
+        It is held by the session that does the block's work: who has lost it can write nothing.
+        """
+        with self.hold():
+            row = self.execute(_TRY_LOCK, (name,)).fetchone()
+            is_ours = bool(row and row["locked"])
+            try:
+                yield is_ours
+            finally:
+                if is_ours and not self.closed:
+                    self.execute(_UNLOCK, (name,))
+
+    def storable(self, text: str) -> str:
+        """The text as this database can hold it: what it has no character for is escaped."""
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        encoding = self.server_encoding.lower()
+        if encoding in ("utf8", "sql_ascii"):
+            return text.encode("utf-8", "backslashreplace").decode()
+        try:
+            return text.encode(encoding, "backslashreplace").decode(encoding)
+        except LookupError:  # PostgreSQL's name for it is not Python's
+            return text.encode("ascii", "backslashreplace").decode()
+
+    def statement(self) -> AbstractContextManager[None]:
+        """What a single statement runs in: a transaction of its own, if a pooler is between."""
+        if self.is_pooled and not self._in_transaction:
+            return self.begin()
+        return nullcontext()
+
+    @property
+    def server_encoding(self) -> str:
+        """PostgreSQL's name of the encoding of this database."""
+        return self.info.parameter_status("server_encoding") or "UTF8"
+
+    def _settle(self, settings_refused: bool) -> None:
+        """Find out whether a pooler is between, and set what could not be set before."""
+        late = session_settings.late(self.info.server_version, self.server_encoding)
+        self._settings = {**session_settings.PINNED, **late}
+        calls = (f"set_config('{name}', '{value}', {_IS_POOLED})" for name, value in late.items())
+        statement = f"SELECT {_IS_POOLED} AS is_pooled, {', '.join(calls)}"
+        row = self.execute(statement, {"pid": self.info.backend_pid}).fetchone()
+        self.is_pooled = settings_refused or bool(row and row["is_pooled"])
+        if self.is_pooled:
+            self.prepare_threshold = None  # another session would not know the statement
+        if self.server_encoding == session_settings.SQL_ASCII:
+            for name in session_settings.TEXT_TYPES:
+                self.adapters.register_loader(name, session_settings.AnyText)
+
+    def _first_settings(self, more: Settings | None = None) -> str:
+        """What a transaction begins with."""
+        settings = dict(self._settings) if self.is_pooled else {}
+        if self._is_held:
+            # It holds no snapshot between two statements, so it is in no vacuum's way.
+            settings["idle_in_transaction_session_timeout"] = "0"
+        return session_settings.for_transaction({**settings, **(more or {})})
+
+    def _end(self, word: str) -> None:
+        self._in_transaction = False
+        chain = f" AND CHAIN; {self._first_settings()}" if self._is_held else ""
+        # A deferred constraint fails here, while its transaction can still be rolled back in place.
+        before = "SET CONSTRAINTS ALL IMMEDIATE; " if chain and word == "COMMIT" else ""
+        try:
+            self._command(f"{before}{word}{chain}")
+        except psycopg.Error:
+            if self.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
+                self._command(f"ROLLBACK{chain}")
+            raise
+
+    def _command(self, sql: str) -> None:
+        if sql:
+            psycopg.Cursor(self).execute(sql.encode())
+
+
+def sever(connection: Connection) -> None:
+    """Break a connection that another thread is blocked on, so that its call raises at once.
+
+    psycopg has no deadline of its own for a server that has stopped answering, and its cancel
+    request needs that same server. The server finishes or rolls back what was open, whole in any
+    case.
+    """
+    if connection.closed:
+        return
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as transport:
+            transport.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        return  # closed between the check and here: just what was wanted
