@@ -19,7 +19,7 @@ promtool          path of Prometheus's own judge of metrics and rules
 
 Every test runs in an empty working directory, without settings in its environment, and may
 open connections to loopback only. TEST_POSTGRES_BIN names a folder with PostgreSQL's programs
-to use instead of the wheel's.
+to use instead of the wheel's, TEST_POSTGRES_VERSION a major version of which to find them.
 """
 
 import ipaddress
@@ -42,10 +42,12 @@ import workers
 from database import TestDatabase, create_template, fresh_database
 from demo.broker import Broker
 from demo.postgres import PostgresServer
+from demo.postgres_binaries import find_installation
 from kafka_server import KafkaServer, KafkaUnavailable
 from prometheus_server import PrometheusUnavailable, program
 
 POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
+POSTGRES_VERSION = os.environ.get("TEST_POSTGRES_VERSION")
 KAFKA_BROKERS = os.environ.get("KAFKA_TEST_BROKERS")
 
 # What a developer's shell may hold that would change how a worker behaves.
@@ -127,6 +129,8 @@ def private_database() -> Iterator[TestDatabase]:
 
 def _postgres_server() -> PostgresServer:
     binaries = Path(POSTGRES_BINARIES) if POSTGRES_BINARIES else None
+    if POSTGRES_VERSION:
+        binaries = find_installation(binaries, int(POSTGRES_VERSION)).folder
     return PostgresServer(durable=False, binaries=binaries)
 
 
