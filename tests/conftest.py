@@ -7,6 +7,8 @@ module_database   the same for a whole test file, which empties what its tests f
                   for each of many short tests takes longer than they do
 private_database  the same on a server of the test's own, for tests that stop, kill or restart
                   it: `.server.stop("fast" or "immediate")`, `.server.kill()`, `.server.start()`
+pgbouncer         a real PgBouncer before the server of `database`, as it comes: transaction
+                  mode, no `options`; `.port`, `.admin("SHOW POOLS")`
 mock_broker       address of a broker in memory (librdkafka's mock cluster) that knows the live
                   topics and creates any other when asked for its metadata; shared by all tests,
                   so read by key, or from the end
@@ -44,6 +46,7 @@ from demo.broker import Broker
 from demo.postgres import PostgresServer
 from demo.postgres_binaries import find_installation
 from kafka_server import KafkaServer, KafkaUnavailable
+from pgbouncer import PgBouncer, PgBouncerUnavailable
 from prometheus_server import PrometheusUnavailable, program
 
 POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
@@ -132,6 +135,21 @@ def _postgres_server() -> PostgresServer:
     if POSTGRES_VERSION:
         binaries = find_installation(binaries, int(POSTGRES_VERSION)).folder
     return PostgresServer(durable=False, binaries=binaries)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
+    with _pgbouncer(postgres_server) as pooler:
+        yield pooler
+
+
+def _pgbouncer(server: PostgresServer) -> PgBouncer:
+    try:
+        return PgBouncer(server)
+    except PgBouncerUnavailable as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no PgBouncer, which CI must have: {reason}")
+        pytest.skip(f"needs PgBouncer: {reason}")
 
 
 @pytest.fixture(scope="session")
