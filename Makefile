@@ -8,9 +8,10 @@ AT_ONCE = --numprocesses $(TESTS_AT_ONCE) --dist worksteal
 SCHEDULER_TESTS = $(addprefix tests/test_,$(addsuffix .py,schedulers walk failed_rows migrations \
 	notification_retry webhook_delivery character_sync guild_sync alerts publisher outbox check))
 VERSIONS = 15 16
+WORLDS = hostile pooler
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint test-postgres test-vm chaos soak bench bench-watch install \
+.PHONY: help venv run test lint test-postgres test-worlds test-vm chaos soak bench bench-watch install \
 	uninstall lock clean
 
 help: ## Show this list
@@ -33,6 +34,10 @@ lint: $(INSTALLED) ## Run ruff and mypy only
 
 test-postgres: $(INSTALLED) ## Test the schedulers on older versions of PostgreSQL; VERSIONS="15 16"
 	@for version in $(VERSIONS); do echo "PostgreSQL $$version"; TEST_POSTGRES_VERSION=$$version \
+		$(VENV)/bin/python -m pytest $(AT_ONCE) $(SCHEDULER_TESTS) || exit 1; done
+
+test-worlds: $(INSTALLED) ## Test the schedulers with hostile settings and behind PgBouncer; WORLDS="hostile pooler"
+	@for world in $(WORLDS); do echo "In the world: $$world"; TEST_WORLD=$$world \
 		$(VENV)/bin/python -m pytest $(AT_ONCE) $(SCHEDULER_TESTS) || exit 1; done
 
 test-vm: $(INSTALLED) ## Install on a booted Debian in a container, and try it there

@@ -19,11 +19,15 @@ kafka_server      the real Apache Kafka as a KafkaServer: `.address`, `.create_t
                   starts it again
 promtool          path of Prometheus's own judge of metrics and rules
 
+TEST_WORLD leads the tests of a database to one that is hostile or behind a pooler (worlds.py).
+
 Every test runs in an empty working directory, without settings in its environment, and may
 open connections to loopback only. TEST_POSTGRES_BIN names a folder with PostgreSQL's programs
 to use instead of the wheel's, TEST_POSTGRES_VERSION a major version of which to find them.
 """
 
+import contextlib
+import dataclasses
 import ipaddress
 import os
 import re
@@ -41,6 +45,7 @@ import hypothesis
 import pytest
 
 import workers
+import worlds
 from database import TestDatabase, create_template, fresh_database
 from demo.broker import Broker
 from demo.postgres import PostgresServer
@@ -51,6 +56,7 @@ from prometheus_server import PrometheusUnavailable, program
 
 POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
 POSTGRES_VERSION = os.environ.get("TEST_POSTGRES_VERSION")
+WORLD = os.environ.get("TEST_WORLD", worlds.PLAIN)
 KAFKA_BROKERS = os.environ.get("KAFKA_TEST_BROKERS")
 
 # What a developer's shell may hold that would change how a worker behaves.
@@ -78,6 +84,8 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     config_directory = tmp_path / "etc-toast"
     config_directory.mkdir()
     monkeypatch.setenv("TOAST_CONFIG_DIR", str(config_directory))
+    if WORLD == worlds.HOSTILE:
+        worlds.set_hostile_variables(monkeypatch, tmp_path)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -112,22 +120,43 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def pooled_port(request: pytest.FixtureRequest) -> int | None:
+    """The port of the pooler before `postgres_server`, in the world that has one."""
+    if WORLD != worlds.POOLER:
+        return None
+    pooler: PgBouncer = request.getfixturevalue("pgbouncer")
+    return pooler.port
+
+
 @pytest.fixture
-def database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+def database(postgres_server: PostgresServer, pooled_port: int | None) -> Iterator[TestDatabase]:
     with fresh_database(postgres_server) as database:
-        yield database
+        yield _in_its_world(database, pooled_port)
 
 
 @pytest.fixture(scope="module")
-def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+def module_database(
+    postgres_server: PostgresServer, pooled_port: int | None
+) -> Iterator[TestDatabase]:
     with fresh_database(postgres_server) as database:
-        yield database
+        yield _in_its_world(database, pooled_port)
 
 
 @pytest.fixture
 def private_database() -> Iterator[TestDatabase]:
-    with _postgres_server() as server:
-        yield TestDatabase(server, create_template(server))
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(_postgres_server())
+        database = TestDatabase(server, create_template(server))
+        pooler = _pgbouncer(server) if WORLD == worlds.POOLER else None
+        port = stack.enter_context(pooler).port if pooler else None
+        yield _in_its_world(database, port)
+
+
+def _in_its_world(database: TestDatabase, pooled_port: int | None) -> TestDatabase:
+    if WORLD == worlds.HOSTILE:
+        return worlds.hostile(database)
+    return dataclasses.replace(database, port=pooled_port)
 
 
 def _postgres_server() -> PostgresServer:

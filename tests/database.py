@@ -70,6 +70,11 @@ class TestDatabase:
 
     server: PostgresServer
     name: str
+    # What another world changes (worlds.py): the port that leads a worker here, and what the
+    # tests' own connections set against it.
+    port: int | None = None
+    options: str = "-c TimeZone=UTC"
+    greeting: str = ""
     _columns: dict[str, list[DictRow]] = field(default_factory=dict)
 
     @property
@@ -77,7 +82,7 @@ class TestDatabase:
         """The DB_* settings that lead a worker here."""
         return {
             "DB_HOST": "127.0.0.1",
-            "DB_PORT": str(self.server.port),
+            "DB_PORT": str(self.port or self.server.port),
             "DB_USER": self.server.user,
             "DB_PASSWORD": self.server.password,
             "DB_NAME": self.name,
@@ -88,10 +93,15 @@ class TestDatabase:
         """A new connection: autocommit, UTC, rows as dicts; close it or use it in a `with`."""
         settings: dict[str, Any] = {
             "autocommit": True,
-            "options": "-c TimeZone=UTC",
+            "options": self.options,
             "row_factory": dict_row,
         }
-        return psycopg.connect(**{**self.server.connection(self.name), **settings, **keywords})
+        settings = {**self.server.connection(self.name), **settings, **keywords}
+        connection = psycopg.connect(**{**settings, "autocommit": True})
+        if self.greeting:
+            connection.execute(self.greeting.encode())
+        connection.autocommit = settings["autocommit"]
+        return connection
 
     def session(self) -> Session:
         """A new connection as the workers have it."""

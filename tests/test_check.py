@@ -76,7 +76,7 @@ def roles(database: TestDatabase) -> TestDatabase:
 
 def as_service(database: TestDatabase, service: str) -> AsRole:
     role = f"toast_{service}"
-    return AsRole(database.server, database.name, role=role, password=PASSWORD)
+    return AsRole.of(database, role, PASSWORD)
 
 
 def own(database: TestDatabase, service: str, brokers: str = NO_BROKER) -> dict[str, str]:

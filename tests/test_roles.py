@@ -80,7 +80,7 @@ def granted(module_database: TestDatabase) -> Iterator[TestDatabase]:
 
 
 def as_role(database: TestDatabase, role: str) -> AsRole:
-    return AsRole(database.server, database.name, role=role, password=PASSWORD)
+    return AsRole.of(database, role, PASSWORD)
 
 
 # --- what they can do -------------------------------------------------------------------------
