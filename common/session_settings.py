@@ -67,7 +67,7 @@ class AnyText(Loader):
 ADAPTERS = AdaptersMap(psycopg.adapters)
 ADAPTERS.register_loader("timestamptz", _Time)
 
-TEXT_TYPES = ("text", "varchar", "bpchar", "name", '"char"', "unknown")
+TEXT_TYPES = ("text", "varchar", "bpchar", "name", '"char"')
 
 
 def late(server_version: int, server_encoding: str) -> dict[str, str]:
