@@ -31,8 +31,11 @@ ON CONFLICT (channel_id) DO UPDATE
 SET requests = excluded.requests, quiet_until = excluded.quiet_until,
     gone_row = excluded.gone_row, gone_reason = excluded.gone_reason"""
 
-# The largest that may be added to once more.
-_MOST = 2**63 - 2
+
+def _plus(counter: str, more: str) -> str:
+    """The sum, or the largest number of bigint."""
+    return f"least(coalesce({counter}, 0), {2**63 - 1} - {more}) + {more}"
+
 
 # One attempt: its row, the notification's outcome and the channel's counters, unless another
 # attempt was made meanwhile. After an answer that is permanent, no further one.
@@ -56,11 +59,9 @@ WITH recorded AS (
     FROM recorded
 ), counted AS (
     UPDATE notification_channels
-    SET total_notifications = least(coalesce(total_notifications, 0), {_MOST}) + 1,
-        success_notifications =
-            least(coalesce(success_notifications, 0), {_MOST}) + %(delivered)s::int,
-        failed_notifications =
-            least(coalesce(failed_notifications, 0), {_MOST}) + (NOT %(delivered)s)::int,
+    SET total_notifications = {_plus("total_notifications", "1")},
+        success_notifications = {_plus("success_notifications", "%(delivered)s::int")},
+        failed_notifications = {_plus("failed_notifications", "(NOT %(delivered)s)::int")},
         last_notification_at = %(at)s,
         last_success_at = CASE WHEN %(delivered)s THEN %(at)s ELSE last_success_at END,
         last_failure_at = CASE WHEN %(delivered)s THEN last_failure_at ELSE %(at)s END,
@@ -96,7 +97,7 @@ class Records:
         delivered = not attempt.error
         try:
             with hiding(*tokens(row["webhook_url"])):
-                recorded = self._record(self._values(channel, row, attempt, at))
+                recorded = self._record(row, self._values(channel, row, attempt, at))
                 state = recorded or self._fetch(_STATE, {"id": row["id"]})
         except Exception as error:
             if server_fault(error):
@@ -122,10 +123,11 @@ class Records:
         """Remember that nothing may be called before that time."""
         self._connection.execute(_KEEP, self._known(EVERYWHERE, Pace(quiet_until=until), until))
 
-    def _record(self, values: Mapping[str, Any]) -> DictRow | None:
+    def _record(self, row: DictRow, values: Mapping[str, Any]) -> DictRow | None:
         """Record one attempt; the notification as it is then, or None if it was not there."""
         try:
-            return self._try_to_record(values)
+            with hiding(*tokens(row["webhook_url"])):
+                return self._try_to_record(values)
         except psycopg.Error as error:
             if server_fault(error):
                 raise
