@@ -105,7 +105,9 @@ class TestDatabase:
 
     def session(self) -> Session:
         """A new connection as the workers have it."""
-        return Session.open(self.server.connection(self.name), settings_refused=False)
+        keywords = {**self.server.connection(self.name), "port": self.port or self.server.port}
+        del keywords["options"]
+        return Session.open(keywords, settings_refused=self.port is not None)
 
     def query(self, statement: str, *parameters: object) -> list[DictRow]:
         """Every row of a statement; none for one that returns no rows."""
