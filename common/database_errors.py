@@ -55,8 +55,7 @@ def contended(error: BaseException) -> bool:
 
 def reason(error: BaseException) -> str:
     """Type and message of any error on one line, without secrets, cut to REASON_CHARACTERS."""
-    message = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    text = " ".join(f"{type(error).__name__}: {message or error}".split())
+    text = " ".join(f"{type(error).__name__}: {error}".split())
     return redact(text)[:REASON_CHARACTERS]
 
 

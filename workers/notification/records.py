@@ -8,14 +8,15 @@ import psycopg
 from psycopg.rows import DictRow
 
 from common import logs
-from common.database_errors import contended, hiding
+from common.database_errors import contended, hiding, reason
+from common.guard import Guard
 from common.redact import tokens
 from common.scheduler import PassResult
 from common.session import Session
 from workers.notification.discord import Attempt
 from workers.notification.due import EVERYWHERE, Channel
 from workers.notification.pace import Pace, PassClock
-from workers.notification.unsent import Unsent, blaming
+from workers.notification.unsent import Unsent
 
 _log = logs.logger(__name__)
 
@@ -93,13 +94,16 @@ class Records:
         that cannot be written is set aside; the result says so.
         """
         delivered = not attempt.error
-        with blaming() as failure, hiding(*tokens(row["webhook_url"])):
+        recorded, why = None, ""
+        with Guard() as guard, hiding(*tokens(row["webhook_url"])):
             recorded = self._record(self._values(channel, row, attempt, at))
             state = recorded or self._fetch(_STATE, {"id": row["id"]})
             if _is_undone(state, row["attempt_count"], is_final=bool(recorded) and delivered):
-                failure.reason = "a trigger or rule keeps it as it is"
-        if failure.reason:
-            why = f"not recorded: {failure.reason}"
+                why = "a trigger or rule keeps it as it is"
+        if guard.error:
+            why = reason(guard.error)
+        if why:
+            why = f"not recorded: {why}"
             return self._unsent.set_aside(row["id"], why, at, delivered=delivered)
         if not recorded:
             _log.warning("notification_changed_meanwhile", notification_id=row["id"])

@@ -18,6 +18,8 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from common import logs, metrics
+from common.database_errors import reason
+from common.guard import Guard
 from common.scheduler import Pass, PassResult
 from workers.notification import pace
 from workers.notification.discord import Attempt, Discord, Embargo, RefusedURL, Reply
@@ -25,7 +27,7 @@ from workers.notification.due import Channel, Due
 from workers.notification.embed import UnreadablePayload
 from workers.notification.records import Records, gone_reason
 from workers.notification.task import Task, prepare
-from workers.notification.unsent import Unsent, blaming
+from workers.notification.unsent import Unsent
 
 _log = logs.logger(__name__)
 
@@ -137,20 +139,20 @@ class RetryPass:
                 except RefusedURL as refusal:
                     self._give_up(channel, f"not sent: {refusal}")
                     return None
-                except UnreadablePayload as reason:
-                    self._record(channel, row, Attempt(error=str(reason)), time.monotonic())
+                except UnreadablePayload as error:
+                    self._record(channel, row, Attempt(error=str(error)), time.monotonic())
         channel.left = 0
         return None
 
     @contextmanager
     def _blaming(self, channel: Channel, notification: UUID) -> Iterator[None]:
         """Go on where the block fails, whatever it meets, and set this notification aside."""
-        with blaming() as failure:
+        with Guard() as guard:
             yield
-        if failure.reason:
+        if guard.error:
             # Without any row it must succeed, or no row is to blame.
             self._due.read(channel, None)
-            why = f"not sent: {failure.reason}"
+            why = f"not sent: {reason(guard.error)}"
             self._add(self._unsent.set_aside(notification, why, time.monotonic()), of=channel)
 
     def _collect(self) -> None:

@@ -1,9 +1,7 @@
 """The notifications that are not sent, and why: set aside one by one, or all of a channel."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from common import failed_rows, logs
-from common.database_errors import contended, server_fault
+from common.database_errors import contended, reason, server_fault
 from common.scheduler import NOTHING, PassResult
 from common.session import Session
 from workers.notification.due import IS_WAITING, Channel
@@ -104,29 +102,5 @@ class Unsent:
                 if server_fault(error):
                     raise
                 if not contended(error):
-                    total += self.set_aside(row["id"], f"not recorded: {_spoken(error)}", at)
+                    total += self.set_aside(row["id"], f"not recorded: {reason(error)}", at)
         return total
-
-
-@dataclass(slots=True)
-class Failure:
-    """Why a block failed; '' if it did not."""
-
-    reason: str = ""
-
-
-@contextmanager
-def blaming() -> Iterator[Failure]:
-    """Let the block fail for its row alone, whatever it meets, unless no row can be to blame."""
-    failure = Failure()
-    try:
-        yield failure
-    except Exception as error:
-        if server_fault(error):
-            raise
-        failure.reason = _spoken(error)
-
-
-def _spoken(error: Exception) -> str:
-    """What an error says, on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

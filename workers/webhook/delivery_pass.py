@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from common import failed_rows, failpoints, logs, metrics
-from common.database_errors import contended
+from common.database_errors import contended, reason
 from common.guard import Guard
 from common.scheduler import Pass, PassResult
 from common.variables import Network
@@ -190,5 +190,4 @@ def _sent(delivery: Delivery, client: DeliveryClient) -> Attempt | Exception:
 
 def _said(error: Exception, delivery: Delivery | None = None) -> str:
     """An error on one line, without the secrets of a delivery, which it may quote."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return hide(text, *delivery.secrets) if delivery else hide(text)
+    return hide(reason(error), *(delivery.secrets if delivery else ()))
