@@ -9,7 +9,7 @@ statement runs in a transaction that begins by setting them for itself alone.
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, Self
 
 import psycopg
@@ -73,11 +73,10 @@ class Session(psycopg.Connection[DictRow]):
             # parameters, and a range of ctids is cheap or dear by their values alone.
             prepare_threshold=2**31,
         )
-        try:
+        with ExitStack() as unsettled:
+            unsettled.callback(opened.close)
             opened._settle(settings_refused)
-        except BaseException:
-            opened.close()
-            raise
+            unsettled.pop_all()
         return opened
 
     def wait(self, *arguments: Any, **keywords: Any) -> Any:
@@ -96,13 +95,14 @@ class Session(psycopg.Connection[DictRow]):
             self._command(session_settings.for_transaction(settings or {}))
         else:
             self._command(f"{begin}; {self._first_settings(settings)}")
-        self._in_transaction = True
+        self._in_transaction, is_done = True, False
         try:
             yield
-        except BaseException:
-            with suppress(psycopg.Error):
-                self._end("ROLLBACK")
-            raise
+            is_done = True
+        finally:
+            if not is_done:
+                with suppress(psycopg.Error):
+                    self._end("ROLLBACK")
         self._end("COMMIT")
 
     @contextmanager

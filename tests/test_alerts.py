@@ -31,7 +31,7 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 CREATE TRIGGER refuse BEFORE INSERT ON toast_alerts FOR EACH ROW EXECUTE FUNCTION refuse()"""
 
-# No session gets its alerts committed until the gate is opened; the second one does not come so far.
+# Nobody gets alerts committed until the gate is opened. The second session does not come so far.
 GATE = """
 CREATE OR REPLACE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN
