@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from common import migrations, outbox
+from common.advice import advised
 from common.config import Settings
 from common.database import Database
 from common.outbox import Summary
@@ -149,7 +150,7 @@ def _ask(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple[Server, 
             history = _History(connection, jobs)
             server = Server(name, names, history.now, outbox.summary(connection))
     except (psycopg.Error, PassError) as error:
-        fault = " ".join(redact(str(error)).split())
+        fault = " ".join(redact(advised(str(error), error)).split())
         return Server(name, names, fault=fault), [
             _unknown(service, scheduler, settings) for service, scheduler, settings in jobs
         ]

@@ -17,9 +17,9 @@ from common.config import Variable
 from common.database_errors import server_fault
 from common.due import backlog, preview
 from common.redact import redact
-from common.scheduler import Pass, PassError, PassResult, Preview
+from common.scheduler import Pass, PassError, PassResult, Preview, RemoteAway
 from workers.warcraft.battle_net import REGION, BattleNet
-from workers.warcraft.errors import BattleNetError, NotFound, Unavailable
+from workers.warcraft.errors import BattleNetError, NotFound, Refused, Unavailable
 from workers.warcraft.senders import Answer, Fetch, Senders, Subject
 
 T = TypeVar("T")
@@ -92,7 +92,8 @@ class Sync(Generic[T]):
                 total += done
                 unavailable = unavailable + 1 if isinstance(answer.outcome, Unavailable) else 0
                 if unavailable == MOST_UNAVAILABLE:
-                    raise PassError(
+                    lasting = isinstance(answer.outcome, Refused)
+                    raise (PassError if lasting else RemoteAway)(
                         f"Battle.net does not answer: {answer.outcome} "
                         f"({total.processed} synced, {total.failed} not, before giving up)"
                     )
