@@ -20,7 +20,7 @@ _ROLES = "run db/roles.sql again; `toast check` shows the GRANT"
 # What the text of a refused connection says, and what to change; the first that fits counts.
 _REFUSALS = (
     # Of PgBouncer.
-    ("no such database", 'set DB_NAME to a database in the pooler\'s list ("[databases]")'),
+    ("no such database", "set DB_NAME to a database in the pooler's list of databases"),
     ("no such user", "add the role DB_USER to the pooler's auth_file, or set its auth_query"),
     ("query_wait_timeout", "raise the pooler's default_pool_size: no server session came free"),
     ("max_client_conn", "raise the pooler's max_client_conn"),
@@ -109,6 +109,7 @@ _STATES = {
     "XX002": "REINDEX the table",
 }
 
+_OWN = re.compile(r'relation "(?:\w+\.)?(toast_\w+)" does not exist')
 _DENIED = re.compile(r"permission denied for (?:(function|schema|sequence)) (\S+)")
 _NO_IDENTITY = re.compile(r'table "(.+?)" because it does not have a replica identity')
 
@@ -179,7 +180,13 @@ def _denied(error: psycopg.Error, text: str) -> str:
         return ""
     kind, name = denied.groups()
     right = "EXECUTE" if kind == "function" else "USAGE"
-    return f"GRANT {right} ON {kind.upper()} {name} to this role"
+    migrating = ", and CREATE for `toast migrate`" if kind == "schema" else ""
+    return f"GRANT {right} ON {kind.upper()} {name} to this role{migrating}"
+
+
+def _own_is_gone(error: psycopg.Error, text: str) -> str:
+    own = _OWN.search(text)
+    return f"restore {own[1]} from a backup: `toast migrate` had made it" if own else ""
 
 
 def _pooling(error: psycopg.Error, text: str) -> str:
@@ -194,6 +201,7 @@ def _replication(error: psycopg.Error, text: str) -> str:
 _RULES: tuple[Callable[[psycopg.Error, str], str], ...] = (
     _in_a_function,
     _denied,
+    _own_is_gone,
     _pooling,
     _replication,
 )

@@ -186,7 +186,8 @@ def test_once_fails_when_one_pass_fails_and_still_runs_the_others(
     assert answer.code == 1
     failed, fine = json.loads(answer.out)["schedulers"]
     assert (failed["name"], failed["result"]) == ("message-cleanup", "failed")
-    assert 'relation "twitchbot_messages" does not exist' in failed["error"]
+    assert "there is no table twitchbot_messages that this role can see" in failed["error"]
+    assert failed["error"].endswith("=> set DB_NAME to the live service's database")
     assert (fine["name"], fine["result"], fine["counts"]["processed"]) == ("stream-closer", "ok", 1)
     [row] = own_database.query("SELECT id, is_active FROM twitchbot_streams")
     assert row == {"id": stream["id"], "is_active": False}
