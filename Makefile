@@ -3,12 +3,19 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 # Three for two cores: tests wait for other processes more than they compute.
 TESTS_AT_ONCE = $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
+AT_ONCE = --numprocesses $(TESTS_AT_ONCE) --dist worksteal
+# What depends on the database most: the schedulers, their outbox and its tables.
+SCHEDULER_TESTS = $(addprefix tests/test_,$(addsuffix .py,schedulers walk failed_rows migrations \
+	notification_retry webhook_delivery character_sync guild_sync alerts publisher outbox check))
+VERSIONS = 15 16
+WORLDS = hostile pooler
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint test-vm chaos soak bench bench-watch install uninstall lock clean
+.PHONY: help venv run test lint test-postgres test-worlds test-vm chaos soak bench bench-watch install \
+	uninstall lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) ## Create .venv with the project installed, `toast` in .venv/bin
 	@:
@@ -17,13 +24,21 @@ run: $(INSTALLED) ## Run all eight workers until Ctrl-C; ONCE=1 ends after the f
 	@$(VENV)/bin/python -m demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint ## Run everything: lint, strict types, tests
-	@$(VENV)/bin/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal
+	@$(VENV)/bin/python -m pytest $(AT_ONCE)
 
 lint: $(INSTALLED) ## Run ruff and mypy only
 	@$(VENV)/bin/ruff check --quiet
 	@$(VENV)/bin/ruff format --check --quiet || \
 		{ echo "Not formatted: run $(VENV)/bin/ruff format"; exit 1; }
 	@$(VENV)/bin/mypy --no-error-summary
+
+test-postgres: $(INSTALLED) ## Test the schedulers on older versions of PostgreSQL; VERSIONS="15 16"
+	@for version in $(VERSIONS); do echo "PostgreSQL $$version"; TEST_POSTGRES_VERSION=$$version \
+		$(VENV)/bin/python -m pytest $(AT_ONCE) $(SCHEDULER_TESTS) || exit 1; done
+
+test-worlds: $(INSTALLED) ## Test the schedulers with hostile settings and behind PgBouncer; WORLDS="hostile pooler"
+	@for world in $(WORLDS); do echo "In the world: $$world"; TEST_WORLD=$$world \
+		$(VENV)/bin/python -m pytest $(AT_ONCE) $(SCHEDULER_TESTS) || exit 1; done
 
 test-vm: $(INSTALLED) ## Install on a booted Debian in a container, and try it there
 	@$(VENV)/bin/python -m pytest --timeout 900 tests/vm_checks.py

@@ -39,7 +39,7 @@ MESSAGES = (
     *STREAM,
     f"""
 INSERT INTO twitchbot_messages (id, stream_id, user_id, username, display_name, message,
-    is_moderator, is_subscriber, is_vip, is_broadcaster, sent_at, created_at)
+    is_moderator, is_subscriber, is_v_ip, is_broadcaster, sent_at, created_at)
 SELECT {_ID}, stream.id, '1', 'ada', 'Ada', 'message number ' || number, false, false, false,
        false, now() - interval '1 day', now() - interval '1 day'
 FROM twitchbot_streams AS stream, generate_series(1, %(size)s) AS number""",

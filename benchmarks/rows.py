@@ -94,18 +94,26 @@ FROM generate_series(1, 2 * %(size)s) AS number""",
 _VARIANT = "md5('variant' || number)::uuid"
 
 HOUSEHOLD = (
+    *(
+        f"""
+INSERT INTO foodfolio_{table} (id, name, slug, created_at, updated_at)
+VALUES ('00000000-0000-0000-0000-000000000001', '{name}', '{name}', now(), now())"""
+        for table, name in (
+            ("categories", "dairy"),
+            ("companies", "farm"),
+            ("types", "drink"),
+            ("warehouses", "kitchen"),
+            ("locations", "fridge"),
+        )
+    ),
     """
-INSERT INTO foodfolio_items (id, name, created_at, updated_at)
-VALUES ('00000000-0000-0000-0000-000000000001', 'Milk', now(), now())""",
+INSERT INTO foodfolio_sizes (id, name, value, unit, created_at, updated_at)
+VALUES ('00000000-0000-0000-0000-000000000001', '1 l', 1, 'l', now(), now())""",
     """
-INSERT INTO foodfolio_sizes (id, name, created_at, updated_at)
-VALUES ('00000000-0000-0000-0000-000000000001', '1 l', now(), now())""",
-    """
-INSERT INTO foodfolio_warehouses (id, name, created_at, updated_at)
-VALUES ('00000000-0000-0000-0000-000000000001', 'Kitchen', now(), now())""",
-    """
-INSERT INTO foodfolio_locations (id, name, created_at, updated_at)
-VALUES ('00000000-0000-0000-0000-000000000001', 'Fridge', now(), now())""",
+INSERT INTO foodfolio_items (id, name, slug, category_id, company_id, type_id, created_at,
+    updated_at)
+SELECT category.id, 'Milk', 'milk', category.id, company.id, type.id, now(), now()
+FROM foodfolio_categories AS category, foodfolio_companies AS company, foodfolio_types AS type""",
 )
 
 
@@ -193,15 +201,16 @@ INSERT INTO twitchbot_streams (title, game_name, game_id, started_at, peak_viewe
     average_viewers, total_messages, created_at, updated_at)
 VALUES ('Stream', 'Chess', '1', now(), 0, 0, 0, now(), now())""",
     """
-INSERT INTO twitchbot_viewers (twitch_id, username, created_at, updated_at)
-VALUES ('1', 'ada', now(), now())""",
+INSERT INTO twitchbot_viewers (twitch_id, username, display_name, first_seen, last_seen,
+    created_at, updated_at)
+VALUES ('1', 'ada', 'Ada', now(), now(), now(), now())""",
 )
 
 OLD_MESSAGES = (
     *STREAM,
     f"""
 INSERT INTO twitchbot_messages (stream_id, user_id, username, display_name, message, is_moderator,
-    is_subscriber, is_vip, is_broadcaster, sent_at, created_at)
+    is_subscriber, is_v_ip, is_broadcaster, sent_at, created_at)
 SELECT stream.id, '1', 'ada', 'Ada', 'message number ' || number || ' of a long evening', false,
        false, false, false, {_age(90)}, {_age(90)}
 FROM twitchbot_streams AS stream, generate_series(1, %(size)s * 3 / 2) AS number""",

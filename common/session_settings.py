@@ -67,8 +67,7 @@ class AnyText(Loader):
 ADAPTERS = AdaptersMap(psycopg.adapters)
 ADAPTERS.register_loader("timestamptz", _Time)
 
-# The last of them, unknown, psycopg knows by its number alone.
-TEXT_TYPES: tuple[str | int, ...] = ("text", "varchar", "bpchar", "name", '"char"', 705)
+TEXT_TYPES = ("text", "varchar", "bpchar", "name", '"char"')
 
 
 def late(server_version: int, server_encoding: str) -> dict[str, str]:

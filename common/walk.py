@@ -55,6 +55,8 @@ class Walk:
     waits for locks, where that is cheaper and a lock is rare, and returns nothing. ``due`` selects
     what the batch would change, for a dry run. All may use ``now`` and what ``parameters`` adds.
     What is not ``urgent`` and is moved behind the slices by somebody is left to the next pass.
+    ``forgets`` is False where a walk is a part of a pass only, which then forgets for itself what
+    has recovered.
 
     Where finding what is due is dear whatever the range, the statements ``collect`` put it into a
     temporary table, ``collected``, and the batches take it from there by that one's ctid; they run
@@ -68,6 +70,7 @@ class Walk:
     id_column: str = "id"
     eager: str = ""
     urgent: bool = True
+    forgets: bool = True
     collect: tuple[str, ...] = ()
     collected: str = ""
     collecting: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +91,7 @@ class Walk:
         result = _Walker(self, current, self._parameters(current)).run()
         if result.failed >= MOST_FAILED_ALONE and not result.processed:
             raise PassError(f"none of {result.failed} rows could be changed, such as {result.note}")
-        if result.complete:
+        if result.complete and self.forgets:
             failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
         return result
 

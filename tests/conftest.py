@@ -7,6 +7,8 @@ module_database   the same for a whole test file, which empties what its tests f
                   for each of many short tests takes longer than they do
 private_database  the same on a server of the test's own, for tests that stop, kill or restart
                   it: `.server.stop("fast" or "immediate")`, `.server.kill()`, `.server.start()`
+pgbouncer         a real PgBouncer before the server of `database`, as it comes: transaction
+                  mode, no `options`; `.port`, `.admin("SHOW POOLS")`
 mock_broker       address of a broker in memory (librdkafka's mock cluster) that knows the live
                   topics and creates any other when asked for its metadata; shared by all tests,
                   so read by key, or from the end
@@ -17,11 +19,15 @@ kafka_server      the real Apache Kafka as a KafkaServer: `.address`, `.create_t
                   starts it again
 promtool          path of Prometheus's own judge of metrics and rules
 
+TEST_WORLD leads the tests of a database to one that is hostile or behind a pooler (worlds.py).
+
 Every test runs in an empty working directory, without settings in its environment, and may
 open connections to loopback only. TEST_POSTGRES_BIN names a folder with PostgreSQL's programs
-to use instead of the wheel's.
+to use instead of the wheel's, TEST_POSTGRES_VERSION a major version of which to find them.
 """
 
+import contextlib
+import dataclasses
 import ipaddress
 import os
 import re
@@ -39,13 +45,18 @@ import hypothesis
 import pytest
 
 import workers
+import worlds
 from database import TestDatabase, create_template, fresh_database
 from demo.broker import Broker
 from demo.postgres import PostgresServer
+from demo.postgres_binaries import find_installation
 from kafka_server import KafkaServer, KafkaUnavailable
+from pgbouncer import PgBouncer, PgBouncerUnavailable
 from prometheus_server import PrometheusUnavailable, program
 
 POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
+POSTGRES_VERSION = os.environ.get("TEST_POSTGRES_VERSION")
+WORLD = os.environ.get("TEST_WORLD", worlds.PLAIN)
 KAFKA_BROKERS = os.environ.get("KAFKA_TEST_BROKERS")
 
 # What a developer's shell may hold that would change how a worker behaves.
@@ -73,6 +84,8 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     config_directory = tmp_path / "etc-toast"
     config_directory.mkdir()
     monkeypatch.setenv("TOAST_CONFIG_DIR", str(config_directory))
+    if WORLD == worlds.HOSTILE:
+        worlds.set_hostile_variables(monkeypatch, tmp_path)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -107,27 +120,65 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def pooled_port(request: pytest.FixtureRequest) -> int | None:
+    """The port of the pooler before `postgres_server`, in the world that has one."""
+    if WORLD != worlds.POOLER:
+        return None
+    pooler: PgBouncer = request.getfixturevalue("pgbouncer")
+    return pooler.port
+
+
 @pytest.fixture
-def database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+def database(postgres_server: PostgresServer, pooled_port: int | None) -> Iterator[TestDatabase]:
     with fresh_database(postgres_server) as database:
-        yield database
+        yield _in_its_world(database, pooled_port)
 
 
 @pytest.fixture(scope="module")
-def module_database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+def module_database(
+    postgres_server: PostgresServer, pooled_port: int | None
+) -> Iterator[TestDatabase]:
     with fresh_database(postgres_server) as database:
-        yield database
+        yield _in_its_world(database, pooled_port)
 
 
 @pytest.fixture
 def private_database() -> Iterator[TestDatabase]:
-    with _postgres_server() as server:
-        yield TestDatabase(server, create_template(server))
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(_postgres_server())
+        database = TestDatabase(server, create_template(server))
+        pooler = _pgbouncer(server) if WORLD == worlds.POOLER else None
+        port = stack.enter_context(pooler).port if pooler else None
+        yield _in_its_world(database, port)
+
+
+def _in_its_world(database: TestDatabase, pooled_port: int | None) -> TestDatabase:
+    if WORLD == worlds.HOSTILE:
+        return worlds.hostile(database)
+    return dataclasses.replace(database, port=pooled_port)
 
 
 def _postgres_server() -> PostgresServer:
     binaries = Path(POSTGRES_BINARIES) if POSTGRES_BINARIES else None
+    if POSTGRES_VERSION:
+        binaries = find_installation(binaries, int(POSTGRES_VERSION)).folder
     return PostgresServer(durable=False, binaries=binaries)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
+    with _pgbouncer(postgres_server) as pooler:
+        yield pooler
+
+
+def _pgbouncer(server: PostgresServer) -> PgBouncer:
+    try:
+        return PgBouncer(server)
+    except PgBouncerUnavailable as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no PgBouncer, which CI must have: {reason}")
+        pytest.skip(f"needs PgBouncer: {reason}")
 
 
 @pytest.fixture(scope="session")

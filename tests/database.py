@@ -33,19 +33,33 @@ _ZERO_VALUES: dict[str, object] = {
     "boolean": False,
     "jsonb": "{}",
 }
+_GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
-# A column without a default that must be given: with the table it references, and whether it
-# must be unique.
-_REQUIRED_COLUMNS = """
-SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
+# The times that a Go service always has; it leaves others NULL, as it does a reference, if it may.
+_GIVEN_TIMES = {"created_at", "updated_at"}
+# What a service has not done yet, in the only model without a NULL for that.
+_NEVER = {f"webhook_webhooks.last_{what}_at" for what in ("delivery", "success", "failure")}
+# The texts that it leaves NULL; others are ''.
+_NULL_TEXTS = {
+    *("link_links.custom_alias", "link_links.title", "link_links.description"),
+    *("foodfolio_item_variants.barcode", "foodfolio_item_details.article_number"),
+    "character_details.thumbnail_url",
+}
+
+# A column without a default: whether it must be given, the table it references, and whether it
+# must be unique. Rows of our own tables are written by us, who leave out what may be NULL.
+_COLUMNS = """
+SELECT c.relname || '.' || a.attname AS path, a.attname AS name,
+       format_type(a.atttypid, NULL) AS type, a.attnotnull AS is_required,
        f.confrelid::regclass::text AS parent, fa.attname AS parent_column,
        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique
                AND a.attnum = ANY (i.indkey)) AS is_unique
-FROM pg_attribute a
+FROM pg_class c
+JOIN pg_attribute a ON a.attrelid = c.oid
 LEFT JOIN pg_constraint f ON f.conrelid = a.attrelid AND f.contype = 'f' AND f.conkey[1] = a.attnum
 LEFT JOIN pg_attribute fa ON fa.attrelid = f.confrelid AND fa.attnum = f.confkey[1]
-WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND a.attnotnull AND NOT a.atthasdef
-  AND a.attidentity = ''"""
+WHERE c.oid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.atthasdef
+  AND a.attidentity = '' AND (a.attnotnull OR c.relname NOT LIKE 'toast\\_%%')"""
 
 
 @dataclass(slots=True)
@@ -56,14 +70,19 @@ class TestDatabase:
 
     server: PostgresServer
     name: str
-    _required: dict[str, list[DictRow]] = field(default_factory=dict)
+    # What another world changes (worlds.py): the port that leads a worker here, and what the
+    # tests' own connections set against it.
+    port: int | None = None
+    options: str = "-c TimeZone=UTC"
+    greeting: str = ""
+    _columns: dict[str, list[DictRow]] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         """The DB_* settings that lead a worker here."""
         return {
             "DB_HOST": "127.0.0.1",
-            "DB_PORT": str(self.server.port),
+            "DB_PORT": str(self.port or self.server.port),
             "DB_USER": self.server.user,
             "DB_PASSWORD": self.server.password,
             "DB_NAME": self.name,
@@ -74,14 +93,21 @@ class TestDatabase:
         """A new connection: autocommit, UTC, rows as dicts; close it or use it in a `with`."""
         settings: dict[str, Any] = {
             "autocommit": True,
-            "options": "-c TimeZone=UTC",
+            "options": self.options,
             "row_factory": dict_row,
         }
-        return psycopg.connect(**{**self.server.connection(self.name), **settings, **keywords})
+        settings = {**self.server.connection(self.name), **settings, **keywords}
+        connection = psycopg.connect(**{**settings, "autocommit": True})
+        if self.greeting:
+            connection.execute(self.greeting.encode())
+        connection.autocommit = settings["autocommit"]
+        return connection
 
     def session(self) -> Session:
         """A new connection as the workers have it."""
-        return Session.open(self.server.connection(self.name), settings_refused=False)
+        keywords = {**self.server.connection(self.name), "port": self.port or self.server.port}
+        del keywords["options"]
+        return Session.open(keywords, settings_refused=self.port is not None)
 
     def query(self, statement: str, *parameters: object) -> list[DictRow]:
         """Every row of a statement; none for one that returns no rows."""
@@ -92,8 +118,9 @@ class TestDatabase:
     def insert(self, table: str, **columns: object) -> DictRow:
         """Insert one row and return it whole.
 
-        A required column not given gets what a Go service would write: '' or 0 or false, now,
-        a new parent row for a reference, and text of its own where it must be unique.
+        A column not given gets its default or what a Go service would write: NULL, '' or 0 or
+        false, now, a new parent row for a reference that must be, and text of its own where it
+        must be unique.
         """
         values = {**self._zero_values(table, columns), **columns}
         statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING *").format(
@@ -105,12 +132,16 @@ class TestDatabase:
             return connection.execute(statement, list(values.values())).fetchone() or {}
 
     def _zero_values(self, table: str, given: dict[str, object]) -> dict[str, object]:
-        if table not in self._required:
-            self._required[table] = self.query(_REQUIRED_COLUMNS, table)
-        missing = (column for column in self._required[table] if column["name"] not in given)
+        if table not in self._columns:
+            self._columns[table] = self.query(_COLUMNS, table)
+        missing = (column for column in self._columns[table] if column["name"] not in given)
         return {column["name"]: self._zero_value(column) for column in missing}
 
     def _zero_value(self, column: DictRow) -> object:
+        if column["path"] in _NEVER:
+            return _GO_ZERO_TIME
+        if not column["is_required"] and _may_be_null_in_go(column):
+            return None
         if column["parent"] is not None:
             return self.insert(column["parent"])[column["parent_column"]]
         if column["type"] == "uuid":
@@ -118,6 +149,12 @@ class TestDatabase:
         if column["type"] == "timestamp with time zone":
             return datetime.now(UTC)
         return f"row{next(_numbers)}" if column["is_unique"] else _ZERO_VALUES[column["type"]]
+
+
+def _may_be_null_in_go(column: DictRow) -> bool:
+    if column["type"] == "timestamp with time zone":
+        return column["name"] not in _GIVEN_TIMES
+    return column["type"] == "uuid" or column["path"] in _NULL_TEXTS
 
 
 def create_template(server: PostgresServer) -> str:

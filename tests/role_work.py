@@ -60,7 +60,13 @@ class AsRole(TestDatabase):
     @property
     def environment(self) -> dict[str, str]:
         own = {"DB_USER": self.role, "DB_PASSWORD": self.password}
-        return {**TestDatabase(self.server, self.name).environment, **own}
+        return {**TestDatabase(self.server, self.name, self.port).environment, **own}
+
+    @classmethod
+    def of(cls, database: TestDatabase, role: str, password: str) -> AsRole:
+        """The view of this role, in the same world."""
+        world = (database.port, database.options, database.greeting)
+        return cls(database.server, database.name, *world, role=role, password=password)
 
     def login(self) -> psycopg.Connection[DictRow]:
         """A connection as this role."""

@@ -76,7 +76,7 @@ def roles(database: TestDatabase) -> TestDatabase:
 
 def as_service(database: TestDatabase, service: str) -> AsRole:
     role = f"toast_{service}"
-    return AsRole(database.server, database.name, role=role, password=PASSWORD)
+    return AsRole.of(database, role, PASSWORD)
 
 
 def own(database: TestDatabase, service: str, brokers: str = NO_BROKER) -> dict[str, str]:
@@ -459,6 +459,7 @@ def test_a_right_that_is_not_needed_is_a_warning(
 # --- indexes ----------------------------------------------------------------------------------
 
 ATTEMPTS = "webhook_delivery_attempts"
+ATTEMPTS_INDEX = f"idx_{ATTEMPTS}_delivery_id"
 CREATE_ATTEMPTS = f"CREATE INDEX CONCURRENTLY ON {ATTEMPTS} (delivery_id);"
 
 
@@ -467,7 +468,7 @@ def test_without_an_index_on_a_reference_a_clean_up_takes_too_long(
     database: TestDatabase, count: int, level: str
 ) -> None:
     Row(ATTEMPTS).insert_many(database, count, "")
-    database.query(f"DROP INDEX {ATTEMPTS}_delivery_id_idx; ANALYZE {ATTEMPTS}")
+    database.query(f"DROP INDEX {ATTEMPTS_INDEX}; ANALYZE {ATTEMPTS}")
 
     [found] = check("webhook", env=environment(database)).of("indexes")
 
@@ -498,14 +499,14 @@ def test_a_table_of_somebody_else_s_that_refers_to_deleted_rows_counts_too(
     ],
 )
 def test_an_index_that_does_not_serve_does_not_count(database: TestDatabase, index: str) -> None:
-    database.query(f"DROP INDEX {ATTEMPTS}_delivery_id_idx; CREATE INDEX ON {ATTEMPTS} {index}")
+    database.query(f"DROP INDEX {ATTEMPTS_INDEX}; CREATE INDEX ON {ATTEMPTS} {index}")
     [found] = check("webhook", env=environment(database)).of("indexes")
     assert found[2] == CREATE_ATTEMPTS
 
 
 @pytest.mark.parametrize("index", ["(delivery_id, created_at)", "(delivery_id) INCLUDE (error)"])
 def test_an_index_that_begins_so_counts(database: TestDatabase, index: str) -> None:
-    database.query(f"DROP INDEX {ATTEMPTS}_delivery_id_idx; CREATE INDEX ON {ATTEMPTS} {index}")
+    database.query(f"DROP INDEX {ATTEMPTS_INDEX}; CREATE INDEX ON {ATTEMPTS} {index}")
     assert check("webhook", env=environment(database)).of("indexes")[0][0] == "ok"
 
 
@@ -540,19 +541,18 @@ def test_a_partial_index_serves_by_its_condition(
 
 
 def test_an_index_whose_creation_broke_off_is_to_be_dropped_first(database: TestDatabase) -> None:
-    name = f"{ATTEMPTS}_delivery_id_idx"
-    database.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", name)
+    database.query(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", ATTEMPTS_INDEX
+    )
     [found] = check("webhook", env=environment(database)).of("indexes")
-    assert found[2] == f"DROP INDEX CONCURRENTLY {name}; {CREATE_ATTEMPTS}"
+    assert found[2] == f"DROP INDEX CONCURRENTLY {ATTEMPTS_INDEX}; {CREATE_ATTEMPTS}"
 
 
 def test_without_a_unique_index_for_on_conflict_nothing_can_be_recorded(
     database: TestDatabase,
 ) -> None:
-    database.query(
-        "ALTER TABLE character_stats DROP CONSTRAINT character_stats_character_id_key;"
-        " CREATE INDEX ON character_stats (character_id)"
-    )
+    # The plain index on the same column stays.
+    database.query("ALTER TABLE character_stats DROP CONSTRAINT uni_character_stats_character_id")
     secrets = {"BLIZZARD_CLIENT_ID": "any", "BLIZZARD_CLIENT_SECRET": PASSWORD}
     with BattleNetServer() as battle_net:
         urls = {"BLIZZARD_API_URL": battle_net.url, "BLIZZARD_OAUTH_URL": battle_net.url}

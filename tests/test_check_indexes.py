@@ -74,7 +74,7 @@ USUAL = {
     "webhook delivery": Usual(
         webhook_delivery.SCHEDULER,
         delivery(status="success"),
-        without="webhook_deliveries_status_idx",
+        without="idx_webhook_deliveries_status",
     ),
 }
 

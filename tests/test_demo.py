@@ -216,7 +216,7 @@ def test_with_settings_it_starts_only_the_workers_and_tells_what_failed(
     start: Callable[..., Demo], database: TestDatabase, mock_broker: str
 ) -> None:
     link = database.insert("link_links", expires_at=datetime.now(UTC))
-    database.query("DROP TABLE blog_posts")
+    database.query("DROP TABLE blog_posts CASCADE")
     demo = start(
         "--once",
         **database.environment,

@@ -58,6 +58,19 @@ def test_a_flat_payload_shows_its_own_fields(data: dict[str, object]) -> None:
     assert shown(flat | data) == {"link_id": "l1", "short_code": "abc"}
 
 
+@pytest.mark.parametrize(
+    "created_at", [None, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+)
+def test_a_time_that_nobody_knows_is_left_out(created_at: datetime | None) -> None:
+    def made(payload: str) -> dict[str, Any]:
+        return embed(rebuild(payload, event_id="e", event_type="t", created_at=created_at), 1)
+
+    assert "timestamp" not in made("{}")
+    assert embed_fault({"embeds": [made("{}")]}) == ""
+    told = made('{"timestamp": "2024-02-29T12:00:00Z"}')
+    assert told["timestamp"] == "2024-02-29T12:00:00+00:00"
+
+
 def test_data_that_is_no_object_is_shown_as_one_field() -> None:
     assert shown({"data": [1, 2]}) == {"data": "[1,2]"}
 

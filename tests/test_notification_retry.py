@@ -6,18 +6,15 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
-from psycopg.rows import DictRow
 
 from common.scheduler import PassResult
 from database import TestDatabase
-from demo.processes import poll_until
 from demo.standins.discord import DiscordServer
 from demo.standins.discord_answers import (
     BAD_GATEWAY,
@@ -28,61 +25,30 @@ from demo.standins.discord_answers import (
     Stall,
     rate_limited,
 )
+from notifications import (
+    AGO,
+    INTERVAL,
+    LOOPBACK,
+    TOKEN,
+    add,
+    add_channel,
+    attempts,
+    channel_row,
+    details,
+    row,
+    run,
+    until,
+)
 from passes import NOW, failed_rows, open_pass, preview
-from processes import PATIENCE, Process, environment, toast
+from processes import Process, environment, toast
 from workers.notification import discord, due, pace, retry_pass
 from workers.notification.notification_retry import SCHEDULER
-
-TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
-LOOPBACK: dict[str, Any] = {"NOTIFICATION_ALLOW_LOOPBACK_HTTP": "true"}
-AGO = NOW - timedelta(days=1)
-INTERVAL = timedelta(minutes=5)
-NOTHING = {"delivered": 0, "rate_limited": 0, "skipped": 0, "unreachable": 0, "left": 0}
 
 
 @pytest.fixture
 def server() -> Iterator[DiscordServer]:
     with DiscordServer() as server:
         yield server
-
-
-def run(
-    database: TestDatabase,
-    *,
-    at: datetime = NOW,
-    stop: threading.Event | None = None,
-    **settings: str,
-) -> PassResult:
-    """Run one pass that may call the stand-in, and waits as a worker's does."""
-    stop = stop or threading.Event()
-    given: dict[str, Any] = {"now": at, "stopping": stop.is_set, **LOOPBACK, **settings}
-    with open_pass(database, SCHEDULER, **given) as current:
-        return SCHEDULER.run(replace(current, wait=stop.wait))
-
-
-def add_channel(database: TestDatabase, server: DiscordServer, name: str, **columns: Any) -> UUID:
-    """A channel whose webhook has the same name as it."""
-    values = {"webhook_url": server.webhook_url(name, TOKEN), **columns}
-    channel: UUID = database.insert("notification_channels", name=name, **values)["id"]
-    return channel
-
-
-def add(database: TestDatabase, channel: UUID, event: str, **columns: Any) -> UUID:
-    """A notification that failed once; its event has this id."""
-    payload = {"id": event, "type": "link.expired", "source": "link-service", "data": {"n": 1}}
-    values: dict[str, Any] = {
-        "event_id": event,
-        "event_type": "link.expired",
-        "event_payload": json.dumps(payload),
-        "status": "failed",
-        "attempt_count": 1,
-        "last_error": "HTTP 500",
-        "created_at": AGO,
-        **columns,
-    }
-    added = database.insert("notification_notifications", channel_id=channel, **values)
-    notification: UUID = added["id"]
-    return notification
 
 
 def add_many(database: TestDatabase, channels: int, each: int, server: DiscordServer) -> None:
@@ -109,29 +75,11 @@ def add_many(database: TestDatabase, channels: int, each: int, server: DiscordSe
     )
 
 
-def row(database: TestDatabase, notification: UUID) -> DictRow:
-    [found] = database.query("SELECT * FROM notification_notifications WHERE id = %s", notification)
-    return found
-
-
-def channel_row(database: TestDatabase, channel: UUID) -> DictRow:
-    [found] = database.query("SELECT * FROM notification_channels WHERE id = %s", channel)
-    return found
-
-
-def attempts(database: TestDatabase) -> list[DictRow]:
-    return database.query("SELECT * FROM notification_attempts ORDER BY created_at")
-
-
 def latest(database: TestDatabase) -> datetime:
     """When the latest attempt was made, by the clock of its pass."""
     [found] = database.query("SELECT max(created_at) AS at FROM notification_attempts")
     at: datetime = found["at"]
     return at
-
-
-def details(**counts: int) -> dict[str, int]:
-    return {**NOTHING, **counts}
 
 
 def test_a_notification_is_delivered_and_recorded(
@@ -835,7 +783,3 @@ def counts(database: TestDatabase) -> dict[tuple[str, int], int]:
     """How many notifications there are by status and attempts."""
     rows = database.query("SELECT status, attempt_count FROM notification_notifications")
     return Counter((found["status"], found["attempt_count"]) for found in rows)
-
-
-def until(done: Callable[[], bool]) -> None:
-    assert poll_until(done, PATIENCE), "it did not happen"

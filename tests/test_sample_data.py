@@ -1,23 +1,30 @@
 """The sample rows of `make run`: repeatable, and fit for the live tables."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from database import LIVE_TABLES, TestDatabase
 from demo import sample_data
+from demo.sample_data.source import Row
 from demo.sample_data.twitch import CHAT_ONLY_STREAM
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
+
+
+def ids(rows: Iterable[Row]) -> list[object]:
+    """In their order; a row that only joins two others has none of its own."""
+    return [row.id for row in rows if "id" in row.values]
 
 
 def test_the_same_seed_and_moment_give_the_same_rows() -> None:
     rows = list(sample_data.generate(NOW, seed=7))
 
     assert [repr(row) for row in rows] == [repr(row) for row in sample_data.generate(NOW, seed=7)]
-    other = {row.id for row in sample_data.generate(NOW, seed=8)}
-    assert not other & {row.id for row in rows} - {CHAT_ONLY_STREAM}
-    later = list(sample_data.generate(NOW + timedelta(days=1), seed=7))
-    assert [row.id for row in later] == [row.id for row in rows]
+    other = set(ids(sample_data.generate(NOW, seed=8)))
+    assert not other & set(ids(rows)) - {CHAT_ONLY_STREAM}
+    later = sample_data.generate(NOW + timedelta(days=1), seed=7)
+    assert ids(later) == ids(rows)
 
 
 def test_every_live_table_gets_rows(database: TestDatabase) -> None:

@@ -21,7 +21,7 @@ from database import TestDatabase
 from demo.processes import free_port, poll_until
 from demo.standins.webhook_answers import SLOW_SECONDS
 from demo.standins.webhook_receiver import WebhookReceiver
-from passes import DAY, GO_ZERO_TIME, HOUR, MINUTE, NOW, outbox, preview, run_pass
+from passes import DAY, GO_ZERO_TIME, HOUR, MINUTE, NOW, failed_rows, outbox, preview, run_pass
 from processes import PATIENCE, Process, environment, toast
 from workers.webhook import SERVICE, webhook_retry
 from workers.webhook.attempt import hide
@@ -620,6 +620,8 @@ def test_an_outcome_after_its_lease_overwrites_nothing(database: TestDatabase) -
     assert (result.processed, result.details["dropped"]) == (0, len(changes))
 
 
+INSERTED = "INSERT ON webhook_delivery_attempts"
+
 RAISE = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'the row is cursed'; END $$;
@@ -628,28 +630,37 @@ CREATE TRIGGER refuse BEFORE {event} FOR EACH ROW WHEN (NEW.{column} = '{row}')
 
 
 @pytest.mark.parametrize(
-    ("event", "column", "sent", "put_off"),
+    ("event", "column", "path", "sent", "reason", "rest"),
     [
-        ("INSERT ON webhook_delivery_attempts", "delivery_id", 3, DAY),
-        ("UPDATE ON webhook_deliveries", "id", 2, -HOUR),
+        (INSERTED, "delivery_id", "/well", 3, "delivered, but not recorded: ", 36_500 * DAY),
+        (INSERTED, "delivery_id", "/status/500", 3, "not recorded: ", DAY),
+        ("UPDATE ON webhook_deliveries", "id", "/well", 2, "not taken: ", 10 * MINUTE),
     ],
 )
 def test_one_bad_row_does_not_stop_the_others(
-    database: TestDatabase, event: str, column: str, sent: int, put_off: timedelta
+    database: TestDatabase,
+    event: str,
+    column: str,
+    path: str,
+    sent: int,
+    reason: str,
+    rest: timedelta,
 ) -> None:
     with WebhookReceiver() as receiver:
-        rows = [add(database, f"{receiver.url}/{number}") for number in range(3)]
+        rows = [add(database, f"{receiver.url}{place}") for place in ("/0", path, "/2")]
         database.query(RAISE.format(event=event, column=column, row=rows[1]))
         result = deliver(database)
         again = deliver(database)
 
     assert len(receiver.received) == sent
     assert [delivery(database, row)["status"] for row in rows] == ["success", "retrying", "success"]
-    bad = delivery(database, rows[1])
-    assert during(bad["next_retry_at"] - put_off) or bad["next_retry_at"] == NOW + put_off
     assert (result.processed, result.failed) == (2, 1)
     assert "the row is cursed" in result.note
-    assert (again.processed, again.failed) == (0, 3 - sent)
+    assert (again.processed, again.failed) == (0, 0)
+    [aside] = failed_rows(database)
+    assert (aside["scheduler"], aside["row_id"]) == ("webhook-delivery", rows[1])
+    assert aside["reason"] == f"{reason}RaiseException: the row is cursed"
+    assert aside["retry_at"] - aside["failed_at"] == rest
 
 
 def test_a_dry_run_shows_what_is_due_and_sends_nothing(database: TestDatabase) -> None:

@@ -1,17 +1,75 @@
 """Sample rows of blog and link."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from demo.sample_data.source import DAY, HOUR, MINUTE, SECOND, Row, Source
 
+CATEGORIES = ("travel", "kitchen", "workshop")
+TAGS = ("how-to", "opinion", "photos", "review")
+
 
 def rows(source: Source) -> Iterator[Row]:
-    """blog_posts, link_links, link_clicks."""
-    yield from _posts(source)
+    """The tables of blog, then those of link."""
+    posts = list(_posts(source))
+    yield from posts
+    yield from _about_posts(source, posts)
     links = list(_links(source))
     yield from links
     yield from (_click(source, source.one_of(links)) for _ in range(400))
+
+
+def _about_posts(source: Source, posts: Sequence[Row]) -> Iterator[Row]:
+    """Categories, tags, pictures, and what readers say."""
+    top = {"description": "", "parent_id": None}
+    categories = [_named(source, "blog_categories", name, **top) for name in CATEGORIES]
+    tags = [_named(source, "blog_tags", name) for name in TAGS]
+    yield from (*categories, *tags)
+    for table, named, column in (
+        ("blog_post_categories", categories, "category_entity_id"),
+        ("blog_post_tags", tags, "tag_entity_id"),
+    ):
+        for post in posts:
+            yield Row(table, {"post_entity_id": post.id, column: source.one_of(named).id})
+    yield from (_picture(source) for _ in range(20))
+    yield from (_comment(source, source.one_of(posts)) for _ in range(60))
+
+
+def _named(source: Source, table: str, name: str, **columns: object) -> Row:
+    values: dict[str, object] = {"id": source.id(), "name": name, "slug": name, **columns}
+    return Row(table, values | source.times(source.ago(800 * DAY, 900 * DAY)))
+
+
+def _picture(source: Source) -> Row:
+    name = f"{source.number()}.jpg"
+    values: dict[str, object] = {
+        "id": source.id(),
+        "filename": name,
+        "original_filename": f"{source.name()}.jpg",
+        "mime_type": "image/jpeg",
+        "size": source.between(20_000, 900_000),
+        "path": f"uploads/{name}",
+        "url": f"https://blog.example/uploads/{name}",
+        "thumbnail_url": "",
+        "uploaded_by": f"author-{source.between(1, 5)}",
+        "created_at": source.ago(DAY, 800 * DAY),
+        "deleted_at": None,
+    }
+    return Row("blog_media", values)
+
+
+def _comment(source: Source, post: Row) -> Row:
+    reader = f"reader-{source.between(1, 30)}"
+    values: dict[str, object] = {
+        "id": source.id(),
+        "post_id": post.id,
+        "parent_id": None,
+        "author_name": reader,
+        "author_email": f"{reader}@mail.example",
+        "content": f"What a {source.name()}!",
+        "status": source.one_of(("pending", "approved")),
+    }
+    return Row("blog_comments", values | source.times(source.ago(HOUR, 90 * DAY)))
 
 
 def _posts(source: Source) -> Iterator[Row]:
@@ -97,5 +155,17 @@ def _link(
 
 
 def _click(source: Source, link: Row) -> Row:
-    values = {"id": source.id(), "link_id": link.id, "created_at": source.ago(MINUTE, 300 * DAY)}
+    clicked = source.ago(MINUTE, 300 * DAY)
+    values: dict[str, object] = {
+        "id": source.id(),
+        "link_id": link.id,
+        "ip_address": f"192.0.2.{source.between(1, 254)}",
+        "user_agent": "Mozilla/5.0",
+        "referer": "",
+        "country": "",
+        "city": "",
+        "device_type": source.one_of(("desktop", "mobile")),
+        "clicked_at": clicked,
+        "created_at": clicked,
+    }
     return Row("link_clicks", values)

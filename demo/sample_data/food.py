@@ -7,7 +7,7 @@ from datetime import datetime
 from demo.sample_data.source import DAY, HOUR, MINUTE, Row, Source
 
 FOODS = ("oat milk", "rye bread", "goat cheese", "lentils", "mango", "tofu", "plum jam", "rice")
-SIZES = ("250 g", "500 g", "1 kg", "330 ml", "1 l", "single")
+SIZES = ((250, "g"), (500, "g"), (1, "kg"), (330, "ml"), (1, "l"), (1, "piece"))
 PLACES = ("kitchen", "cellar", "garage", "pantry")
 
 
@@ -22,25 +22,80 @@ class _Shelves:
 
 
 def rows(source: Source) -> Iterator[Row]:
-    """foodfolio_items, _sizes, _warehouses, _locations, _item_variants, _item_details."""
+    """What there is, where it is kept, how much of it, and what was or is to be bought."""
+    category = _named(source, "foodfolio_categories", "groceries", parent_id=None)
+    company = _named(source, "foodfolio_companies", "corner shop")
+    kind = _named(source, "foodfolio_types", "food")
+    kinds = {"category_id": category.id, "company_id": company.id, "type_id": kind.id}
     shelves = _Shelves(
-        items=[_named(source, "foodfolio_items", source.one_of(FOODS)) for _ in range(120)],
-        sizes=[_named(source, "foodfolio_sizes", size) for size in SIZES],
+        items=[
+            _named(source, "foodfolio_items", source.one_of(FOODS), **kinds) for _ in range(120)
+        ],
+        sizes=[_size(source, value, unit) for value, unit in SIZES],
         warehouses=[_named(source, "foodfolio_warehouses", place) for place in PLACES],
-        locations=[_named(source, "foodfolio_locations", f"shelf {n}") for n in range(1, 21)],
+        locations=[
+            _named(source, "foodfolio_locations", f"shelf {n}", parent_id=None)
+            for n in range(1, 21)
+        ],
     )
+    yield from (category, company, kind)
     for group in (shelves.items, shelves.sizes, shelves.warehouses, shelves.locations):
         yield from group
+    variants: list[Row] = []
     details: list[Row] = []
     for variant, stock in _variants(source, shelves):
-        yield variant
+        variants.append(variant)
         details += _details(source, shelves, variant, stock)
-    yield from details
+    yield from (*variants, *details)
+    yield from _shopping_list(source, variants)
+    yield from _receipt(source, shelves, variants)
 
 
-def _named(source: Source, table: str, name: str) -> Row:
-    created = source.ago(400 * DAY, 900 * DAY)
-    return Row(table, {"id": source.id(), "name": name, **source.times(created)})
+def _named(source: Source, table: str, name: str, **columns: object) -> Row:
+    slug = f"{name.replace(' ', '-')}-{source.number()}"
+    return _row(source, table, name=name, slug=slug, **columns)
+
+
+def _size(source: Source, value: int, unit: str) -> Row:
+    return _row(source, "foodfolio_sizes", name=f"{value} {unit}", value=value, unit=unit)
+
+
+def _row(source: Source, table: str, **columns: object) -> Row:
+    times = source.times(source.ago(400 * DAY, 900 * DAY))
+    return Row(table, {"id": source.id(), **columns, **times})
+
+
+def _shopping_list(source: Source, variants: list[Row]) -> Iterator[Row]:
+    wanted = _row(source, "foodfolio_shoppinglists", name="saturday")
+    yield wanted
+    for variant in variants[:5]:
+        columns = {"shoppinglist_id": wanted.id, "item_variant_id": variant.id}
+        yield _row(source, "foodfolio_shoppinglist_items", **columns)
+
+
+def _receipt(source: Source, shelves: _Shelves, variants: list[Row]) -> Iterator[Row]:
+    receipt = _row(
+        source,
+        "foodfolio_receipts",
+        warehouse_id=source.one_of(shelves.warehouses).id,
+        scan_date=source.ago(DAY, 90 * DAY),
+        total_price=9.95,
+        image_path="",
+        ocr_text="",
+    )
+    yield receipt
+    for variant in variants[:5]:
+        yield _row(
+            source,
+            "foodfolio_receipt_items",
+            receipt_id=receipt.id,
+            item_variant_id=variant.id,
+            item_name=variant.values["variant_name"],
+            unit_price=1.99,
+            total_price=1.99,
+            article_number=None,
+            is_matched=True,
+        )
 
 
 def _variants(source: Source, shelves: _Shelves) -> Iterator[tuple[Row, int]]:

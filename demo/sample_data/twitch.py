@@ -12,22 +12,66 @@ GAMES = ("Tower of Tea", "Goblin Gardens", "Slow Racer", "World of Warcraft")
 
 
 def rows(source: Source) -> Iterator[Row]:
-    """twitchbot_viewers, twitchbot_streams, twitchbot_messages."""
+    """Viewers, streams and messages, then clips, commands and who came to the channel."""
     viewers = [_viewer(source) for _ in range(120)]
     streams = list(_streams(source))
     yield from viewers
     yield from streams
     yield from _messages(source, viewers, streams)
+    for _ in range(20):
+        yield _clip(source, source.one_of(viewers), source.one_of(streams))
+    yield from (_command(source, name) for name in ("lurk", "socials", "uptime"))
+    yield from (_channel_viewer(source, viewer) for viewer in viewers)
 
 
 def _viewer(source: Source) -> Row:
     number = source.number()
+    username = f"{source.name().replace(' ', '_')}_{number}"
+    first_seen = source.ago(300 * DAY, 600 * DAY)
     values: dict[str, object] = {
         "id": source.id(),
         "twitch_id": str(90_000_000 + number),
-        "username": f"{source.name().replace(' ', '_')}_{number}",
+        "username": username,
+        "display_name": username.title(),
+        "first_seen": first_seen,
+        "last_seen": source.ago(MINUTE, 300 * DAY),
     }
-    return Row("twitchbot_viewers", values | source.times(source.ago(300 * DAY, 600 * DAY)))
+    return Row("twitchbot_viewers", values | source.times(first_seen))
+
+
+def _channel_viewer(source: Source, viewer: Row) -> Row:
+    values = viewer.values | {"id": source.id(), "channel": "toxictoast"}
+    return Row("twitchbot_channel_viewers", values)
+
+
+def _clip(source: Source, viewer: Row, stream: Row) -> Row:
+    code = f"clip{source.number()}"
+    clipped = source.ago(DAY, 300 * DAY)
+    values: dict[str, object] = {
+        "id": source.id(),
+        "stream_id": stream.id,
+        "twitch_clip_id": code,
+        "title": f"The {source.name()}",
+        "url": f"https://clips.example/{code}",
+        "embed_url": f"https://clips.example/embed/{code}",
+        "thumbnail_url": "",
+        "creator_name": viewer.values["username"],
+        "creator_id": viewer.values["twitch_id"],
+        "duration_seconds": source.between(5, 60),
+        "created_at_twitch": clipped,
+    }
+    return Row("twitchbot_clips", values | source.times(clipped))
+
+
+def _command(source: Source, name: str) -> Row:
+    values: dict[str, object] = {
+        "id": source.id(),
+        "name": name,
+        "description": "",
+        "response": f"the answer to !{name}",
+        "last_used": None,
+    }
+    return Row("twitchbot_commands", values | source.times(source.ago(100 * DAY, 300 * DAY)))
 
 
 def _streams(source: Source) -> Iterator[Row]:
@@ -92,11 +136,11 @@ def _message(source: Source, viewers: list[Row], streams: list[Row], created: da
             "stream_id": source.one_of(streams).id,
             "user_id": viewer["twitch_id"],
             "username": viewer["username"],
-            "display_name": str(viewer["username"]).title(),
+            "display_name": viewer["display_name"],
             "message": f"look, a {source.name()}!",
             "is_moderator": source.between(1, 20) == 1,
             "is_subscriber": source.between(1, 4) == 1,
-            "is_vip": False,
+            "is_v_ip": False,
             "is_broadcaster": False,
             "sent_at": created,
             "created_at": created,

@@ -22,7 +22,7 @@ PASS_SECONDS = 900.0
 # What the bot does: a message comes in, and its stream's latest are read.
 _WRITE = """
 INSERT INTO twitchbot_messages (stream_id, user_id, username, display_name, message, is_moderator,
-    is_subscriber, is_vip, is_broadcaster, sent_at, created_at)
+    is_subscriber, is_v_ip, is_broadcaster, sent_at, created_at)
 VALUES (%s, %s, 'name', 'Name', 'new', false, false, false, false, now(), now())"""
 _READ = "SELECT message FROM twitchbot_messages WHERE stream_id = %s ORDER BY sent_at DESC LIMIT 10"
 
@@ -36,7 +36,7 @@ END $$"""
 
 _OLD = """
 INSERT INTO twitchbot_messages (stream_id, user_id, username, display_name, message, is_moderator,
-    is_subscriber, is_vip, is_broadcaster, sent_at, created_at)
+    is_subscriber, is_v_ip, is_broadcaster, sent_at, created_at)
 SELECT stream_id, user_id, username, display_name, 'old', false, false, false, false,
        sent_at, now() - interval '91 days'
 FROM (SELECT * FROM twitchbot_messages LIMIT 1) AS one, generate_series(1, %s)"""

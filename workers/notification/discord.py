@@ -213,12 +213,15 @@ def _json(body: bytes) -> Mapping[str, Any]:
 
 def _error(status: int, body: Mapping[str, Any]) -> str:
     message, code = body.get("message"), body.get("code")
-    said = f": {message} (code {code})" if isinstance(message, str) else ""
+    # Anything may be in its place, nested deeper than can be written.
+    number = f" (code {code})" if isinstance(code, str | int) else ""
+    said = f": {message}{number}" if isinstance(message, str) else ""
     return " ".join(f"HTTP {status}{said}".split())
 
 
 def _message_id(body: Mapping[str, Any], webhook: Webhook) -> str:
-    message_id = str(body.get("id", ""))
+    told = body.get("id")
+    message_id = str(told) if isinstance(told, str | int) else ""
     is_one = re.fullmatch(r"[0-9A-Za-z_-]{1,255}", message_id)
     return _without_secrets(message_id, webhook) if is_one else ""
 

@@ -2,7 +2,7 @@
 one after the other, oldest first. Memory is bounded by the number of channels."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,21 +19,23 @@ EVERYWHERE = UUID(int=0)
 PAGE_ROWS = 30
 
 # A channel's row as its operator has set it: the counters and times that every delivery changes,
-# the live service's too, are no part of it.
+# the live service's too, are no part of it. Its bytes as they are stored: where the database does
+# not check them, they may be no text at all.
 _ROW = """
     encode(sha256(convert_to(ROW(channel.name, channel.webhook_url, channel.event_types,
-        channel.color, channel.active, channel.description, channel.deleted_at)::text, 'UTF8')),
-        'hex')"""
+        channel.color, channel.active, channel.description, channel.deleted_at)::text,
+        getdatabaseencoding())), 'hex')"""
 
-_IS_OPEN = "channel.active AND channel.deleted_at IS NULL"
+_IS_OPEN = "(channel.active IS TRUE AND channel.deleted_at IS NULL)"
 
 _GONE = f"""
     (SELECT known.gone_reason FROM toast_discord_channels AS known
      WHERE known.channel_id = channel.id AND known.gone_row = {_ROW})"""
 
+# No coalesce(): the index that makes an idle pass cheap begins with attempt_count.
 IS_WAITING = """
     notification.status = 'failed' AND notification.deleted_at IS NULL
-    AND notification.attempt_count < %(max_retries)s
+    AND (notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL)
     AND NOT EXISTS (SELECT FROM toast_failed_rows AS failed
                     WHERE failed.scheduler = %(scheduler)s AND failed.row_id = notification.id
                       AND failed.retry_at > %(now)s)"""
@@ -44,12 +46,16 @@ _FROM = """
 FROM notification_notifications AS notification
 JOIN notification_channels AS channel ON channel.id = notification.channel_id"""
 
+# By what a channel's notifications are sent: NULL is the oldest. It may be a time that Python does
+# not have, so a place in a queue is kept as PostgreSQL writes it.
+_TIME = "coalesce(notification.created_at, '-infinity')"
+
 # The notifications that the next pass sends, for a dry run.
 DUE = f"""
 SELECT notification.id, channel.name AS channel, notification.event_type,
-       notification.attempt_count, notification.created_at
+       coalesce(notification.attempt_count, 0) AS attempt_count, notification.created_at
 {_FROM} WHERE {_IS_DUE}
-ORDER BY notification.created_at, notification.id"""
+ORDER BY {_TIME}, notification.id"""
 
 # A channel that was changed since it was given up starts afresh.
 _FORGET_GONE = f"""
@@ -57,10 +63,11 @@ UPDATE toast_discord_channels AS known SET gone_row = NULL, gone_reason = ''
 FROM notification_channels AS channel
 WHERE channel.id = known.channel_id AND known.gone_row <> {_ROW}"""
 
-# Every channel for which something waits, and whether it may be called.
+# Every channel for which something waits, and whether it may be called. No text of theirs: what
+# cannot be read of one must not hide the others.
 _CHANNELS = f"""
-SELECT channel.id, channel.name, {_IS_OPEN} AS is_open, {_GONE} AS gone_reason,
-       count(*) AS waiting, min(notification.created_at) AS oldest
+SELECT channel.id, {_IS_OPEN} AS is_open, {_GONE} AS gone_reason,
+       count(*) AS waiting, min({_TIME}) AS oldest
 {_FROM} WHERE {IS_WAITING}
 GROUP BY channel.id"""
 
@@ -71,18 +78,19 @@ WHERE channel_id = ANY (%(channels)s::uuid[])"""
 
 # The next notifications of one channel, oldest first.
 _PAGE = f"""
-SELECT notification.created_at, notification.id
+SELECT notification.id, {_TIME}::text AS time
 FROM notification_notifications AS notification
 WHERE notification.channel_id = %(channel)s AND {IS_WAITING}
   AND (%(after_id)s::uuid IS NULL
-       OR (notification.created_at, notification.id) > (%(after_time)s, %(after_id)s))
-ORDER BY notification.created_at, notification.id LIMIT {PAGE_ROWS}"""
+       OR ({_TIME}, notification.id) > (%(after_time)s::timestamptz, %(after_id)s))
+ORDER BY {_TIME}, notification.id LIMIT {PAGE_ROWS}"""
 
 # One notification with its channel as it is now, if it is still due.
-_TAKE = f"""
+_READ = f"""
 SELECT notification.id, notification.event_id, notification.event_type,
-       notification.event_payload, notification.created_at, notification.attempt_count,
-       channel.webhook_url, channel.color, {_ROW} AS channel_row
+       notification.event_payload, notification.created_at,
+       coalesce(notification.attempt_count, 0) AS attempt_count, channel.name AS channel,
+       channel.webhook_url, coalesce(channel.color, 0) AS color, {_ROW} AS channel_row
 {_FROM} WHERE notification.id = %(id)s AND {_IS_DUE}"""
 
 
@@ -90,17 +98,18 @@ SELECT notification.id, notification.event_id, notification.event_type,
 class Channel:
     """A channel for which notifications wait. ``left`` counts those that this pass has not
     handled yet; ``next_ids`` are the first of them, and ``last`` is the place of the last of
-    these in the channel's queue. ``gone_reason`` is None unless the channel was given up."""
+    these in the channel's queue. ``gone_reason`` is None unless the channel was given up, and
+    ``name`` is known when the first of them has been read."""
 
     id: UUID
-    name: str
     oldest: datetime
     left: int
     is_open: bool
     gone_reason: str | None
+    name: str = ""
     pace: Pace = field(default_factory=Pace)
     next_ids: deque[UUID] = field(default_factory=deque)
-    last: tuple[datetime, UUID] | None = None
+    last: tuple[str, UUID] | None = None
 
 
 class Due:
@@ -117,14 +126,7 @@ class Due:
     def channels(self) -> list[Channel]:
         """Every channel for which something waits, those that may not be called included."""
         return [
-            Channel(
-                row["id"],
-                row["name"],
-                row["oldest"],
-                row["waiting"],
-                row["is_open"],
-                row["gone_reason"],
-            )
+            Channel(row["id"], row["oldest"], row["waiting"], row["is_open"], row["gone_reason"])
             for row in self._connection.execute(_CHANNELS, self.parameters)
         ]
 
@@ -146,14 +148,17 @@ class Due:
         """Whether anything waits that was not taken yet, be it that it has only just come."""
         return bool(channel.next_ids) or self._turn_page(channel)
 
-    def take(self, channel: Channel) -> Iterator[DictRow]:
-        """The channel's notifications from here on, each as it is when it is taken."""
-        while self.has_next(channel):
-            row = self._connection.execute(
-                _TAKE, {**self.parameters, "id": channel.next_ids.popleft()}
-            ).fetchone()
-            if row:
-                yield row
+    def next(self, channel: Channel) -> UUID | None:
+        """Take the channel's next notification; None if there is none, now or ever."""
+        return channel.next_ids.popleft() if self.has_next(channel) else None
+
+    def read(self, channel: Channel, notification: UUID | None) -> DictRow | None:
+        """A notification as it is now; None if it is no longer due. None has no row."""
+        values = {**self.parameters, "id": notification}
+        row = self._connection.execute(_READ, values).fetchone()
+        if row:
+            channel.name = row["channel"]
+        return row
 
     def _turn_page(self, channel: Channel) -> bool:
         after_time, after_id = channel.last or (None, None)
@@ -161,5 +166,5 @@ class Due:
         rows = self._connection.execute(_PAGE, {**self.parameters, **place}).fetchall()
         channel.next_ids.extend(row["id"] for row in rows)
         if rows:
-            channel.last = (rows[-1]["created_at"], rows[-1]["id"])
+            channel.last = (rows[-1]["time"], rows[-1]["id"])
         return bool(rows)

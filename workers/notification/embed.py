@@ -34,6 +34,9 @@ _LEAST_VALUE = 16
 # The longest character that is not cut inside; longer ones are pranks.
 _LONGEST_CHARACTER = 40
 
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+
 _JOINER = "\u200d"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MODIFIER = re.compile("[\U0001f3fb-\U0001f3ff]")
@@ -46,19 +49,21 @@ class UnreadablePayload(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event to tell; ``fields`` are names and values, in their order, as text."""
+    """An event to tell; ``fields`` are names and values, in their order, as text. ``timestamp``
+    is in UTC, or None where nothing says when it was."""
 
     id: str
     type: str
     source: str
-    timestamp: datetime
+    timestamp: datetime | None
     fields: tuple[tuple[str, str], ...]
 
 
-def rebuild(payload: str, *, event_id: str, event_type: str, created_at: datetime) -> Event:
+def rebuild(payload: str, *, event_id: str, event_type: str, created_at: datetime | None) -> Event:
     """Read an event from its stored JSON, an envelope with ``data`` or a flat object.
 
-    What the payload does not say is taken from the other columns of its row. Raises
+    What the payload does not say is taken from the other columns of its row. The first and the
+    last moment that Python has stand for others, such as infinity, and are not told. Raises
     UnreadablePayload.
     """
     try:
@@ -75,7 +80,7 @@ def rebuild(payload: str, *, event_id: str, event_type: str, created_at: datetim
         id=_string(event, "id") or event_id,
         type=type_,
         source=_string(event, "source") or f"{_service(type_)}-service",
-        timestamp=_time(event.get("timestamp")) or created_at,
+        timestamp=_time(event.get("timestamp")) or _known(created_at),
         fields=fields,
     )
 
@@ -91,7 +96,7 @@ def embed(event: Event, color: int) -> dict[str, Any]:
         "title": title,
         "description": description,
         "color": color if 0 < color <= _LARGEST_COLOR else _color(event.type),
-        "timestamp": event.timestamp.astimezone(UTC).isoformat(),
+        **({"timestamp": event.timestamp.isoformat()} if event.timestamp else {}),
         "footer": {"text": footer + _note(event, fields)},
         "fields": [{"name": name, "value": value, "inline": True} for name, value in fields],
     }
@@ -160,6 +165,10 @@ def _time(value: object) -> datetime | None:
         return time and (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _known(time: datetime | None) -> datetime | None:
+    return None if time in (None, _EARLIEST, _LATEST) else time
 
 
 def _service(event_type: str) -> str:

@@ -13,6 +13,11 @@ answer but 200 and 204, and none at all, is an ordinary failed attempt, as is a 
 cannot be read. A 429 is no attempt: its wait is obeyed, also by later passes and other
 processes, and what would take this pass over its interval is left to the next.
 
+A notification that cannot be read, sent or recorded, whatever the reason, is set aside for a day,
+and for good if it was delivered; the others go on. NULL is read as the live services read it: no
+attempts, the event's own colour, the oldest, an inactive channel. A time that is NULL or infinite
+is not told.
+
 A crash after Discord has taken a message and before that is recorded sends it once more:
 Discord offers nothing by which a repeated message could be known. That concerns at most the
 requests under way, no more than retry_pass.SENDERS. All else is as it was or done whole.

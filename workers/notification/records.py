@@ -1,27 +1,27 @@
-"""What notification-retry writes: attempts and what became of them, and what Discord has asked."""
+"""What notification-retry writes of attempts, and of what Discord has asked for."""
 
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import DictRow
 
-from common import failed_rows, logs
+from common import logs
 from common.database_errors import contended, hiding, server_fault
 from common.redact import tokens
 from common.scheduler import PassResult
 from common.session import Session
 from workers.notification.discord import Attempt
-from workers.notification.due import EVERYWHERE, IS_WAITING, Channel
+from workers.notification.due import EVERYWHERE, Channel
 from workers.notification.pace import Pace, PassClock
+from workers.notification.unsent import Unsent, spoken
 
 _log = logs.logger(__name__)
 
 _RECORD_TRIES = 3
-# A row that cannot be recorded is not sent over and over. One that was delivered never again.
-_SET_ASIDE = timedelta(days=1)
-_SET_ASIDE_DELIVERED = timedelta(days=36_500)
+# All tries together take no longer than a pass may be without a sign of life.
+_LAST_TRY = {"statement_timeout": "10s"}
 
 # What is known of one channel from its latest answer on.
 _KEEP = """
@@ -31,57 +31,62 @@ ON CONFLICT (channel_id) DO UPDATE
 SET requests = excluded.requests, quiet_until = excluded.quiet_until,
     gone_row = excluded.gone_row, gone_reason = excluded.gone_reason"""
 
-# One attempt: its row, the notification's outcome and the channel's counters, unless somebody
-# else has made another attempt meanwhile. After an answer that is permanent, no further one.
+
+def _plus(counter: str, more: str) -> str:
+    """The sum, or the largest number of bigint."""
+    return f"least(coalesce({counter}, 0), {2**63 - 1} - {more}) + {more}"
+
+
+# One attempt: its row, the notification's outcome and the channel's counters, unless another
+# attempt was made meanwhile. After an answer that is permanent, no further one.
 _RECORD = f"""
 WITH recorded AS (
     UPDATE notification_notifications
     SET status = CASE WHEN %(delivered)s THEN 'success' ELSE 'failed' END,
         attempt_count = CASE WHEN %(permanent)s
-            THEN greatest(attempt_count + 1, %(max_retries)s) ELSE attempt_count + 1 END,
+            THEN greatest(%(attempt_number)s, %(max_retries)s) ELSE %(attempt_number)s END,
         discord_message_id =
             CASE WHEN %(delivered)s THEN %(message_id)s ELSE discord_message_id END,
         sent_at = CASE WHEN %(delivered)s THEN %(at)s ELSE sent_at END,
         last_error = %(error)s, updated_at = %(at)s
-    WHERE id = %(id)s AND attempt_count = %(attempt_count)s
-    RETURNING id, channel_id
+    WHERE id = %(id)s AND coalesce(attempt_count, 0) = %(attempt_count)s
+    RETURNING id, channel_id, status, coalesce(attempt_count, 0) AS attempt_count
 ), attempt AS (
     INSERT INTO notification_attempts (notification_id, attempt_number, response_status,
         response_body, discord_message_id, success, error, duration_ms, created_at)
-    SELECT id, %(attempt_count)s + 1, %(status)s, %(body)s, %(message_id)s, %(delivered)s,
+    SELECT id, %(attempt_number)s, %(status)s, %(body)s, %(message_id)s, %(delivered)s,
            %(error)s, %(milliseconds)s, %(at)s
     FROM recorded
 ), counted AS (
     UPDATE notification_channels
-    SET total_notifications = total_notifications + 1,
-        success_notifications = success_notifications + %(delivered)s::int,
-        failed_notifications = failed_notifications + (NOT %(delivered)s)::int,
+    SET total_notifications = {_plus("total_notifications", "1")},
+        success_notifications = {_plus("success_notifications", "%(delivered)s::int")},
+        failed_notifications = {_plus("failed_notifications", "(NOT %(delivered)s)::int")},
         last_notification_at = %(at)s,
         last_success_at = CASE WHEN %(delivered)s THEN %(at)s ELSE last_success_at END,
         last_failure_at = CASE WHEN %(delivered)s THEN last_failure_at ELSE %(at)s END,
         updated_at = %(at)s
-    WHERE id = (SELECT channel_id FROM recorded)
+    WHERE id = (SELECT channel_id FROM recorded) AND %(counting)s
 ), kept AS ({_KEEP}
 )
-SELECT count(*) AS recorded FROM recorded"""
+SELECT status, attempt_count FROM recorded"""
 
-# Why the waiting notifications of one channel are not sent.
-_EXPLAIN = f"""
-UPDATE notification_notifications SET last_error = %(reason)s, updated_at = %(at)s
-WHERE id = ANY (ARRAY(
-    SELECT notification.id FROM notification_notifications AS notification
-    WHERE notification.channel_id = %(channel)s AND notification.last_error <> %(reason)s
-      AND {IS_WAITING}
-    FOR UPDATE SKIP LOCKED))"""
+_STATE = """
+SELECT status, coalesce(attempt_count, 0) AS attempt_count
+FROM notification_notifications WHERE id = %(id)s"""
 
 
 class Records:
-    """Writes on the pass's connection; ``parameters`` are those of IS_WAITING."""
+    """Writes on the pass's connection; ``parameters`` are those of IS_WAITING. What cannot be
+    written is told to ``unsent``."""
 
-    def __init__(self, connection: Session, parameters: dict[str, Any], clock: PassClock) -> None:
+    def __init__(
+        self, connection: Session, parameters: dict[str, Any], clock: PassClock, unsent: Unsent
+    ) -> None:
         self._connection = connection
         self._parameters = parameters
         self._clock = clock
+        self._unsent = unsent
 
     def attempt(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> PassResult:
         """Record one attempt made at that time, and what follows from it, in one statement.
@@ -89,12 +94,20 @@ class Records:
         Nothing is recorded where another attempt was recorded meanwhile, and a notification
         that cannot be written is set aside; the result says so.
         """
+        delivered = not attempt.error
         try:
-            recorded = self._try_to_record(channel, row, attempt, at)
-        except psycopg.DatabaseError as error:
+            with hiding(*tokens(row["webhook_url"])):
+                recorded = self._record(row, self._values(channel, row, attempt, at))
+                state = recorded or self._fetch(_STATE, {"id": row["id"]})
+        except Exception as error:
             if server_fault(error):
                 raise
-            return self._set_aside(row, attempt, error, at)
+            why = f"not recorded: {spoken(error)}"
+            return self._unsent.set_aside(row["id"], why, at, delivered=delivered)
+        is_final = bool(recorded) and delivered
+        if _is_undone(state, row["attempt_count"], is_final):
+            why = "not recorded: a trigger or rule keeps it as it is"
+            return self._unsent.set_aside(row["id"], why, at, delivered=delivered)
         if not recorded:
             _log.warning("notification_changed_meanwhile", notification_id=row["id"])
             return PassResult(details={"superseded": 1})
@@ -110,38 +123,49 @@ class Records:
         """Remember that nothing may be called before that time."""
         self._connection.execute(_KEEP, self._known(EVERYWHERE, Pace(quiet_until=until), until))
 
-    def explain(self, channel: Channel, reason: str, at: float) -> None:
-        """Say in the notifications that wait for this channel why they are not sent."""
-        values = self._values(at) | {"channel": channel.id, "reason": reason}
+    def _record(self, row: DictRow, values: Mapping[str, Any]) -> DictRow | None:
+        """Record one attempt; the notification as it is then, or None if it was not there."""
         try:
-            self._connection.execute(_EXPLAIN, values)
-        except psycopg.DatabaseError as error:
+            with hiding(*tokens(row["webhook_url"])):
+                return self._try_to_record(values)
+        except psycopg.Error as error:
             if server_fault(error):
                 raise
-            _log.warning("reason_not_recorded", channel_id=channel.id, error=error)
+            refused = error
+        # Perhaps it is the channel's row that cannot be written, for which no message is to blame.
+        with self._connection.begin(_LAST_TRY):
+            recorded = self._fetch(_RECORD, {**values, "counting": False})
+        _log.warning("channel_not_counted", channel_id=values["channel"], error=str(refused))
+        return recorded
 
-    def forget_set_aside(self) -> None:
-        """Forget the notifications whose time to be tried again had come before this pass."""
-        failed_rows.forget_recovered(
-            self._connection, self._parameters["scheduler"], self._parameters["now"]
-        )
-
-    def _try_to_record(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> bool:
+    def _try_to_record(self, values: Mapping[str, Any]) -> DictRow | None:
         # The message is out: a lock that somebody holds on the row is worth waiting for.
-        for tries_left in reversed(range(_RECORD_TRIES)):
+        for _ in range(_RECORD_TRIES - 1):
             try:
-                return self._record(channel, row, attempt, at)
-            except psycopg.DatabaseError as error:
-                if not (contended(error) and tries_left):
+                return self._fetch(_RECORD, values)
+            except psycopg.Error as error:
+                if not contended(error):
                     raise
-        return False
+        return self._fetch(_RECORD, values)
 
-    def _record(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> bool:
+    def _fetch(self, statement: str, values: Mapping[str, Any]) -> DictRow | None:
+        """Execute, with all texts as this database can hold them, and fetch one row."""
+        held = {
+            name: self._connection.storable(value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return self._connection.execute(statement, held).fetchone()
+
+    def _values(
+        self, channel: Channel, row: DictRow, attempt: Attempt, at: float
+    ) -> dict[str, Any]:
         values = {
-            **self._values(at),
+            **self._parameters,
             **self._known(channel.id, channel.pace, at),
+            "at": self._clock.time(at),
             "id": row["id"],
             "attempt_count": row["attempt_count"],
+            "attempt_number": row["attempt_count"] + 1,
             "delivered": not attempt.error,
             "permanent": attempt.permanent,
             "message_id": attempt.message_id,
@@ -149,12 +173,11 @@ class Records:
             "status": attempt.status,
             "body": attempt.body,
             "milliseconds": attempt.milliseconds,
+            "counting": True,
         }
         if attempt.permanent:
             values |= {"gone_row": row["channel_row"], "gone_reason": gone_reason(attempt)}
-        with hiding(*tokens(row["webhook_url"])):
-            counted = self._connection.execute(_RECORD, values).fetchone()
-        return bool(counted and counted["recorded"])
+        return values
 
     def _known(self, channel_id: UUID, pace: Pace, at: float) -> dict[str, Any]:
         return {
@@ -165,26 +188,14 @@ class Records:
             "gone_reason": "",
         }
 
-    def _set_aside(
-        self, row: DictRow, attempt: Attempt, error: psycopg.DatabaseError, at: float
-    ) -> PassResult:
-        said = f"{type(error).__name__}: {error}"
-        delivered = not attempt.error
-        reason = failed_rows.set_aside(
-            self._connection,
-            self._parameters["scheduler"],
-            row["id"],
-            f"{'delivered, but ' if delivered else ''}not recorded: {said}",
-            self._clock.time(at),
-            rest=_SET_ASIDE_DELIVERED if delivered else _SET_ASIDE,
-        )
-        _log.error("notification_set_aside", notification_id=row["id"], reason=reason)
-        return PassResult(failed=1, note=f"notification {row['id']} set aside: {reason}")
-
-    def _values(self, at: float) -> dict[str, Any]:
-        return {**self._parameters, "at": self._clock.time(at)}
-
 
 def gone_reason(attempt: Attempt) -> str:
     """What the notifications that wait for a channel say after this attempt, a permanent one."""
     return f"not sent: this channel's webhook answered {attempt.error}"
+
+
+def _is_undone(state: DictRow | None, attempts_before: int, is_final: bool) -> bool:
+    """Whether the notification, as it is now, will be sent as if this attempt had not been."""
+    if state is None or state["status"] != "failed":
+        return False
+    return is_final or state["attempt_count"] == attempts_before

@@ -8,21 +8,25 @@ time at which its webhook may be called again, so that no sender ever sleeps on 
 import heapq
 import queue
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from psycopg.rows import DictRow
 
 from common import logs, metrics
+from common.database_errors import server_fault
 from common.scheduler import Pass, PassResult
-from workers.notification import discord, embed, pace
-from workers.notification.discord import Attempt, Discord, Embargo, Reply
+from workers.notification import pace
+from workers.notification.discord import Attempt, Discord, Embargo, RefusedURL, Reply
 from workers.notification.due import Channel, Due
+from workers.notification.embed import UnreadablePayload
 from workers.notification.records import Records, gone_reason
+from workers.notification.task import Task, prepare
+from workers.notification.unsent import Unsent, spoken
 
 _log = logs.logger(__name__)
 
@@ -33,14 +37,6 @@ STOP_SECONDS = 4.0
 # The longest pauses between two looks at the stop, and between two signs of life.
 _LOOK_SECONDS = 1.0
 _SIGN_OF_LIFE_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    channel: Channel
-    row: DictRow
-    webhook: discord.Webhook
-    embed: dict[str, Any]
 
 
 class RetryPass:
@@ -57,11 +53,12 @@ class RetryPass:
         self._allow_loopback_http = allow_loopback_http
         self._clock = pace.PassClock(current.now)
         self._due = due
-        self._records = Records(current.connection, due.parameters, self._clock)
+        self._unsent = Unsent(current.connection, due.parameters, self._clock)
+        self._records = Records(current.connection, due.parameters, self._clock, self._unsent)
         self._queue: list[tuple[float, datetime, UUID, Channel]] = []
         self._everybody = pace.Window(pace.ALTOGETHER)
         self._quiet_until = 0.0
-        self._under_way: dict[Future[Reply], _Task] = {}
+        self._under_way: dict[Future[Reply], Task] = {}
         self._done: queue.SimpleQueue[Future[Reply]] = queue.SimpleQueue()
         self._stop_at: float | None = None
         nothing = {"delivered": 0, "rate_limited": 0, "skipped": 0, "unreachable": 0, "left": 0}
@@ -89,7 +86,7 @@ class RetryPass:
         self._count(left=left)
         if left and self._pass.stopping():
             return replace(self._total, complete=False)
-        self._records.forget_set_aside()
+        self._unsent.forget_set_aside()
         return self._total
 
     def _open(self, channels: list[Channel]) -> None:
@@ -127,45 +124,60 @@ class RetryPass:
                 self._under_way[future] = task
                 future.add_done_callback(self._done.put)
 
-    def _next_task(self, channel: Channel) -> _Task | None:
+    def _next_task(self, channel: Channel) -> Task | None:
         """What to send to this channel next; None if that is nothing, now or ever."""
-        for row in self._due.take(channel):
+        while (notification := self._due.next(channel)) is not None:
             if self._pass.stopping():
                 return None
-            try:
-                webhook = discord.webhook(
-                    row["webhook_url"], allow_loopback_http=self._allow_loopback_http
-                )
-                event = embed.rebuild(
-                    row["event_payload"],
-                    event_id=row["event_id"],
-                    event_type=row["event_type"],
-                    created_at=row["created_at"],
-                )
-            except discord.RefusedURL as refusal:
-                self._give_up(channel, f"not sent: {refusal}")
-                return None
-            except embed.UnreadablePayload as reason:
-                self._record(channel, row, Attempt(error=str(reason)), time.monotonic())
-            else:
-                return _Task(channel, row, webhook, embed.embed(event, row["color"]))
+            with self._blaming(channel, notification):
+                row = self._due.read(channel, notification)
+                if row is None:
+                    continue
+                try:
+                    return prepare(channel, row, allow_loopback_http=self._allow_loopback_http)
+                except RefusedURL as refusal:
+                    self._give_up(channel, f"not sent: {refusal}")
+                    return None
+                except UnreadablePayload as reason:
+                    self._record(channel, row, Attempt(error=str(reason)), time.monotonic())
         channel.left = 0
         return None
+
+    @contextmanager
+    def _blaming(self, channel: Channel, notification: UUID) -> Iterator[None]:
+        """Go on where the block fails, whatever it meets, and set this notification aside."""
+        try:
+            yield
+        except Exception as error:
+            if server_fault(error):
+                raise
+            # Without any row it must succeed, or no row is to blame.
+            self._due.read(channel, None)
+            why = f"not sent: {spoken(error)}"
+            self._add(self._unsent.set_aside(notification, why, time.monotonic()), of=channel)
 
     def _collect(self) -> None:
         """Wait for one answer, but no longer than until something else can be done."""
         seconds = min(self._until_next(), _LOOK_SECONDS) if self._may_hand_out() else _LOOK_SECONDS
         with suppress(queue.Empty):
             future = self._done.get(timeout=max(0.0, seconds))
-            self._answered(self._under_way.pop(future), future.result())
+            task = self._under_way.pop(future)
+            reply = None
+            with self._blaming(task.channel, task.row["id"]):
+                reply = future.result()
+            self._answered(task, reply)
 
-    def _answered(self, task: _Task, reply: Reply) -> None:
+    def _answered(self, task: Task, reply: Reply | None) -> None:
+        """Record the reply, and let the channel have its next turn; None if sending failed."""
         channel = task.channel
-        channel.pace.answered(reply.at, reply.bucket)
-        if isinstance(reply.outcome, Embargo):
+        if reply is None:
+            channel.pace.answered(time.monotonic(), None)
+        elif isinstance(reply.outcome, Embargo):
+            channel.pace.answered(reply.at, reply.bucket)
             channel.next_ids.appendleft(task.row["id"])
             self._obey(channel, reply.outcome, reply.at)
         else:
+            channel.pace.answered(reply.at, reply.bucket)
             metrics.RETRIES.labels("notification", "notification").inc()
             self._record(channel, task.row, reply.outcome, reply.at)
             if reply.outcome.permanent:
@@ -178,8 +190,7 @@ class RetryPass:
             channel.left = 0
 
     def _record(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> None:
-        channel.left = max(0, channel.left - 1)  # more may have come since they were counted
-        self._add(self._records.attempt(channel, row, attempt, at))
+        self._add(self._records.attempt(channel, row, attempt, at), of=channel)
 
     def _obey(self, channel: Channel, embargo: Embargo, at: float) -> None:
         until = at + embargo.seconds + pace.MARGIN
@@ -212,8 +223,9 @@ class RetryPass:
 
     def _leave_unsent(self, channel: Channel, reason: str) -> None:
         """Let what waits for this channel say why."""
-        self._records.explain(channel, reason, time.monotonic())
-        self._count(unreachable=channel.left)
+        done = self._unsent.explain(channel, reason, time.monotonic())
+        self._add(done)
+        self._count(unreachable=max(0, channel.left - done.failed))
         channel.left = 0
 
     def _enqueue(self, channel: Channel) -> None:
@@ -241,6 +253,8 @@ class RetryPass:
     def _count(self, **details: int) -> None:
         self._add(PassResult(details=details))
 
-    def _add(self, done: PassResult) -> None:
+    def _add(self, done: PassResult, *, of: Channel | None = None) -> None:
+        if of:
+            of.left = max(0, of.left - 1)  # more may have come since they were counted
         self._total += done
         self._pass.committed(done)

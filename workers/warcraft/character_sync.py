@@ -12,8 +12,6 @@ half-way leaves whole characters done; the rest is still due.
 
 from datetime import datetime
 
-from psycopg.types.json import Jsonb
-
 from common import config, events
 from common.access import Access
 from common.exclusive import exclusive
@@ -21,6 +19,7 @@ from common.scheduler import Pass, PassResult, Scheduler
 from workers.warcraft import battle_net, character_replies, reference_rows
 from workers.warcraft.character_replies import Character
 from workers.warcraft.senders import Subject
+from workers.warcraft.storable import document, storable
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
     CHARACTERS,
@@ -145,34 +144,34 @@ SELECT (SELECT count(*) FROM announced_sync) AS characters,
 
 def record(current: Pass, subject: Subject, character: Character, now: datetime) -> PassResult:
     """Write down one character, inside a transaction."""
-    connection, profile = current.connection, character.profile
+    connection = current.connection
+    character = storable(connection, character)
+    profile = character.profile
     faction_id = reference_rows.faction_id(connection, profile.faction, now)
     guild_name, guild_realm = profile.guild or (None, None)
-    row = connection.execute(
-        RECORD,
-        {
-            "now": now,
-            "id": subject.id,
-            "region": subject.region,
-            "default_region": current.settings[battle_net.REGION],
-            "guild_name": guild_name,
-            "guild_realm": guild_realm,
-            "display_name": profile.display_name,
-            "display_realm": profile.display_realm,
-            "level": profile.level,
-            "item_level": profile.item_level,
-            "class_id": reference_rows.class_id(connection, profile.playable_class, now),
-            "race_id": reference_rows.race_id(connection, profile.race, faction_id, now),
-            "faction_id": faction_id,
-            "class_name": profile.playable_class.name,
-            "race_name": profile.race.name,
-            "faction_name": profile.faction.name,
-            "avatar": character.avatar,
-            "achievement_points": profile.achievement_points,
-            "equipment": Jsonb(character.equipment),
-            "stats": Jsonb(character.stats),
-        },
-    ).fetchone()
+    values = {
+        "now": now,
+        "id": subject.id,
+        "region": subject.region,
+        "default_region": current.settings[battle_net.REGION],
+        "guild_name": guild_name,
+        "guild_realm": guild_realm,
+        "display_name": profile.display_name,
+        "display_realm": profile.display_realm,
+        "level": profile.level,
+        "item_level": profile.item_level,
+        "class_id": reference_rows.class_id(connection, profile.playable_class, now),
+        "race_id": reference_rows.race_id(connection, profile.race, faction_id, now),
+        "faction_id": faction_id,
+        "class_name": profile.playable_class.name,
+        "race_name": profile.race.name,
+        "faction_name": profile.faction.name,
+        "avatar": character.avatar,
+        "achievement_points": profile.achievement_points,
+        "equipment": document(character.equipment),
+        "stats": document(character.stats),
+    }
+    row = connection.execute(RECORD, values).fetchone()
     counts = dict(row or {})
     changed = {name: counts[name] for name in ("equipment_changed", "stats_changed")}
     return PassResult(processed=counts["characters"], events=sum(counts.values()), details=changed)

@@ -17,6 +17,7 @@ from common.scheduler import Pass, PassResult, Scheduler
 from workers.warcraft import battle_net, reference_rows
 from workers.warcraft.guild_replies import Guild, GuildFetcher
 from workers.warcraft.senders import Subject
+from workers.warcraft.storable import storable
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
     CHARACTERS,
@@ -118,25 +119,25 @@ SELECT (SELECT count(*) FROM announced) AS guilds,
 
 def record(current: Pass, subject: Subject, guild: Guild, now: datetime) -> PassResult:
     """Write down one guild, inside a transaction."""
-    row = current.connection.execute(
-        RECORD,
-        {
-            "now": now,
-            "id": subject.id,
-            "region": subject.region,
-            "default_region": current.settings[battle_net.REGION],
-            "faction_id": reference_rows.faction_id(current.connection, guild.faction, now),
-            "faction_name": guild.faction.name,
-            "member_count": guild.member_count,
-            "achievement_points": guild.achievement_points,
-            "names": [member.name for member in guild.roster],
-            "realms": [member.realm for member in guild.roster],
-            "ranks": [member.rank for member in guild.roster],
-            "levels": [member.level for member in guild.roster],
-            "classes": [member.playable_class for member in guild.roster],
-            "races": [member.race for member in guild.roster],
-        },
-    ).fetchone()
+    connection = current.connection
+    guild = storable(connection, guild)
+    values = {
+        "now": now,
+        "id": subject.id,
+        "region": subject.region,
+        "default_region": current.settings[battle_net.REGION],
+        "faction_id": reference_rows.faction_id(connection, guild.faction, now),
+        "faction_name": guild.faction.name,
+        "member_count": guild.member_count,
+        "achievement_points": guild.achievement_points,
+        "names": [member.name for member in guild.roster],
+        "realms": [member.realm for member in guild.roster],
+        "ranks": [member.rank for member in guild.roster],
+        "levels": [member.level for member in guild.roster],
+        "classes": [member.playable_class for member in guild.roster],
+        "races": [member.race for member in guild.roster],
+    }
+    row = connection.execute(RECORD, values).fetchone()
     counts = dict(row or {})
     guilds = counts.pop("guilds")
     return PassResult(processed=guilds, events=guilds, details=counts)

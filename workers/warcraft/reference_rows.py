@@ -6,6 +6,9 @@ from uuid import UUID
 
 from common.session import Connection
 
+# Looks for a row that somebody else creates at the same time; after these, it is hidden from us.
+MOST_LOOKS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -41,12 +44,13 @@ def _find_or_create(
     faction: UUID | None = None,
 ) -> UUID:
     values = {"key": reference.key, "name": reference.name, "now": now, "faction": faction}
-    while True:
+    for _ in range(MOST_LOOKS):
         row = connection.execute(statement, values).fetchone()
         if row:
             found: UUID = row["id"]
             return found
         # Created by somebody else while this statement ran: the next one sees the row.
+    raise LookupError(f"{reference.key} can neither be found nor created")
 
 
 def _statement(table: str, columns: str, values: str) -> str:

@@ -22,6 +22,8 @@ T = TypeVar("T")
 MOST_ASKED = 2 * MOST_IN_FLIGHT
 SIGN_OF_LIFE_SECONDS = 1.0
 
+DIED = "a thread that asks Battle.net has died; the log says of what"
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -44,7 +46,12 @@ class Answer(Generic[T]):
     """What came of one subject: what was fetched, or why nothing was."""
 
     subject: Subject
-    outcome: T | BattleNetError
+    outcome: T | Exception
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it met an error of our own, rather than of Battle.net."""
+        return isinstance(self.outcome, Exception) and not isinstance(self.outcome, BattleNetError)
 
 
 class Senders(Generic[T]):
@@ -57,6 +64,8 @@ class Senders(Generic[T]):
         self._fetch = fetch
         self._open = True
         self._threads = 0
+        # Those that have given their last answer and not ended yet.
+        self._dying = 0
         self._asked: queue.SimpleQueue[Subject | None] = queue.SimpleQueue()
         # None says that a thread has ended.
         self._answers: queue.SimpleQueue[Answer[T] | None] = queue.SimpleQueue()
@@ -73,7 +82,7 @@ class Senders(Generic[T]):
         """Every subject's answer as it comes in; ends early where the worker is to stop.
 
         The subjects are taken from their iterator, in this thread, as threads become free.
-        Raises PassError where a thread has died of an error that is not about its subject.
+        Raises PassError where a thread has died without an answer about its subject.
         """
         waiting = 0
         while not current.stopping():
@@ -90,9 +99,13 @@ class Senders(Generic[T]):
                 continue
             if answer is not None:
                 waiting -= 1
+                self._dying += answer.is_broken
                 yield answer
+            elif self._dying:
+                self._dying -= 1
+                self._threads -= 1  # another takes its place
             elif not current.stopping():
-                raise PassError("a thread that asks Battle.net has died; the log says of what")
+                raise PassError(DIED)
 
     def _start_threads(self, needed: int) -> None:
         for number in range(self._threads, needed):
@@ -119,4 +132,10 @@ class Senders(Generic[T]):
                 outcome: T | BattleNetError = self._fetch(http, subject)
             except BattleNetError as error:
                 outcome = error
+            except Stopping:
+                raise
+            except Exception as error:
+                # Of our own. It is this subject's, which may be odd, and the log gets it whole.
+                self._answers.put(Answer(subject, error))
+                raise
             self._answers.put(Answer(subject, outcome))

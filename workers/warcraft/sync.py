@@ -1,8 +1,8 @@
 """What both schedulers do: ask for the stalest first, record each on its own, go on.
 
-A failure is remembered with its reason, and its subject left alone for a time that doubles:
-so one that always fails costs the others nothing. The pass as a whole fails only where
-Battle.net does not answer at all.
+A failure, whatever it is, is remembered with its reason, and its subject left alone for a time
+that doubles: so one that always fails costs the others nothing. The pass as a whole fails only
+where Battle.net does not answer at all, or an error of our own meets everything.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-import psycopg
-
 from common import failpoints, logs
 from common.config import Variable
-from common.database_errors import server_fault
+from common.database_errors import reason, server_fault
 from common.due import backlog, preview
-from common.redact import redact
 from common.scheduler import Pass, PassError, PassResult, Preview, RemoteAway
 from workers.warcraft.battle_net import REGION, BattleNet
-from workers.warcraft.errors import BattleNetError, NotFound, Refused, Unavailable
-from workers.warcraft.senders import Answer, Fetch, Senders, Subject
+from workers.warcraft.errors import NotFound, Refused, Unavailable
+from workers.warcraft.senders import DIED, Answer, Fetch, Senders, Subject
 
 T = TypeVar("T")
 
@@ -32,17 +29,20 @@ LEFT_ALONE = 0.9
 PAGE_ROWS = 500
 # So many in a row without an answer, each asked for several times, are an outage.
 MOST_UNAVAILABLE = 10
+# So many that an error of our own met, and not one that was synced, are no matter of single ones.
+MOST_BROKEN = 3
 # A character that is alive may be unknown to Battle.net for days.
 GRACE = timedelta(days=7)
 FIRST_RETRY_NOT_FOUND = timedelta(hours=1)
 FIRST_RETRY = timedelta(minutes=5)
 
+# By a time as PostgreSQL writes it: Python knows neither infinity nor the years that PostgreSQL
+# knows, and what it takes for another time would be another place.
 _PAGE = """
-SELECT * FROM ({due}) AS due
-WHERE %(after)s::uuid IS NULL
-   OR (coalesce(last_synced_at, '-infinity'), id)
-      > (coalesce(%(synced_at)s::timestamptz, '-infinity'), %(after)s::uuid)
-ORDER BY last_synced_at NULLS FIRST, id
+SELECT id, name, realm, region, place::text AS place
+FROM (SELECT *, coalesce(last_synced_at, '-infinity') AS place FROM ({due}) AS due) AS due
+WHERE %(after)s::uuid IS NULL OR (place, id) > (%(place)s::timestamptz, %(after)s::uuid)
+ORDER BY due.place, id
 LIMIT %(rows)s"""
 
 # Twice as long each time, up to a day.
@@ -83,13 +83,14 @@ class Sync(Generic[T]):
     record: Callable[[Pass, Subject, T, datetime], PassResult]
 
     def run(self, current: Pass) -> PassResult:
-        """Sync everything that is due. Raises PassError where Battle.net does not answer."""
-        total, unavailable = PassResult(), 0
+        """Sync everything that is due. Raises PassError where no subject is to blame."""
+        total, unavailable, broken = PassResult(), 0, 0
         with Senders(self.fetch(BattleNet(current.settings, current.wait))) as senders:
             for answer in senders.answers(self._subjects(current), current):
                 done = self._settle(current, answer)
                 current.committed(done)
                 total += done
+                broken += answer.is_broken
                 unavailable = unavailable + 1 if isinstance(answer.outcome, Unavailable) else 0
                 if unavailable == MOST_UNAVAILABLE:
                     lasting = isinstance(answer.outcome, Refused)
@@ -97,6 +98,10 @@ class Sync(Generic[T]):
                         f"Battle.net does not answer: {answer.outcome} "
                         f"({total.processed} synced, {total.failed} not, before giving up)"
                     )
+        if broken >= MOST_BROKEN and not total.processed:
+            raise PassError(
+                f"{DIED} ({broken} times; nothing was synced), such as for {total.note}"
+            )
         return total + PassResult(complete=not current.stopping())
 
     def preview(self, current: Pass) -> Preview:
@@ -118,25 +123,25 @@ class Sync(Generic[T]):
 
     def _subjects(self, current: Pass) -> Iterator[Subject]:
         """What is due, the stalest first, a page at a time."""
-        place: dict[str, Any] = {"after": None, "synced_at": None, "rows": PAGE_ROWS}
+        place: dict[str, Any] = {"after": None, "place": None, "rows": PAGE_ROWS}
         page = _PAGE.format(due=self.due)
         while rows := current.connection.execute(
             page, {**self._parameters(current), **place}
         ).fetchall():
             for row in rows:
                 yield Subject(row["id"], row["name"], row["realm"], row["region"])
-            place |= {"after": rows[-1]["id"], "synced_at": rows[-1]["last_synced_at"]}
+            place |= {"after": rows[-1]["id"], "place": rows[-1]["place"]}
 
     def _settle(self, current: Pass, answer: Answer[T]) -> PassResult:
         subject, outcome = answer.subject, answer.outcome
-        if isinstance(outcome, BattleNetError):
+        if isinstance(outcome, Exception):
             return self._failed(current, subject, outcome)
         try:
             with current.connection.begin():
                 result = self.record(current, subject, outcome, self._now(current))
                 current.connection.execute(_FORGET, self._key(current, subject))
                 failpoints.reach("commit")
-        except psycopg.DatabaseError as error:
+        except Exception as error:
             if server_fault(error):
                 raise
             return self._failed(current, subject, error)
@@ -145,27 +150,27 @@ class Sync(Generic[T]):
     def _failed(self, current: Pass, subject: Subject, error: Exception) -> PassResult:
         """Remember it, and say so; a 404 only when the time of grace is over."""
         missing = isinstance(error, NotFound)
-        reason = _reason(error)
+        why = current.connection.storable(reason(error))
         row = current.connection.execute(
             _REMEMBER,
             {
                 **self._key(current, subject),
-                "reason": reason,
+                "reason": why,
                 "missing": missing,
                 "first_retry": FIRST_RETRY_NOT_FOUND if missing else FIRST_RETRY,
                 "grace": GRACE,
             },
         ).fetchone()
-        fields = {self.kind: str(subject), f"{self.kind}_id": subject.id, "reason": reason}
+        fields = {self.kind: str(subject), f"{self.kind}_id": subject.id, "reason": why}
         if missing and not (row and row["is_overdue"]):
             _log.info("not_found", **fields)
             return PassResult(details={"not_found": 1})
         if missing:
-            reason = f"not found for more than {GRACE.days} days"
+            why = f"not found for more than {GRACE.days} days"
             _log.error("not_found_for_days", **fields)
         else:
             _log.error("not_synced", **fields)
-        return PassResult(failed=1, note=f"{self.kind} {subject}: {reason}")
+        return PassResult(failed=1, note=f"{self.kind} {subject}: {why}")
 
     def _now(self, current: Pass) -> datetime:
         """Not the pass's time: a long pass would mark as stale what it has only just synced."""
@@ -175,8 +180,3 @@ class Sync(Generic[T]):
 
     def _key(self, current: Pass, subject: Subject) -> dict[str, Any]:
         return {"scheduler": current.scheduler, "id": subject.id}
-
-
-def _reason(error: Exception) -> str:
-    message = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return redact(f"{type(error).__name__}: {message or error}")[:500]

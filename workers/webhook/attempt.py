@@ -13,8 +13,8 @@ from common.redact import MASK, cut, redact, tokens
 from workers.webhook import signing
 from workers.webhook.delivery_client import MOST_BODY_BYTES, DeliveryClient, Reply
 
-# The column's width.
-_MOST_URL_CHARACTERS = 500
+# What a bigint holds. A count that is there stays there.
+MOST_ATTEMPTS = 2**63 - 1
 
 _ORIGIN = re.compile(r"\w+://[^/?#@\s]*(?=[/?#]|$)")
 
@@ -36,7 +36,7 @@ class Delivery:
     @property
     def attempt(self) -> int:
         """The number of the attempt for which it was taken."""
-        return self.attempt_count + 1
+        return min(self.attempt_count + 1, MOST_ATTEMPTS)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class Attempt:
         hidden = (*delivery.secrets, *values)
         return {
             "attempt": delivery.attempt,
-            "request_url": hide(delivery.url, *hidden)[:_MOST_URL_CHARACTERS],
+            "request_url": hide(delivery.url, *hidden),
             "request_headers": json.dumps({**self.headers, **dict.fromkeys(signatures, MASK)}),
             "request_body": delivery.event_payload,
             "response_status": reply.status,

@@ -42,6 +42,11 @@ class Reply:
     refused: bool = False
     seconds: float = 0.0
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the receiver has taken the delivery."""
+        return 200 <= self.status < 300
+
 
 class _Deadline:
     """A moment on the monotonic clock, and a way to break a connection when it comes.

@@ -1,4 +1,8 @@
-"""One pass of webhook-delivery: what is taken when, and what is written down of its outcome."""
+"""One pass of webhook-delivery: what is taken when, and what is written down of its outcome.
+
+Whatever goes wrong with one delivery concerns that one only, unless it is the server's fault: it
+is set aside with its reason, for all machines and passes, and the others go on.
+"""
 
 import math
 import time
@@ -7,25 +11,28 @@ from uuid import UUID
 
 import psycopg
 
-from common import failpoints, logs, metrics
-from common.database_errors import server_fault
-from common.redact import redact
+from common import failed_rows, failpoints, logs, metrics
+from common.database_errors import contended, server_fault
 from common.scheduler import Pass, PassResult
 from common.variables import Network
 from workers.webhook import attempt
 from workers.webhook.address_guard import AddressGuard
-from workers.webhook.attempt import Attempt, Delivery
+from workers.webhook.attempt import Attempt, Delivery, hide
 from workers.webhook.delivery_client import DeliveryClient
 from workers.webhook.delivery_rows import DeliveryRows
-from workers.webhook.outcome import judge
+from workers.webhook.outcome import Outcome, judge
 from workers.webhook.sender_pool import HostQueue, SenderPool
 
 _log = logs.logger(__name__)
 
 # Beyond the timeout, for the outcome to be written down on a slow day of the database.
 LEASE_MARGIN = timedelta(seconds=15)
-# What the database will not take back: once a day is often enough to send it again.
-POSTPONEMENT = timedelta(days=1)
+# What was sent, or may have been, and cannot be recorded: once a day is often enough to send it
+# again. What a receiver has taken is never sent again.
+REST = timedelta(days=1)
+REST_DELIVERED = timedelta(days=36_500)
+# It is sent: a lock that somebody holds on its row is worth waiting for.
+RECORD_TRIES = 3
 # How old the knowledge of what is due may be while senders are idle.
 REREAD_SECONDS = 5.0
 # How soon a stop is noticed while receivers keep us waiting, and how long they get then: a
@@ -51,13 +58,12 @@ class DeliveryPass:
         self._lease = timeout + LEASE_MARGIN
         self._max_attempts = max_attempts
         client = DeliveryClient(AddressGuard(allowed_networks), timeout.total_seconds())
-        self._pool: SenderPool[Delivery, Attempt] = SenderPool(
-            lambda delivery: attempt.make(delivery, client), senders
+        self._pool: SenderPool[Delivery, Attempt | Exception] = SenderPool(
+            lambda delivery: _sent(delivery, client), senders
         )
-        self._rows = DeliveryRows(current.connection)
+        self._rows = DeliveryRows(current.connection, current.scheduler)
         self._waiting = HostQueue()
         self._found_at = -math.inf
-        self._failed: set[UUID] = set()
         self._total = PassResult()
 
     def run(self) -> PassResult:
@@ -101,26 +107,32 @@ class DeliveryPass:
         self._found_at = time.monotonic()
 
     def _take(self, row: UUID) -> Delivery | None:
-        if row in self._failed:
-            return None
         try:
             return self._rows.take(row, self._now(), self._lease)
-        except psycopg.DatabaseError as error:
+        except Exception as error:
             if server_fault(error):
                 raise
-            self._row_failed(row, error)
+            self._set_aside(row, f"not taken: {_said(error)}")
             return None
 
     def _record_finished(self, seconds: float) -> None:
         self._pass.committed()
-        for delivery, made in self._pool.finished(seconds):
+        for delivery, sent in self._pool.finished(seconds):
+            if isinstance(sent, Exception):
+                self._set_aside(delivery.id, f"not sent: {_said(sent, delivery)}", REST)
+                continue
             try:
-                self._record(made)
-            except psycopg.DatabaseError as error:
+                self._record(sent)
+            except Exception as error:
                 if server_fault(error):
                     raise
-                self._rows.postpone(delivery, self._now(), POSTPONEMENT)
-                self._row_failed(delivery.id, error)
+                delivered = sent.reply.is_success
+                reason = f"{'delivered, but ' if delivered else ''}not recorded"
+                self._set_aside(
+                    delivery.id,
+                    f"{reason}: {_said(error, delivery)}",
+                    REST_DELIVERED if delivered else REST,
+                )
 
     def _record(self, made: Attempt) -> None:
         delivery, reply, now = made.delivery, made.reply, self._now()
@@ -131,7 +143,7 @@ class DeliveryPass:
             now=now,
         )
         ids = {"delivery_id": delivery.id, "webhook_id": delivery.webhook_id}
-        if not self._rows.record(made, outcome, now):
+        if not self._write(made, outcome, now):
             _log.warning("outcome_dropped", **ids, reason="the lease had run out")
             self._add(PassResult(details={"dropped": 1}))
             return
@@ -148,13 +160,38 @@ class DeliveryPass:
             metrics.DELIVERY_FAILURES.labels("webhook").inc()
             self._add(PassResult(processed=1, details={"undelivered": 1}))
 
-    def _row_failed(self, row: UUID, error: psycopg.DatabaseError) -> None:
-        reason = redact(f"{type(error).__name__}: {error}")[:500]
-        _log.error("row_failed", table="webhook_deliveries", row_id=row, reason=reason)
-        note = f"webhook_deliveries {row}: {reason}"
-        self._add(PassResult(failed=1, note=note))
-        self._failed.add(row)
+    def _write(self, made: Attempt, outcome: Outcome, now: datetime) -> bool:
+        tries = 1
+        while True:
+            try:
+                return self._rows.record(made, outcome, now)
+            except psycopg.Error as error:
+                if not contended(error) or tries == RECORD_TRIES or self._pass.stopping():
+                    raise
+                tries += 1
+
+    def _set_aside(self, row: UUID, reason: str, rest: timedelta | None = None) -> None:
+        current = self._pass
+        kept = failed_rows.set_aside(
+            current.connection, current.scheduler, row, reason, self._now(), rest
+        )
+        _log.error("row_set_aside", table="webhook_deliveries", row_id=row, reason=kept)
+        self._add(PassResult(failed=1, note=f"webhook_deliveries {row}: {kept}"))
 
     def _add(self, done: PassResult) -> None:
         self._total += done
         self._pass.committed(done)
+
+
+def _sent(delivery: Delivery, client: DeliveryClient) -> Attempt | Exception:
+    """Send a delivery once; an error is returned, for its row to be set aside."""
+    try:
+        return attempt.make(delivery, client)
+    except Exception as error:
+        return error
+
+
+def _said(error: Exception, delivery: Delivery | None = None) -> str:
+    """An error on one line, without the secrets of a delivery, which it may quote."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return hide(text, *delivery.secrets) if delivery else hide(text)

@@ -1,6 +1,13 @@
-"""SQL conditions: which deliveries webhook-delivery may send, and for which webhooks."""
+"""SQL conditions: which deliveries webhook-delivery may send, and for which webhooks.
+
+NULL means what the live pool makes of it: a ``next_retry_at`` that never comes, a webhook that
+is not active. What is set aside rests (delivery_pass.py says why a delivery is).
+"""
 
 IS_DUE = """
     delivery.status = 'retrying' AND delivery.deleted_at IS NULL
-    AND delivery.next_retry_at <= %(now)s"""
+    AND delivery.next_retry_at <= %(now)s
+    AND NOT EXISTS (SELECT FROM toast_failed_rows AS failed
+                    WHERE failed.scheduler = %(scheduler)s AND failed.row_id = delivery.id
+                      AND failed.retry_at > %(now)s)"""
 IS_ACTIVE = "webhook.active AND webhook.deleted_at IS NULL"

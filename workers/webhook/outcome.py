@@ -36,7 +36,7 @@ def judge(reply: Reply, *, attempt: int, max_attempts: int, now: datetime) -> Ou
     one the row is scheduled here instead. 410 is final: webhook-retry, ours as well as the live
     one, goes by ``attempt_count`` alone, so all attempts count as used up.
     """
-    if 200 <= reply.status < 300:
+    if reply.is_success:
         return Outcome("success", attempt, completed=True)
     error = reply.error or _status_error(reply.status)
     if reply.status == HTTPStatus.GONE:

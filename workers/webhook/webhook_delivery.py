@@ -12,11 +12,16 @@ earlier, and only while it is due. A crash, and a stop that does not wait for a 
 leave rows whose lease runs out: they are due again then, and sent a second time under the same
 ``webhook-id``. An outcome that comes after its lease is dropped if somebody else has taken the
 row meanwhile.
+
+A delivery with which something goes wrong is set aside and stops no other. One that was sent, and
+cannot be recorded, is sent again a day later; one that its receiver has taken, never.
 """
 
-from common import config, heap, metrics, own_tables
+from typing import Any
+
+from common import config, failed_rows, heap, metrics, own_tables
 from common.due import backlog, preview
-from common.scheduler import Pass, PassResult, Preview, Scheduler
+from common.scheduler import Pass, PassError, PassResult, Preview, Scheduler
 from common.walk import Walk
 from workers.webhook.due import IS_ACTIVE, IS_DUE
 from workers.webhook.tables import DELIVERING
@@ -71,12 +76,16 @@ WITH due AS (
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed, count(*) AS inactive
 FROM given_up"""
 
-INACTIVE = Walk(table="webhook_deliveries", due=UNWANTED, batch=GIVE_UP)
+INACTIVE = Walk(table="webhook_deliveries", due=UNWANTED, batch=GIVE_UP, forgets=False)
 
 
 def run(current: Pass) -> PassResult:
     """Give up what nobody wants any more, then send what is due until nothing is."""
-    given_up = INACTIVE.run(current)
+    given_up, refused = PassResult(), None
+    try:
+        given_up = INACTIVE.run(current)
+    except PassError as error:
+        refused = error  # what can be sent is sent all the same
     # Only here: where this is off, as by default, http.client need not be carried in memory.
     from workers.webhook.delivery_pass import DeliveryPass
 
@@ -88,15 +97,24 @@ def run(current: Pass) -> PassResult:
         max_attempts=settings[MAX_RETRIES],
         allowed_networks=settings[ALLOW_PRIVATE_CIDRS],
     )
-    return given_up + delivering.run()
+    result = given_up + delivering.run()
+    if refused:
+        raise refused
+    if result.complete:
+        failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
+    return result
+
+
+def _parameters(current: Pass) -> dict[str, Any]:
+    return {"scheduler": current.scheduler, "now": current.now}
 
 
 def _preview(current: Pass) -> Preview:
-    return preview(current, DUE, {"now": current.now})
+    return preview(current, DUE, _parameters(current))
 
 
 def _backlog(current: Pass, most: int) -> int:
-    return backlog(current, DUE, {"now": current.now}, most)
+    return backlog(current, DUE, _parameters(current), most)
 
 
 SCHEDULER = Scheduler(

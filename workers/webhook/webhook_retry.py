@@ -23,8 +23,10 @@ MAX_RETRIES = config.integer(
     maximum=1000,
 )
 
+# NULL attempts are none, as the live service reads it. Not by coalesce, which no index serves.
 _IS_DUE = """
-    status = 'failed' AND deleted_at IS NULL AND coalesce(attempt_count, 0) < %(max_retries)s
+    status = 'failed' AND deleted_at IS NULL
+    AND (attempt_count < %(max_retries)s OR attempt_count IS NULL)
     AND EXISTS (SELECT FROM webhook_webhooks AS webhook
                 WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)
     AND id <> ALL (%(failed_rows)s::uuid[])"""
@@ -35,7 +37,7 @@ SELECT id, webhook_id, event_type, attempt_count, last_error
 FROM webhook_deliveries WHERE {_IS_DUE}"""
 
 # Schedule one batch of deliveries. 2^11 minutes are more than a day already, and a larger
-# exponent would overflow the interval.
+# exponent would overflow the interval; a count below 0, which nothing forbids, a fraction.
 SCHEDULE = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries
@@ -45,7 +47,7 @@ WITH due AS (
     UPDATE webhook_deliveries
     SET status = 'retrying', updated_at = %(now)s,
         next_retry_at = %(now)s + least(interval '24 hours',
-            interval '1 minute' * power(2, least(coalesce(attempt_count, 0), 11)))
+            interval '1 minute' * power(2, greatest(least(coalesce(attempt_count, 0), 11), 0)))
     WHERE {heap.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 )

@@ -1,0 +1,66 @@
+"""The live tables of the tests and of `make run` are those that the live Go services make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import demo
+from database import TestDatabase
+
+FACTS = Path(demo.__file__).with_name("live_schema.tsv")
+
+# Lines as in the file, of every table that is not ours. What the file has no word for, such as
+# an index with a condition or a check of a table, makes a line that the file cannot have.
+COLUMNS = """
+SELECT concat_ws(E'\\t', class.relname, attribute.attname,
+                 replace(replace(format_type(attribute.atttypid, attribute.atttypmod),
+                                 'character varying', 'varchar'),
+                         'timestamp with time zone', 'timestamptz'),
+                 CASE WHEN attribute.attnotnull THEN 'not null' ELSE 'null' END,
+                 replace(pg_get_expr(written.adbin, written.adrelid), '::character varying', ''))
+       AS line
+FROM live_tables AS class
+JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
+LEFT JOIN pg_attrdef AS written
+    ON written.adrelid = class.oid AND written.adnum = attribute.attnum
+WHERE attribute.attnum > 0 AND NOT attribute.attisdropped
+ORDER BY class.relname, attribute.attnum"""
+INDEXES = """
+SELECT concat(class.relname, E'\\t', CASE WHEN index.indisunique THEN 'UNIQUE ' END,
+              index.indexrelid::regclass, ' ',
+              split_part(pg_get_indexdef(index.indexrelid), ' USING btree ', 2)) COLLATE "C" AS line
+FROM live_tables AS class JOIN pg_index AS index ON index.indrelid = class.oid
+ORDER BY line"""
+# Those left out are told of by the columns (not null) and by the indexes (keys).
+KEYS = """
+SELECT concat(class.relname, E'\\t', pg_get_constraintdef(key.oid)) COLLATE "C" AS line
+FROM live_tables AS class JOIN pg_constraint AS key ON key.conrelid = class.oid
+WHERE key.contype NOT IN ('p', 'u', 'n')
+ORDER BY line"""
+
+LIVE_TABLES = """
+WITH live_tables AS (
+    SELECT oid, relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+      AND relname NOT LIKE 'toast\\_%' AND relname <> 'guild_members'
+)"""
+
+
+QUERIES = {"columns": COLUMNS, "indexes": INDEXES, "foreign keys": KEYS}
+
+
+def facts() -> dict[str, list[str]]:
+    """The lines of each part of the file."""
+    parts = FACTS.read_text().split("\n\n")
+    lines = [[line for line in part.splitlines() if not line.startswith("#")] for part in parts]
+    return dict(zip(QUERIES, filter(None, lines), strict=True))
+
+
+@pytest.mark.parametrize("part", QUERIES)
+def test_the_tables_are_exactly_those_of_the_live_services(
+    part: str, module_database: TestDatabase
+) -> None:
+    made = [row["line"] for row in module_database.query(LIVE_TABLES + QUERIES[part])]
+    assert made == facts()[part]

@@ -1,0 +1,569 @@
+"""notification-retry and odd rows: whatever is bad about one, the others are sent and recorded."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.rows import DictRow
+
+from common import migrations
+from common.scheduler import PassResult
+from database import LIVE_TABLES, TestDatabase
+from demo.postgres import PostgresServer
+from demo.standins.discord import DiscordServer
+from demo.standins.discord_answers import UNKNOWN_WEBHOOK, Reply
+from notifications import (
+    INTERVAL,
+    LOOPBACK,
+    TOKEN,
+    add,
+    add_channel,
+    attempts,
+    channel_row,
+    details,
+    row,
+    run,
+)
+from passes import NOW, failed_rows, preview
+from workers.notification import due, embed, pace
+from workers.notification.discord import Discord, Webhook
+from workers.notification.notification_retry import SCHEDULER
+from workers.notification.records import Records
+
+NOTIFICATIONS, CHANNELS = "notification_notifications", "notification_channels"
+LEAST, MOST = -(2**63), 2**63 - 1
+
+# What the live tables allow to be NULL.
+NULLABLE = {
+    NOTIFICATIONS: (
+        *("discord_message_id", "attempt_count", "last_error", "sent_at"),
+        *("created_at", "updated_at", "deleted_at"),
+    ),
+    CHANNELS: (
+        *("event_types", "color", "active", "description", "created_at", "updated_at"),
+        *("deleted_at", "total_notifications", "success_notifications", "failed_notifications"),
+        *("last_notification_at", "last_success_at", "last_failure_at"),
+    ),
+}
+# The first are no times of Python's, the others unusual ones.
+ODD_TIMES = (
+    *("-infinity", "infinity", "4713-01-01 BC", "0044-03-15 BC", "10001-01-01", "294276-12-31"),
+    *("0001-01-01", "9999-12-31 23:59:59.999999"),
+)
+NO_TIMES = (None, *ODD_TIMES[:7])
+TIMES = ("created_at", "updated_at", "sent_at")
+CHANNEL_TIMES = ("created_at", "updated_at", "last_notification_at", "last_success_at")
+COUNTERS = ("total_notifications", "success_notifications", "failed_notifications")
+
+ODD_NOTIFICATIONS: list[tuple[str, object]] = [
+    *((column, None) for column in NULLABLE[NOTIFICATIONS]),
+    *((column, time) for column in TIMES for time in ODD_TIMES),
+    *(("attempt_count", number) for number in (0, -1, -40_000, LEAST)),
+    *(("event_id", text) for text in ("", " ", "\x7f\u202e", "é" * 255)),
+    *(("event_type", text) for text in ("", ".", "💥" * 255)),
+    *(("event_payload", text) for text in ("{}", '{"data": {"\\ud800": "\\u0000"}}')),
+    *(("last_error", text) for text in ("", "x" * 100_000)),
+]
+ODD_CHANNELS: list[tuple[str, object]] = [
+    *((column, None) for column in NULLABLE[CHANNELS] if column != "active"),
+    *((column, time) for column in CHANNEL_TIMES for time in ODD_TIMES),
+    *((column, number) for column in COUNTERS for number in (LEAST, -1, MOST - 1, MOST)),
+    *(("color", number) for number in (LEAST, -1, 0, 0x1000000, MOST)),
+    *((column, "\x01💥" * 99) for column in ("event_types", "description")),
+    *(("name", text) for text in ("", "💥" * 255)),
+]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiscordServer]:
+    """The stand-in with short limits, which the client knows."""
+    for name in ("PER_WEBHOOK", "PER_CHANNEL", "ALTOGETHER"):
+        limit = getattr(pace, name)
+        monkeypatch.setattr(pace, name, replace(limit, seconds=limit.seconds * 0.01))
+    with DiscordServer(scale=0.01) as server:
+        yield server
+
+
+@pytest.fixture
+def emptied(module_database: TestDatabase) -> TestDatabase:
+    allow_nulls(module_database)
+    module_database.query(
+        f"TRUNCATE {CHANNELS}, {NOTIFICATIONS}, notification_attempts, toast_failed_rows, "
+        "toast_discord_channels"
+    )
+    return module_database
+
+
+def allow_nulls(database: TestDatabase) -> None:
+    for table, columns in NULLABLE.items():
+        each = (f"ALTER COLUMN {column} DROP NOT NULL" for column in columns)
+        database.query(f"ALTER TABLE {table} {', '.join(each)}")
+
+
+class Rows:
+    """An odd notification among healthy ones, of its channel and of another."""
+
+    def __init__(self, database: TestDatabase, server: DiscordServer) -> None:
+        self.database, self.server = database, server
+        self.channel = add_channel(database, server, "odd")
+        self.other = add_channel(database, server, "other")
+        self.odd = add(database, self.channel, "odd")
+        self.healthy = {
+            "before": add(database, self.channel, "before", created_at=NOW - timedelta(days=9)),
+            "after": add(database, self.channel, "after", created_at=NOW),
+            "other": add(database, self.other, "other"),
+        }
+
+    def make_odd(self, table: str, column: str, value: object) -> None:
+        one = self.odd if table == NOTIFICATIONS else self.channel
+        self.database.query(f"UPDATE {table} SET {column} = %s WHERE id = %s", value, one)
+
+    def sent(self) -> Counter[str]:
+        """How often each was delivered; whatever became of the odd one's id, it is 'odd'."""
+        delivered = self.server.delivered()
+        return Counter(event if event in self.healthy else "odd" for event in delivered)
+
+    def assert_the_healthy_are_done(self) -> None:
+        assert {event: self.sent()[event] for event in self.healthy} == dict.fromkeys(
+            self.healthy, 1
+        )
+        for notification in self.healthy.values():
+            assert_recorded(self.database, notification)
+
+
+def assert_recorded(database: TestDatabase, notification: UUID, attempt_number: int = 2) -> None:
+    after = row(database, notification)
+    assert (after["status"], after["last_error"]) == ("success", "")
+    assert after["attempt_count"] == attempt_number
+    [made] = [each for each in attempts(database) if each["notification_id"] == notification]
+    assert (made["attempt_number"], made["success"]) == (attempt_number, True)
+
+
+@pytest.mark.parametrize(("column", "value"), ODD_NOTIFICATIONS)
+def test_an_odd_notification_is_sent_like_the_others(
+    emptied: TestDatabase, server: DiscordServer, column: str, value: object
+) -> None:
+    rows = Rows(emptied, server)
+    rows.make_odd(NOTIFICATIONS, column, value)
+
+    assert preview(emptied, SCHEDULER, **LOOPBACK).count == 4
+    assert run(emptied).details == details(delivered=4)
+
+    rows.assert_the_healthy_are_done()
+    before = value if column == "attempt_count" else 1
+    assert_recorded(emptied, rows.odd, (before if isinstance(before, int) else 0) + 1)
+    assert run(emptied, at=NOW + INTERVAL) == PassResult()
+    assert rows.sent()["odd"] == 1
+    assert failed_rows(emptied) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("attempt_count", MOST), ("deleted_at", "infinity"), ("deleted_at", "-infinity")],
+)
+def test_an_odd_notification_that_is_not_due_is_left_alone(
+    emptied: TestDatabase, server: DiscordServer, column: str, value: object
+) -> None:
+    rows = Rows(emptied, server)
+    rows.make_odd(NOTIFICATIONS, column, value)
+    assert preview(emptied, SCHEDULER, **LOOPBACK).count == 3
+    assert run(emptied).details == details(delivered=3)
+    rows.assert_the_healthy_are_done()
+
+
+@pytest.mark.parametrize(("column", "value"), ODD_CHANNELS)
+def test_an_odd_channel_is_called_like_the_others(
+    emptied: TestDatabase, server: DiscordServer, column: str, value: object
+) -> None:
+    rows = Rows(emptied, server)
+    rows.make_odd(CHANNELS, column, value)
+
+    assert preview(emptied, SCHEDULER, **LOOPBACK).count == 4
+    assert run(emptied).details == details(delivered=4)
+
+    rows.assert_the_healthy_are_done()
+    assert_recorded(emptied, rows.odd)
+    told = channel_row(emptied, rows.channel)
+    for counter, more in zip(COUNTERS, (3, 3, 0), strict=True):
+        before = value if counter == column else 0
+        assert told[counter] == min((before if isinstance(before, int) else 0) + more, MOST)
+    colors = {each.embed["color"] for each in server.requests if each.webhook == "odd"}
+    assert colors == {3066993 if column == "color" else 3447003}
+    assert run(emptied, at=NOW + INTERVAL) == PassResult()
+
+
+def test_a_channel_of_which_nobody_says_whether_it_is_active_is_not(
+    emptied: TestDatabase, server: DiscordServer
+) -> None:
+    rows = Rows(emptied, server)
+    rows.make_odd(CHANNELS, "active", None)
+    assert preview(emptied, SCHEDULER, **LOOPBACK).count == 1
+    assert run(emptied).details == details(delivered=1, skipped=3)
+    assert rows.sent() == {"other": 1}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://[::1/api/webhooks/1/odd-token",
+        "https:///api/webhooks/1/odd-token",
+        "http://127.0.0.1:99999/api/webhooks/1/odd-token",
+        "http://127.0.0.1:port/api/webhooks/1/odd-token",
+        "https://" + "a" * 300 + "/api/webhooks/1/odd-token",
+        "https://a..b/api/webhooks/1/odd-token",
+        "https://127.0.0.1:1 /api/webhooks/1/odd-token",
+        "https://127.0.0.1%20/api/webhooks/1/odd-token",
+        "https://127.0.0.1:1/api/webhooks/1/odd-token?" + "&".join("abcdefghijkl"),
+    ],
+)
+def test_an_odd_webhook_url_stops_no_other_channel(
+    emptied: TestDatabase, server: DiscordServer, url: str
+) -> None:
+    rows = Rows(emptied, server)
+    rows.make_odd(CHANNELS, "webhook_url", url)
+    assert run(emptied).details["delivered"] == 1
+    assert_recorded(emptied, rows.healthy["other"])
+    for event in ("before", "after"):
+        after = row(emptied, rows.healthy[event])
+        assert after["status"] == "failed"
+        assert after["last_error"] != "HTTP 500"
+        assert "odd-token" not in after["last_error"]
+
+
+@pytest.mark.parametrize("time", NO_TIMES)
+def test_a_time_that_nobody_knows_is_not_told(
+    emptied: TestDatabase, server: DiscordServer, time: str | None
+) -> None:
+    rows = Rows(emptied, server)
+    rows.make_odd(NOTIFICATIONS, "created_at", time)
+    run(emptied)
+    assert all(
+        ("timestamp" in request.embed) == (request.event_id != "odd") for request in server.requests
+    )
+
+
+def test_a_queue_of_all_kinds_of_times_is_sent_once_and_oldest_first(
+    emptied: TestDatabase, server: DiscordServer
+) -> None:
+    channel = add_channel(emptied, server, "odd")
+    # Each kind fills more than a page, so that pages end inside it.
+    order: list[str | None] = [
+        *("-infinity", "4713-01-01 BC", "0044-03-15 BC", "2024-02-01", "10001-01-01", "infinity"),
+    ]
+    each = due.PAGE_ROWS + 1
+    for number, time in enumerate([None, *order]):
+        emptied.query(
+            f"""
+            INSERT INTO {NOTIFICATIONS} (channel_id, event_id, event_type, event_payload,
+                discord_message_id, status, attempt_count, last_error, created_at, updated_at)
+            SELECT %s, %s || '-' || n, 'link.expired', '{{}}', '', 'failed', 1, '', %s, now()
+            FROM generate_series(1, {each}) AS n""",
+            channel,
+            str(number),
+            time,
+        )
+
+    assert run(emptied).details["delivered"] == 7 * each
+
+    kinds = [event.partition("-")[0] for event in server.delivered()]
+    assert set(kinds[: 2 * each]) == {"0", "1"}
+    assert kinds[2 * each :] == [str(number) for number in range(2, 7) for _ in range(each)]
+    assert set(Counter(server.delivered()).values()) == {1}
+
+
+BODIES = {
+    **{
+        state: f"RAISE 'refused by the house' USING ERRCODE = '{state}'"
+        for state in ("P0001", "42501", "08000", "ZZ001", "57P01", "53100", "25006", "55P03")
+    },
+    "a cast": "PERFORM 'x'::bigint",
+    "no right": "SET ROLE nobody",
+}
+KEEPING = {
+    "skipped": "RETURN NULL",
+    "put back": "new.status := 'failed'; new.attempt_count := old.attempt_count; RETURN new",
+    "failed again": "new.status := 'failed'; RETURN new",
+}
+
+
+def add_trigger(database: TestDatabase, table: str, when: str, body: str, event: str) -> None:
+    database.query(
+        f"""
+        CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN {body}; RETURN new; END $$;
+        CREATE TRIGGER odd BEFORE {event} ON {table}
+            FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION odd()"""
+    )
+
+
+@pytest.mark.parametrize("table", [NOTIFICATIONS, "notification_attempts"])
+@pytest.mark.parametrize("body", BODIES)
+def test_whatever_refuses_one_row_it_is_sent_once_and_the_others_recorded(
+    database: TestDatabase, server: DiscordServer, table: str, body: str
+) -> None:
+    rows = Rows(database, server)
+    column, event = ("id", "UPDATE") if table == NOTIFICATIONS else ("notification_id", "INSERT")
+    add_trigger(database, table, f"new.{column} = '{rows.odd}'", BODIES[body], event)
+
+    result = run(database)
+
+    assert (result.details, result.failed) == (details(delivered=3), 1)
+    rows.assert_the_healthy_are_done()
+    [aside] = failed_rows(database)
+    assert aside["row_id"] == rows.odd
+    assert aside["reason"].startswith("delivered, but not recorded: ")
+    assert run(database, at=NOW + timedelta(days=300)) == PassResult()
+    assert rows.sent()["odd"] == 1
+
+
+@pytest.mark.parametrize("body", KEEPING)
+def test_a_row_that_is_kept_as_it_was_is_not_sent_again(
+    database: TestDatabase, server: DiscordServer, body: str
+) -> None:
+    rows = Rows(database, server)
+    add_trigger(database, NOTIFICATIONS, f"new.id = '{rows.odd}'", KEEPING[body], "UPDATE")
+    assert run(database).details == details(delivered=3)
+    rows.assert_the_healthy_are_done()
+    [aside] = failed_rows(database)
+    assert aside["reason"] == ("delivered, but not recorded: a trigger or rule keeps it as it is")
+    assert run(database, at=NOW + timedelta(days=300)) == PassResult()
+    assert rows.sent()["odd"] == 1
+
+
+def test_a_row_that_cannot_say_that_it_failed_rests_for_a_day(
+    database: TestDatabase, server: DiscordServer
+) -> None:
+    channel = add_channel(database, server, "odd")
+    odd = add(database, channel, "odd")
+    server.order_always("odd", Reply(500, "no"))
+    add_trigger(database, NOTIFICATIONS, f"new.id = '{odd}'", BODIES["ZZ001"], "UPDATE")
+    for minutes, asked in ((0, 1), (60, 1), (25 * 60, 2)):
+        run(database, at=NOW + timedelta(minutes=minutes))
+        assert len(server.requests) == asked
+    [aside] = failed_rows(database)
+    assert aside["reason"] == "not recorded: DatabaseError: refused by the house"
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_channel_that_cannot_be_written_costs_no_message_its_record(
+    database: TestDatabase, server: DiscordServer, body: str
+) -> None:
+    rows = Rows(database, server)
+    add_trigger(database, CHANNELS, f"new.id = '{rows.channel}'", BODIES[body], "UPDATE")
+    assert run(database) == PassResult(4, details=details(delivered=4))
+    rows.assert_the_healthy_are_done()
+    assert_recorded(database, rows.odd)
+    assert channel_row(database, rows.other)["success_notifications"] == 1
+
+
+def test_what_a_trigger_quotes_of_a_channel_is_hidden(
+    database: TestDatabase, server: DiscordServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = Rows(database, server)
+    body = "RAISE 'no % here', split_part(new.webhook_url, '/', 7)"
+    add_trigger(database, CHANNELS, f"new.id = '{rows.channel}'", body, "UPDATE")
+    assert run(database).details == details(delivered=4)
+    said = [str(vars(record)) for record in caplog.records]
+    assert [text for text in said if "channel_not_counted" in text and "no *** here" in text]
+    assert not [text for text in said if TOKEN in text]
+
+
+@pytest.mark.parametrize("value", ["HTTP 500", None])
+def test_a_row_that_cannot_say_why_it_waits_leaves_the_others_their_reason(
+    database: TestDatabase, server: DiscordServer, value: str | None
+) -> None:
+    allow_nulls(database)
+    rows = Rows(database, server)
+    database.query(f"UPDATE {NOTIFICATIONS} SET last_error = %s", value)
+    add_trigger(database, NOTIFICATIONS, f"new.id = '{rows.odd}'", BODIES["ZZ001"], "UPDATE")
+    server.order("odd", UNKNOWN_WEBHOOK)
+    result = run(database)
+    assert result.details == details(delivered=1, unreachable=1)
+    assert result.failed == 2
+    waiting = row(database, rows.healthy["after"])
+    assert waiting["last_error"].startswith("not sent: this channel's webhook answered HTTP 404")
+    assert [aside["row_id"] for aside in failed_rows(database)] == [rows.odd]
+
+
+def fail_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = embed.embed
+
+    def fail(event: embed.Event, color: int) -> dict[str, Any]:
+        if event.id == "odd":
+            raise OverflowError("too odd")
+        return build(event, color)
+
+    monkeypatch.setattr(embed, "embed", fail)
+
+
+def fail_to_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    post = Discord.post
+
+    def fail(self: Discord, webhook: Webhook, embed: dict[str, Any]) -> object:
+        if "odd" in embed["footer"]["text"]:
+            raise OverflowError("too odd")
+        return post(self, webhook, embed)
+
+    monkeypatch.setattr(Discord, "post", fail)
+
+
+def fail_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Records._values
+
+    def fail(self: Records, channel: Any, row: Any, *others: Any) -> dict[str, Any]:
+        if row["event_id"] == "odd":
+            raise OverflowError("too odd")
+        return read(self, channel, row, *others)
+
+    monkeypatch.setattr(Records, "_values", fail)
+
+
+@pytest.mark.parametrize("fault", [fail_to_prepare, fail_to_send, fail_to_record])
+def test_an_error_of_our_own_costs_one_notification(
+    database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    rows = Rows(database, server)
+    fault(monkeypatch)
+    result = run(database)
+    assert (result.details, result.failed) == (details(delivered=3), 1)
+    rows.assert_the_healthy_are_done()
+    [aside] = failed_rows(database)
+    delivered = fault is fail_to_record
+    what = "delivered, but not recorded" if delivered else "not sent"
+    assert aside["reason"] == f"{what}: OverflowError: too odd"
+    rest = timedelta(days=36_500 if delivered else 1)
+    assert timedelta() <= aside["retry_at"] - (NOW + rest) < timedelta(minutes=1)
+
+
+def test_what_fails_without_any_row_is_no_fault_of_a_row(
+    database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Rows(database, server)
+    monkeypatch.setattr(due, "_READ", "SELECT FROM no_such_table WHERE id = %(id)s")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        run(database)
+    assert failed_rows(database) == []
+
+
+class EncodedDatabase(TestDatabase):
+    """One that reads whatever bytes its texts are of."""
+
+    def connect(self, **keywords: Any) -> psycopg.Connection[DictRow]:
+        return self.session()
+
+
+@contextmanager
+def encoded_database(server: PostgresServer, encoding: str) -> Iterator[TestDatabase]:
+    name = f"test_{encoding.lower()}"
+    with psycopg.connect(**server.connection(), autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' "
+            "TEMPLATE template0"
+        )
+    database = EncodedDatabase(server, name)
+    try:
+        with database.session() as session:
+            session.execute(LIVE_TABLES.read_bytes())
+            migrations.migrate(session)
+        allow_nulls(database)
+        yield database
+    finally:
+        with psycopg.connect(**server.connection(), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+# A byte that is no character in this encoding, or one that UTF-8 has none for.
+BAD_BYTES = {"SQL_ASCII": "ff", "WIN1252": "81", "LATIN1": "e4", "EUC_JP": "8fa2a1"}
+# Where PostgreSQL refuses to send it at all.
+UNREADABLE = ("WIN1252", "EUC_JP")
+
+
+@pytest.mark.parametrize("encoding", BAD_BYTES)
+def test_in_any_encoding_messages_are_sent_once_and_recorded(
+    postgres_server: PostgresServer, server: DiscordServer, encoding: str
+) -> None:
+    with encoded_database(postgres_server, encoding) as database:
+        rows = Rows(database, server)
+        payload = json.dumps({"id": "odd", "data": {"n": "💥 \N{SNOWMAN}"}})
+        rows.make_odd(NOTIFICATIONS, "event_payload", payload)
+        server.order("other", Reply(500, {"message": "💥 é"}))
+
+        assert run(database).details == details(delivered=3)
+
+        assert_recorded(database, rows.odd)
+        failed = row(database, rows.healthy["other"])
+        escaped = encoding != "SQL_ASCII"
+        assert failed["attempt_count"] == 2
+        said = failed["last_error"]
+        assert ("\\U0001f4a5" in str(said)) == escaped
+        assert run(database, at=NOW + INTERVAL).details == details(delivered=1)
+        assert_recorded_again(database, rows.healthy["other"])
+        assert rows.sent() == {"odd": 1, "before": 1, "after": 1, "other": 1}
+
+
+def assert_recorded_again(database: TestDatabase, notification: UUID) -> None:
+    after = row(database, notification)
+    assert (after["status"], after["attempt_count"]) == ("success", 3)
+
+
+@pytest.mark.parametrize("column", ["name", "description", "event_types", "webhook_url"])
+@pytest.mark.parametrize("encoding", BAD_BYTES)
+def test_bytes_that_are_no_text_in_a_channel_stop_no_other(
+    postgres_server: PostgresServer, server: DiscordServer, encoding: str, column: str
+) -> None:
+    with encoded_database(postgres_server, encoding) as database:
+        rows = Rows(database, server)
+        spoil(database, encoding, CHANNELS, column, rows.channel)
+        if encoding not in UNREADABLE:
+            assert preview(database, SCHEDULER, **LOOPBACK).count == 4
+        for at in (NOW, NOW + INTERVAL):
+            run(database, at=at)
+        assert_recorded(database, rows.healthy["other"])
+        assert max(rows.sent().values()) == 1
+
+
+@pytest.mark.parametrize("column", ["event_payload", "event_type", "event_id", "last_error"])
+@pytest.mark.parametrize("encoding", BAD_BYTES)
+def test_bytes_that_are_no_text_in_a_notification_stop_no_other(
+    postgres_server: PostgresServer, server: DiscordServer, encoding: str, column: str
+) -> None:
+    with encoded_database(postgres_server, encoding) as database:
+        rows = Rows(database, server)
+        spoil(database, encoding, NOTIFICATIONS, column, rows.odd)
+        if encoding not in UNREADABLE:
+            assert preview(database, SCHEDULER, **LOOPBACK).count == 4
+        for at in (NOW, NOW + INTERVAL):
+            run(database, at=at)
+        rows.assert_the_healthy_are_done()
+        assert bool(failed_rows(database)) == (encoding in UNREADABLE and column != "last_error")
+        assert rows.sent()["odd"] <= 1
+
+
+def spoil(database: TestDatabase, encoding: str, table: str, column: str, one: UUID) -> None:
+    database.query(
+        f"UPDATE {table} SET {column} = {column} || convert_from(%s::bytea, %s) WHERE id = %s",
+        rf"\x{BAD_BYTES[encoding]}",
+        encoding,
+        one,
+    )
+
+
+def test_the_time_of_a_notification_is_told_where_its_event_has_none(
+    database: TestDatabase, server: DiscordServer
+) -> None:
+    rows = Rows(database, server)
+    run(database)
+    [request] = [each for each in server.requests if each.event_id == "odd"]
+    told = datetime.fromisoformat(request.embed["timestamp"])
+    assert told == row(database, rows.odd)["created_at"]
+    assert TOKEN not in str(request.body)

@@ -1,0 +1,31 @@
+"""What is posted, and where to: made from the row of one notification."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from workers.notification import discord, embed
+from workers.notification.due import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One notification that is to be sent."""
+
+    channel: Channel
+    row: DictRow
+    webhook: discord.Webhook
+    embed: dict[str, Any]
+
+
+def prepare(channel: Channel, row: DictRow, *, allow_loopback_http: bool) -> Task:
+    """Make a task of a row. Raises RefusedURL, or UnreadablePayload."""
+    webhook = discord.webhook(row["webhook_url"], allow_loopback_http=allow_loopback_http)
+    event = embed.rebuild(
+        row["event_payload"],
+        event_id=row["event_id"],
+        event_type=row["event_type"],
+        created_at=row["created_at"],
+    )
+    return Task(channel, row, webhook, embed.embed(event, row["color"]))

@@ -1,0 +1,111 @@
+"""The notifications that are not sent, and why: set aside one by one, or all of a channel."""
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from common import failed_rows, logs
+from common.database_errors import contended, server_fault
+from common.scheduler import NOTHING, PassResult
+from common.session import Session
+from workers.notification.due import IS_WAITING, Channel
+from workers.notification.pace import PassClock
+
+_log = logs.logger(__name__)
+
+# A row that fails is not tried, or even sent, over and over. One that was delivered never again.
+_REST = timedelta(days=1)
+_REST_DELIVERED = timedelta(days=36_500)
+
+# Those of one channel that do not yet say why they are not sent.
+_UNEXPLAINED = f"""
+SELECT notification.id FROM notification_notifications AS notification
+WHERE notification.channel_id = %(channel)s
+  AND notification.last_error IS DISTINCT FROM %(reason)s AND {IS_WAITING}"""
+
+_EXPLAIN_ALL = f"""
+UPDATE notification_notifications SET last_error = %(reason)s, updated_at = %(at)s
+WHERE id = ANY (ARRAY({_UNEXPLAINED} FOR UPDATE SKIP LOCKED))"""
+
+_EXPLAIN_ONE = """
+UPDATE notification_notifications SET last_error = %(reason)s, updated_at = %(at)s
+WHERE id = %(id)s"""
+
+# Where it fails for all, so many are tried one by one, and for so long; later passes go on.
+_ONE_BY_ONE = 1000
+_ONE_BY_ONE_SECONDS = 20.0
+_ONE_LIMITS = {"lock_timeout": "500ms", "statement_timeout": "10s"}
+
+
+class Unsent:
+    """Writes on the pass's connection; ``parameters`` are those of IS_WAITING."""
+
+    def __init__(self, connection: Session, parameters: dict[str, Any], clock: PassClock) -> None:
+        self._connection = connection
+        self._parameters = parameters
+        self._clock = clock
+
+    def set_aside(
+        self, notification: UUID, why: str, at: float, *, delivered: bool = False
+    ) -> PassResult:
+        """Pass over this notification, for a day or, if it was delivered, for good."""
+        reason = failed_rows.set_aside(
+            self._connection,
+            self._parameters["scheduler"],
+            notification,
+            f"delivered, but {why}" if delivered else why,
+            self._clock.time(at),
+            rest=_REST_DELIVERED if delivered else _REST,
+        )
+        _log.error("notification_set_aside", notification_id=notification, reason=reason)
+        return PassResult(failed=1, note=f"notification {notification} set aside: {reason}")
+
+    def explain(self, channel: Channel, reason: str, at: float) -> PassResult:
+        """Say in the notifications that wait for this channel why they are not sent; those that
+        cannot be written are set aside."""
+        values = {
+            **self._parameters,
+            "at": self._clock.time(at),
+            "channel": channel.id,
+            "reason": self._connection.storable(reason),
+        }
+        try:
+            self._connection.execute(_EXPLAIN_ALL, values)
+        except psycopg.Error as error:
+            if server_fault(error):
+                raise
+            _log.warning("reason_not_recorded", channel_id=channel.id, error=error)
+            if not contended(error):
+                return self._explain_one_by_one(values, at)
+        return NOTHING
+
+    def forget_set_aside(self) -> None:
+        """Forget the notifications whose time to be tried again had come before this pass."""
+        failed_rows.forget_recovered(
+            self._connection, self._parameters["scheduler"], self._parameters["now"]
+        )
+
+    def _explain_one_by_one(self, values: Mapping[str, Any], at: float) -> PassResult:
+        some = f"{_UNEXPLAINED} LIMIT {_ONE_BY_ONE}"
+        total, until = NOTHING, time.monotonic() + _ONE_BY_ONE_SECONDS
+        for row in self._connection.execute(some, values).fetchall():
+            if time.monotonic() > until:
+                break
+            try:
+                with self._connection.begin(_ONE_LIMITS):
+                    self._connection.execute(_EXPLAIN_ONE, {**values, "id": row["id"]})
+            except psycopg.Error as error:
+                if server_fault(error):
+                    raise
+                if not contended(error):
+                    total += self.set_aside(row["id"], f"not recorded: {spoken(error)}", at)
+        return total
+
+
+def spoken(error: Exception) -> str:
+    """What an error says, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

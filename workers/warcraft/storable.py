@@ -1,0 +1,36 @@
+"""What Battle.net says, as this database can hold it: its encoding may lack characters."""
+
+import json
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from psycopg.types.json import Jsonb
+
+from common.session import Session
+
+T = TypeVar("T")
+
+
+def storable(session: Session, value: T) -> T:
+    """The value with each text in it as the database can hold it, however deep it lies."""
+    changed: Any = value
+    if isinstance(value, str):
+        changed = session.storable(value)
+    elif isinstance(value, list | tuple):
+        changed = type(value)(storable(session, each) for each in value)
+    elif isinstance(value, dict):
+        changed = {name: storable(session, each) for name, each in value.items()}
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        changed = replace(value, **storable(session, parts))
+    result: T = changed
+    return result
+
+
+def document(value: object) -> Jsonb:
+    """The value as jsonb. Not with its characters escaped: few encodings understand that."""
+    return Jsonb(value, dumps=_dumps)
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
