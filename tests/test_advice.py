@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -19,12 +17,12 @@ from common.check import postgres
 from common.check.subject import Subject
 from common.config import Settings
 from common.database import Database
-from common.readiness import unreachable
 from common.runner import PassRunner
 from common.runs import Run
 from database import LIVE_TABLES, TestDatabase, fresh_database
 from demo.postgres import PostgresServer
-from demo.processes import TemporaryFolder, bound_to_parent, free_port, poll_until
+from demo.processes import poll_until
+from pgbouncer import PgBouncer, PgBouncerUnavailable, PoolMode
 from processes import ROOT
 from role_work import AsRole
 from ways import CONNECTIONS, HARMLESS, ROWS, TABLES, Way
@@ -222,89 +220,47 @@ def test_a_host_that_is_not_admitted_names_the_file(
 # --- a pooler ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def pooler(world: AsRole) -> Iterator[Callable[..., dict[str, str]]]:
-    """Start PgBouncer before this database; returns the settings that lead through it."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
-    if program is None:
-        pytest.skip("needs PgBouncer")
-    with ExitStack() as stack:
-
-        def start(database: str = "", **options: str) -> dict[str, str]:
-            temporary = TemporaryFolder("pooler")
-            stack.callback(temporary.remove)
-            port, folder = free_port(), temporary.path
-            users = folder / "users"
-            users.write_text(f'"{world.role}" "{PASSWORD}"\n')
-            behind = f"host=127.0.0.1 port={world.server.port}"
-            lines = {
-                "listen_addr": "127.0.0.1",
-                "listen_port": str(port),
-                "unix_socket_dir": "",
-                "auth_type": "scram-sha-256",
-                "auth_file": str(users),
-                "pool_mode": "transaction",
-                "logfile": str(folder / "log"),
-                **options,
-            }
-            text = "".join(f"{name} = {value}\n" for name, value in lines.items())
-            file = folder / "ini"
-            file.write_text(
-                f"[databases]\n{database or world.name} = {behind}\n[pgbouncer]\n{text}"
-            )
-            run_as = world.server.installation.run_as
-            for path in (folder, *folder.iterdir()):
-                path.chmod(0o777)
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [program, "-q", file], preexec_fn=bound_to_parent(signal.SIGKILL), **run_as
-                )
-            )
-            stack.callback(process.kill)
-            assert poll_until(lambda: not unreachable(f"127.0.0.1:{port}"), 30)
-            return {"DB_PORT": str(port)}
-
-        yield start
+@contextmanager
+def pooler(world: AsRole, mode: PoolMode) -> Iterator[PgBouncer]:
+    try:
+        bouncer = PgBouncer(world.server, pool_mode=mode)
+    except PgBouncerUnavailable as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no PgBouncer, which CI must have: {reason}")
+        pytest.skip(f"needs PgBouncer: {reason}")
+    with bouncer:
+        yield bouncer
 
 
 @pytest.mark.parametrize(
-    ("options", "fix"),
+    ("mode", "command", "fix"),
     [
-        (
-            {"database": "another"},
-            "set DB_NAME to a database in the pooler's list of databases",
-        ),
-        ({"pool_mode": "statement"}, "set the pooler's pool_mode to transaction"),
-        ({"max_client_conn": "0"}, "raise the pooler's max_client_conn"),
+        ("statement", "SHOW VERSION", "set the pooler's pool_mode to transaction"),
+        ("transaction", "SET max_client_conn = 0", "raise the pooler's max_client_conn"),
     ],
-    ids=["database", "mode", "clients"],
 )
 def test_a_pooler_that_refuses_is_named(
-    world: AsRole,
-    monkeypatch: pytest.MonkeyPatch,
-    pooler: Callable[..., dict[str, str]],
-    options: dict[str, str],
-    fix: str,
+    world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode, command: str, fix: str
 ) -> None:
-    loaded = settings(world, monkeypatch, **pooler(**options))
-    lines, run = checked(loaded), one_pass(loaded)
+    with pooler(world, mode) as bouncer:
+        bouncer.admin(command)
+        loaded = settings(world, monkeypatch, DB_PORT=str(bouncer.port))
+        lines, run = checked(loaded), one_pass(loaded)
     assert [line for line in lines if line.endswith(f"=> {fix}")], (lines, run.error)
     assert run.error.endswith(f"=> {fix}"), run.error
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_a_pooler_that_works_is_said_to_be_there(
-    world: AsRole,
-    monkeypatch: pytest.MonkeyPatch,
-    pooler: Callable[..., dict[str, str]],
-    mode: str,
+    world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode
 ) -> None:
-    world.query(f"ALTER ROLE {world.role} SET DateStyle = 'SQL, DMY'")
-    loaded = settings(world, monkeypatch, **pooler(pool_mode=mode))
-    lines = checked(loaded)
+    world.query(f"ALTER ROLE {world.role} SET IntervalStyle = 'iso_8601'")
+    with pooler(world, mode) as bouncer:
+        loaded = settings(world, monkeypatch, DB_PORT=str(bouncer.port))
+        lines, run = checked(loaded), one_pass(loaded)
     assert "through a connection pooler" in lines[0]
     assert [line for line in lines if not line.startswith("ok")] == []
-    run = one_pass(loaded)
+    assert [line for line in lines if "IntervalStyle = iso_8601 (ALTER ROLE)" in line]
     assert (run.result, run.counts["processed"]) == ("ok", 1)
 
 
@@ -322,6 +278,8 @@ def test_a_pooler_that_works_is_said_to_be_there(
         ),
         ("FATAL:  the database system is starting up", "wait until the server is up"),
         ("connection timeout expired", "let this host reach DB_HOST and DB_PORT"),
+        ("FATAL:  no such database: x", "set DB_NAME to a database in the pooler's list"),
+        ("FATAL:  no such user: x", "add the role DB_USER to the pooler's auth_file"),
         ("FATAL:  query_wait_timeout", "raise the pooler's default_pool_size"),
         ("FATAL: server login has been failing, try again later", "start PostgreSQL behind the"),
         ("FATAL:  passende Datenbank fehlt", ""),
