@@ -19,12 +19,12 @@ from common.publisher_thread import PublisherThread
 from common.runs import Run
 from common.scheduler import PassResult
 from common.sentry import Reports
-from database import TestDatabase
+from database import LIVE_TABLES, TestDatabase
 from demo.processes import poll_until
 from kafka_server import KafkaServer
 from outbox_rows import add_event
 from probes import settings
-from processes import PATIENCE
+from processes import PATIENCE, Process, environment
 from tcp_proxy import TcpProxy
 from topics import Received, Topic
 
@@ -290,6 +290,32 @@ def test_an_event_that_cannot_be_read_is_set_aside_and_others_go_on(
         assert row["key"] == "odd"
         assert "0x81" in row["error"]
         assert row["error"].endswith("=> mend the text in the row: it has no equivalent in UTF-8")
+    finally:
+        owner.query(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_lives(
+    module_database: TestDatabase, mock_broker: str, topic: Topic
+) -> None:
+    name, owner = "ascii", TestDatabase(module_database.server, "postgres")
+    owner.query(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    try:
+        database = TestDatabase(module_database.server, name)
+        with database.session() as connection:
+            connection.execute(LIVE_TABLES.read_bytes())
+            migrations.migrate(connection)
+        owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
+        link = database.insert("link_links", expires_at="2026-01-02")["id"]
+        with database.session() as connection:
+            connection.execute(
+                "UPDATE link_links SET short_code = convert_from('\\xff61', 'SQL_ASCII')"
+            )
+        with Process("workers.link", env=environment(database, mock_broker)) as worker:
+            worker.wait_for("events_published", published=1)
+            [message] = topic.read(1)
+            assert message.key == str(link)
+            assert '"short_code": "\N{REPLACEMENT CHARACTER}a"' in message.value.decode()
+            assert worker.stop() == 0
     finally:
         owner.query(f"DROP DATABASE {name} WITH (FORCE)")
 
