@@ -65,12 +65,13 @@ class Database:
         """
         # They would have a say in where the password is sent, and in how rows are read.
         config.forget_libpq_variables()
-        try:
-            return Session.open(self._parameters, settings_refused=self._settings_refused)
-        except psycopg.OperationalError as error:
-            if self._settings_refused or _REFUSED_SETTINGS not in str(error):
-                raise
-            self._settings_refused = True
+        if not self._settings_refused:
+            try:
+                return Session.open(self._parameters, settings_refused=False)
+            except psycopg.OperationalError as error:
+                if _REFUSED_SETTINGS not in str(error):
+                    raise
+                self._settings_refused = True
         return Session.open(self._parameters, settings_refused=True)
 
     def connect_plainly(self) -> psycopg.Connection[DictRow]:

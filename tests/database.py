@@ -107,7 +107,10 @@ class TestDatabase:
         """A new connection as the workers have it."""
         keywords = {**self.server.connection(self.name), "port": self.port or self.server.port}
         del keywords["options"]
-        return Session.open(keywords, settings_refused=self.port is not None)
+        session = Session.open(keywords, settings_refused=self.port is not None)
+        if self.greeting:
+            session.execute(self.greeting.encode())
+        return session
 
     def query(self, statement: str, *parameters: object) -> list[DictRow]:
         """Every row of a statement; none for one that returns no rows."""

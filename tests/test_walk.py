@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from common.scheduler import PassResult
+from common.session import sever
 from database import TestDatabase
 from demo.processes import poll_until
 from passes import failed_rows, open_pass, outbox, run_pass
@@ -165,13 +166,13 @@ def test_a_crash_half_way_leaves_whole_batches_with_their_events(database: TestD
     def crash(done: PassResult) -> None:
         batches.append(done.events)
         if len(batches) == 2:
-            database.query(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND application_name = 'toast-test'"
-            )
+            sever(current.connection)
 
-    with pytest.raises(psycopg.OperationalError):
-        run_pass(database, EXPIRATION, committed=crash)
+    with (
+        open_pass(database, EXPIRATION, committed=crash) as current,
+        pytest.raises(psycopg.OperationalError),
+    ):
+        EXPIRATION.run(current)
 
     assert len(database.query(ACTIVE)) == 15_000 - sum(batches)
     assert len(outbox(database)) == sum(batches)

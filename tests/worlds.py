@@ -43,10 +43,10 @@ _SETTINGS = {
 }
 _SETTINGS_SINCE_17 = {"transaction_timeout": ("50ms", "0")}
 
-# What a shell may have set for another server. 203.0.113.0/24 is nobody's.
+# What a shell may have set for another server; at that address of loopback nobody listens.
 _VARIABLES = {
-    "PGHOST": "203.0.113.1",
-    "PGHOSTADDR": "203.0.113.1",
+    "PGHOST": "127.0.0.9",
+    "PGHOSTADDR": "127.0.0.9",
     "PGPORT": "1",
     "PGUSER": "stranger",
     "PGPASSWORD": "wrong",
@@ -71,8 +71,8 @@ _VARIABLES = {
 }
 _SERVICE = """\
 [stranger]
-host=203.0.113.1
-hostaddr=203.0.113.1
+host=127.0.0.9
+hostaddr=127.0.0.9
 sslmode=verify-full
 options=-c default_transaction_read_only=on
 """

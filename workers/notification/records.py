@@ -8,20 +8,18 @@ import psycopg
 from psycopg.rows import DictRow
 
 from common import logs
-from common.database_errors import contended, hiding, server_fault
+from common.database_errors import contended, hiding
 from common.redact import tokens
 from common.scheduler import PassResult
 from common.session import Session
 from workers.notification.discord import Attempt
 from workers.notification.due import EVERYWHERE, Channel
 from workers.notification.pace import Pace, PassClock
-from workers.notification.unsent import Unsent, spoken
+from workers.notification.unsent import Unsent, blaming
 
 _log = logs.logger(__name__)
 
 _RECORD_TRIES = 3
-# All tries together take no longer than a pass may be without a sign of life.
-_LAST_TRY = {"statement_timeout": "10s"}
 
 # What is known of one channel from its latest answer on.
 _KEEP = """
@@ -66,7 +64,7 @@ WITH recorded AS (
         last_success_at = CASE WHEN %(delivered)s THEN %(at)s ELSE last_success_at END,
         last_failure_at = CASE WHEN %(delivered)s THEN last_failure_at ELSE %(at)s END,
         updated_at = %(at)s
-    WHERE id = (SELECT channel_id FROM recorded) AND %(counting)s
+    WHERE id = (SELECT channel_id FROM recorded)
 ), kept AS ({_KEEP}
 )
 SELECT status, attempt_count FROM recorded"""
@@ -95,18 +93,13 @@ class Records:
         that cannot be written is set aside; the result says so.
         """
         delivered = not attempt.error
-        try:
-            with hiding(*tokens(row["webhook_url"])):
-                recorded = self._record(row, self._values(channel, row, attempt, at))
-                state = recorded or self._fetch(_STATE, {"id": row["id"]})
-        except Exception as error:
-            if server_fault(error):
-                raise
-            why = f"not recorded: {spoken(error)}"
-            return self._unsent.set_aside(row["id"], why, at, delivered=delivered)
-        is_final = bool(recorded) and delivered
-        if _is_undone(state, row["attempt_count"], is_final):
-            why = "not recorded: a trigger or rule keeps it as it is"
+        with blaming() as failure, hiding(*tokens(row["webhook_url"])):
+            recorded = self._record(self._values(channel, row, attempt, at))
+            state = recorded or self._fetch(_STATE, {"id": row["id"]})
+            if _is_undone(state, row["attempt_count"], is_final=bool(recorded) and delivered):
+                failure.reason = "a trigger or rule keeps it as it is"
+        if failure.reason:
+            why = f"not recorded: {failure.reason}"
             return self._unsent.set_aside(row["id"], why, at, delivered=delivered)
         if not recorded:
             _log.warning("notification_changed_meanwhile", notification_id=row["id"])
@@ -123,22 +116,8 @@ class Records:
         """Remember that nothing may be called before that time."""
         self._connection.execute(_KEEP, self._known(EVERYWHERE, Pace(quiet_until=until), until))
 
-    def _record(self, row: DictRow, values: Mapping[str, Any]) -> DictRow | None:
+    def _record(self, values: Mapping[str, Any]) -> DictRow | None:
         """Record one attempt; the notification as it is then, or None if it was not there."""
-        try:
-            with hiding(*tokens(row["webhook_url"])):
-                return self._try_to_record(values)
-        except psycopg.Error as error:
-            if server_fault(error):
-                raise
-            refused = error
-        # Perhaps it is the channel's row that cannot be written, for which no message is to blame.
-        with self._connection.begin(_LAST_TRY):
-            recorded = self._fetch(_RECORD, {**values, "counting": False})
-        _log.warning("channel_not_counted", channel_id=values["channel"], error=str(refused))
-        return recorded
-
-    def _try_to_record(self, values: Mapping[str, Any]) -> DictRow | None:
         # The message is out: a lock that somebody holds on the row is worth waiting for.
         for _ in range(_RECORD_TRIES - 1):
             try:
@@ -173,7 +152,6 @@ class Records:
             "status": attempt.status,
             "body": attempt.body,
             "milliseconds": attempt.milliseconds,
-            "counting": True,
         }
         if attempt.permanent:
             values |= {"gone_row": row["channel_row"], "gone_reason": gone_reason(attempt)}
@@ -194,7 +172,7 @@ def gone_reason(attempt: Attempt) -> str:
     return f"not sent: this channel's webhook answered {attempt.error}"
 
 
-def _is_undone(state: DictRow | None, attempts_before: int, is_final: bool) -> bool:
+def _is_undone(state: DictRow | None, attempts_before: int, *, is_final: bool) -> bool:
     """Whether the notification, as it is now, will be sent as if this attempt had not been."""
     if state is None or state["status"] != "failed":
         return False

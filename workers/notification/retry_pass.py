@@ -18,7 +18,6 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from common import logs, metrics
-from common.database_errors import server_fault
 from common.scheduler import Pass, PassResult
 from workers.notification import pace
 from workers.notification.discord import Attempt, Discord, Embargo, RefusedURL, Reply
@@ -26,7 +25,7 @@ from workers.notification.due import Channel, Due
 from workers.notification.embed import UnreadablePayload
 from workers.notification.records import Records, gone_reason
 from workers.notification.task import Task, prepare
-from workers.notification.unsent import Unsent, spoken
+from workers.notification.unsent import Unsent, blaming
 
 _log = logs.logger(__name__)
 
@@ -146,14 +145,12 @@ class RetryPass:
     @contextmanager
     def _blaming(self, channel: Channel, notification: UUID) -> Iterator[None]:
         """Go on where the block fails, whatever it meets, and set this notification aside."""
-        try:
+        with blaming() as failure:
             yield
-        except Exception as error:
-            if server_fault(error):
-                raise
+        if failure.reason:
             # Without any row it must succeed, or no row is to blame.
             self._due.read(channel, None)
-            why = f"not sent: {spoken(error)}"
+            why = f"not sent: {failure.reason}"
             self._add(self._unsent.set_aside(notification, why, time.monotonic()), of=channel)
 
     def _collect(self) -> None:

@@ -1,7 +1,9 @@
 """The notifications that are not sent, and why: set aside one by one, or all of a channel."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -102,10 +104,29 @@ class Unsent:
                 if server_fault(error):
                     raise
                 if not contended(error):
-                    total += self.set_aside(row["id"], f"not recorded: {spoken(error)}", at)
+                    total += self.set_aside(row["id"], f"not recorded: {_spoken(error)}", at)
         return total
 
 
-def spoken(error: Exception) -> str:
+@dataclass(slots=True)
+class Failure:
+    """Why a block failed; '' if it did not."""
+
+    reason: str = ""
+
+
+@contextmanager
+def blaming() -> Iterator[Failure]:
+    """Let the block fail for its row alone, whatever it meets, unless no row can be to blame."""
+    failure = Failure()
+    try:
+        yield failure
+    except Exception as error:
+        if server_fault(error):
+            raise
+        failure.reason = _spoken(error)
+
+
+def _spoken(error: Exception) -> str:
     """What an error says, on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

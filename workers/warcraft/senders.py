@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from uuid import UUID
 
+from common.guard import Guard
 from common.scheduler import Pass, PassError
 from workers.warcraft.errors import BattleNetError
 from workers.warcraft.rate_limit import MOST_IN_FLIGHT, Stopping
@@ -128,14 +129,12 @@ class Senders(Generic[T]):
 
     def _serve(self, http: "Client") -> None:
         while (subject := self._asked.get()) is not None and self._open:
-            try:
-                outcome: T | BattleNetError = self._fetch(http, subject)
-            except BattleNetError as error:
-                outcome = error
-            except Stopping:
-                raise
-            except Exception as error:
-                # Of our own. It is this subject's, which may be odd, and the log gets it whole.
-                self._answers.put(Answer(subject, error))
-                raise
-            self._answers.put(Answer(subject, outcome))
+            with Guard() as guard:
+                self._answers.put(Answer(subject, self._fetch(http, subject)))
+            if isinstance(guard.error, Stopping):
+                raise guard.error
+            if guard.error:
+                self._answers.put(Answer(subject, guard.error))
+                if not isinstance(guard.error, BattleNetError):
+                    # Of our own: it may be this subject that is odd, and the log gets it whole.
+                    raise guard.error

@@ -12,8 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from common import failpoints, logs
 from common.config import Variable
-from common.database_errors import reason, server_fault
+from common.database_errors import reason
 from common.due import backlog, preview
+from common.guard import Guard
 from common.scheduler import Pass, PassError, PassResult, Preview, RemoteAway
 from workers.warcraft.battle_net import REGION, BattleNet
 from workers.warcraft.errors import NotFound, Refused, Unavailable
@@ -136,16 +137,12 @@ class Sync(Generic[T]):
         subject, outcome = answer.subject, answer.outcome
         if isinstance(outcome, Exception):
             return self._failed(current, subject, outcome)
-        try:
-            with current.connection.begin():
-                result = self.record(current, subject, outcome, self._now(current))
-                current.connection.execute(_FORGET, self._key(current, subject))
-                failpoints.reach("commit")
-        except Exception as error:
-            if server_fault(error):
-                raise
-            return self._failed(current, subject, error)
-        return result
+        result = PassResult()
+        with Guard() as guard, current.connection.begin():
+            result = self.record(current, subject, outcome, self._now(current))
+            current.connection.execute(_FORGET, self._key(current, subject))
+            failpoints.reach("commit")
+        return self._failed(current, subject, guard.error) if guard.error else result
 
     def _failed(self, current: Pass, subject: Subject, error: Exception) -> PassResult:
         """Remember it, and say so; a 404 only when the time of grace is over."""

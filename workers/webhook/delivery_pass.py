@@ -12,7 +12,8 @@ from uuid import UUID
 import psycopg
 
 from common import failed_rows, failpoints, logs, metrics
-from common.database_errors import contended, server_fault
+from common.database_errors import contended
+from common.guard import Guard
 from common.scheduler import Pass, PassResult
 from common.variables import Network
 from workers.webhook import attempt
@@ -107,13 +108,12 @@ class DeliveryPass:
         self._found_at = time.monotonic()
 
     def _take(self, row: UUID) -> Delivery | None:
-        try:
-            return self._rows.take(row, self._now(), self._lease)
-        except Exception as error:
-            if server_fault(error):
-                raise
-            self._set_aside(row, f"not taken: {_said(error)}")
-            return None
+        taken = None
+        with Guard() as guard:
+            taken = self._rows.take(row, self._now(), self._lease)
+        if guard.error:
+            self._set_aside(row, f"not taken: {_said(guard.error)}")
+        return taken
 
     def _record_finished(self, seconds: float) -> None:
         self._pass.committed()
@@ -121,16 +121,14 @@ class DeliveryPass:
             if isinstance(sent, Exception):
                 self._set_aside(delivery.id, f"not sent: {_said(sent, delivery)}", REST)
                 continue
-            try:
+            with Guard() as guard:
                 self._record(sent)
-            except Exception as error:
-                if server_fault(error):
-                    raise
+            if guard.error:
                 delivered = sent.reply.is_success
-                reason = f"{'delivered, but ' if delivered else ''}not recorded"
                 self._set_aside(
                     delivery.id,
-                    f"{reason}: {_said(error, delivery)}",
+                    f"{'delivered, but ' if delivered else ''}not recorded:"
+                    f" {_said(guard.error, delivery)}",
                     REST_DELIVERED if delivered else REST,
                 )
 
@@ -175,7 +173,7 @@ class DeliveryPass:
         kept = failed_rows.set_aside(
             current.connection, current.scheduler, row, reason, self._now(), rest
         )
-        _log.error("row_set_aside", table="webhook_deliveries", row_id=row, reason=kept)
+        _log.error("row_failed", table="webhook_deliveries", row_id=row, reason=kept)
         self._add(PassResult(failed=1, note=f"webhook_deliveries {row}: {kept}"))
 
     def _add(self, done: PassResult) -> None:
@@ -185,10 +183,9 @@ class DeliveryPass:
 
 def _sent(delivery: Delivery, client: DeliveryClient) -> Attempt | Exception:
     """Send a delivery once; an error is returned, for its row to be set aside."""
-    try:
+    with Guard() as guard:
         return attempt.make(delivery, client)
-    except Exception as error:
-        return error
+    return guard.error or RuntimeError("nothing was sent")
 
 
 def _said(error: Exception, delivery: Delivery | None = None) -> str:
