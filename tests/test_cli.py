@@ -194,7 +194,7 @@ def test_once_fails_when_one_pass_fails_and_still_runs_the_others(
 
     as_text = toast("once", "twitchbot", "message-cleanup", env=env)
     assert as_text.code == 1
-    assert "message-cleanup: UndefinedTable" in as_text.out
+    assert "message-cleanup: TablesUnusable: there is no table" in as_text.out
 
 
 def test_once_leaves_the_events_when_kafka_is_away(database: TestDatabase) -> None:
