@@ -14,6 +14,7 @@ import psycopg
 
 # What only one command needs is imported by it: a worker is one of them, and stays small.
 from common import command_line, config, logs, migrations, redact, spelling, worker
+from common.advice import advised
 from common.config import Settings, SettingsError, Variable
 from common.database import Database
 from common.progress import ProgressLine
@@ -51,7 +52,7 @@ def main(services: Services, arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return worker.EXIT_BAD_SETTINGS
     except (psycopg.Error, PassError) as error:
-        print(f"toast: {redact.redact(str(error))}", file=sys.stderr)
+        print(f"toast: {redact.redact(advised(str(error), error))}", file=sys.stderr)
         return EXIT_FAILED
     except BrokenPipeError:
         # The reader (head, less) has seen enough; Python would complain again at exit.

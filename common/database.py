@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.rows import DictRow, dict_row
 
 from common import config
 from common.config import Settings
@@ -72,6 +73,11 @@ class Database:
                     raise
                 self._settings_refused = True
         return Session.open(self._parameters, settings_refused=True)
+
+    def connect_plainly(self) -> psycopg.Connection[DictRow]:
+        """A connection as role, database and server set it, for who wants to know how that is."""
+        config.forget_libpq_variables()
+        return psycopg.connect(**self._parameters, autocommit=True, row_factory=dict_row)
 
     @contextmanager
     def connect_for(self, seconds: float) -> Iterator[Session]:

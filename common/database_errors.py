@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from common.advice import advised, cut
 from common.redact import redact
 
 # A reason is for a table cell and a log line, not for a stack trace.
@@ -54,9 +55,12 @@ def contended(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Type and message of any error on one line, without secrets, cut to REASON_CHARACTERS."""
+    """Type and message of any error on one line, and what to do, where that is known.
+
+    Without secrets, and cut to REASON_CHARACTERS.
+    """
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    return redact(text)[:REASON_CHARACTERS]
+    return cut(redact(advised(text, error)), REASON_CHARACTERS)
 
 
 @contextmanager

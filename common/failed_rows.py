@@ -4,6 +4,7 @@ anything, with the reason for an operator to read."""
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from common.advice import cut
 from common.database_errors import REASON_CHARACTERS
 from common.redact import redact
 from common.session import Connection, Session
@@ -37,7 +38,7 @@ def set_aside(
     rest: timedelta | None = None,
 ) -> str:
     """Pass over a row for ``rest``, or else for a time that doubles; returns the reason as kept."""
-    kept = connection.storable(redact(reason))[:REASON_CHARACTERS]
+    kept = cut(connection.storable(redact(reason)), REASON_CHARACTERS)
     values = {"scheduler": scheduler, "row": row, "reason": kept, "now": now, "rest": rest}
     connection.execute(_SET_ASIDE, values)
     return kept

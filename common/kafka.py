@@ -167,6 +167,10 @@ class EventProducer:
             except KafkaException as error:
                 reports[message.id] = self._failure(error.args[0])
                 return
+            except (TypeError, ValueError) as error:  # nothing that librdkafka can send
+                text = f"{type(error).__name__}: {error}"
+                reports[message.id] = Failure(text, refused=True)
+                return
             else:
                 return
 

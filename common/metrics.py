@@ -125,6 +125,11 @@ PUBLISH_FAILURES = REGISTRY.counter(
 KAFKA_ERRORS = REGISTRY.counter(
     "toast_kafka_errors_total", "Rounds that Kafka ended early.", ("service",)
 )
+PUBLISHER_FAILURES = REGISTRY.counter(
+    "toast_publisher_failures_total",
+    "Rounds of the publisher that ended by a defect, neither Kafka's nor PostgreSQL's.",
+    ("service",),
+)
 DATABASE_ERROR_KINDS = ("connection", "contention", "other")
 DATABASE_ERRORS = REGISTRY.counter(
     "toast_database_errors_total",

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from common import logs, tables
+from common.advice import advised
 from common.config import Settings
 from common.database import Database
 from common.observer import Observer
@@ -112,7 +113,7 @@ def _preview(runner: PassRunner) -> Outcome:
         preview = runner.preview()
         counts, rows = {"due": preview.count}, [_readable(row) for row in preview.rows]
     except (psycopg.Error, PassError) as fault:
-        result, error = "failed", redact(str(fault))
+        result, error = "failed", redact(advised(str(fault), fault))
     seconds = time.monotonic() - started
     return Outcome(runner.scheduler.name, result, counts, seconds, error, rows)
 
@@ -139,7 +140,7 @@ def _publish(settings: Settings, database: Database) -> tuple[int, str]:
                 return published, redact(outcome.reason)
             threading.Event().wait(PAUSE_SECONDS)
     except (psycopg.Error, PassError) as error:
-        return published, redact(str(error))
+        return published, redact(advised(str(error), error))
     finally:
         publisher.close()
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from psycopg.rows import args_row, class_row
 
+from common.advice import cut
 from common.events import rfc3339
 from common.redact import redact
 from common.session import Connection, Session
@@ -20,6 +21,10 @@ FROM toast_outbox
 WHERE service = %(service)s AND id > %(after)s
 ORDER BY id
 LIMIT %(limit)s"""
+
+_NUMBERS = """
+SELECT id FROM toast_outbox WHERE service = %(service)s AND id > %(after)s
+ORDER BY id LIMIT %(limit)s"""
 
 # The statistics of a queue are always out of date: analysed while it was empty, it looks too
 # small for its index, and every read of a backlog would sort all of it.
@@ -117,6 +122,12 @@ class Outbox:
             cursor.execute(_READ, {"service": self._service, "after": after, "limit": limit})
             return cursor.fetchall()
 
+    def numbers(self, *, after: int, limit: int) -> list[int]:
+        """The ids of the events that ``read`` would return."""
+        values = {"service": self._service, "after": after, "limit": limit}
+        with self._connection.begin(_BY_INDEX, read_only=True):
+            return [row["id"] for row in self._connection.execute(_NUMBERS, values)]
+
     def delete(self, ids: Sequence[int]) -> None:
         """Forget events that the broker has stored."""
         if ids:
@@ -124,20 +135,24 @@ class Outbox:
 
     def rest(self, event: StoredEvent, reason: str) -> None:
         """Leave a refused event alone for a while, which grows with its tries."""
-        self._connection.execute(_REST, self._refusal(event, reason))
+        self._connection.execute(_REST, self._refusal(event.id, reason))
 
     def set_aside(self, event: StoredEvent, reason: str) -> None:
         """Move an event that was refused for good out of the way, with its reason."""
-        self._connection.execute(_SET_ASIDE, self._refusal(event, reason))
+        self.set_aside_unread(event.id, reason)
+
+    def set_aside_unread(self, number: int, reason: str) -> None:
+        """Do that with an event of which no more is known than its id."""
+        self._connection.execute(_SET_ASIDE, self._refusal(number, reason))
 
     def waiting(self) -> int:
         """How many events wait."""
         row = self._connection.execute(_WAITING, {"service": self._service}).fetchone()
         return row["waiting"] if row else 0
 
-    def _refusal(self, event: StoredEvent, reason: str) -> dict[str, Any]:
-        error = redact(reason)[:_ERROR_CHARACTERS]
-        return {"service": self._service, "id": event.id, "error": error}
+    def _refusal(self, number: int, reason: str) -> dict[str, Any]:
+        error = cut(self._connection.storable(redact(reason)), _ERROR_CHARACTERS)
+        return {"service": self._service, "id": number, "error": error}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ EVERY_WORKER = (
         insert=(*_RUN, *_OUTCOME),
         update=_OUTCOME,
         delete=True,
+        unique=(("id",),),
     ),
     Access(FAILED_ROWS, select=("scheduler",)),
     Access(OUTBOX, select=("id", "service", "occurred_at")),
@@ -51,6 +52,7 @@ SETTING_ROWS_ASIDE = Access(
     insert=("scheduler", "row_id", *_FAILURE),
     update=_FAILURE,
     delete=True,
+    unique=(("scheduler", "row_id"),),
 )
 
 # Remembering what has been said.
@@ -60,4 +62,5 @@ ALERTS = Access(
     insert=("scheduler", "subject_id", "facts", "raised_at"),
     update=("facts", "raised_at"),
     delete=True,
+    unique=(("scheduler", "subject_id"),),
 )

@@ -29,6 +29,7 @@ def describe(service: Service, settings: Settings) -> None:
         metrics.INTERVAL.labels(*job).set(settings[scheduler.interval].total_seconds())
     if service.topics:
         metrics.KAFKA_ERRORS.labels(service.name)
+        metrics.PUBLISHER_FAILURES.labels(service.name)
         metrics.RETRIES.labels(service.name, "event")
     for topic in service.topics:
         metrics.PUBLISHED.labels(service.name, topic)

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from common import failpoints, logs, metrics, migrations
 from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
 from common.database import Database
+from common.database_errors import reason, server_fault
 from common.events import headers
 from common.messages import Failure, KafkaUnavailable, Outgoing
 from common.outbox import Outbox, StoredEvent
@@ -114,14 +117,35 @@ class _Round:
     def run(self, stopping: Callable[[], bool]) -> Published:
         after = 0
         while not stopping() and not self._reason and len(self._held) < MOST_HELD_KEYS:
-            events = self._outbox.read(after=after, limit=BATCH_EVENTS)
-            if not events:
+            events, after = self._read(after)
+            if not after:
                 break
-            after = events[-1].id
             while events and not stopping() and not self._reason:
                 events = self._send_first_of_each_key(events, stopping)
         left = self._outbox.waiting() if self._reason or self._held else 0
         return Published(self._published, self._set_aside, left, self._reason)
+
+    def _read(self, after: int) -> tuple[list[StoredEvent], int]:
+        """The next events and the last id among them, which is 0 where none is left.
+
+        Some text can be stored in an encoding that knows no UTF-8 for it. Such an event is set
+        aside at once, or it would keep all the others from being read.
+        """
+        try:
+            events = self._outbox.read(after=after, limit=BATCH_EVENTS)
+            return events, events[-1].id if events else 0
+        except (psycopg.DataError, ValueError) as error:
+            if server_fault(error):
+                raise
+        events, numbers = [], self._outbox.numbers(after=after, limit=BATCH_EVENTS)
+        for number in numbers:
+            try:
+                events += self._outbox.read(after=number - 1, limit=1)
+            except (psycopg.DataError, ValueError) as error:
+                self._outbox.set_aside_unread(number, reason(error))
+                self._set_aside += 1
+                _log.error("event_set_aside", outbox_id=number, reason=reason(error))
+        return events, numbers[-1] if numbers else 0
 
     def _send_first_of_each_key(
         self, events: list[StoredEvent], stopping: Callable[[], bool]

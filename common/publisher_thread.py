@@ -2,10 +2,12 @@
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from common import logs, metrics, status_line
+from common.advice import advised
 from common.database_errors import connection_lost
 from common.loop import RECONNECT_SECONDS, retry_delay
 from common.observer import Observer
@@ -15,6 +17,9 @@ from common.runs import Run
 from common.scheduler import Pass, PassError, PassResult
 from common.seldom import Seldom
 from common.session import sever
+
+if TYPE_CHECKING:
+    from common.sentry import Reports
 
 _log = logs.logger(__name__)
 
@@ -30,8 +35,11 @@ REFUSED_SECONDS = 2.0
 class PublisherThread(Observer):
     """Runs one service's publisher, as soon as a pass has committed events, or may have."""
 
-    def __init__(self, publisher: Publisher, service: str) -> None:
+    def __init__(
+        self, publisher: Publisher, service: str, reports: "Reports | None" = None
+    ) -> None:
         self._publisher = publisher
+        self._reports = reports
         self._service = service
         # Why the last round could not publish all; empty if it could.
         self.fault = ""
@@ -93,18 +101,16 @@ class PublisherThread(Observer):
                 if last_round:
                     break
                 self._wait(outcome)
-            self._publisher.close()
+            self._close()
 
     def _drain(self) -> Published:
         self._wake.clear()  # before reading: what is committed from here on wakes us again
         self._alive_at, self._draining = time.monotonic(), True
         try:
             outcome = self._publisher.drain(stopping=self._giving_up)
-        except (psycopg.Error, PassError) as error:
-            self._publisher.disconnect()
-            # How many events wait is not known: there is nobody to ask.
-            outcome = Published(reason=f"{type(error).__name__}: {error}")
-            metrics.count_database_error(self._service, error)
+        # As of a pass: whatever one round meets, the next one is tried, and the process lives.
+        except Exception as error:
+            outcome = self._failed(error)
         else:
             if outcome.reason and not outcome.elsewhere:
                 metrics.KAFKA_ERRORS.labels(self._service).inc()
@@ -114,6 +120,26 @@ class PublisherThread(Observer):
         self.fault = "" if outcome.elsewhere else outcome.reason
         self._report(outcome)
         return outcome
+
+    def _failed(self, error: Exception) -> Published:
+        """Begin anew with the next round; how many events wait is not known: nobody can say."""
+        metrics.count_database_error(self._service, error)
+        if isinstance(error, psycopg.Error | PassError):
+            self._publisher.disconnect()
+        else:
+            metrics.PUBLISHER_FAILURES.labels(self._service).inc()
+            _log.exception("publishing_failed")
+            self._close()
+        if self._reports and not connection_lost(error):
+            self._reports.failure(error)
+        return Published(reason=advised(f"{type(error).__name__}: {error}", error))
+
+    def _close(self) -> None:
+        try:
+            self._publisher.close()
+        # What cannot be closed is given up: it has no say in whether the thread goes on.
+        except Exception:
+            _log.exception("publisher_not_closed")
 
     def _giving_up(self) -> bool:
         self._alive_at = time.monotonic()  # asked between any two calls of the database
@@ -141,5 +167,5 @@ class PublisherThread(Observer):
             self._wake.wait(REFUSED_SECONDS)
         # Who has just published may have more to say soon.
         elif not self._wake.wait(IDLE_SECONDS if outcome.published else 0.0):
-            self._publisher.close()
+            self._close()
             self._wake.wait(SWEEP_SECONDS)

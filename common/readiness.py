@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 
 from common import config, migrations
+from common.advice import advised
 from common.config import Settings
 from common.database import Database
 from common.redact import redact
@@ -43,7 +44,7 @@ class Readiness:
             with self._database.connect_for(ANSWER_SECONDS) as connection:
                 migrations.require(connection, may_apply=False)
         except (psycopg.Error, PassError) as error:
-            yield f"PostgreSQL: {redact(str(error))}"
+            yield f"PostgreSQL: {redact(advised(str(error), error))}"
 
     def _kafka(self) -> Iterator[str]:
         if not self._service.topics:

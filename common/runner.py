@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 import psycopg
 
 from common import failpoints, logs, migrations, rights, usable_tables
+from common.advice import advised
 from common.config import TOAST_MIGRATE, Settings
 from common.database import Database
-from common.database_errors import connection_lost
+from common.database_errors import connection_lost, contended
+from common.migrations import MigrationsPending
 from common.observer import Observer
 from common.redact import redact
 from common.runs import Run
-from common.scheduler import NOTHING, Pass, PassError, PassResult, Preview, Scheduler
+from common.scheduler import NOTHING, Pass, PassError, PassResult, Preview, RemoteAway, Scheduler
 from common.seldom import Seldom
 from common.session import Session, sever
 from common.session_settings import STATEMENT_SECONDS
@@ -54,6 +56,8 @@ class PassRunner:
         self._unrecorded: list[Run] = []
         self._outage = Seldom()
         self.connection_lost = False
+        # Why the last pass failed, where waiting does not mend that; empty otherwise.
+        self.lasting_failure = ""
 
     def run(self) -> Run:
         """Run one pass; whatever happens, it is logged and in the Run that is returned."""
@@ -61,7 +65,7 @@ class PassRunner:
         with logs.bind(scheduler=self.scheduler.name, run_id=run.id):
             _log.debug("pass_started")
             started = time.monotonic()
-            self.connection_lost = False
+            self.connection_lost, lasting = False, ""
             failure = None
             self._done, self._progressed_at = NOTHING, started
             for observer in self._observers:
@@ -72,8 +76,10 @@ class PassRunner:
             except Exception as error:
                 failure = error
                 self._failed(run, started, error)
+                lasting = "" if _mends_itself(error) else run.error
             finally:
                 self._connection = None
+                self.lasting_failure = lasting
             self._progressed_at = time.monotonic()
             for observer in self._observers:
                 observer.ended(run, failure)
@@ -162,7 +168,8 @@ class PassRunner:
         run.seconds = time.monotonic() - started
         run.result = "failed"
         run.counts = self._done.counts if self._done != NOTHING else {}
-        run.error = redact(" ".join(f"{type(error).__name__}: {error}".split()))
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        run.error = redact(advised(text, error))
         self.connection_lost = connection_lost(error)
         self._log_failure(run, error)
         self._keep(run)
@@ -204,6 +211,13 @@ class PassRunner:
         while self._unrecorded:
             self._unrecorded[0].record_end(connection)
             self._unrecorded.pop(0)
+
+
+def _mends_itself(error: Exception) -> bool:
+    """Whether the next pass may succeed although nobody has changed anything."""
+    # Whether migrations are pending still, /readyz asks the database itself.
+    passing = isinstance(error, RemoteAway | MigrationsPending)
+    return passing or connection_lost(error) or contended(error)
 
 
 def _outcome(result: PassResult) -> str:

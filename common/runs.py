@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from common.session import Connection
+from common.advice import cut
+from common.session import Connection, Session
 
 RESULTS = ("ok", "failed", "stopped", "skipped")
 
@@ -64,13 +65,13 @@ class Run:
         connection.execute(_START, self._row())
         self.begun = True
 
-    def record_end(self, connection: Connection) -> None:
+    def record_end(self, connection: Session) -> None:
         """Write how the pass ended, and forget the runs of this scheduler that are too old."""
         outcome = {
             "seconds": self.seconds,
             "result": self.result,
             "counts": json.dumps(self.counts),
-            "error": _storable(self.error)[:ERROR_CHARACTERS],
+            "error": cut(connection.storable(self.error), ERROR_CHARACTERS),
         }
         connection.execute(_FINISH, {**self._row(), **outcome})
 
@@ -89,8 +90,3 @@ def last_success(connection: Connection, service: str, scheduler: str) -> dateti
     """When a pass of this scheduler last ended well, whoever ran it; None if none is known."""
     row = connection.execute(_LAST_SUCCESS, (service, scheduler)).fetchone()
     return row["finished_at"] if row else None
-
-
-def _storable(text: str) -> str:
-    """What PostgreSQL's text type can hold: no NUL, nothing that is not UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

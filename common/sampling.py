@@ -63,13 +63,18 @@ class Sampler:
         try:
             with logs.bind(service=self._service):
                 started = time.monotonic()
-                samples = self._count()
+                try:
+                    samples = self._count()
+                finally:
+                    self._show(samples)
                 rest = max(LEAST_SECONDS, (time.monotonic() - started) / MOST_SHARE)
         except (psycopg.Error, PassError) as error:
             metrics.count_database_error(self._service, error)
             _log.debug("nothing_counted", error=error)
+        # A defect here is a line in the log: it must not look as if the work had stopped.
+        except Exception:
+            _log.exception("counting_failed")
         finally:
-            self._show(samples)
             self._due_at = time.monotonic() + rest
             self._lock.release()
 

@@ -23,6 +23,10 @@ class PassError(Exception):
     """Why a pass cannot do its work, in words for the operator."""
 
 
+class RemoteAway(PassError):
+    """A server other than PostgreSQL does not answer: the next pass may find it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class PassResult:
     """What one pass did.

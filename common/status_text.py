@@ -6,20 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from common import status, tables
-from common.status import Job, Server, Status
+from common import job_history, tables
+from common.job_history import Job
+from common.status import Server, Status
 from common.status_line import ago
 
 _BARS = "▁▂▃▄▅▆▇█"
 
 _COLOURS = {
-    status.OK: "32",
-    status.RUNNING: "36",
-    status.FAILING: "1;31",
-    status.OVERDUE: "1;33",
-    status.NEVER_RAN: "1;33",
-    status.UNKNOWN: "33",
-    status.DISABLED: "2",
+    job_history.OK: "32",
+    job_history.RUNNING: "36",
+    job_history.FAILING: "1;31",
+    job_history.OVERDUE: "1;33",
+    job_history.NEVER_RAN: "1;33",
+    job_history.UNKNOWN: "33",
+    job_history.DISABLED: "2",
 }
 
 # Where the terminal is too narrow, the first of these go first; at 60 characters all have gone.
@@ -45,8 +46,8 @@ def as_text(found: Status, *, width: int | None = None, colours: bool = False) -
     for job, line in zip(found.jobs, body, strict=True):
         line = _cut(line, width)
         lines.append(_coloured(line, place, job.state) if colours else line)
-    errors = [f"{job.service} {job.scheduler}: {job.error}" for job in found.jobs if job.error]
-    lines += ["", *(_cut(error, width) for error in errors)] if errors else []
+    details = [f"{job.service} {job.scheduler}: {one}" for job in found.jobs for one in _about(job)]
+    lines += ["", *(_cut(detail, width) for detail in details)] if details else []
     return "\n".join(lines)
 
 
@@ -65,6 +66,19 @@ def _head(found: Status) -> Iterator[str]:
             yield f"  toast-{process.service}{manager}: {process.state}"
     for server in found.servers:
         yield f"database {server.name}: {_outbox(server)}"
+        for one in server.busy:
+            waits = f"; it waits {one.waits}" if one.waits else ""
+            yield f"  toast-{one.service}: in one statement for {_seconds(one.seconds)}{waits}"
+
+
+def _about(job: Job) -> Iterator[str]:
+    """What there is no column for."""
+    if job.running_for is not None:
+        before = f", {_seconds(max(job.durations))} at most before" if job.durations else ""
+        waits = f"; it waits {job.waits}" if job.waits else ""
+        yield f"under way for {_seconds(job.running_for)}{before}{waits}"
+    if job.error:
+        yield job.error
 
 
 def _outbox(server: Server) -> str:
@@ -118,7 +132,7 @@ def _ago(moment: datetime | None, now: datetime | None) -> str:
 
 
 def _next(job: Job, now: datetime | None) -> str:
-    if job.state == status.FAILING:
+    if job.state == job_history.FAILING:
         return "soon"
     if job.next_run is None or now is None:
         return "-"

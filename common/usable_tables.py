@@ -46,6 +46,23 @@ SELECT part.name, class.oid::regclass::text AS part, class.relkind::text AS kind
 FROM part JOIN wanted USING (name) LEFT JOIN pg_class AS class ON class.oid = part.oid
 ORDER BY part.name, part.oid"""
 
+# Where a table of this name is, the schema that this role may use first.
+_ELSEWHERE = """
+SELECT quote_ident(nspname) AS schema, quote_ident(current_user) AS role,
+       has_schema_privilege(namespace.oid, 'USAGE') AS is_open,
+       current_setting('search_path') AS path,
+       nspname = ANY (SELECT CASE trim(name, ' "') WHEN '$user' THEN current_user::text
+                             ELSE trim(name, ' "') END
+                      FROM unnest(string_to_array(current_setting('search_path'), ',')) AS name)
+           AS is_in_path
+FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+WHERE relname = %(name)s AND relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND nspname NOT LIKE 'pg\\_%%'
+ORDER BY 3 DESC, 5 DESC, 1 LIMIT 1"""
+
+_LIVE_IS_MISSING = "set DB_NAME to the live service's database"
+_OWN_IS_MISSING = "restore it from a backup: `toast migrate` had made it"
+
 _COMMANDS = {"r": "SELECT", "w": "UPDATE", "a": "INSERT", "d": "DELETE"}
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
@@ -71,16 +88,41 @@ def require(connection: Connection, accesses: Sequence[Access]) -> None:
 
 def obstacles(connection: Connection, accesses: Sequence[Access]) -> Iterator[Obstacle]:
     """What is in the way, table by table."""
-    wanted: dict[str, set[str]] = {}
     walked = {access.table.name for access in accesses if "ctid" in access.select}
+    own = {access.table.name for access in accesses if not access.table.is_live}
+    for row in connection.execute(_TABLES, commands_by_table(accesses)).fetchall():
+        if row["part"] is None:
+            name = row["name"]
+            message = f"there is no table {name} that this role can see"
+            missing = _OWN_IS_MISSING if name in own else _LIVE_IS_MISSING
+            yield Obstacle(name, message, way_to(connection, name) or missing)
+        else:
+            yield from _of_part(row, walked)
+
+
+def commands_by_table(accesses: Iterable[Access]) -> dict[str, list[str]]:
+    """The names of the tables, and of each which commands it needs, as pg_policy has them."""
+    wanted: dict[str, set[str]] = {}
     for access in accesses:
         wanted.setdefault(access.table.name, set()).update(_commands(access))
-    values = {
+    return {
         "names": list(wanted),
         "commands": [",".join(sorted(commands)) for commands in wanted.values()],
     }
-    for row in connection.execute(_TABLES, values):
-        yield from _of_part(row, walked)
+
+
+def way_to(connection: Connection, name: str) -> str:
+    """What lets this role see a table that is in another schema; empty where none has it."""
+    row = connection.execute(_ELSEWHERE, {"name": name}).fetchone()
+    if row is None:
+        return ""
+    steps = []
+    if not row["is_open"]:
+        steps.append(f"GRANT USAGE ON SCHEMA {row['schema']} TO {row['role']};")
+    if not row["is_in_path"]:
+        path = ", ".join(filter(None, (row["path"].removeprefix('""'), row["schema"])))
+        steps.append(f"ALTER ROLE {row['role']} SET search_path = {path};")
+    return " ".join(steps)
 
 
 def _commands(access: Access) -> Iterable[str]:
@@ -90,11 +132,7 @@ def _commands(access: Access) -> Iterable[str]:
 
 def _of_part(row: DictRow, walked: set[str]) -> Iterator[Obstacle]:
     name, part, kind = row["name"], row["part"], row["kind"]
-    if part is None:
-        message = f"there is no table {name} that this role can see"
-        fix = "set DB_NAME to the live service's database, or the role's search_path to its schema"
-        yield Obstacle(name, message, fix)
-    elif kind in _KINDS and name in walked:
+    if kind in _KINDS and name in walked:
         message = f"{part} is {_KINDS[kind]}, and only in tables can a pass find its rows"
         fix = "let the role's search_path lead to the table itself, or switch the scheduler off"
         yield Obstacle(name, message, fix)

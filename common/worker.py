@@ -84,7 +84,7 @@ class Worker:
         self._manager = ServiceManager(config.notify_socket())
         self._last_passes: list[LastPass] = []
         database = Database(settings)
-        self._publisher = _publisher(service, settings, database)
+        self._publisher = _publisher(service, settings, database, reports)
         self._loops = [
             Loop(
                 PassRunner(
@@ -142,7 +142,13 @@ class Worker:
         publisher = self._publisher.fault if self._publisher else ""
         waiting = [f"events wait: {publisher}"] if publisher else []
         stopping = ["the worker is stopping"] if self._stopping.is_set() else []
-        return [*stopping, *self._vitals.faults(), *self._readiness.faults(), *waiting]
+        failing = [
+            f"{loop.name}: {failure}"
+            for loop in self._loops
+            if (failure := loop.runner.lasting_failure)
+        ]
+        faults = [*self._vitals.faults(), *self._readiness.faults()]
+        return [*stopping, *faults, *failing, *waiting]
 
     def _metrics(self) -> Page:
         self._sampler.scraped()
@@ -234,7 +240,7 @@ def _join(threads: list[threading.Thread], deadline: float) -> None:
 
 
 def _publisher(
-    service: Service, settings: Settings, database: Database
+    service: Service, settings: Settings, database: Database, reports: Reports | None
 ) -> "PublisherThread | None":
     if not service.topics:
         return None
@@ -242,4 +248,4 @@ def _publisher(
     from common.publisher import Publisher
     from common.publisher_thread import PublisherThread
 
-    return PublisherThread(Publisher(settings, database), service.name)
+    return PublisherThread(Publisher(settings, database), service.name, reports)

@@ -306,7 +306,7 @@ def test_before_the_first_start_the_rest_is_checked_as_well(roles: TestDatabase)
         (
             "ALTER TABLE twitchbot_streams RENAME TO all_streams;"
             " CREATE VIEW twitchbot_streams AS SELECT * FROM all_streams",
-            "twitchbot_streams is not an ordinary table, and only in such can a pass find its rows",
+            "twitchbot_streams is a view, and only in tables can a pass find its rows",
         ),
     ],
 )

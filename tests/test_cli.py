@@ -186,14 +186,15 @@ def test_once_fails_when_one_pass_fails_and_still_runs_the_others(
     assert answer.code == 1
     failed, fine = json.loads(answer.out)["schedulers"]
     assert (failed["name"], failed["result"]) == ("message-cleanup", "failed")
-    assert 'relation "twitchbot_messages" does not exist' in failed["error"]
+    assert "there is no table twitchbot_messages that this role can see" in failed["error"]
+    assert failed["error"].endswith("=> set DB_NAME to the live service's database")
     assert (fine["name"], fine["result"], fine["counts"]["processed"]) == ("stream-closer", "ok", 1)
     [row] = own_database.query("SELECT id, is_active FROM twitchbot_streams")
     assert row == {"id": stream["id"], "is_active": False}
 
     as_text = toast("once", "twitchbot", "message-cleanup", env=env)
     assert as_text.code == 1
-    assert "message-cleanup: UndefinedTable" in as_text.out
+    assert "message-cleanup: TablesUnusable: there is no table" in as_text.out
 
 
 def test_once_leaves_the_events_when_kafka_is_away(database: TestDatabase) -> None:

@@ -323,6 +323,31 @@ def test_the_tables_of_our_own_belong_to_it(database: TestDatabase, port: int) -
         assert answer.text == "PostgreSQL: run `toast migrate`: not applied here yet: 0003_runs\n"
 
 
+def test_a_pass_that_fails_for_good_is_a_reason(database: TestDatabase, port: int) -> None:
+    database.query("ALTER TABLE twitchbot_messages RENAME TO chat")
+    env = environment(database, MESSAGE_CLEANUP_INTERVAL="1s", METRICS_PORT=str(port))
+    with Process("workers.twitchbot", env=env) as worker:
+        worker.wait_for("pass_failed")
+        answer = ask_until(port, "/readyz", 503)
+        assert answer.text == (
+            "message-cleanup: TablesUnusable: there is no table twitchbot_messages that this role"
+            " can see => set DB_NAME to the live service's database\n"
+        )
+        assert ask(port, "/healthz").status == 200
+        database.query("ALTER TABLE chat RENAME TO twitchbot_messages")
+        assert ask_until(port, "/readyz", 200).text == "ok\n"
+
+
+def test_a_pass_that_fails_for_a_moment_is_none(database: TestDatabase, port: int) -> None:
+    database.insert("twitchbot_messages", created_at="2020-01-01T00:00:00Z")
+    env = environment(database, STREAM_CLOSER_INTERVAL="1s", METRICS_PORT=str(port))
+    with database.connect(autocommit=False) as blocker:
+        blocker.execute("LOCK TABLE twitchbot_messages")
+        with Process("workers.twitchbot", env=env) as worker:
+            worker.wait_for("pass_failed", scheduler="message-cleanup")
+            assert ask_until(port, "/readyz", 200).text == "ok\n"
+
+
 def test_a_worker_that_publishes_needs_one_broker(
     database: TestDatabase, mock_broker: str, port: int
 ) -> None:

@@ -132,6 +132,27 @@ def test_a_message_larger_than_any_broker_takes_is_refused_at_once(
     assert [message.key for message in before.read(1)] == ["small"]
 
 
+def test_a_message_that_is_no_text_is_refused_and_others_are_sent(
+    mock_broker: str, mock_topic: str
+) -> None:
+    producer = EventProducer([mock_broker], "toast-test")
+    arrived = Topic(mock_broker, mock_topic)
+
+    reports = send(
+        producer,
+        outgoing(mock_topic, value="half a surrogate: \ud83d", number=1),
+        outgoing(mock_topic, key="good", number=2),
+    )
+
+    assert reports[2] is None
+    refusal = reports[1]
+    assert refusal is not None
+    assert (refusal.refused, refusal.shared) == (True, False)
+    assert refusal.reason.startswith("UnicodeEncodeError: ")
+    assert [message.key for message in arrived.read(1)] == ["good"]
+    producer.close()
+
+
 def test_a_message_larger_than_its_topic_takes_is_refused(
     kafka_server: KafkaServer, topic: str
 ) -> None:

@@ -56,6 +56,7 @@ FAMILIES = {
     "toast_events_published_total": {"service", "topic"},
     "toast_event_failures_total": {"service", "topic"},
     "toast_kafka_errors_total": {"service"},
+    "toast_publisher_failures_total": {"service"},
     "toast_database_errors_total": {"service", "kind"},
     "toast_remote_calls_total": {"service", "remote", "outcome"},
     "toast_remote_call_duration_seconds": {"service", "remote"},

@@ -191,7 +191,10 @@ def test_a_role_that_may_not_create_tables_names_what_to_run(
 
     refused = toast("migrate", env={**environment(live), **role.environment})
     assert refused.code == 1
-    assert refused.err.startswith("toast: permission denied for schema public\n")
+    assert refused.err == (
+        "toast: permission denied for schema public"
+        " => GRANT USAGE ON SCHEMA public to this role, and CREATE for `toast migrate`\n"
+    )
 
 
 def test_a_role_without_rights_on_the_schema_works_once_migrated(

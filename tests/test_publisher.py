@@ -7,23 +7,24 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
 
-from common import publisher_thread
+from common import metrics, migrations, publisher_thread
 from common.database import Database
 from common.publisher import Published, Publisher
 from common.publisher_thread import PublisherThread
 from common.runs import Run
 from common.scheduler import PassResult
-from database import TestDatabase
+from common.sentry import Reports
+from database import LIVE_TABLES, TestDatabase
 from demo.processes import poll_until
 from kafka_server import KafkaServer
 from outbox_rows import add_event
 from probes import settings
-from processes import PATIENCE
+from processes import PATIENCE, Process, environment
 from tcp_proxy import TcpProxy
 from topics import Received, Topic
 
@@ -261,6 +262,64 @@ def test_a_message_too_large_for_its_topic_takes_no_other_down(
     assert {message.key for message in arrived.read(20)} == {str(n) for n in range(20)}
 
 
+def test_an_event_that_cannot_be_read_is_set_aside_and_others_go_on(
+    module_database: TestDatabase, mock_broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In WIN1252, the byte 0x81 is text that UTF-8 has nothing for."""
+    name, owner = "windows", TestDatabase(module_database.server, "postgres")
+    owner.query(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'WIN1252' LOCALE 'C'")
+    try:
+        database = TestDatabase(module_database.server, name)
+        with database.session() as connection:
+            migrations.migrate(connection)
+        add_event(database, key="before")
+        with database.connect(client_encoding="WIN1252") as connection:
+            connection.execute(
+                "INSERT INTO toast_outbox (service, topic, key, event_id, occurred_at, payload)"
+                " VALUES ('link', %s, 'odd', gen_random_uuid(), now(),"
+                " convert_from('\\x2281ff22', 'WIN1252'))",
+                (TOPIC,),
+            )
+        add_event(database, key="after")
+        loaded = settings(database, monkeypatch, mock_broker)
+        publisher = Publisher(loaded, Database(loaded))
+        assert drain(publisher) == Published(published=2, set_aside=1)
+        assert drain(publisher) == Published()
+        publisher.close()
+        [row] = database.query("SELECT key, error FROM toast_outbox_set_aside")
+        assert row["key"] == "odd"
+        assert "0x81" in row["error"]
+        assert row["error"].endswith("=> mend the text in the row: it has no equivalent in UTF-8")
+    finally:
+        owner.query(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_lives(
+    module_database: TestDatabase, mock_broker: str, topic: Topic
+) -> None:
+    name, owner = "ascii", TestDatabase(module_database.server, "postgres")
+    owner.query(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    try:
+        database = TestDatabase(module_database.server, name)
+        with database.session() as connection:
+            connection.execute(LIVE_TABLES.read_bytes())
+            migrations.migrate(connection)
+        owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
+        link = database.insert("link_links", expires_at="2026-01-02")["id"]
+        with database.session() as connection:
+            connection.execute(
+                "UPDATE link_links SET short_code = convert_from('\\xff61', 'SQL_ASCII')"
+            )
+        with Process("workers.link", env=environment(database, mock_broker)) as worker:
+            worker.wait_for("events_published", published=1)
+            [message] = topic.read(1)
+            assert message.key == str(link)
+            assert '"short_code": "\N{REPLACEMENT CHARACTER}a"' in message.value.decode()
+            assert worker.stop() == 0
+    finally:
+        owner.query(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 # --- crashes, and others beside us ------------------------------------------------------------
 
 
@@ -447,6 +506,58 @@ def test_a_database_that_fails_does_not_end_the_thread(
     add_event(database)
     announce(thread)
     topic.read(2)
+
+
+class Broken:
+    """A publisher with a defect: its first rounds, and its end, raise what no code expects."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.connection = None
+        self.rounds = 2
+
+    def drain(self, *, stopping: Callable[[], bool]) -> Published:
+        if self.rounds:
+            self.rounds -= 1
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+        return self._publisher.drain(stopping=stopping)
+
+    def close(self) -> None:
+        self._publisher.close()
+        raise RuntimeError("cannot be closed")
+
+    def disconnect(self) -> None:
+        self._publisher.disconnect()
+
+
+class Told:
+    """Sentry, as the thread sees it."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def failure(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+
+def test_a_defect_in_a_round_is_reported_and_does_not_end_the_thread(
+    database: TestDatabase, publisher: Publisher, topic: Topic, caplog: pytest.LogCaptureFixture
+) -> None:
+    counted = metrics.PUBLISHER_FAILURES.labels("link")
+    before, told, broken = counted.value, Told(), Broken(publisher)
+    add_event(database)
+    thread = PublisherThread(cast(Publisher, broken), "link", cast(Reports, told))
+    thread.start()
+    assert poll_until(lambda: bool(thread.fault) or not waiting(database), PATIENCE)
+    topic.read(1)
+    assert poll_until(lambda: thread.fault == "", PATIENCE)
+    thread.stop(1.0)
+    thread.thread.join(PATIENCE)
+    assert not thread.thread.is_alive()
+    assert [type(error) for error in told.errors] == [UnicodeDecodeError] * 2
+    assert counted.value == before + 2
+    names = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert names.count("publishing_failed") == 2
 
 
 def test_a_stop_does_not_wait_for_a_broker_that_is_frozen(

@@ -15,10 +15,11 @@ import pytest
 
 from common import redact, runner, seldom
 from common.database import Database
+from common.migrations import MigrationsPending
 from common.observer import Observer
 from common.runner import PassRunner
 from common.runs import Run
-from common.scheduler import Pass, PassError, PassResult, Preview
+from common.scheduler import Pass, PassError, PassResult, Preview, RemoteAway
 from database import TestDatabase
 from demo.processes import poll_until
 from probes import probe, settings
@@ -148,6 +149,50 @@ def test_an_error_is_one_line_cut_and_without_secrets(
     error = history(database)["error"]
     assert error.startswith("PassError: connecting as *** xxx")
     assert len(error) == 1000
+
+
+def test_an_advice_is_kept_where_its_message_is_cut(database: TestDatabase, run_once: Any) -> None:
+    def fail(current: Pass) -> PassResult:
+        raise psycopg.errors.DiskFull("x" * 5000)
+
+    run_once(fail)
+
+    error = history(database)["error"]
+    assert len(error) == 1000
+    assert error.endswith("xx => make room on the disk of PostgreSQL")
+
+
+@pytest.mark.parametrize(
+    ("error", "lasts"),
+    [
+        (PassError("no such guild"), True),
+        (ValueError("a defect"), True),
+        (psycopg.errors.InsufficientPrivilege("no"), True),
+        (psycopg.errors.DiskFull("no"), True),
+        (RemoteAway("no answer"), False),
+        (psycopg.errors.LockNotAvailable("no"), False),
+        (psycopg.errors.AdminShutdown("no"), False),
+        (psycopg.OperationalError("server closed the connection"), False),
+        (MigrationsPending("run `toast migrate`"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_failure_that_waiting_does_not_mend_is_remembered_until_a_pass_ends_well(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, error: Exception, lasts: bool
+) -> None:
+    loaded = settings(database, monkeypatch)
+    errors: list[Exception] = [error]
+
+    def fail_once(current: Pass) -> PassResult:
+        if errors:
+            raise errors.pop()
+        return PassResult()
+
+    pass_runner = PassRunner(probe(fail_once), loaded, Database(loaded))
+    run = pass_runner.run()
+    assert pass_runner.lasting_failure == (run.error if lasts else "")
+    assert pass_runner.run().result == "ok"
+    assert pass_runner.lasting_failure == ""
 
 
 def test_a_note_has_no_secrets_either(database: TestDatabase, run_once: Any) -> None:

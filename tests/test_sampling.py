@@ -11,7 +11,7 @@ from functools import partial
 import psycopg
 import pytest
 
-from common import config, metrics, sampling
+from common import config, metrics, outbox, sampling
 from common.database import Database
 from common.runner import PassRunner
 from common.sampling import Sampler
@@ -283,6 +283,23 @@ def test_a_big_backlog_is_not_counted_to_its_end(
         add_event(database, service="foodfolio")
     known = sampled(sampler(database, monkeypatch))
     assert (known["expiring"], known["waiting"]) == (3, 2)
+
+
+@pytest.mark.usefixtures("_no_rest")
+def test_a_defect_while_counting_is_a_line_in_the_log_and_counting_goes_on(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(*arguments: object) -> None:
+        raise ValueError("no code expects it")
+
+    one = sampler(database, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "of_service", break_down)
+        assert sampled(one)["waiting"] is None
+    errors = [each.message for each in caplog.records if each.levelname == "ERROR"]
+    assert errors == ["counting_failed"]
+    add_event(database, service="foodfolio")
+    assert sampled(one)["waiting"] == 1
 
 
 def test_how_far_it_is_counted() -> None:

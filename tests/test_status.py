@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from common.overdue import overdue_after
 from database import TestDatabase
 from demo.processes import bound_to_parent, free_port, poll_until
 from outbox_rows import add_event
-from processes import PATIENCE, Finished, Process, environment, toast
+from processes import PATIENCE, ROOT, Finished, Process, environment, toast
 from scheduler_cases import link
 
 HOUR = timedelta(hours=1)
@@ -206,6 +207,98 @@ def test_a_pass_that_runs_for_ever_is_not_running_for_ever(database: TestDatabas
     add_run(database, "ok", ago=5 * HOUR)
     add_run(database, None, ago=4 * HOUR, process=os.getpid())
     assert job(database)["state"] == "overdue"
+
+
+@pytest.fixture
+def replicating(private_database: TestDatabase) -> TestDatabase:
+    """A database of a server that can be told to wait for a standby."""
+    private_database.query("ALTER SYSTEM SET wal_level = 'replica'")
+    private_database.query("ALTER SYSTEM SET max_wal_senders = 2")
+    private_database.server.stop()
+    private_database.server.start()
+    return private_database
+
+
+def test_a_pass_whose_commit_hangs_is_running_and_says_what_it_waits_for(
+    replicating: TestDatabase,
+) -> None:
+    """It cannot even write down that it has begun."""
+
+    def wait_for(standby: str) -> None:
+        replicating.query(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
+        replicating.query("SELECT pg_reload_conf()")
+
+    def look() -> dict[str, Any]:
+        return job(replicating, LINK_EXPIRATION_INTERVAL="1s")
+
+    env = environment(replicating, LINK_EXPIRATION_INTERVAL="1s")
+    with Process("workers.link", env=env) as worker:
+        worker.wait_for("pass_finished", count=2)
+        wait_for("one_that_is_away")
+        assert poll_until(lambda: look()["running_for"] is not None, PATIENCE)
+        found = look()
+        assert (found["state"], found["code"]) == ("running", 0)
+        assert found["running_for"] > 5
+        assert found["waits"] == "for a standby to confirm its COMMIT (synchronous_standby_names)"
+        text = toast("status", "link", env=env).out
+        assert re.search(
+            r"^link link-expiration: under way for \d+\.\d\d s, 0\.\d\d s at most before; it waits"
+            r" for a standby to confirm its COMMIT \(synchronous_standby_names\)$",
+            text,
+            re.MULTILINE,
+        ), text
+        assert re.search(r"^  toast-link: in one statement for \d+", text, re.MULTILINE), text
+        wait_for("")
+        assert poll_until(lambda: look()["state"] == "ok", PATIENCE)
+        assert worker.stop() == 0
+
+
+@contextmanager
+def blocked(database: TestDatabase, user: str = "", password: str = "") -> Iterator[None]:
+    """A session of the worker of link waits for a lock of psql, until the block ends."""
+    login = {"user": user, "password": password} if user else {}
+    with database.connect() as holder, database.connect(**login) as waiting:
+        for session, name in ((holder, "psql"), (waiting, "toast-link")):
+            session.execute(f"SET application_name = '{name}'".encode())
+        holder.execute("SELECT pg_advisory_lock(1)")
+        thread = threading.Thread(target=waiting.execute, args=("SELECT pg_advisory_lock(1)",))
+        thread.start()
+        try:
+            yield
+        finally:
+            holder.execute("SELECT pg_advisory_unlock(1)")
+            thread.join(PATIENCE)
+
+
+def test_a_pass_that_takes_unusually_long_says_so(database: TestDatabase) -> None:
+    add_run(database, "ok", ago=HOUR, took=timedelta(seconds=3))
+    add_run(database, None, ago=timedelta(seconds=8), process=os.getpid())
+    with blocked(database):
+        found = job(database)
+        assert (found["state"], found["running_for"], found["waits"]) == ("running", None, "")
+        database.query(
+            "UPDATE toast_runs SET started_at = started_at - interval '2 s' WHERE result IS NULL"
+        )
+        found = job(database)
+        assert found["running_for"] > 9
+        assert re.fullmatch(r"for a lock of psql \(process \d+\)", found["waits"])
+
+
+def test_who_may_not_see_what_sessions_wait_for_is_told_so(database: TestDatabase) -> None:
+    database.query((ROOT / "db" / "roles.sql").read_text())
+    database.query("ALTER ROLE toast_operator PASSWORD 'of-an-operator'")
+    add_run(database, "ok", ago=timedelta(minutes=2), took=timedelta(seconds=1))
+    login = {"DB_USER": "toast_operator", "DB_PASSWORD": "of-an-operator"}
+    with database.connect() as session:
+        session.execute("SET application_name = 'toast-link'")
+        found = job(database, **login)
+        assert (found["state"], found["running_for"]) == ("ok", None)
+        found = job(database, **login, LINK_EXPIRATION_INTERVAL="1m")
+        assert found["state"] == "running"
+        assert found["running_for"] == pytest.approx(60, abs=20)
+        assert found["waits"] == "for what only a role with pg_read_all_stats may see"
+        # Who may see it sees that it does nothing.
+        assert job(database, LINK_EXPIRATION_INTERVAL="1m")["state"] == "ok"
 
 
 # --- what cannot be known ---------------------------------------------------------------------

@@ -114,7 +114,8 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     declared = ((one.table.name, index) for one in live for index in one.needs)
     needs = dict.fromkeys((*references, *declared))
     profits = dict.fromkeys((one.table.name, index) for one in live for index in one.profits)
-    decisions = [(one.table.name, columns) for one in live for columns in one.unique]
+    uniques = [(one.table.name, columns) for one in subject.accesses for columns in one.unique]
+    decisions = list(dict.fromkeys(uniques))
     tables = list({table for table, _ in (*needs, *profits, *decisions)})
     sizes = Sizes(connection, tables)
     indexes = _Indexes(connection, tables, sizes)

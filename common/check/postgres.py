@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from common import clock, config, migrations
-from common.check import indexes, live_tables, pages, privileges
+from common.advice import advice
+from common.check import indexes, live_tables, pages, privileges, session, side_effects
 from common.check.findings import Finding, Found, error, ok, warning
 from common.check.subject import Subject
 from common.config import TOAST_MIGRATE
 from common.database import Database
 from common.session import Session
+from common.usable_tables import way_to
 
 OLDEST_VERSION = 14
 # All of it, and each statement.
@@ -45,7 +47,7 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
                 error(
                     "postgres",
                     f"{place} as {settings[config.DB_USER]}: {fault}",
-                    "start it, or correct the DB_ settings or pg_hba.conf",
+                    advice(fault) or "start it, or correct the DB_ settings or pg_hba.conf",
                 ),
             )
             for name in _CHECKS:
@@ -59,12 +61,15 @@ def _contents(connection: Session, subject: Subject) -> Iterator[Finding]:
                 found = list(check_it(connection, subject))
             yield from found
         except psycopg.Error as fault:
-            yield error(name, f"not checked: {fault.diag.message_primary or fault}")
+            message = f"not checked: {fault.diag.message_primary or fault}"
+            yield error(name, message, advice(fault))
 
 
 def _version(connection: Session, place: str) -> Finding:
     version = connection.info.server_version
     said = f"{place} as {connection.info.user}: PostgreSQL {version // 10_000}.{version % 10_000}"
+    if connection.is_pooled:
+        said = f"{said}, through a connection pooler"
     if version // 10_000 < OLDEST_VERSION:
         return error("postgres", said, f"upgrade it to {OLDEST_VERSION} or later")
     return ok("postgres", said)
@@ -93,9 +98,12 @@ def judge_clocks(ahead: timedelta) -> Finding:
 
 
 def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
-    pending = migrations.pending(connection)
+    pending = migrations.pending_inside(connection)
     if not pending:
         yield ok("own tables", f"all {len(migrations.all_migrations())} migrations are applied")
+        return
+    if pending == migrations.all_migrations() and (way := way_to(connection, "toast_migrations")):
+        yield error("own tables", "this role cannot see them, though they are there", way)
         return
     names = ", ".join(migration.name for migration in pending)
     row = connection.execute(_MAY_MIGRATE).fetchone()
@@ -114,8 +122,10 @@ def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
 # In this order.
 _CHECKS: Mapping[str, Callable[[Session, Subject], Iterator[Finding]]] = {
     "clocks": _clocks,
+    "session": session.check,
     "own tables": _own_tables,
     "tables": live_tables.check,
+    "side effects": side_effects.check,
     "privileges": privileges.check,
     "indexes": indexes.check,
     "pages": pages.check,

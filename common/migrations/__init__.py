@@ -12,6 +12,7 @@ import psycopg
 from common import logs
 from common.scheduler import PassError
 from common.session import Connection, Session
+from common.usable_tables import way_to
 
 _log = logs.logger(__name__)
 
@@ -25,6 +26,8 @@ CREATE TABLE IF NOT EXISTS toast_migrations (
 )"""
 
 _APPLIED = "SELECT number FROM toast_migrations"
+
+_IS_THERE = "SELECT to_regclass('toast_migrations') IS NOT NULL AS is_there"
 
 _RECORD = "INSERT INTO toast_migrations (number, name) VALUES (%s, %s)"
 
@@ -60,6 +63,12 @@ def pending(connection: Connection) -> tuple[Migration, ...]:
     return tuple(migration for migration in all_migrations() if migration.number not in applied)
 
 
+def pending_inside(connection: Connection) -> tuple[Migration, ...]:
+    """As ``pending``, for use in a transaction, which an error would end."""
+    row = connection.execute(_IS_THERE).fetchone()
+    return pending(connection) if row and row["is_there"] else all_migrations()
+
+
 def migrate(connection: Session) -> tuple[Migration, ...]:
     """Apply what is pending in one transaction, under a lock, and return it.
 
@@ -85,9 +94,12 @@ def require(connection: Session, *, may_apply: bool) -> None:
     Raises MigrationsPending, naming what to run, where they are missing and stay so.
     """
     if may_apply:
+        if not pending(connection):
+            return
         try:
             migrate(connection)
-        except psycopg.errors.InsufficientPrivilege as error:
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
+            _require_that_they_are_nowhere(connection)
             raise MigrationsPending(
                 "this role may not create the toast_ tables: run `toast migrate` once with a "
                 f"role that may ({error.diag.message_primary})"
@@ -95,5 +107,13 @@ def require(connection: Session, *, may_apply: bool) -> None:
         return
     missing = pending(connection)
     if missing:
+        if missing == all_migrations():
+            _require_that_they_are_nowhere(connection)
         names = ", ".join(migration.name for migration in missing)
         raise MigrationsPending(f"run `toast migrate`: not applied here yet: {names}")
+
+
+def _require_that_they_are_nowhere(connection: Session) -> None:
+    way = way_to(connection, "toast_migrations")
+    if way:
+        raise MigrationsPending(f"this role cannot see the toast_ tables, which are there => {way}")

@@ -95,7 +95,7 @@ class _Cleanup:
         except PassError as error:
             if not result.processed:
                 raise
-            raise PassError(f"{error}; disconnected until then: {result.processed}") from error
+            raise type(error)(f"{error}; disconnected until then: {result.processed}") from error
         return result + PassResult(complete=not self._pass.stopping())
 
     def _pages(self) -> Iterator["Page"]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common import failpoints, lean_imports, metrics
-from common.scheduler import PassError
+from common.scheduler import PassError, RemoteAway
 from workers.sse import sse_management_pb2 as messages
 
 with lean_imports.without("asyncio", "grpc.aio"):
@@ -28,6 +28,13 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 2**20),
     # gRPC would obey http_proxy, which is meant for the web and not for a neighbour.
     ("grpc.enable_http_proxy", 0),
+)
+
+# What is there is another service, or does not take calls of this host.
+_LASTING = (
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
 )
 
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
@@ -99,9 +106,10 @@ class SseManagement:
             answer = self._get_health(messages.GetHealthRequest(), timeout=self._seconds)
         except grpc.RpcError as error:
             reason = self._reason(error.code(), error.details())
-            raise PassError(f"no answer at {self._address} (SSE_GRPC_ADDR): {reason}") from error
+            message = f"no answer at {self._address} (SSE_GRPC_ADDR): {reason}"
+            raise _kind(error.code())(message) from error
         if not answer.healthy:
-            raise PassError(f"says at {self._address} that it is not well: {answer.message}")
+            raise RemoteAway(f"says at {self._address} that it is not well: {answer.message}")
         return f"{answer.message} ({answer.connected_clients} clients)"
 
     def pages(self) -> Iterator[Page]:
@@ -148,7 +156,7 @@ class SseManagement:
                 answer = self._get_clients(request, timeout=self._seconds)
             except grpc.RpcError as error:
                 outcome(_outcome(error.code()))
-                raise PassError(
+                raise _kind(error.code())(
                     f"the SSE service at {self._address} (SSE_GRPC_ADDR) did not list its "
                     f"clients: {self._reason(error.code(), error.details())}"
                 ) from error
@@ -173,6 +181,10 @@ def _counter() -> Callable[[Any], None]:
 
 def _outcome(code: grpc.StatusCode) -> str:
     return code.name.lower()
+
+
+def _kind(code: grpc.StatusCode) -> type[PassError]:
+    return PassError if code in _LASTING else RemoteAway
 
 
 def _client(info: messages.ClientInfo) -> Client:

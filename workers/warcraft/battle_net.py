@@ -13,7 +13,7 @@ from common.loop import retry_delay
 from common.scheduler import PassError, Remote
 from common.variables import Variable
 from workers.warcraft import addresses, exchange, replies
-from workers.warcraft.errors import NotFound, OddReply, Unavailable
+from workers.warcraft.errors import NotFound, OddReply, Refused, Unavailable
 from workers.warcraft.exchange import Reply, Trouble
 from workers.warcraft.rate_limit import BUDGET, Stopping
 from workers.warcraft.replies import Reader
@@ -166,5 +166,5 @@ def _successful(reply: Reply, name: str) -> bytes:
     if reply.is_trouble:
         raise Trouble(reply=reply)
     if reply.status == 401:
-        raise Unavailable(f"{name}: HTTP 401, with a new token, too")
+        raise Refused(f"{name}: HTTP 401, with a new token, too")
     raise OddReply(f"{name}: HTTP {reply.status}")

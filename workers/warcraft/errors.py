@@ -19,3 +19,7 @@ class Unaddressable(BattleNetError):
 
 class Unavailable(BattleNetError):
     """Battle.net did not answer, or refused to, though it was asked several times."""
+
+
+class Refused(Unavailable):
+    """Battle.net does not take our credentials; waiting does not mend that."""

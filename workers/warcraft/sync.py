@@ -15,9 +15,9 @@ from common.config import Variable
 from common.database_errors import reason
 from common.due import backlog, preview
 from common.guard import Guard
-from common.scheduler import Pass, PassError, PassResult, Preview
+from common.scheduler import Pass, PassError, PassResult, Preview, RemoteAway
 from workers.warcraft.battle_net import REGION, BattleNet
-from workers.warcraft.errors import NotFound, Unavailable
+from workers.warcraft.errors import NotFound, Refused, Unavailable
 from workers.warcraft.senders import DIED, Answer, Fetch, Senders, Subject
 
 T = TypeVar("T")
@@ -94,7 +94,8 @@ class Sync(Generic[T]):
                 broken += answer.is_broken
                 unavailable = unavailable + 1 if isinstance(answer.outcome, Unavailable) else 0
                 if unavailable == MOST_UNAVAILABLE:
-                    raise PassError(
+                    lasting = isinstance(answer.outcome, Refused)
+                    raise (PassError if lasting else RemoteAway)(
                         f"Battle.net does not answer: {answer.outcome} "
                         f"({total.processed} synced, {total.failed} not, before giving up)"
                     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from common import redact
 from workers.warcraft import exchange, replies
-from workers.warcraft.errors import OddReply, Unavailable
+from workers.warcraft.errors import OddReply, Refused
 from workers.warcraft.exchange import Trouble
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Tokens:
     def get(self, http: "Client", credentials: Credentials, *, refused: str = "") -> str:
         """Return a token, a new one where the last is at its end or is the one ``refused``.
 
-        Raises Unavailable where the credentials are refused, and Trouble where asking again
+        Raises Refused where the credentials are refused, and Trouble where asking again
         may help.
         """
         with self._lock:
@@ -77,7 +77,7 @@ class Tokens:
         if reply.is_trouble:
             raise Trouble("instead of a token", reply)
         if reply.status != 200:
-            raise Unavailable(
+            raise Refused(
                 f"HTTP {reply.status} instead of a token (are BLIZZARD_CLIENT_ID and "
                 "BLIZZARD_CLIENT_SECRET those of a client of this region's Battle.net?)"
             )

@@ -1,0 +1,220 @@
+"""What every scheduler did and does, by the run history and the sessions of one database."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from common import sessions
+from common.config import Settings
+from common.overdue import overdue_after
+from common.scheduler import Scheduler
+from common.session import Session
+from common.sessions import Activity
+
+OK, FAILING, RUNNING, OVERDUE = "ok", "failing", "running", "overdue"
+DISABLED, NEVER_RAN, UNKNOWN = "disabled", "never ran", "unknown"
+
+# What an operator must look at.
+BAD = frozenset({FAILING, OVERDUE, NEVER_RAN, UNKNOWN})
+
+# Enough for a sparkline, and to find a pass under way behind those that left it alone.
+RECENT_RUNS = 24
+# A scheduler that fails every second has more; the exact number is no matter then.
+MOST_RUNS = 10_000
+
+# A pass takes unusually long after so many times the longest of the last ones, and these seconds.
+SLOW_TIMES = 3
+SLOW_SECONDS = 5.0
+
+# The last runs of each job, the newest first.
+_RECENT = f"""
+SELECT run.* FROM unnest(%(services)s::text[], %(schedulers)s::text[]) AS job (service, scheduler)
+CROSS JOIN LATERAL (
+    SELECT service, scheduler, host, process, started_at, finished_at, result, counts, error
+    FROM toast_runs
+    WHERE service = job.service AND scheduler = job.scheduler
+    ORDER BY started_at DESC LIMIT {RECENT_RUNS}
+) AS run"""
+
+# Of each job the last success, and how many runs of the last 24 hours, and how many failed.
+_TOTALS = f"""
+SELECT job.service, job.scheduler, day.runs, day.failures, (
+    SELECT finished_at FROM toast_runs
+    WHERE service = job.service AND scheduler = job.scheduler AND result = 'ok'
+    ORDER BY started_at DESC LIMIT 1
+) AS last_success
+FROM unnest(%(services)s::text[], %(schedulers)s::text[]) AS job (service, scheduler)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS runs, count(*) FILTER (WHERE result = 'failed') AS failures FROM (
+        SELECT result FROM toast_runs
+        WHERE service = job.service AND scheduler = job.scheduler
+          AND started_at > now() - interval '24 hours'
+        ORDER BY started_at DESC LIMIT {MOST_RUNS}
+    ) AS run
+) AS day"""
+
+_NOW = "SELECT clock_timestamp() AS now"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scheduler; times are by the database's clock, ``interval`` and durations in seconds.
+
+    ``durations`` are those of the last runs, the oldest first. ``next_run`` is None where it is
+    not known, will be soon after a failure, or will not be, because the process is down.
+    ``running_for`` seconds a pass has been under way that takes unusually long, and ``waits`` says
+    for what, where that is known.
+    """
+
+    service: str
+    scheduler: str
+    enabled: bool
+    interval: float
+    state: str
+    last_run: datetime | None = None
+    seconds: float | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    last_success: datetime | None = None
+    next_run: datetime | None = None
+    runs_24h: int = 0
+    failures_24h: int = 0
+    durations: Sequence[float] = ()
+    error: str = ""
+    running_for: float | None = None
+    waits: str = ""
+
+
+class History:
+    """What the run history of one database says."""
+
+    def __init__(
+        self, connection: Session, jobs: Sequence[tuple[str, Scheduler, Settings]]
+    ) -> None:
+        keys = {
+            "services": [service for service, _, _ in jobs],
+            "schedulers": [scheduler.name for _, scheduler, _ in jobs],
+        }
+        row = connection.execute(_NOW).fetchone()
+        assert row is not None
+        self.now: datetime = row["now"]
+        self._sessions = sessions.of_workers(connection)
+        self._recent: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for run in connection.execute(_RECENT, keys):
+            self._recent.setdefault((run["service"], run["scheduler"]), []).append(run)
+        self._totals = {
+            (each["service"], each["scheduler"]): each for each in connection.execute(_TOTALS, keys)
+        }
+
+    @property
+    def busy(self) -> list[Activity]:
+        """The sessions that have been in one statement for unusually long."""
+        return [one for one in self._sessions if one.is_busy and one.seconds > SLOW_SECONDS]
+
+    def job(self, service: str, scheduler: Scheduler, settings: Settings) -> Job:
+        runs = self._recent.get((service, scheduler.name), [])
+        totals = self._totals[service, scheduler.name]
+        interval = settings[scheduler.interval].total_seconds()
+        enabled = settings[scheduler.enabled]
+        ended = [run for run in runs if run["result"] is not None]
+        # A stop says nothing about the work, and a pass left to another process neither.
+        telling = next((run for run in ended if run["result"] in ("ok", "failed")), None)
+        under_way = self._under_way(service, runs)
+        shown = under_way or telling or next(iter(ended), None)
+        session = self._busiest(service)
+        if under_way is None and enabled:
+            under_way = self._unseen(shown, interval, session)
+        state = self._state(enabled, interval, telling, under_way, totals["last_success"])
+        durations = [_seconds(run) for run in reversed(ended)]
+        running_for = self._unusual(under_way, durations)
+        next_run = shown["started_at"] + timedelta(seconds=interval) if shown else None
+        return Job(
+            service,
+            scheduler.name,
+            enabled,
+            interval,
+            state,
+            shown["started_at"] if shown else None,
+            _seconds(telling) if telling else None,
+            telling["counts"] if telling else {},
+            totals["last_success"],
+            next_run if enabled and state != FAILING else None,
+            totals["runs"],
+            totals["failures"],
+            durations,
+            telling["error"] if telling else "",
+            running_for,
+            session.waits if session and running_for is not None else "",
+        )
+
+    def _state(
+        self,
+        enabled: bool,
+        interval: float,
+        telling: dict[str, Any] | None,
+        under_way: dict[str, Any] | None,
+        last_success: datetime | None,
+    ) -> str:
+        patience = timedelta(seconds=overdue_after(interval))
+        if not enabled:
+            return DISABLED
+        if under_way and self.now - under_way["started_at"] <= patience:
+            return RUNNING
+        if telling and telling["result"] == "failed":
+            return FAILING
+        if last_success is None:
+            return NEVER_RAN
+        return OVERDUE if self.now - last_success > patience else OK
+
+    def _under_way(self, service: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        """The pass that is running, if one is: what a killed process began never ends."""
+        later: set[str] = set()
+        for run in runs:
+            superseded = run["host"] in later
+            later.add(run["host"])
+            if run["result"] is None and not superseded and self._is_alive(service, run):
+                return run
+        return None
+
+    def _unseen(
+        self, last: dict[str, Any] | None, interval: float, session: Activity | None
+    ) -> dict[str, Any] | None:
+        """A pass that cannot even write down that it has begun, as when a COMMIT hangs."""
+        if session is None or not (session.is_busy or session.is_hidden):
+            return None
+        due = last["started_at"] + timedelta(seconds=interval) if last else None
+        began = self.now - timedelta(seconds=session.seconds)
+        if session.is_hidden and due:
+            began = due
+        too_early = due is not None and began < due - timedelta(seconds=SLOW_SECONDS)
+        if too_early or self.now - began < timedelta(seconds=SLOW_SECONDS):
+            return None
+        return {"started_at": began}
+
+    def _unusual(
+        self, under_way: dict[str, Any] | None, durations: Sequence[float]
+    ) -> float | None:
+        if under_way is None:
+            return None
+        seconds: float = (self.now - under_way["started_at"]).total_seconds()
+        usual = max(SLOW_TIMES * max(durations, default=0.0), SLOW_SECONDS)
+        return seconds if seconds > usual else None
+
+    def _busiest(self, service: str) -> Activity | None:
+        """The session of a service that has been in one statement for the longest time."""
+        ours = [session for session in self._sessions if session.service == service]
+        busy = (session for session in ours if session.is_busy or session.is_hidden)
+        return next(busy, ours[0] if ours else None)
+
+    def _is_alive(self, service: str, run: dict[str, Any]) -> bool:
+        if run["host"] == socket.gethostname():
+            return Path(f"/proc/{run['process']}").exists()
+        # Of another machine's processes only their connections can be seen from here.
+        return any(session.service == service for session in self._sessions)
+
+
+def _seconds(run: Mapping[str, Any]) -> float:
+    taken: timedelta = run["finished_at"] - run["started_at"]
+    return taken.total_seconds()

@@ -1,0 +1,319 @@
+"""Whatever is in the way, `toast check` and the failed pass name the one thing to change."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from common import config, migrations
+from common.advice import advice, advised, cut
+from common.check import postgres
+from common.check.subject import Subject
+from common.config import Settings
+from common.database import Database
+from common.runner import PassRunner
+from common.runs import Run
+from database import LIVE_TABLES, TestDatabase, fresh_database
+from demo.postgres import PostgresServer
+from demo.processes import poll_until
+from pgbouncer import PgBouncer, PgBouncerUnavailable, PoolMode
+from processes import ROOT
+from role_work import AsRole
+from ways import CONNECTIONS, HARMLESS, ROWS, TABLES, Way
+from workers.link import SERVICE, link_expiration
+
+PASSWORD = "of-a-role-for-one-test"
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def world(postgres_server: PostgresServer) -> Iterator[AsRole]:
+    """A database with a link that is due, as a role of its own sees it."""
+    role = f"way_{next(_numbers)}"
+    with fresh_database(postgres_server) as database:
+        database.query((ROOT / "db" / "roles.sql").read_text())
+        database.query(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}' IN ROLE toast_link")
+        database.insert("link_links", expires_at="2020-01-01")
+        yield AsRole(database.server, database.name, role=role, password=PASSWORD)
+    TestDatabase(postgres_server, "postgres").query(f"DROP ROLE {role}")
+
+
+def settings(world: TestDatabase, monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:
+    for name, value in {**world.environment, **more}.items():
+        monkeypatch.setenv(name, value)
+    return config.load("link", SERVICE.variables)
+
+
+def checked(settings: Settings) -> list[str]:
+    """What `toast check` finds in PostgreSQL, line by line."""
+    found = (finding for _, finding in postgres.check([Subject(SERVICE, settings)]))
+    return [f"{one.level} {one.check}: {one.message} => {one.fix}" for one in found]
+
+
+def one_pass(settings: Settings) -> Run:
+    return PassRunner(link_expiration.SCHEDULER, settings, Database(settings)).run()
+
+
+def play(way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do it, and compare what is said."""
+    names = {"role": world.role, "database": world.name}
+    owner = TestDatabase(world.server, "postgres" if way.outside else world.name)
+    if way.setup:
+        owner.query(way.setup.format(**names))
+    loaded = settings(world, monkeypatch, **way.settings)
+
+    lines, run = checked(loaded), one_pass(loaded)
+
+    expected = way.checked.format(**names)
+    matching = [line for line in lines if expected in line]
+    assert matching, "\n".join([expected, "", *lines, "", run.error])
+    assert matching[0].startswith(way.level), matching
+    if way.advice:
+        assert run.error.endswith(f"{'' if way.in_words else '=> '}{way.advice.format(**names)}"), (
+            run.error
+        )
+        assert run.result == "failed" or run.counts["failed"] == 1
+    else:
+        assert (run.result, run.error, run.counts["processed"]) == ("ok", "", 1), run
+
+
+EVERY = (*CONNECTIONS, *TABLES, *ROWS, *HARMLESS)
+
+
+def test_there_are_many_ways() -> None:
+    assert len({way.name for way in EVERY}) == len(EVERY) >= 30
+
+
+@pytest.mark.parametrize("way", EVERY, ids=lambda way: way.name)
+def test_what_is_in_the_way_is_named(
+    way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(way, world, monkeypatch)
+
+
+def test_an_advice_is_worth_following(world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is behind the arrow of these findings is SQL: pasted, it mends what they are about."""
+    loaded = settings(world, monkeypatch)
+    setups = [way.setup for way in (*TABLES, *ROWS, *HARMLESS) if way.name in PASTED]
+    assert len(setups) == len(PASTED)
+    for setup in setups:
+        world.query(setup.format(role=world.role, database=world.name))
+        found = [finding for _, finding in postgres.check([Subject(SERVICE, loaded)])]
+        fixes = {one.fix for one in found if one.level != "ok" and one.fix.endswith(";")}
+        assert fixes, setup
+        for fix in fixes:
+            world.query(fix)
+        assert [line for line in checked(loaded) if not line.startswith("ok")] == []
+
+
+PASTED = {
+    "everything without USAGE",
+    "no right to a live table",
+    "row security without a policy",
+    "an INSTEAD rule",
+    "a trigger of each row without rights",
+    "synchronous_commit off",
+    "a limit of connections",
+}
+
+
+# --- what takes a server, or a database, of its own -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("SQL_ASCII", "goes out as U+FFFD"), ("LATIN1", "that it lacks is stored escaped")],
+)
+def test_another_encoding_works_and_is_warned_about(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, encoding: str, said: str
+) -> None:
+    name = f"encoded_{encoding.lower()}"
+    owner = TestDatabase(postgres_server, "postgres")
+    owner.query(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+    world = TestDatabase(postgres_server, name)
+    try:
+        with world.session() as connection:
+            connection.execute(LIVE_TABLES.read_bytes())
+            migrations.migrate(connection)
+        # So that the test itself can read what is in it.
+        owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
+        world.insert("link_links", expires_at="2020-01-01")
+        loaded = settings(world, monkeypatch)
+        [warned] = [line for line in checked(loaded) if said in line]
+        assert warned.startswith("warning session")
+        assert one_pass(loaded).counts["processed"] == 1
+    finally:
+        owner.query(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_partitioned_table_is_as_good_as_any(
+    world: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.query(
+        "ALTER TABLE link_links RENAME TO part;"
+        " CREATE TABLE link_links (LIKE part INCLUDING DEFAULTS) PARTITION BY LIST (is_active);"
+        " ALTER TABLE link_links ATTACH PARTITION part DEFAULT"
+    )
+    world.query((ROOT / "db" / "roles.sql").read_text())
+    loaded = settings(world, monkeypatch)
+    assert [line for line in checked(loaded) if line.startswith("error")] == []
+    assert one_pass(loaded).counts["processed"] == 1
+
+
+def test_a_standby_names_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
+    with PostgresServer(durable=True) as server:
+        server.become_standby()
+        loaded = settings(TestDatabase(server, "postgres"), monkeypatch)
+        lines, run = checked(loaded), one_pass(loaded)
+    fix = "=> set DB_HOST to the primary; several hosts may be named, joined by commas"
+    assert lines[0].endswith(fix)
+    assert run.error.endswith(fix)
+
+
+def test_a_server_that_is_full_names_its_limit(
+    world: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = settings(world, monkeypatch)
+    with ExitStack() as stack:
+        try:
+            while True:
+                stack.enter_context(closing(world.login()))
+        except psycopg.OperationalError:
+            lines, run = checked(loaded), one_pass(loaded)
+    fix = "=> raise max_connections of PostgreSQL"
+    assert lines[0].endswith(fix)
+    assert run.error.endswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("host all {role} 127.0.0.1/32 reject", "add a line for this host, role and database"),
+        ("hostssl all {role} 127.0.0.1/32 trust", "set DB_SSL_MODE=require, or let pg_hba.conf"),
+    ],
+)
+def test_a_host_that_is_not_admitted_names_the_file(
+    world: AsRole, monkeypatch: pytest.MonkeyPatch, line: str, fix: str
+) -> None:
+    loaded = settings(world, monkeypatch)
+    [row] = world.query("SHOW hba_file")
+    file = Path(row["hba_file"])
+    before = file.read_text()
+    others = f"host all {world.server.user} 127.0.0.1/32 scram-sha-256"
+    file.write_text(f"{line.format(role=world.role)}\n{others}\n")
+    try:
+        world.query("SELECT pg_reload_conf()")
+        assert poll_until(lambda: f"=> {fix}" in checked(loaded)[0], 30)
+        assert f"=> {fix}" in one_pass(loaded).error
+    finally:
+        file.write_text(before)
+        world.query("SELECT pg_reload_conf()")
+
+
+# --- a pooler ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def pooler(world: AsRole, mode: PoolMode) -> Iterator[PgBouncer]:
+    try:
+        bouncer = PgBouncer(world.server, pool_mode=mode)
+    except PgBouncerUnavailable as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no PgBouncer, which CI must have: {reason}")
+        pytest.skip(f"needs PgBouncer: {reason}")
+    with bouncer:
+        yield bouncer
+
+
+@pytest.mark.parametrize(
+    ("mode", "command", "fix"),
+    [
+        ("statement", "SHOW VERSION", "set the pooler's pool_mode to transaction"),
+        ("transaction", "SET max_client_conn = 0", "raise the pooler's max_client_conn"),
+    ],
+)
+def test_a_pooler_that_refuses_is_named(
+    world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode, command: str, fix: str
+) -> None:
+    with pooler(world, mode) as bouncer:
+        bouncer.admin(command)
+        loaded = settings(world, monkeypatch, DB_PORT=str(bouncer.port))
+        lines, run = checked(loaded), one_pass(loaded)
+    assert [line for line in lines if line.endswith(f"=> {fix}")], (lines, run.error)
+    assert run.error.endswith(f"=> {fix}"), run.error
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_pooler_that_works_is_said_to_be_there(
+    world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode
+) -> None:
+    world.query(f"ALTER ROLE {world.role} SET IntervalStyle = 'iso_8601'")
+    with pooler(world, mode) as bouncer:
+        loaded = settings(world, monkeypatch, DB_PORT=str(bouncer.port))
+        lines, run = checked(loaded), one_pass(loaded)
+    assert "through a connection pooler" in lines[0]
+    assert [line for line in lines if not line.startswith("ok")] == []
+    assert [line for line in lines if "IntervalStyle = iso_8601 (ALTER ROLE)" in line]
+    assert (run.result, run.counts["processed"]) == ("ok", 1)
+
+
+# --- what takes more than a test can have -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ('FATAL:  role "joe" does not exist', "set DB_USER to a role that exists"),
+        ("SSL error: certificate verify failed", "put the authority's certificate into"),
+        (
+            'server certificate for "a" does not match host name "b"',
+            "set DB_HOST to the name in the server's certificate",
+        ),
+        ("FATAL:  the database system is starting up", "wait until the server is up"),
+        ("connection timeout expired", "let this host reach DB_HOST and DB_PORT"),
+        ("FATAL:  no such database: x", "set DB_NAME to a database in the pooler's list"),
+        ("FATAL:  no such user: x", "add the role DB_USER to the pooler's auth_file"),
+        ("FATAL:  query_wait_timeout", "raise the pooler's default_pool_size"),
+        ("FATAL: server login has been failing, try again later", "start PostgreSQL behind the"),
+        ("FATAL:  passende Datenbank fehlt", ""),
+    ],
+)
+def test_what_a_refused_connection_says(text: str, fix: str) -> None:
+    error = psycopg.OperationalError(f"connection failed: {text}")
+    assert advice(error).startswith(fix)
+    assert bool(advice(error)) == bool(fix)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fix"),
+    [
+        (psycopg.errors.DiskFull, "make room on the disk of PostgreSQL"),
+        (psycopg.errors.OutOfMemory, "give PostgreSQL more memory, or lower its work_mem"),
+        (psycopg.errors.IoError, "look at the disk of PostgreSQL and its log"),
+        (psycopg.errors.IndexCorrupted, "REINDEX the table"),
+        (psycopg.errors.LockNotAvailable, "end the session that holds the lock"),
+        (psycopg.errors.DivisionByZero, ""),
+    ],
+)
+def test_what_a_server_in_trouble_says(kind: type[psycopg.Error], fix: str) -> None:
+    assert advice(kind("no")).startswith(fix)
+    assert advised("no", kind("no")).startswith(f"no => {fix}" if fix else "no")
+
+
+def test_what_is_no_error_of_a_database_gets_no_advice() -> None:
+    assert advice(ValueError("permission denied for table x")) == ""
+
+
+def test_what_is_too_long_keeps_its_advice() -> None:
+    text = f"{'x' * 2000} => do this"
+    assert cut(text, 100) == f"{'x' * 89} => do this"
+    assert cut("x" * 200, 100) == "x" * 100
+    assert cut(f"x => {'y' * 200}", 100) == f"x => {'y' * 95}"
+    assert cut("x => y", 100) == "x => y"
