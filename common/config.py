@@ -13,14 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from common.layers import (
-    CONFIG_DIR_VARIABLE,
-    Layer,
-    libpq_variables,
-    read_layers,
-    resemblances,
-    values_of,
-)
+from common import layers as places
+from common.layers import CONFIG_DIR_VARIABLE, Layer
 from common.redact import redact
 from common.variables import (
     Need,
@@ -192,8 +186,10 @@ def load(
 ) -> Settings:
     """Read the common settings and these of the service; raises SettingsError with every fault."""
     declared = {variable.name: variable for variable in (*common, *variables)}
-    layers, faults = read_layers(service, os.environ)
-    secrets = values_of(layers, names(one for one in (*COMMON, *declared.values()) if one.secret))
+    layers, faults = places.read_layers(service, os.environ)
+    secrets = places.values_of(
+        layers, names(one for one in (*COMMON, *declared.values()) if one.secret)
+    )
     found: dict[str, _Found] = {}
     for variable in declared.values():
         try:
@@ -204,10 +200,8 @@ def load(
     if faults:
         raise SettingsError(faults)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)
-    warnings = list(resemblances(layers, names(declared.values())))
-    if ignored := ", ".join(libpq_variables(os.environ)):
-        warnings.append(f"{ignored} in the environment: only the DB_ settings lead to PostgreSQL")
-    return Settings(service, found, tuple(warnings), tuple(filter(None, used)))
+    warnings = places.warnings(layers, names(declared.values()))
+    return Settings(service, found, warnings, tuple(filter(None, used)))
 
 
 def notify_socket() -> str:
@@ -217,7 +211,7 @@ def notify_socket() -> str:
 
 def forget_libpq_variables() -> None:
     """Take what PostgreSQL's client library would obey out of this process's environment."""
-    for name in libpq_variables(os.environ):
+    for name in places.libpq_variables(os.environ):
         os.environ.pop(name, None)
 
 

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,13 @@ def values_of(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...
     return tuple(value for layer in layers for name, value in layer.values.items() if name in names)
 
 
-def resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
-    """Name the variables that are set but unknown, and look like a slip in a known one."""
+def warnings(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
+    """Name the variables that are set and count for nothing, though they may have been meant to."""
+    return (*_resemblances(layers, names), *_ignored(layers))
+
+
+def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
+    """The unknown variables that look like a slip in a known one."""
     known = {CONFIG_DIR_VARIABLE, *names}
     long = [name for name in known if len(name) >= _SHORTEST_RESEMBLED]
     return tuple(
@@ -67,6 +72,12 @@ def resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, 
         if name not in known and name.isprintable()
         if (meant := spelling.nearest(name, long, slips=_MOST_SLIPS))
     )
+
+
+def _ignored(layers: Iterable[Layer]) -> Iterator[str]:
+    for layer in layers:
+        if layer.origin == "environment" and (names := ", ".join(libpq_variables(layer.values))):
+            yield f"{names} in {layer.place}: only the DB_ settings lead to PostgreSQL"
 
 
 def libpq_variables(environment: Mapping[str, str]) -> list[str]:
