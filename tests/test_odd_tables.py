@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from common import walk
+from common import session_settings, walk
 from database import TestDatabase, fresh_database
 from demo.postgres import PostgresServer
 from odd_tables import fill, give_heirs, partition, put_copy, time_columns
@@ -86,10 +86,13 @@ def test_the_condition_is_asked_again_at_the_row_that_changes(
     assert all(row in left for row in alike)
 
 
+@pytest.mark.timeout(60)
 @every_changing_scheduler
 def test_a_locked_row_is_not_waited_for_beside_a_due_one_at_the_same_place(
-    case: Case, database: TestDatabase
+    case: Case, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    patient = {**session_settings.PINNED, "lock_timeout": "10min"}
+    monkeypatch.setattr(session_settings, "PINNED", patient)
     ids = [next(iter(case.due.values())).insert(database)["id"] for _ in range(2)]
     for heap, row in zip(give_heirs(database, case.table, heirs=1), ids, strict=True):
         fill(database, case.table, heap, [row])
