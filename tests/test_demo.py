@@ -230,7 +230,7 @@ def test_with_settings_it_starts_only_the_workers_and_tells_what_failed(
     table = demo.table()
     assert table["link", "link-expiration"][:3] == ["ok", "1", "1"]
     assert table["blog", "post-publisher"][0] == "failed"
-    assert 'blog post-publisher: UndefinedTable: relation "blog_posts"' in demo.text
+    assert "blog post-publisher: TablesUnusable: there is no table blog_posts" in demo.text
     assert table["webhook", "webhook-cleanup"][0] == "failed"
     assert table["webhook", "webhook-retry"][0] == "failed"
     assert "WEBHOOK_CLEANUP_INTERVAL" in demo.text

@@ -106,6 +106,10 @@ def test_no_rows_make_no_event(database: TestDatabase) -> None:
         ("2024-02-29 23:59:59.999999-12", "2024-03-01T11:59:59.999999Z"),
         ("0001-01-01 00:00:00+00", "0001-01-01T00:00:00.000000Z"),
         ("9999-12-31 23:59:59.999999+00", "9999-12-31T23:59:59.999999Z"),
+        ("infinity", "9999-12-31T23:59:59.999999Z"),
+        ("12001-01-01", "9999-12-31T23:59:59.999999Z"),
+        ("-infinity", "0001-01-01T00:00:00.000000Z"),
+        ("0044-03-15 BC", "0001-01-01T00:00:00.000000Z"),
     ],
 )
 def test_times_are_rfc_3339_in_utc_with_microseconds(
@@ -114,7 +118,8 @@ def test_times_are_rfc_3339_in_utc_with_microseconds(
     # The session's zone must not matter.
     with database.connect(options="-c TimeZone=Asia/Kathmandu") as connection:
         row = connection.execute(
-            f"SELECT {events.rfc3339('%s::timestamptz')} AS text".encode(), [timestamp]
+            f"SELECT {events.rfc3339('%(time)s::timestamptz')} AS text".encode(),
+            {"time": timestamp},
         ).fetchone()
     assert row == {"text": text}
 

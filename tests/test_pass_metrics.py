@@ -54,10 +54,14 @@ def test_what_a_pass_had_done_before_it_failed_is_counted(
         " updated_at) SELECT '', n::text, '2026-01-02', 0, now(), now()"
         " FROM generate_series(1, 40000) AS n"
     )
-    # Not an error that a row could be to blame for: the whole pass fails.
+    # The server runs out of something, for which no row is to blame: the whole pass fails.
     database.query("""
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE 'out of order' USING ERRCODE = 'internal_error'; END $$;
+        $$ BEGIN
+            PERFORM set_config('temp_file_limit', '0', true), set_config('work_mem', '64kB', true);
+            PERFORM FROM generate_series(1, 100000) AS n ORDER BY n DESC;
+            RETURN NEW;
+        END $$;
         CREATE TRIGGER fail BEFORE UPDATE ON link_links FOR EACH ROW
         WHEN (OLD.short_code = '30000') EXECUTE FUNCTION fail()""")
     env = served(database, port)
