@@ -5,8 +5,7 @@ trigger raises what it likes. A row that is found and locked, and unchanged afte
 again, is as bad: a trigger or a rule undoes what we do.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,7 +32,8 @@ MOST_FAILED_ROWS = 10_000
 
 @dataclass(slots=True)
 class Batches:
-    """Runs the statement ``batch`` of a walk, and ``eager`` where that is asked for.
+    """Runs the statement ``batch`` of a walk, and ``eager`` where that is asked for; ``due``
+    selects what it has to change.
 
     ``heaps`` names the table by whose places the rows are chosen, ``share`` is the part of them
     that is done with the batch at hand. ``is_careful`` says that unchanged rows are bad ones.
@@ -43,6 +43,7 @@ class Batches:
     table: str
     heaps: str
     id_column: str
+    due: str
     batch: str
     eager: str
     parameters: dict[str, Any]
@@ -58,9 +59,15 @@ class Batches:
         # Without any row it must succeed, or no row is to blame.
         self._run(first, first)
         total = PassResult()
-        places = heap.places(self.current.connection, self.heaps, first, end)
-        for start in range(0, len(places), SUSPECT_ROWS):
-            total += self._suspects(places[start : start + SUSPECT_ROWS])
+        # Where rows are unchanged, no others are due any more.
+        id_column = self.id_column
+        still_due = f"{id_column} IN (SELECT {id_column} FROM ({self.due}) AS due)"
+        condition = still_due if self.is_careful else "true"
+        parameters = self._parameters(first, end)
+        places = heap.places(self.current.connection, self.heaps, condition, parameters)
+        with self.current.connection.limited(SUSPECT_LIMITS):
+            for start in range(0, len(places), SUSPECT_ROWS):
+                total += self._suspects(places[start : start + SUSPECT_ROWS])
         return total
 
     def _suspects(self, places: Sequence[int]) -> PassResult:
@@ -70,7 +77,8 @@ class Batches:
         if len(places) == 1:
             return self._at_one_place(places[0])
         try:
-            done, unchanged = self._run(places[0], places[-1] + 1, limits=SUSPECT_LIMITS)
+            # So small a range costs more to plan than to run.
+            done, unchanged = self._run(places[0], places[-1] + 1, prepare=True)
         except psycopg.Error as error:
             if server_fault(error):
                 raise
@@ -94,9 +102,9 @@ class Batches:
 
     def _alone(self, place: int, row: UUID, others: Sequence[UUID]) -> PassResult:
         try:
-            done, unchanged = self._run(place, place + 1, without=others, limits=SUSPECT_LIMITS)
+            done, unchanged = self._run(place, place + 1, without=others, prepare=True)
             if unchanged and self.is_careful:  # perhaps it was changed by another session just then
-                done, unchanged = self._run(place, place + 1, without=others, limits=SUSPECT_LIMITS)
+                done, unchanged = self._run(place, place + 1, without=others, prepare=True)
         except psycopg.Error as error:
             if server_fault(error):
                 raise
@@ -115,20 +123,20 @@ class Batches:
         *,
         eager: bool = False,
         without: Sequence[UUID] = (),
-        limits: Mapping[str, str] | None = None,
+        prepare: bool = False,
     ) -> tuple[PassResult, int]:
         failpoints.reach("statement")
-        parameters = {**self.parameters, "first": heap.tid(first), "end": heap.tid(end)}
+        parameters = self._parameters(first, end)
         if without:
             parameters["failed_rows"] = [*parameters["failed_rows"], *without]
         counts = self._eagerly(parameters) if eager else None
         if counts is None:
             try:
-                counts = self._execute(parameters, limits)
+                counts = self._execute(parameters, prepare)
             except psycopg.errors.UniqueViolation:
                 # Another process may have done these rows a moment before: they are not due any
                 # more then. Otherwise it is a fault of a row, and comes again.
-                counts = self._execute(parameters, limits)
+                counts = self._execute(parameters, prepare)
         found = counts.pop("found", 0)
         result = PassResult(
             processed=counts.pop("processed", 0), events=counts.pop("events", 0), details=counts
@@ -136,25 +144,23 @@ class Batches:
         self.current.committed(result, share=self.share)
         return result, found - result.processed
 
+    def _parameters(self, first: int, end: int) -> dict[str, Any]:
+        return {**self.parameters, "first": heap.tid(first), "end": heap.tid(end)}
+
     def _eagerly(self, parameters: dict[str, Any]) -> dict[str, int] | None:
         """Run the eager statement; None where a row is locked."""
         connection = self.current.connection
         try:
-            with connection.begin(EAGER_LIMITS):
+            with connection.limited(EAGER_LIMITS):
                 done = connection.execute(self.eager, parameters).rowcount
         except psycopg.errors.LockNotAvailable:
             _log.debug("locked_rows_passed_over", table=self.table)
             return None
         return {"found": done, "processed": done}
 
-    def _execute(
-        self, parameters: dict[str, Any], limits: Mapping[str, str] | None
-    ) -> dict[str, int]:
-        connection = self.current.connection
-        with connection.begin(limits) if limits else nullcontext():
-            # The small ranges of suspects cost more to plan than to run.
-            row = connection.execute(self.batch, parameters, prepare=bool(limits)).fetchone()
-        return dict(row or {})
+    def _execute(self, parameters: dict[str, Any], prepare: bool) -> dict[str, int]:
+        cursor = self.current.connection.execute(self.batch, parameters, prepare=prepare)
+        return dict(cursor.fetchone() or {})
 
     def _set_aside(self, row: UUID, why: str) -> PassResult:
         current = self.current

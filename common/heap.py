@@ -5,7 +5,8 @@ unique in one heap only, so a range of ctids is a range of each of them, and a s
 changes the rows of a range names them by more than their ctid (same_rows).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from common.session import Connection
@@ -25,7 +26,7 @@ FROM part JOIN pg_class AS class USING (oid) WHERE class.relkind = 'r'"""
 
 _PLACES = """
 SELECT DISTINCT ctid::text AS place FROM {table}
-WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid"""
+WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {condition}"""
 
 _IDS = "SELECT {id} AS id FROM {table} WHERE ctid = %(place)s::tid ORDER BY 1"
 
@@ -65,11 +66,15 @@ def slices(heaps: Sequence[int], most_pages: int) -> Iterator[tuple[int, int, fl
         page = end
 
 
-def places(connection: Connection, table: str, first: int, end: int) -> list[int]:
-    """Where there are rows in [first, end), due or not, in physical order."""
-    values = {"first": tid(first), "end": tid(end)}
-    rows = connection.execute(_PLACES.format(table=table), values)
-    return sorted(_place(row["place"]) for row in rows)
+def places(
+    connection: Connection, table: str, condition: str, parameters: Mapping[str, Any]
+) -> list[int]:
+    """Where rows for which this SQL holds lie in the range ``first`` to ``end`` of ``parameters``.
+
+    In physical order.
+    """
+    statement = _PLACES.format(table=table, condition=condition)
+    return sorted(_place(row["place"]) for row in connection.execute(statement, parameters))
 
 
 def ids(connection: Connection, table: str, id_column: str, place: int) -> list[UUID]:

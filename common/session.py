@@ -106,6 +106,23 @@ class Session(psycopg.Connection[DictRow]):
         self._end("COMMIT")
 
     @contextmanager
+    def limited(self, settings: Settings) -> Iterator[None]:
+        """Have the server go by ``settings`` for each statement of the block.
+
+        They cost less than a transaction for each, and an error costs no prepared statement.
+        """
+        before = self._settings
+        self._settings = {**before, **settings}
+        self._apply(settings, "; ".join(f"SET {name} = '{settings[name]}'" for name in settings))
+        try:
+            yield
+        finally:
+            self._settings = before
+            if not self.closed:
+                old = {name: before[name] for name in settings}
+                self._apply(old, "; ".join(f"RESET {name}" for name in settings))
+
+    @contextmanager
     def hold(self) -> Iterator[None]:
         """Keep one and the same server session for the block, through a pooler, too.
 
@@ -182,6 +199,13 @@ class Session(psycopg.Connection[DictRow]):
             # It holds no snapshot between two statements, so it is in no vacuum's way.
             settings["idle_in_transaction_session_timeout"] = "0"
         return session_settings.for_transaction({**settings, **(more or {})})
+
+    def _apply(self, settings: Settings, to_session: str) -> None:
+        """Make a change of the settings hold at once, where that does not wait for a BEGIN."""
+        if self._is_held:
+            self._command(session_settings.for_transaction(settings))
+        elif not self.is_pooled:
+            self._command(to_session)
 
     def _end(self, word: str) -> None:
         self._in_transaction = False

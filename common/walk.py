@@ -114,6 +114,7 @@ class _Walker:
             table=walk.table,
             heaps=walk.collected or walk.table,
             id_column=walk.id_column,
+            due=walk.due,
             batch=walk.batch,
             eager=walk.eager,
             parameters=parameters,
@@ -156,7 +157,7 @@ class _Walker:
     def _count(self) -> int | None:
         """How many rows are due, no further than BATCH_ROWS; None where that takes too long."""
         try:
-            with self._pass.connection.begin(LOOK_LIMITS):
+            with self._pass.connection.limited(LOOK_LIMITS):
                 return backlog(self._pass, self._walk.due, self._parameters, BATCH_ROWS)
         except psycopg.errors.QueryCanceled:
             return None
