@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 TESTS_AT_ONCE = $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 AT_ONCE = --numprocesses $(TESTS_AT_ONCE) --dist worksteal
 # What depends on the database most: the schedulers, their outbox and its tables.
-SCHEDULER_TESTS = $(addprefix tests/test_,$(addsuffix .py,schedulers walk failed_rows migrations \
+SCHEDULER_TESTS = $(addprefix tests/test_,$(addsuffix .py,schedulers walk odd_tables failed_rows migrations \
 	notification_retry webhook_delivery character_sync guild_sync alerts publisher outbox check))
 VERSIONS = 15 16
 WORLDS = hostile pooler
