@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections import defaultdict
@@ -300,7 +301,7 @@ def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_lives(
     name, owner = "ascii", TestDatabase(module_database.server, "postgres")
     owner.query(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
     try:
-        database = TestDatabase(module_database.server, name)
+        database = dataclasses.replace(module_database, name=name)
         with database.session() as connection:
             connection.execute(LIVE_TABLES.read_bytes())
             migrations.migrate(connection)
