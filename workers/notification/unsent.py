@@ -22,18 +22,18 @@ _REST = timedelta(days=1)
 _REST_DELIVERED = timedelta(days=36_500)
 
 # Those of one channel that do not yet say why they are not sent.
+_IS_UNEXPLAINED = f"""
+    notification.channel_id = %(channel)s
+    AND notification.last_error IS DISTINCT FROM %(reason)s AND {IS_WAITING}"""
 _UNEXPLAINED = f"""
-SELECT notification.id FROM notification_notifications AS notification
-WHERE notification.channel_id = %(channel)s
-  AND notification.last_error IS DISTINCT FROM %(reason)s AND {IS_WAITING}"""
+SELECT notification.id FROM notification_notifications AS notification WHERE {_IS_UNEXPLAINED}"""
 
-_EXPLAIN_ALL = f"""
-UPDATE notification_notifications SET last_error = %(reason)s, updated_at = %(at)s
-WHERE id = ANY (ARRAY({_UNEXPLAINED} FOR UPDATE SKIP LOCKED))"""
-
-_EXPLAIN_ONE = """
-UPDATE notification_notifications SET last_error = %(reason)s, updated_at = %(at)s
-WHERE id = %(id)s"""
+_EXPLAIN = """
+UPDATE notification_notifications AS notification
+SET last_error = %(reason)s, updated_at = %(at)s"""
+_EXPLAIN_ALL = f"""{_EXPLAIN}
+WHERE id = ANY (ARRAY({_UNEXPLAINED} FOR UPDATE SKIP LOCKED)) AND {_IS_UNEXPLAINED}"""
+_EXPLAIN_ONE = f"""{_EXPLAIN} WHERE id = %(id)s AND {_IS_UNEXPLAINED}"""
 
 # Where it fails for all, so many are tried one by one, and for so long; later passes go on.
 _ONE_BY_ONE = 1000

@@ -1,0 +1,96 @@
+"""Whatever is odd about one row, the healthy ones beside it are done once.
+
+Every nullable column of the tables of the set-based schedulers, and rows that a trigger refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+
+from database import TestDatabase
+from odd_values import CLAIMED, FLAGS, NUMBERS, REFUSE, TEXTS, TIMES, make_odd
+from passes import HOUR, NOW, failed_rows, outbox, preview, run_pass
+from scheduler_cases import CASES
+from scheduler_rows import Case
+
+NULLABLE = """
+SELECT attname::text AS name, format_type(atttypid, NULL) AS kind FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND NOT attnotnull
+ORDER BY attnum"""
+
+ODD = {
+    "timestamp with time zone": TIMES,
+    "bigint": NUMBERS,
+    "boolean": FLAGS,
+    "uuid": (None,),
+    "text": TEXTS,
+    "character varying": TEXTS,
+}
+
+# Two rows may not share it.
+UNIQUE = ("custom_alias", "barcode")
+
+every_scheduler = pytest.mark.parametrize("case", CASES, ids=lambda case: case.scheduler.name)
+
+
+@every_scheduler
+def test_healthy_rows_are_done_once_beside_every_odd_one(
+    case: Case, database: TestDatabase
+) -> None:
+    due = next(iter(case.due.values()))
+    before = due.insert(database)["id"]
+    for column in database.query(NULLABLE, case.table):
+        values: Sequence[str | None] = ODD[column["kind"]]
+        for value in (None,) if column["name"] in UNIQUE else values:
+            row = due.insert(database)["id"]
+            make_odd(database, case.table, column["name"], row, value)
+    after = due.insert(database)["id"]
+
+    shown = preview(database, case.scheduler)
+    result = run_pass(database, case.scheduler)
+
+    assert (shown.count, result.failed, result.complete) == (result.processed, 0, True)
+    check_done_once(case, [before, after], database)
+    again = run_pass(database, case.scheduler)
+    assert (again.processed, again.events, again.failed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.changes != {}], ids=lambda case: case.scheduler.name
+)
+@pytest.mark.parametrize("sqlstate", CLAIMED)
+def test_a_row_that_a_trigger_refuses_under_its_own_code_is_set_aside_alone(
+    case: Case, sqlstate: str, database: TestDatabase
+) -> None:
+    due = next(iter(case.due.values()))
+    ids = [due.insert(database)["id"] for _ in range(3)]
+    event, variable = ("DELETE", "OLD") if case.changes is None else ("UPDATE", "NEW")
+    trigger = REFUSE.format(
+        sqlstate=sqlstate, event=event, table=case.table, column="id", row=ids[1]
+    )
+    database.query(trigger.replace("NEW", variable))
+
+    result = run_pass(database, case.scheduler)
+
+    check_done_once(case, [ids[0], ids[2]], database)
+    # What claims to be another session in the way is left to the next pass.
+    contended = sqlstate == "40001"
+    assert (result.processed, result.failed) == (2, 0 if contended else 1)
+    assert [row["row_id"] for row in failed_rows(database)] == ([] if contended else [ids[1]])
+    database.query(f"DROP TRIGGER refuse ON {case.table}")
+    assert run_pass(database, case.scheduler, now=NOW + HOUR).processed == 1
+
+
+def check_done_once(case: Case, rows: list[UUID], database: TestDatabase) -> None:
+    if case.announces:
+        announced = [UUID(event["key"]) for event in outbox(database)]
+        assert [announced.count(row) for row in rows] == [1, 1]
+    left = database.query(f"SELECT * FROM {case.table} WHERE id = ANY (%s)", rows)
+    if case.changes is None:
+        assert left == []
+    else:
+        assert all(row[name] == value for row in left for name, value in case.changes.items())
+        assert len(left) == len(rows)
