@@ -27,7 +27,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER chaos_note AFTER INSERT OR UPDATE OR DELETE ON {table}
+CREATE TRIGGER chaos_note AFTER {events} ON {table}
 FOR EACH ROW EXECUTE FUNCTION chaos_note()"""
 CHANGES = "SELECT id, count(*) AS changes FROM chaos_changes GROUP BY id"
 
@@ -119,9 +119,9 @@ class World:
         count: int = row["count"]
         return count
 
-    def watch(self, table: str) -> None:
-        """Let the database note every change of this table from now on."""
-        self.database.query(AUDIT.format(table=table))
+    def watch(self, table: str, events: str = "INSERT OR UPDATE OR DELETE") -> None:
+        """Let the database note every change of this table from now on, or these only."""
+        self.database.query(AUDIT.format(table=table, events=events))
 
     def changes(self) -> Mapping[str, int]:
         """How often each row of the watched table was changed, by its id."""
@@ -136,15 +136,19 @@ class World:
 class Rows(World):
     """The rows of a scheduler that works on the database alone."""
 
+    # How many rows are never due.
+    most_bystanders = BYSTANDER_ROWS
+
     def __init__(self, case: Case, database: TestDatabase) -> None:
         super().__init__(case.scheduler, database)
         self._case = case
-        self._bystanders: frozenset[str] = frozenset()
+        self.bystanders: frozenset[str] = frozenset()
         topics = case.scheduler.topics
-        self.topics = (topics,) if self._alerts else tuple((topic,) for topic in topics)
+        self.topics = (topics,) if self.alerts else tuple((topic,) for topic in topics)
 
     @property
-    def _alerts(self) -> bool:
+    def alerts(self) -> bool:
+        """Whether it changes nothing but what has been said."""
         return self._case.changes == {}
 
     def fill(self, rows: int) -> None:
@@ -157,16 +161,16 @@ class Rows(World):
             values = {"table": case.table, "column": column, "age": age, "apart": self.apart}
             self.database.query(SPREAD.format(**values))
         stays = case.stays[BYSTANDERS[name]] if name in BYSTANDERS else Row(case.table)
-        for _ in range(BYSTANDER_ROWS):
+        for _ in range(self.most_bystanders):
             stays.insert(self.database)
-        self._bystanders = self.ids(case.table) - self.due
-        self.watch("toast_alerts" if self._alerts else case.table)
+        self.bystanders = self.ids(case.table) - self.due
+        self.watch("toast_alerts" if self.alerts else case.table)
 
     def undone(self) -> int:
         table, changes = self._case.table, self._case.changes
         if changes is None:
             return len(self.due & self.ids(table))
-        if self._alerts:
+        if self.alerts:
             done = "SELECT subject_id::text AS id FROM toast_alerts"
         else:
             fixed = {name: value for name, value in changes.items() if not name.endswith("_at")}
@@ -177,7 +181,7 @@ class Rows(World):
     def changed_twice(self) -> int:
         changes = self.changes()
         again = sum(max(0, changes.get(row, 0) - 1) for row in self.due)
-        return again + sum(changes.get(row, 0) for row in self._bystanders)
+        return again + sum(changes.get(row, 0) for row in self.bystanders)
 
 
 # The schedulers that work on rows alone.
