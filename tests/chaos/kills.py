@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
@@ -22,6 +22,7 @@ from chaos.remote_worlds import REMOTE
 from chaos.world import DUE_BY, only, service_of
 from common.publisher import BATCH_EVENTS
 from common.scheduler import Scheduler
+from database import TestDatabase
 from demo.processes import poll_until
 from processes import Process, environment
 
@@ -29,6 +30,8 @@ DUE_ROWS = 200
 REPETITIONS = 20
 # Every so many rounds the moments are random: a thousand kills in all.
 RANDOM_EVERY = 20
+# The same where the dice choose the killing.
+RANDOM_SHARE = 0.1
 KILLS_A_RANDOM_ROUND = 11
 # The armed worker comes to its place within that time, or it has none there.
 REACH_SECONDS = 15.0
@@ -68,11 +71,28 @@ KILLINGS = _killings()
 
 def play(arena: Arena, current: Round) -> Figures:
     """One killing, or several at random moments."""
-    killing = _killing(current)
-    with arena.database() as database, open_world(killing.scheduler, database) as world:
+    with arena.database() as database:
+        return play_one(arena, current.dice, _killing(current), database, {})
+
+
+def any_killing(dice: Random) -> Killing:
+    """One of all, and now and then one at random moments."""
+    killing = dice.choice(KILLINGS)
+    return Killing(killing.scheduler, "") if dice.random() < RANDOM_SHARE else killing
+
+
+def play_one(
+    arena: Arena,
+    dice: Random,
+    killing: Killing,
+    database: TestDatabase,
+    variables: Mapping[str, str],
+) -> dict[str, float]:
+    """The same on a database of any kind; workers find ``variables`` in their environment, too."""
+    with open_world(killing.scheduler, database) as world:
         world.fill(DUE_ROWS)
         consumers = Consumers(arena.kafka.address, world.topics)
-        figures = _kill(arena, current.dice, killing, world)
+        figures = _kill(arena, dice, killing, world, variables)
         said = consumers.heard()
         in_flight = figures["kills"] * min(BATCH_EVENTS, DUE_ROWS) * len(said)
         duplicates = sum(each.duplicates for each in said)
@@ -86,8 +106,10 @@ def _killing(current: Round) -> Killing:
     return KILLINGS[(current.number - current.number // RANDOM_EVERY) % len(KILLINGS)]
 
 
-def _kill(arena: Arena, dice: Random, killing: Killing, world: AnyWorld) -> dict[str, float]:
-    settings = {**only(killing.scheduler), **world.settings}
+def _kill(
+    arena: Arena, dice: Random, killing: Killing, world: AnyWorld, variables: Mapping[str, str]
+) -> dict[str, float]:
+    settings = {**only(killing.scheduler), **world.settings, **variables}
     env = environment(world.database, arena.kafka.address, **settings)
     module = f"workers.{service_of(killing.scheduler)}"
     together = dice.random() < 0.5
@@ -147,6 +169,17 @@ def _kill_at_random(
     return KILLS_A_RANDOM_ROUND
 
 
+# What holds wherever a worker is killed.
+LIMITS = (
+    Limit("lost", most=0),
+    Limit("second change", most=0),
+    Limit("events left", most=0),
+    Limit("other bytes", most=0),
+    Limit("duplicates"),
+    Limit("duplicates beyond the batch", most=0),
+    Limit("place not reached", most=0),
+)
+
 ROUNDS = len(KILLINGS) * REPETITIONS * RANDOM_EVERY // (RANDOM_EVERY - 1)
 
 CAMPAIGN = Campaign(
@@ -155,16 +188,7 @@ CAMPAIGN = Campaign(
     faults=f"{len(KILLINGS)} scheduler and place, {REPETITIONS} times each, and "
     f"{ROUNDS // RANDOM_EVERY * KILLS_A_RANDOM_ROUND:,} kills at random; "
     f"2 workers, {DUE_ROWS} due rows",
-    limits=(
-        Limit("kills"),
-        Limit("lost", most=0),
-        Limit("second change", most=0),
-        Limit("events left", most=0),
-        Limit("other bytes", most=0),
-        Limit("duplicates"),
-        Limit("duplicates beyond the batch", most=0),
-        Limit("place not reached", most=0),
-    ),
+    limits=(Limit("kills"), *LIMITS),
     play=play,
     rounds=ROUNDS,
     small_rounds=6,
