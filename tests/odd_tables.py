@@ -36,7 +36,7 @@ def time_columns(database: TestDatabase, table: str) -> list[str]:
 
 def partition(database: TestDatabase, table: str, key: str) -> None:
     """Partition a table, with its rows: by ranges of a time column, or by the hash of an id."""
-    _make_anew(database, table, f"PARTITION BY {'HASH' if key == 'id' else 'RANGE'} ({key})")
+    make_anew(database, table, f"PARTITION BY {'HASH' if key == 'id' else 'RANGE'} ({key})")
     for number, bounds in enumerate(_bounds(key)):
         database.query(f"CREATE TABLE parts.{table}_{number} PARTITION OF {table} {bounds}")
     database.query(f"INSERT INTO {table} SELECT * FROM parts.{table}_before")
@@ -44,7 +44,7 @@ def partition(database: TestDatabase, table: str, key: str) -> None:
 
 def give_heirs(database: TestDatabase, table: str, heirs: int) -> list[str]:
     """Make tables that inherit from it, all empty; returns the names of all, its own first."""
-    _make_anew(database, table, "")
+    make_anew(database, table, "")
     names = [f"parts.{table}_{number}" for number in range(heirs)]
     for name in names:
         database.query(f"CREATE TABLE {name} () INHERITS ({table})")
@@ -62,7 +62,8 @@ def put_copy(database: TestDatabase, table: str, heap: str, row: UUID, id: UUID)
     database.query(COPY.format(heap=heap, table=table), id, row)
 
 
-def _make_anew(database: TestDatabase, table: str, kind: str) -> None:
+def make_anew(database: TestDatabase, table: str, kind: str) -> None:
+    """Move a table with its rows to parts.TABLE_before, and make an empty one of this kind."""
     for row in database.query(REFERENCES, table):
         database.query(row["dropping"])
     database.query("CREATE SCHEMA parts")

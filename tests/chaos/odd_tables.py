@@ -1,0 +1,167 @@
+"""Live tables that are partitioned, or that others inherit from, and workers that are killed.
+
+A ctid is unique in one heap only: here due rows and rows that are not lie at the same places of
+different heaps, and a worker that takes one for the other changes what it must not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from random import Random
+
+from chaos.any_world import judged
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from chaos.heard import Consumers
+from chaos.untouched import as_they_are, touched
+from chaos.world import DUE_BY, ROWS, Rows, only, service_of
+from database import TestDatabase
+from demo.processes import poll_until
+from odd_tables import give_heirs, make_anew
+from processes import Process, environment
+
+SHAPES = ("inherited", "by hash", "by time")
+HEAPS = 3
+# The few become due one after the other while workers are killed. The many are due at once, too
+# many for one statement, so that the table is gone through heap by heap.
+FEW, MANY = 150, 6_000
+APART = {FEW: 30.0, MANY: 0.01}
+NOT_DUE = 60
+LIVES = 6
+CATCH_UP_SECONDS = 30.0
+
+# Where a worker may be killed on purpose; otherwise it is at a random moment.
+PLACES = ("", "", "statement", "committed")
+
+# The part of a table that one heap gets; the ids are random, so due rows are mixed with others.
+_DEAL = """
+INSERT INTO {heap} SELECT whole.* FROM parts.{table}_before AS whole
+JOIN (SELECT id, row_number() OVER (ORDER BY id) AS place FROM parts.{table}_before) AS dealt
+    ON dealt.id = whole.id
+WHERE {condition} ORDER BY place"""
+
+_LIMITS = """
+SELECT percentile_disc(ARRAY[0.33, 0.67]) WITHIN GROUP (ORDER BY {key})::text[] AS limits
+FROM {table}"""
+
+_SAME_PLACES = """
+SELECT count(DISTINCT due.id) AS count FROM {table} AS due
+JOIN {table} AS other ON other.ctid = due.ctid AND other.tableoid <> due.tableoid
+WHERE due.id = ANY (%s::uuid[]) AND other.id = ANY (%s::uuid[])"""
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """Let workers do one scheduler's rows in a table of another shape, and kill them meanwhile."""
+    dice = current.dice
+    case = dice.choice(list(ROWS.values()))
+    # At the small size both, one after the other.
+    rows = dice.choice((FEW, MANY)) if current.full else (FEW, MANY)[current.number % 2]
+    shape = SHAPES[current.number % len(SHAPES)]
+    with arena.database() as database:
+        world = Rows(case, database)
+        world.apart, world.most_bystanders = APART[rows], NOT_DUE
+        world.fill(rows)
+        heaps = list(_reshape(database, world, case.table, shape))
+        if not world.alerts:
+            for heap in heaps:
+                # A row that moves to another partition is deleted there, and inserted here.
+                world.watch(heap, "UPDATE OR DELETE")
+        found = database.query(
+            _SAME_PLACES.format(table=case.table), list(world.due), list(world.bystanders)
+        )
+        before = as_they_are(database, case, world.bystanders)
+        consumers = Consumers(arena.kafka.address, world.topics)
+        env = environment(database, arena.kafka.address, **only(case.scheduler))
+        module = f"workers.{service_of(case.scheduler)}"
+        killed = _kill(module, env, dice, world, int(current.size(LIVES, LIVES // 2)))
+        with Process(module, env=env), Process(module, env=env):
+            left = world.wait(CATCH_UP_SECONDS)
+        return {
+            **killed,
+            **judged(world, consumers.heard()),
+            "due beside another at its place": found[0]["count"],
+            "others touched": touched(before, as_they_are(database, case, world.bystanders)),
+            "events left": left,
+        }
+
+
+def _reshape(database: TestDatabase, world: Rows, table: str, shape: str) -> Iterator[str]:
+    """Make the table anew in another shape with its rows; yields what a trigger must be set on."""
+    deal = _DEAL.format(heap="{heap}", table=table, condition="{condition}")
+    if shape == "inherited":
+        for number, heap in enumerate(give_heirs(database, table, heirs=HEAPS - 1)):
+            condition = f"place % {HEAPS} = {number}"
+            database.query(deal.format(heap=heap, condition=condition))
+            yield heap
+        return
+    key, bounds = _key(database, world, table) if shape == "by time" else ("id", _hashes())
+    kind = "HASH" if key == "id" else "RANGE"
+    make_anew(database, table, f"PARTITION BY {kind} ({key})")
+    for number, bound in enumerate(bounds):
+        database.query(f"CREATE TABLE parts.{table}_{number} PARTITION OF {table} {bound}")
+    database.query(deal.format(heap=table, condition="true"))
+    yield table
+
+
+def _hashes() -> Sequence[str]:
+    return [f"FOR VALUES WITH (MODULUS {HEAPS}, REMAINDER {rest})" for rest in range(HEAPS)]
+
+
+def _key(database: TestDatabase, world: Rows, table: str) -> tuple[str, Sequence[str]]:
+    """The time by which rows become due, or else when they were created; with its partitions."""
+    key, _ = DUE_BY.get(world.scheduler.name, ("created_at", ""))
+    if world.scheduler.name not in DUE_BY:
+        database.query(f"UPDATE {table} SET created_at = now() - random() * interval '60 days'")
+    [found] = database.query(_LIMITS.format(table=table, key=key))
+    first, second = found["limits"]
+    return key, (
+        f"FOR VALUES FROM (MINVALUE) TO ('{first}')",
+        f"FOR VALUES FROM ('{first}') TO ('{second}')",
+        f"FOR VALUES FROM ('{second}') TO (MAXVALUE)",
+        "DEFAULT",  # for NULL
+    )
+
+
+def _kill(
+    module: str, env: dict[str, str], dice: Random, world: Rows, lives: int
+) -> dict[str, float]:
+    """Start a worker again and again, at times with another beside it, and kill it."""
+    kills = in_the_middle = 0
+    for _ in range(lives):
+        place = dice.choice(PLACES)
+        armed = f"{place}:{dice.randint(1, 3)}:{dice.choice((0, 0.002, 0.01))}" if place else ""
+        with ExitStack() as running:
+            for _ in range(dice.randint(1, 2)):
+                process = Process(module, env={**env, "TOAST_FAILPOINT": armed})
+                worker = running.enter_context(process)
+                kills += 1
+            _wait_for_end(worker, dice.uniform(0.4, 1.3))
+        in_the_middle += 0 < world.undone() < len(world.due)
+    return {"kills": kills, "kills in the middle": in_the_middle}
+
+
+def _wait_for_end(worker: Process, seconds: float) -> None:
+    poll_until(lambda: worker.ended is not None, seconds)
+
+
+CAMPAIGN = Campaign(
+    name="odd-tables",
+    promise="in a partitioned or inherited table exactly the due rows are done",
+    faults=f"partitions by hash and by time, tables that inherit; {FEW} or {MANY:,} due rows, "
+    f"{NOT_DUE} that are not at the same places; {LIVES} times one worker or two killed at random",
+    limits=(
+        Limit("kills", least=4),
+        Limit("kills in the middle", least=1),
+        Limit("due beside another at its place", least=20),
+        Limit("lost", most=0),
+        Limit("second change", most=0),
+        Limit("others touched", most=0),
+        Limit("other bytes", most=0),
+        Limit("events left", most=0),
+        Limit("duplicates"),
+    ),
+    play=play,
+    rounds=60,
+    small_rounds=3,
+)
