@@ -1,0 +1,193 @@
+"""The kills once more, behind PgBouncer, beside a client that shares its pool of sessions.
+
+What a worker sets in a session of the server, or leaves behind there, meets that client.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from random import Random
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from chaos import kills
+from chaos.arena import Arena
+from chaos.campaign import Campaign, Figures, Limit, Round
+from database import TestDatabase
+from demo.processes import poll_until
+from pgbouncer import PgBouncer
+from processes import STOP_SECONDS
+
+POOL_SIZE = 4
+CLIENTS = 3
+# PgBouncer leaves the name of the client before to one that has none.
+NAME = "neighbour"
+# PgBouncer sees that a client was killed at once, and the server that PgBouncer has gone soon.
+SETTLE_SECONDS = 5.0
+
+_SESSION = """
+SELECT jsonb_object_agg(name, setting) AS settings,
+       (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
+           AS advisory_locks,
+       (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()) AS temporary_tables,
+       (SELECT count(*) FROM pg_prepared_statements) AS prepared_statements,
+       (SELECT count(*) FROM pg_listening_channels()) AS channels
+FROM pg_settings"""
+
+_LOCKS = "SELECT FROM pg_locks WHERE locktype = 'advisory'"
+_IDLE_WITH_LOCKS = """
+SELECT pid, state_change FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND state = 'idle' AND datname = current_database()"""
+
+_TABLE = "CREATE TABLE neighbour_writes (client integer, number integer, seen boolean)"
+_WRITE = "INSERT INTO neighbour_writes VALUES (%s, %s, false)"
+_CHANGE = "UPDATE neighbour_writes SET seen = true WHERE client = %s AND number = %s"
+_ONCE = """
+SELECT count(*) FILTER (WHERE seen) AS rows, count(DISTINCT (client, number)) AS numbers
+FROM neighbour_writes"""
+
+
+def play(arena: Arena, current: Round) -> Figures:
+    """One killing behind the pooler; then what is left in the sessions of its pool."""
+    pooler = arena.once(
+        "pooler", lambda: arena.enter(PgBouncer(arena.postgres, default_pool_size=POOL_SIZE))
+    )
+    killing = kills.any_killing(current.dice)
+    with arena.database() as database:
+        database.query(_TABLE)
+        neighbours = Neighbours(database, pooler.port)
+        pooled = dataclasses.replace(database, port=pooler.port)
+        with neighbours.at_work(current.dice):
+            figures = kills.play_one(arena, current.dice, killing, pooled, {})
+        return {**figures, **neighbours.figures(), "left behind": neighbours.left_behind()}
+
+
+class Neighbours:
+    """Clients of the same pool, who look every time at the session that they have been given."""
+
+    def __init__(self, database: TestDatabase, port: int) -> None:
+        self._database = database
+        self._port = port
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._writes = self._failed = self._odd = self._idle_locks = 0
+        named = {"options": "", "application_name": NAME}
+        with database.connect(**named) as connection, connection.transaction():
+            # The triggers that watch the workers load it, and it has settings of its own.
+            connection.execute("LOAD 'plpgsql'")
+            self._expected = _strange(connection, {})
+
+    @contextmanager
+    def at_work(self, dice: Random) -> Iterator[None]:
+        """Write through the pooler all the time."""
+        threads = [
+            threading.Thread(target=self._work, args=(number, Random(dice.random())))
+            for number in range(CLIENTS)
+        ]
+        threads.append(threading.Thread(target=self._watch))
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            poll_until(lambda: not any(thread.is_alive() for thread in threads), STOP_SECONDS)
+
+    def figures(self) -> Figures:
+        """What they have met; every write that was confirmed has to be there once."""
+        [found] = self._database.query(_ONCE)
+        return {
+            "writes beside": self._writes,
+            "writes failed": self._failed,
+            "writes lost or twice": abs(found["rows"] - self._writes)
+            + abs(found["numbers"] - self._writes),
+            "strange sessions": self._odd,
+            "idle with locks": self._idle_locks,
+        }
+
+    def left_behind(self) -> int:
+        """What is strange in all sessions of the pool together, each of which is looked at."""
+        poll_until(lambda: not self._database.query(_LOCKS), SETTLE_SECONDS, 0.1)
+        left = len(self._database.query(_LOCKS))
+        with ExitStack() as stack:
+            for _ in range(POOL_SIZE):
+                connection = stack.enter_context(self._connect())
+                stack.enter_context(connection.transaction())
+                left += len(_strange(connection, self._expected))
+        return left
+
+    def _connect(self) -> psycopg.Connection[DictRow]:
+        keywords: dict[str, Any] = {
+            **self._database.server.connection(self._database.name),
+            "port": self._port,
+            "application_name": NAME,
+        }
+        return psycopg.connect(
+            **keywords, autocommit=True, row_factory=dict_row, prepare_threshold=None
+        )
+
+    def _work(self, client: int, pauses: Random) -> None:
+        number = 0
+        while not self._done.is_set():
+            try:
+                with self._connect() as connection:
+                    while not self._done.is_set():
+                        number += 1
+                        self._write(connection, client, number)
+                        self._done.wait(pauses.uniform(0, 0.05))
+            except psycopg.Error:
+                with self._lock:
+                    self._failed += 1
+
+    def _write(self, connection: psycopg.Connection[DictRow], client: int, number: int) -> None:
+        with connection.transaction():
+            strange = _strange(connection, self._expected)
+            connection.execute(_WRITE, (client, number))
+        connection.execute(_CHANGE, (client, number))
+        with self._lock:
+            self._odd += bool(strange)
+            self._writes += 1
+
+    def _watch(self) -> None:
+        """Look for sessions that nobody uses, and that hold a lock at two looks on end."""
+        before: set[tuple[object, ...]] = set()
+        with self._database.connect() as connection:
+            while not self._done.wait(0.05):
+                found = {tuple(row.values()) for row in connection.execute(_IDLE_WITH_LOCKS)}
+                self._idle_locks += len(found & before)
+                before = found
+
+
+def _strange(
+    connection: psycopg.Connection[DictRow], expected: dict[str, object]
+) -> dict[str, object]:
+    """What is not as expected in the session that an open transaction has."""
+    [row] = connection.execute(_SESSION)
+    found = {**row.pop("settings"), **row}
+    return {name: value for name, value in found.items() if expected.get(name) != value}
+
+
+CAMPAIGN = Campaign(
+    name="pooler",
+    promise="behind PgBouncer a kill loses nothing, and other clients notice nothing",
+    faults=f"transaction mode, {POOL_SIZE} sessions for 2 workers and {CLIENTS} other clients; one "
+    f"scheduler and place, or {kills.KILLS_A_RANDOM_ROUND} kills at random",
+    limits=(
+        Limit("kills", least=1),
+        Limit("writes beside", least=100),
+        Limit("writes failed", most=0),
+        Limit("writes lost or twice", most=0),
+        Limit("strange sessions", most=0),
+        Limit("idle with locks", most=0),
+        Limit("left behind", most=0),
+        *kills.LIMITS,
+    ),
+    play=play,
+    rounds=100,
+    small_rounds=3,
+)
