@@ -19,7 +19,7 @@ from chaos.world import DUE_BY, ROWS, Rows, only, service_of
 from database import TestDatabase
 from demo.processes import poll_until
 from odd_tables import give_heirs, make_anew
-from processes import Process, environment
+from processes import PATIENCE, Process, environment
 
 SHAPES = ("inherited", "by hash", "by time")
 HEAPS = 3
@@ -143,13 +143,19 @@ def _kill(
                 process = Process(module, env={**env, "TOAST_FAILPOINT": armed})
                 worker = running.enter_context(process)
                 kills += 1
-            _wait_for_end(worker, dice.uniform(0.4, 1.3))
+            _wait(worker, dice)
         in_the_middle += 0 < world.undone() < len(world.due)
     return {"kills": kills, "kills in the middle": in_the_middle}
 
 
-def _wait_for_end(worker: Process, seconds: float) -> None:
-    poll_until(lambda: worker.ended is not None, seconds)
+def _wait(worker: Process, dice: Random) -> None:
+    """Until it has ended, for a random time of its work, or now and then of its start."""
+
+    def has_begun() -> bool:
+        return worker.ended is not None or bool(worker.records("scheduler_started"))
+
+    poll_until(has_begun, dice.choice((0.3, PATIENCE, PATIENCE, PATIENCE)), 0.02)
+    poll_until(lambda: worker.ended is not None, dice.uniform(0, 0.8))
 
 
 CAMPAIGN = Campaign(
