@@ -13,7 +13,7 @@ import pytest
 from database import TestDatabase
 from odd_values import CLAIMED, FLAGS, NUMBERS, REFUSE, TEXTS, TIMES, make_odd
 from passes import HOUR, NOW, failed_rows, outbox, preview, run_pass
-from scheduler_cases import CASES
+from scheduler_cases import CASES, NOTIFICATION_CLEANUP, WEBHOOK_CLEANUP
 from scheduler_rows import Case
 
 NULLABLE = """
@@ -29,6 +29,11 @@ ODD = {
     "text": TEXTS,
     "character varying": TEXTS,
 }
+
+KEEP = """
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER keep BEFORE DELETE ON {table}
+FOR EACH ROW WHEN (OLD.id = '{row}') EXECUTE FUNCTION keep()"""
 
 # Two rows may not share it.
 UNIQUE = ("custom_alias", "barcode")
@@ -82,6 +87,29 @@ def test_a_row_that_a_trigger_refuses_under_its_own_code_is_set_aside_alone(
     assert [row["row_id"] for row in failed_rows(database)] == ([] if contended else [ids[1]])
     database.query(f"DROP TRIGGER refuse ON {case.table}")
     assert run_pass(database, case.scheduler, now=NOW + HOUR).processed == 1
+
+
+@pytest.mark.parametrize(
+    ("case", "attempts"),
+    [
+        (NOTIFICATION_CLEANUP, "notification_attempts"),
+        (WEBHOOK_CLEANUP, "webhook_delivery_attempts"),
+    ],
+)
+def test_what_a_trigger_keeps_from_being_deleted_keeps_its_attempts(
+    case: Case, attempts: str, database: TestDatabase
+) -> None:
+    kept, gone = [next(iter(case.due.values())).insert(database)["id"] for _ in range(2)]
+    database.query(KEEP.format(table=case.table, row=kept))
+    before = database.query(f"SELECT * FROM {attempts} ORDER BY id")
+
+    result = run_pass(database, case.scheduler)
+
+    assert (result.processed, result.failed) == (1, 1)
+    assert [row["row_id"] for row in failed_rows(database)] == [kept]
+    assert database.query(f"SELECT * FROM {attempts} ORDER BY id") == [
+        row for row in before if gone not in row.values()
+    ]
 
 
 def check_done_once(case: Case, rows: list[UUID], database: TestDatabase) -> None:

@@ -24,7 +24,8 @@ DUE = f"""
 SELECT id, channel_id, event_type, created_at FROM notification_notifications WHERE {_IS_DUE}"""
 
 # Delete one batch of notifications. Their attempts refer to them with NO ACTION, which is
-# checked at the end of the statement: one statement may delete both.
+# checked at the end of the statement: one statement may delete both. What a trigger keeps
+# keeps its attempts; but of ``due``, not of ``deleted``, the planner knows how many there are.
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM notification_notifications
@@ -35,7 +36,9 @@ WITH due AS (
     WHERE {heap.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 ), deleted_attempts AS (
-    DELETE FROM notification_attempts WHERE notification_id IN (SELECT id FROM deleted)
+    DELETE FROM notification_attempts
+    WHERE notification_id IN (SELECT id FROM due)
+      AND (notification_id IN (SELECT id FROM deleted)) IS TRUE
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS found,

@@ -25,7 +25,8 @@ DUE = f"""
 SELECT id, webhook_id, event_type, status, created_at FROM webhook_deliveries WHERE {_IS_DUE}"""
 
 # Delete one batch of deliveries. Their attempts refer to them with NO ACTION, which is
-# checked at the end of the statement: one statement may delete both.
+# checked at the end of the statement: one statement may delete both. What a trigger keeps
+# keeps its attempts; but of ``due``, not of ``deleted``, the planner knows how many there are.
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries
@@ -36,7 +37,9 @@ WITH due AS (
     WHERE {heap.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 ), deleted_attempts AS (
-    DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM deleted)
+    DELETE FROM webhook_delivery_attempts
+    WHERE delivery_id IN (SELECT id FROM due)
+      AND (delivery_id IN (SELECT id FROM deleted)) IS TRUE
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS found,

@@ -24,11 +24,13 @@ MAX_RETRIES = config.integer(
 )
 
 # NULL attempts are none, as the live service reads it. Not by coalesce, which no index serves.
+# A condition that IS TRUE is no join to the planner: the statement asks it twice for each row.
 _IS_DUE = """
     status = 'failed' AND deleted_at IS NULL
     AND (attempt_count < %(max_retries)s OR attempt_count IS NULL)
-    AND EXISTS (SELECT FROM webhook_webhooks AS webhook
-                WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)
+    AND (EXISTS (SELECT FROM webhook_webhooks AS webhook
+                 WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)
+        ) IS TRUE
     AND id <> ALL (%(failed_rows)s::uuid[])"""
 
 # The deliveries that the next pass schedules, for a dry run.
