@@ -15,9 +15,8 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow
 
-from common import migrations
 from common.scheduler import PassResult
-from database import LIVE_TABLES, TestDatabase
+from database import TestDatabase
 from demo.postgres import PostgresServer
 from demo.standins.discord import DiscordServer
 from demo.standins.discord_answers import UNKNOWN_WEBHOOK, Reply
@@ -33,6 +32,7 @@ from notifications import (
     row,
     run,
 )
+from odd_values import encoded_database
 from passes import NOW, failed_rows, preview
 from workers.notification import due, embed, pace
 from workers.notification.discord import Discord, Webhook
@@ -95,18 +95,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiscordServer]:
 
 @pytest.fixture
 def emptied(module_database: TestDatabase) -> TestDatabase:
-    allow_nulls(module_database)
     module_database.query(
         f"TRUNCATE {CHANNELS}, {NOTIFICATIONS}, notification_attempts, toast_failed_rows, "
         "toast_discord_channels"
     )
     return module_database
-
-
-def allow_nulls(database: TestDatabase) -> None:
-    for table, columns in NULLABLE.items():
-        each = (f"ALTER COLUMN {column} DROP NOT NULL" for column in columns)
-        database.query(f"ALTER TABLE {table} {', '.join(each)}")
 
 
 class Rows:
@@ -385,7 +378,6 @@ def test_what_a_trigger_quotes_of_a_channel_is_hidden(
 def test_a_row_that_cannot_say_why_it_waits_leaves_the_others_their_reason(
     database: TestDatabase, server: DiscordServer, value: str | None
 ) -> None:
-    allow_nulls(database)
     rows = Rows(database, server)
     database.query(f"UPDATE {NOTIFICATIONS} SET last_error = %s", value)
     add_trigger(database, NOTIFICATIONS, f"new.id = '{rows.odd}'", BODIES["ZZ001"], "UPDATE")
@@ -466,23 +458,9 @@ class EncodedDatabase(TestDatabase):
 
 
 @contextmanager
-def encoded_database(server: PostgresServer, encoding: str) -> Iterator[TestDatabase]:
-    name = f"test_{encoding.lower()}"
-    with psycopg.connect(**server.connection(), autocommit=True) as connection:
-        connection.execute(
-            f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' "
-            "TEMPLATE template0"
-        )
-    database = EncodedDatabase(server, name)
-    try:
-        with database.session() as session:
-            session.execute(LIVE_TABLES.read_bytes())
-            migrations.migrate(session)
-        allow_nulls(database)
-        yield database
-    finally:
-        with psycopg.connect(**server.connection(), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def readable_database(server: PostgresServer, encoding: str) -> Iterator[TestDatabase]:
+    with encoded_database(server, encoding) as database:
+        yield EncodedDatabase(database.server, database.name)
 
 
 # A byte that is no character in this encoding, or one that UTF-8 has none for.
@@ -495,7 +473,7 @@ UNREADABLE = ("WIN1252", "EUC_JP")
 def test_in_any_encoding_messages_are_sent_once_and_recorded(
     postgres_server: PostgresServer, server: DiscordServer, encoding: str
 ) -> None:
-    with encoded_database(postgres_server, encoding) as database:
+    with readable_database(postgres_server, encoding) as database:
         rows = Rows(database, server)
         payload = json.dumps({"id": "odd", "data": {"n": "💥 \N{SNOWMAN}"}})
         rows.make_odd(NOTIFICATIONS, "event_payload", payload)
@@ -524,7 +502,7 @@ def assert_recorded_again(database: TestDatabase, notification: UUID) -> None:
 def test_bytes_that_are_no_text_in_a_channel_stop_no_other(
     postgres_server: PostgresServer, server: DiscordServer, encoding: str, column: str
 ) -> None:
-    with encoded_database(postgres_server, encoding) as database:
+    with readable_database(postgres_server, encoding) as database:
         rows = Rows(database, server)
         spoil(database, encoding, CHANNELS, column, rows.channel)
         if encoding not in UNREADABLE:
@@ -540,7 +518,7 @@ def test_bytes_that_are_no_text_in_a_channel_stop_no_other(
 def test_bytes_that_are_no_text_in_a_notification_stop_no_other(
     postgres_server: PostgresServer, server: DiscordServer, encoding: str, column: str
 ) -> None:
-    with encoded_database(postgres_server, encoding) as database:
+    with readable_database(postgres_server, encoding) as database:
         rows = Rows(database, server)
         spoil(database, encoding, NOTIFICATIONS, column, rows.odd)
         if encoding not in UNREADABLE:
