@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import uuid
 from collections import defaultdict
@@ -505,13 +506,21 @@ def test_a_database_that_fails_does_not_end_the_thread(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE application_name = 'toast-link' AND datname = current_database()"
     )
-    add_event(database)
-    announce(thread)
-    topic.read(1)  # now it waits for more, and holds its connection
-    assert poll_until(lambda: bool(database.query(end_ours)), 30)
-    add_event(database)
-    announce(thread)
-    topic.read(2)
+    counts = itertools.count(1)
+
+    def publish_one() -> None:
+        add_event(database)
+        announce(thread)
+        topic.read(next(counts))
+
+    def end_its_session() -> bool:
+        # A round that was under way publishes the event, and the next one, which the announcement
+        # starts, finds nothing and gives the connection up: then another event is needed.
+        publish_one()
+        return bool(database.query(end_ours))
+
+    assert poll_until(end_its_session, 30)
+    publish_one()
 
 
 class Broken:
