@@ -9,14 +9,11 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from socketserver import BaseRequestHandler
+from typing import Any, NamedTuple
 
 from common import logs
 from common.redact import redact
-
-if TYPE_CHECKING:
-    from common.page_handler import PageHandler
 
 _log = logs.logger(__name__)
 
@@ -25,8 +22,7 @@ PLAIN = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """What one path answers."""
 
     text: str
@@ -87,8 +83,15 @@ class PageServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     block_on_close = False
 
     def __init__(self, address: tuple[str, int], pages: Mapping[str, Callable[[], Page]]) -> None:
-        self.pages = pages
+        self._pages = pages
         super().__init__(address, _answer)
+
+    def page(self, path: str) -> Page:
+        """The page of a request's path."""
+        make = self._pages.get(path.partition("?")[0])
+        if make is None:
+            return Page(f"not found; there are {', '.join(self._pages)}\n", status=404)
+        return make()
 
     def serve(self) -> None:
         """Serve for as long as the process lives; serve_forever would wake up twice a second."""
@@ -101,7 +104,7 @@ class PageServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
             _log.exception("metrics_request_failed")
 
 
-def _answer(request: Any, client_address: Any, server: PageServer) -> "PageHandler":
+def _answer(request: Any, client_address: Any, server: PageServer) -> BaseRequestHandler:
     # Only here: where nobody asks, a worker need not carry http.server in memory.
     from common.page_handler import PageHandler
 

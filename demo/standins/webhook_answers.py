@@ -20,16 +20,15 @@ import hmac
 import json
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
-
-if TYPE_CHECKING:
-    from demo.standins.webhook_receiver import WebhookReceiver
 
 TOLERANCE_SECONDS = 300
 DRIP_SECONDS = 0.1
@@ -40,6 +39,22 @@ HUGE_BYTES = 1 << 30
 BOMB_BYTES = 10 << 20
 
 
+class Receiver(Protocol):
+    """What the answers need of the receiver: its URL, its orders, and a record of each request."""
+
+    url: str
+    answers: dict[str, str]
+    stopping: threading.Event
+
+    def secret_of(self, path: str) -> str: ...
+
+    def connected(self) -> None: ...
+
+    def answering(
+        self, path: str, headers: Mapping[str, str], body: bytes, *, verified: bool
+    ) -> AbstractContextManager[None]: ...
+
+
 # Not an HTTPServer: that one looks up its own name, which may take long without a network.
 class Server(ThreadingTCPServer):
     """Accepts connections for a receiver, each on a thread of its own."""
@@ -48,7 +63,7 @@ class Server(ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, receiver: WebhookReceiver, host: str, port: int) -> None:
+    def __init__(self, receiver: Receiver, host: str, port: int) -> None:
         self.receiver = receiver
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
