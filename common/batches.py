@@ -14,7 +14,8 @@ import psycopg
 
 from common import failed_rows, failpoints, heap, logs
 from common.database_errors import contended, reason, server_fault
-from common.scheduler import Pass, PassError, PassResult
+from common.errors import PassError
+from common.scheduler import Pass, PassResult
 
 _log = logs.logger(__name__)
 

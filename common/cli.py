@@ -13,17 +13,13 @@ from typing import Any
 import psycopg
 
 # What only one command needs is imported by it: a worker is one of them, and stays small.
-from common import command_line, config, logs, migrations, redact, spelling, worker
+from common import command_line, config, exit_codes, logs, migrations, redact, spelling, worker
 from common.advice import advised
 from common.config import Settings, SettingsError, Variable
 from common.database import Database
+from common.errors import PassError
 from common.progress import ProgressLine
-from common.scheduler import PassError, Service
-
-EXIT_FINE = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+from common.scheduler import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +43,19 @@ def main(services: Services, arguments: Sequence[str] | None = None) -> int:
         return code
     except UsageError as error:
         print(f"toast: {redact.redact(str(error))}", file=sys.stderr)
-        return EXIT_USAGE
+        return exit_codes.USAGE
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return worker.EXIT_BAD_SETTINGS
+        return exit_codes.BAD_SETTINGS
     except (psycopg.Error, PassError) as error:
         print(f"toast: {redact.redact(advised(str(error), error))}", file=sys.stderr)
-        return EXIT_FAILED
+        return exit_codes.FAILED
     except BrokenPipeError:
         # The reader (head, less) has seen enough; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        return exit_codes.FAILED
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return exit_codes.INTERRUPTED
 
 
 def _service(services: Services, name: str) -> Service:
@@ -93,7 +89,7 @@ def _list(services: Services, options: argparse.Namespace) -> int:
     print(tables.render(("service", "scheduler", "interval", "enabled", "what it does"), jobs))
     print()
     print(tables.render(("setting", "value", "from", "meaning"), settings_of))
-    return EXIT_FINE
+    return exit_codes.FINE
 
 
 def _with_settings(
@@ -118,7 +114,7 @@ def _settings(services: Services, options: argparse.Namespace) -> int:
 
     every = [services.load(name) for name in services.names]
     print(reference.example(every) if options.example else reference.markdown(every))
-    return EXIT_FINE
+    return exit_codes.FINE
 
 
 def _run(services: Services, options: argparse.Namespace) -> int:
@@ -145,11 +141,15 @@ def _status(services: Services, options: argparse.Namespace) -> int:
     chosen = _with_settings(_chosen(services, options), config.COMMON)
     _log_for_a_person(chosen[0][1])
     if not options.watch:
-        return EXIT_FAILED if status_command.show(chosen, as_json=options.json) else EXIT_FINE
+        return (
+            exit_codes.FAILED
+            if status_command.show(chosen, as_json=options.json)
+            else exit_codes.FINE
+        )
     if not sys.stdout.isatty():
         raise UsageError("--watch needs a terminal; use --json, or no option")
     status_command.watch(chosen)
-    return EXIT_FINE
+    return exit_codes.FINE
 
 
 def _once(services: Services, options: argparse.Namespace) -> int:
@@ -171,7 +171,7 @@ def _once(services: Services, options: argparse.Namespace) -> int:
         line = [ProgressLine(sys.stderr)] if sys.stderr.isatty() else []
         answer = once.run(chosen, settings, line)
     print(answer.as_json() if options.json else answer.as_text())
-    return EXIT_FAILED if answer.failed else EXIT_FINE
+    return exit_codes.FAILED if answer.failed else exit_codes.FINE
 
 
 def _migrate(services: Services, options: argparse.Namespace) -> int:
@@ -181,14 +181,14 @@ def _migrate(services: Services, options: argparse.Namespace) -> int:
         print(f"applied {migration.name}")
     if not applied:
         print("nothing to do: every migration has been applied")
-    return EXIT_FINE
+    return exit_codes.FINE
 
 
 def _roles(services: Services, options: argparse.Namespace) -> int:
     from common import roles
 
     print(roles.sql([services.load(name) for name in services.names]))
-    return EXIT_FINE
+    return exit_codes.FINE
 
 
 def _outbox(services: Services, options: argparse.Namespace) -> int:
@@ -198,13 +198,13 @@ def _outbox(services: Services, options: argparse.Namespace) -> int:
         migrations.require(connection, may_apply=False)
         if "change" not in options:
             print(outbox_command.overview(connection))
-            return EXIT_FINE
+            return exit_codes.FINE
         fault = outbox_command.fault(connection, options.change, options.id)
     if fault:
         print(f"toast: event {options.id} is not set aside: {fault}", file=sys.stderr)
-        return EXIT_FAILED
+        return exit_codes.FAILED
     print(f"{options.done}: event {options.id}")
-    return EXIT_FINE
+    return exit_codes.FINE
 
 
 def _database(services: Services, options: argparse.Namespace) -> Database:

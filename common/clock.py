@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from common.scheduler import Pass, PassError
+from common.errors import PassError
+from common.scheduler import Pass
 
 MOST_DIFFERENCE = timedelta(minutes=10)
 

@@ -6,20 +6,14 @@ again soon, then at growing distance, never later than the next tick.
 """
 
 import math
-import random
 import threading
 import time
 
-from common import logs
+from common import backoff, logs
 from common.runner import PassRunner
 
 _log = logs.logger(__name__)
 
-FIRST_RETRY_SECONDS = 1.0
-LEAST_RETRY_SECONDS = 0.1
-# A lost server is asked for again at least this often, however long it stays away: the first good
-# pass comes within 5 s of its return.
-RECONNECT_SECONDS = 4.0
 # A pass that was due this long ago, while none is running, will not begin by itself any more.
 LATE_SECONDS = 60.0
 
@@ -73,19 +67,10 @@ class Loop:
     def _retry_after(self, failures: int) -> float:
         if not failures:
             return math.inf
-        limit = RECONNECT_SECONDS if self.runner.connection_lost else self._interval
-        return retry_delay(failures, limit)
+        limit = backoff.RECONNECT_SECONDS if self.runner.connection_lost else self._interval
+        return backoff.retry_delay(failures, limit)
 
 
 def next_tick(previous: float, interval: float, now: float) -> float:
     """The first time after ``now`` that lies a whole number of intervals after ``previous``."""
     return previous + interval * (math.floor((now - previous) / interval) + 1)
-
-
-def retry_delay(failures: int, limit: float) -> float:
-    """Seconds to wait after that many failures in a row: exponential with full jitter.
-
-    The jitter keeps eight workers from knocking all at once on a server that comes back.
-    """
-    ceiling = min(limit, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 32))
-    return max(LEAST_RETRY_SECONDS, random.uniform(0, ceiling))

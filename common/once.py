@@ -13,10 +13,11 @@ from common import logs, tables
 from common.advice import advised
 from common.config import Settings
 from common.database import Database
+from common.errors import PassError
 from common.observer import Observer
 from common.redact import redact
 from common.runner import PassRunner
-from common.scheduler import PassError, Scheduler
+from common.scheduler import Scheduler
 
 PUBLISH_SECONDS = 60.0
 PAUSE_SECONDS = 0.2

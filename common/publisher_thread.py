@@ -8,13 +8,14 @@ import psycopg
 
 from common import logs, metrics, status_line
 from common.advice import advised
+from common.backoff import RECONNECT_SECONDS, retry_delay
 from common.database_errors import connection_lost
-from common.loop import RECONNECT_SECONDS, retry_delay
+from common.errors import PassError
 from common.observer import Observer
 from common.publisher import Published, Publisher
 from common.runner import STALLED_SECONDS
 from common.runs import Run
-from common.scheduler import Pass, PassError, PassResult
+from common.scheduler import Pass, PassResult
 from common.seldom import Seldom
 from common.session import sever
 

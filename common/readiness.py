@@ -11,8 +11,9 @@ from common import config, migrations
 from common.advice import advised
 from common.config import Settings
 from common.database import Database
+from common.errors import PassError
 from common.redact import redact
-from common.scheduler import PassError, Service
+from common.scheduler import Service
 
 # Whoever asks all the time gets the last answer.
 FRESH_SECONDS = 2.0

@@ -12,11 +12,12 @@ from common.advice import advised
 from common.config import TOAST_MIGRATE, Settings
 from common.database import Database
 from common.database_errors import connection_lost, contended
+from common.errors import PassError, RemoteAway
 from common.migrations import MigrationsPending
 from common.observer import Observer
 from common.redact import redact
 from common.runs import Run
-from common.scheduler import NOTHING, Pass, PassError, PassResult, Preview, RemoteAway, Scheduler
+from common.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
 from common.seldom import Seldom
 from common.session import Session, sever
 from common.session_settings import STATEMENT_SECONDS

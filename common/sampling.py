@@ -14,9 +14,9 @@ import psycopg
 from common import failed_rows, logs, metrics, migrations, outbox
 from common.database import Database
 from common.database_errors import connection_lost
+from common.errors import PassError
 from common.instruments import Level, Metric
 from common.runner import PassRunner
-from common.scheduler import PassError
 from common.session import Session
 
 _log = logs.logger(__name__)

@@ -19,14 +19,6 @@ from common.variables import Need
 PREVIEW_ROWS = 10
 
 
-class PassError(Exception):
-    """Why a pass cannot do its work, in words for the operator."""
-
-
-class RemoteAway(PassError):
-    """A server other than PostgreSQL does not answer: the next pass may find it again."""
-
-
 @dataclass(frozen=True, slots=True)
 class PassResult:
     """What one pass did.

@@ -10,11 +10,12 @@ from common import migrations, outbox
 from common.advice import advised
 from common.config import Settings
 from common.database import Database
+from common.errors import PassError
 from common.job_history import BAD, DISABLED, UNKNOWN, History, Job
 from common.outbox import Summary
 from common.process_state import Process
 from common.redact import redact
-from common.scheduler import PassError, Scheduler, Service
+from common.scheduler import Scheduler, Service
 from common.sessions import Activity
 
 ANSWER_SECONDS = 10.0

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from psycopg.rows import DictRow
 
 from common.access import Access
-from common.scheduler import PassError
+from common.errors import PassError
 from common.session import Connection
 
 # Each table, or part of one, as relkind says what it is; and for the table itself which of the

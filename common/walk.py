@@ -18,7 +18,8 @@ from common import failed_rows, heap
 from common.batches import MOST_FAILED_ROWS, Batches
 from common.database_errors import server_fault
 from common.due import backlog, preview
-from common.scheduler import Pass, PassError, PassResult, Preview
+from common.errors import PassError
+from common.scheduler import Pass, PassResult, Preview
 
 # So many due rows are too many for one transaction.
 BATCH_ROWS = 5_000

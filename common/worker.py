@@ -14,7 +14,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from common import config, failpoints, logs, metrics, pass_metrics, redact, sentry
+from common import config, exit_codes, failpoints, logs, metrics, pass_metrics, redact, sentry
 from common.config import Settings, SettingsError
 from common.database import Database
 from common.endpoints import METRICS, Endpoints, Page, verdict
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 _log = logs.logger(__name__)
 
-EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h: supervisord and systemd do not restart on it
-EXIT_BUG = 70  # EX_SOFTWARE: a thread ended that never should; a restart is right
 
 # The whole stop; supervisord and systemd wait longer than this before they kill.
 STOP_SECONDS = 8.0
@@ -57,7 +55,7 @@ def main(service: Service) -> int:
         failpoints.arm(config.failpoint())
     except (SettingsError, ValueError) as error:
         print(error, file=sys.stderr)
-        return EXIT_BAD_SETTINGS
+        return exit_codes.BAD_SETTINGS
     logs.configure(
         settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], journal=config.journal_stream()
     )
@@ -175,7 +173,7 @@ class Worker:
                 self._break_what_is_stalled()
                 self._endpoints.open()
                 if self._vitals.died():
-                    return EXIT_BUG
+                    return exit_codes.BUG
             elif received == signal.SIGUSR1:
                 _log.info("run_now_requested")
                 for loop in self._loops:

@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from common import config
-from common.worker import EXIT_BAD_SETTINGS
+from common import config, exit_codes
 from demo import embedded, report
 from demo.event_stream import Event, EventStream
 from demo.first_round import FirstRound, read_plans
@@ -110,7 +109,7 @@ def _run(stack: ExitStack, *, once: bool) -> int:
     usable = [plan.settings for plan in plans if plan.settings is not None]
     if not usable:
         print("\n".join(dict.fromkeys(plans[0].faults)), file=sys.stderr)
-        return EXIT_BAD_SETTINGS
+        return exit_codes.BAD_SETTINGS
     topics = [topic for plan in plans for topic in plan.service.topics]
     stream = EventStream(usable[0][config.KAFKA_BROKERS], topics, from_beginning=not found)
     stack.callback(stream.close)

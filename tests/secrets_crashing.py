@@ -10,7 +10,8 @@ import threading
 import warnings
 
 from common import config, worker
-from common.scheduler import Pass, PassError, PassResult, Preview, Scheduler, Service
+from common.errors import PassError
+from common.scheduler import Pass, PassResult, Preview, Scheduler, Service
 
 ENABLED = config.boolean("PROBE_ENABLED", "true", "whether the probe runs")
 SECRET = config.text("PROBE_SECRET", None, "what the probe must not tell", secret=True)

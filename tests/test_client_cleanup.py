@@ -14,7 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from common import config
 from common.clock import ClocksDiffer
 from common.config import SettingsError
-from common.scheduler import NOTHING, PassError, PassResult, Preview
+from common.errors import PassError
+from common.scheduler import NOTHING, PassResult, Preview
 from database import TestDatabase, fresh_database
 from demo.postgres import PostgresServer
 from demo.processes import poll_until

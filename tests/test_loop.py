@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import loop
+from common import backoff
+from common.backoff import retry_delay
 from common.database import Database
-from common.loop import Loop, next_tick, retry_delay
+from common.errors import PassError
+from common.loop import Loop, next_tick
 from common.runner import PassRunner
-from common.scheduler import Pass, PassError, PassResult
+from common.scheduler import Pass, PassResult
 from database import TestDatabase
 from demo.processes import poll_until
 from probes import probe, settings, steadiness
@@ -204,7 +206,7 @@ def test_a_failing_pass_is_never_tried_later_than_its_interval(looping: Looping)
 def test_a_lost_database_is_asked_for_often_however_long_the_interval(
     looping: Looping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "RECONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(backoff, "RECONNECT_SECONDS", 0.2)
 
     def lose(current: Pass) -> PassResult:
         raise psycopg.OperationalError("server closed the connection unexpectedly")
@@ -214,7 +216,7 @@ def test_a_lost_database_is_asked_for_often_however_long_the_interval(
 
 
 def test_a_lost_database_is_asked_for_at_least_every_four_seconds() -> None:
-    assert loop.RECONNECT_SECONDS == 4
+    assert backoff.RECONNECT_SECONDS == 4
 
 
 def test_a_failing_scheduler_does_not_delay_its_sibling(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import workers
-from common import config, worker
+from common import config, exit_codes, worker
 from common.scheduler import Scheduler
 
 ROOT = Path(__file__).parent.parent
@@ -243,7 +243,7 @@ def test_every_service_has_a_program_of_supervisord() -> None:
     for program, name in programs.items():
         section = parser[f"program:{program}"]
         assert section["command"] == f"%(here)s/.venv/bin/toast run {name}"
-        assert section["exitcodes"] == str(worker.EXIT_BAD_SETTINGS)
+        assert section["exitcodes"] == str(exit_codes.BAD_SETTINGS)
         assert section["autorestart"] == "unexpected"
         assert section["startsecs"] == "0"
         assert int(section["stopwaitsecs"]) > worker.STOP_SECONDS + 3

@@ -15,11 +15,12 @@ import pytest
 
 from common import redact, runner, seldom
 from common.database import Database
+from common.errors import PassError, RemoteAway
 from common.migrations import MigrationsPending
 from common.observer import Observer
 from common.runner import PassRunner
 from common.runs import Run
-from common.scheduler import Pass, PassError, PassResult, Preview, RemoteAway
+from common.scheduler import Pass, PassResult, Preview
 from database import TestDatabase
 from demo.processes import poll_until
 from probes import probe, settings

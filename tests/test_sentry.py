@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from common import sentry
-from common.scheduler import PassError
+from common.errors import PassError
 from common.sentry import Reports
 from common.version import VERSION
 from database import TestDatabase

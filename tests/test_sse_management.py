@@ -18,7 +18,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common.scheduler import PassError
+from common.errors import PassError
 from demo.standins.sse import DEFAULT_PAGE_CLIENTS, SERVICE, SseServer, new_client
 from passes import GO_ZERO_TIME, HOUR, NOW
 from processes import PATIENCE, ROOT

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import workers
-from common import worker
+from common import exit_codes, worker
 
 ROOT = Path(__file__).parent.parent
 SYSTEMD = ROOT / "systemd"
@@ -80,7 +80,7 @@ def test_the_target_enables_every_worker() -> None:
 def test_a_unit_agrees_with_the_worker(service: str) -> None:
     lines = dict(line.split("=", 1) for line in settings(unit(service)) if "=" in line)
     assert lines["Type"] == "notify"
-    assert lines["RestartPreventExitStatus"] == str(worker.EXIT_BAD_SETTINGS)
+    assert lines["RestartPreventExitStatus"] == str(exit_codes.BAD_SETTINGS)
     assert int(lines["TimeoutStopSec"]) > worker.STOP_SECONDS + 3
     assert int(lines["WatchdogSec"]) > 3 * worker.SUPERVISE_SECONDS
 

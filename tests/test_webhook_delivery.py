@@ -16,7 +16,8 @@ import pytest
 from psycopg.rows import DictRow
 
 from common.config import load
-from common.scheduler import NOTHING, PassError, PassResult
+from common.errors import PassError
+from common.scheduler import NOTHING, PassResult
 from database import TestDatabase
 from demo.processes import free_port, poll_until
 from demo.standins.webhook_answers import SLOW_SECONDS

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow
 
-from common.scheduler import PassError, PassResult
+from common.errors import PassError
+from common.scheduler import PassResult
 from database import TestDatabase
 from demo.postgres import PostgresServer
 from demo.standins.webhook_receiver import WebhookReceiver

@@ -4,14 +4,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from common import tables
+from common import exit_codes, tables
 from common.redact import redact
-from common.worker import EXIT_BAD_SETTINGS
 
 OK, WARNING, ERROR = "ok", "warning", "error"
-
-EXIT_FINE = 0
-EXIT_ERROR = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +54,10 @@ class Report:
     @property
     def exit_code(self) -> int:
         if self._bad_settings:
-            return EXIT_BAD_SETTINGS
-        return EXIT_ERROR if any(one.level == ERROR for one in self._found) else EXIT_FINE
+            return exit_codes.BAD_SETTINGS
+        return (
+            exit_codes.FAILED if any(one.level == ERROR for one in self._found) else exit_codes.FINE
+        )
 
     def as_text(self) -> str:
         """One aligned line for each; behind ``=>`` is what to do."""

@@ -10,9 +10,9 @@ from confluent_kafka.admin import AdminClient
 from common import config
 from common.check.findings import Finding, Found, error, ok, warning
 from common.check.subject import Subject
+from common.errors import PassError
 from common.kafka import ADMIN_SECONDS, PARTITIONS, RETENTION_MS, new_topic
 from common.readiness import unreachable
-from common.scheduler import PassError
 
 # The answer to a request is there a little after the request's own time is over.
 ANSWER_SECONDS = ADMIN_SECONDS + 2

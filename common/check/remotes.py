@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from common.check.findings import Found, error, ok
 from common.check.subject import Subject
+from common.errors import PassError
 from common.readiness import unreachable
-from common.scheduler import PassError, Remote
+from common.scheduler import Remote
 
 
 def check(subject: Subject, remote: Remote) -> Iterator[Found]:

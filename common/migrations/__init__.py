@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from common import logs
-from common.scheduler import PassError
+from common.errors import PassError
 from common.session import Connection, Session
 from common.usable_tables import way_to
 

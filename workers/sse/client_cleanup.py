@@ -25,16 +25,9 @@ from typing import TYPE_CHECKING
 from common import config, logs
 from common.clock import require_agreement
 from common.config import Settings
+from common.errors import PassError
 from common.exclusive import exclusive
-from common.scheduler import (
-    PREVIEW_ROWS,
-    Pass,
-    PassError,
-    PassResult,
-    Preview,
-    Remote,
-    Scheduler,
-)
+from common.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview, Remote, Scheduler
 
 if TYPE_CHECKING:
     from workers.sse.sse_management import Client, Page, SseManagement

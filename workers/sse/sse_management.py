@@ -13,7 +13,7 @@ from typing import Any, Self
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common import failpoints, lean_imports, metrics
-from common.scheduler import PassError, RemoteAway
+from common.errors import PassError, RemoteAway
 from workers.sse import sse_management_pb2 as messages
 
 with lean_imports.without("asyncio", "grpc.aio"):

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from common import config, metrics
+from common.backoff import retry_delay
 from common.config import Settings
-from common.loop import retry_delay
-from common.scheduler import PassError, Remote
+from common.errors import PassError
+from common.scheduler import Remote
 from common.variables import Variable
 from workers.warcraft import addresses, exchange, replies
 from workers.warcraft.errors import NotFound, OddReply, Refused, Unavailable

@@ -9,8 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from uuid import UUID
 
+from common.errors import PassError
 from common.guard import Guard
-from common.scheduler import Pass, PassError
+from common.scheduler import Pass
 from workers.warcraft.errors import BattleNetError
 from workers.warcraft.rate_limit import MOST_IN_FLIGHT, Stopping
 

@@ -14,8 +14,9 @@ from common import failpoints, logs
 from common.config import Variable
 from common.database_errors import reason
 from common.due import backlog, preview
+from common.errors import PassError, RemoteAway
 from common.guard import Guard
-from common.scheduler import Pass, PassError, PassResult, Preview, RemoteAway
+from common.scheduler import Pass, PassResult, Preview
 from workers.warcraft.battle_net import REGION, BattleNet
 from workers.warcraft.errors import NotFound, Refused, Unavailable
 from workers.warcraft.senders import DIED, Answer, Fetch, Senders, Subject

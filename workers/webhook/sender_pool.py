@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from common.scheduler import PassError
+from common.errors import PassError
 
 MOST_AT_ONE_HOST = 2
 

@@ -21,7 +21,8 @@ from typing import Any
 
 from common import config, failed_rows, heap, metrics, own_tables
 from common.due import backlog, preview
-from common.scheduler import Pass, PassError, PassResult, Preview, Scheduler
+from common.errors import PassError
+from common.scheduler import Pass, PassResult, Preview, Scheduler
 from common.walk import Walk
 from workers.webhook.due import IS_ACTIVE, IS_DUE
 from workers.webhook.tables import DELIVERING
