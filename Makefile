@@ -5,8 +5,12 @@ INSTALLED := $(VENV)/.installed
 TESTS_AT_ONCE = $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 AT_ONCE = --numprocesses $(TESTS_AT_ONCE) --dist worksteal
 # What depends on the database most: the schedulers, their outbox and its tables.
-SCHEDULER_TESTS = $(addprefix tests/test_,$(addsuffix .py,schedulers walk odd_tables failed_rows migrations \
-	notification_retry webhook_delivery character_sync guild_sync alerts publisher outbox check))
+SCHEDULER_TESTS = $(addprefix tests/,promises/test_schedulers.py promises/test_odd_tables.py \
+	common/scheduling/test_batched_change.py common/scheduling/test_alerts.py \
+	common/database/test_failed_rows.py common/database/test_migrations.py \
+	common/events/test_publisher.py common/events/test_outbox.py common/cli/test_check.py \
+	workers/notification/test_notification_retry.py workers/webhook/test_webhook_delivery.py \
+	workers/warcraft/test_character_sync.py workers/warcraft/test_guild_sync.py)
 VERSIONS = 15 16
 WORLDS = hostile pooler
 
@@ -31,6 +35,7 @@ lint: $(INSTALLED) ## Run ruff and mypy only
 	@$(VENV)/bin/ruff format --check --quiet || \
 		{ echo "Not formatted: run $(VENV)/bin/ruff format"; exit 1; }
 	@$(VENV)/bin/mypy --no-error-summary
+	@report=$$($(VENV)/bin/lint-imports --no-logo --cache-dir .cache/import-linter 2>&1) || { echo "$$report"; exit 1; }
 
 test-postgres: $(INSTALLED) ## Test the schedulers on older versions of PostgreSQL; VERSIONS="15 16"
 	@for version in $(VERSIONS); do echo "PostgreSQL $$version"; TEST_POSTGRES_VERSION=$$version \
@@ -41,22 +46,22 @@ test-worlds: $(INSTALLED) ## Test the schedulers with hostile settings and behin
 		$(VENV)/bin/python -m pytest $(AT_ONCE) $(filter-out %check.py,$(SCHEDULER_TESTS)) || exit 1; done
 
 test-vm: $(INSTALLED) ## Install on a booted Debian in a container, and try it there
-	@$(VENV)/bin/python -m pytest --timeout 900 tests/vm_checks.py
+	@$(VENV)/bin/python -m pytest --timeout 900 tests/project/vm_checks.py
 
 chaos: $(INSTALLED) ## Play the fault campaigns at full size; CAMPAIGN=name, SEED=n, ROUNDS=n for less
-	@GRPC_ENABLE_FORK_SUPPORT=false PYTHONPATH=.:tests $(VENV)/bin/python -m chaos $(CAMPAIGN) --readme \
+	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m tests.chaos $(CAMPAIGN) --readme \
 		$(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 soak: $(INSTALLED) ## Run all workers under a fault a second for two minutes
-	@SOAK_SECONDS=120 $(VENV)/bin/python -m pytest tests/test_chaos.py -k soak
+	@SOAK_SECONDS=120 $(VENV)/bin/python -m pytest tests/promises/test_chaos.py -k soak
 
 bench: $(INSTALLED) ## Measure the workers beside the least that their work can cost; BENCH=group, RUNS=n
-	@GRPC_ENABLE_FORK_SUPPORT=false PYTHONPATH=.:tests $(VENV)/bin/python -m benchmarks $(BENCH) --readme \
+	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m benchmarks $(BENCH) --readme \
 		$(if $(RUNS),--runs $(RUNS))
 
 bench-watch: $(INSTALLED) ## Try the alternatives; fail if the workers have become half as fast
-	@$(VENV)/bin/python -m pytest tests/alternatives_checks.py
-	@GRPC_ENABLE_FORK_SUPPORT=false PYTHONPATH=.:tests $(VENV)/bin/python -m benchmarks --watch
+	@$(VENV)/bin/python -m pytest tests/project/alternatives_checks.py
+	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m benchmarks --watch
 
 install: ## As root: put the workers on this machine, or a newer release of them
 	@deploy/install.sh install

@@ -9,12 +9,13 @@ import argparse
 import sys
 import time
 
-import readme_table
-from benchmarks import alternatives, idle, idle_pass, remotes, retention, table, throughput
+from benchmarks import alternatives, remotes, retention, table, throughput
 from benchmarks.benchmark import Benchmark
+from benchmarks.idle import passes, workers
 from benchmarks.results import Results
 from benchmarks.watch import watch
-from chaos.arena import Arena
+from generate import result_table as readme_table
+from testing.arena import Arena
 
 # In the order of the README's table.
 BENCHMARKS: tuple[Benchmark, ...] = (
@@ -22,8 +23,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *alternatives.BENCHMARKS,
     *retention.BENCHMARKS,
     *remotes.BENCHMARKS,
-    *idle.BENCHMARKS,
-    *idle_pass.BENCHMARKS,
+    *workers.BENCHMARKS,
+    *passes.BENCHMARKS,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from chaos.arena import Arena
+from testing.arena import Arena
 
 # What one run found, by the names of its benchmark's goals. A ratio is of two things that were
 # measured in this run, one after the other.

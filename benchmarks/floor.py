@@ -14,9 +14,9 @@ from typing import Any
 from confluent_kafka import KafkaError, Message, Producer
 from psycopg.rows import tuple_row
 
-from common import events
-from common.kafka import EventProducer
-from database import TestDatabase
+from common.events import envelope
+from common.events.producer import EventProducer
+from testing.database import TestDatabase
 
 FLUSH_SECONDS = 60.0
 # Rows that libpq hands over at once while the statement runs.
@@ -27,7 +27,7 @@ Parameters = Mapping[str, object]
 
 def messages(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:
     """SQL that selects the messages which `announce` inserts: topic, key, id and text of each."""
-    insert = events.announce(service, topic, rows=rows, key=key, fields=fields)
+    insert = envelope.announce(service, topic, rows=rows, key=key, fields=fields)
     _, select, rest = insert.partition("SELECT")
     return f"""
     SELECT topic, key, event_id::text, payload
@@ -63,7 +63,7 @@ def announce(
     with database.connect(row_factory=tuple_row) as connection, connection.cursor() as cursor:
         selected = cursor.stream(statement, {"now": now}, size=CHUNK_ROWS)
         for number, (topic, key, event, payload) in enumerate(selected):
-            headers = events.headers(service, topic, event, occurred_at)
+            headers = envelope.headers(service, topic, event, occurred_at)
             _produce(producer, topic, payload, key, headers=headers, on_delivery=on_delivery)
             if number % CHUNK_ROWS == 0:
                 producer.poll(0)

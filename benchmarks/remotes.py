@@ -16,19 +16,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.benchmark import Benchmark, Figures, Goal
-from chaos.arena import Arena
-from chaos.world import only, service_of
-from common.scheduler import Scheduler
-from database import TestDatabase
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character
-from demo.standins.discord import DiscordServer
-from demo.standins.discord_answers import Reply
-from processes import Process, environment
-from warcraft_worker import SILVERMOON, WarcraftWorker
+from common.scheduling.scheduler import Scheduler
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character
+from devservers.standins.discord import DiscordServer
+from devservers.standins.discord_answers import Reply
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.warcraft_worker import SILVERMOON, WarcraftWorker
+from testing.world import only, service_of
 from workers.notification import notification_retry
 from workers.warcraft import character_sync
-from workers.warcraft.rate_limit import MOST_IN_FLIGHT
+from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT
 
 GROUP = "remotes"
 LATENCY_SECONDS = 0.05

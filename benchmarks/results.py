@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-import readme_table
 from benchmarks.benchmark import Benchmark, Figures
+from generate import result_table as readme_table
 
 PATH = Path(__file__).with_name("results.json")
 _DIGITS = 6  # beyond that a figure is noise, and a diff of the file is not

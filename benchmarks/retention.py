@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 
-import transactions
 from benchmarks import floor, rows
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from benchmarks.work import Work
 from benchmarks.worker_pass import Measured, measure
-from chaos.arena import Arena
-from chaos.world import service_of
+from testing import transactions
+from testing.arena import Arena
+from testing.world import service_of
 from workers.twitchbot import message_cleanup
 from workers.webhook import webhook_cleanup
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from chaos.arena import Arena
-from database import TestDatabase, fresh_database
+from testing.arena import Arena
+from testing.database import TestDatabase, fresh_database
 
 _numbers = itertools.count(1)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import readme_table
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from benchmarks.results import Result
+from generate import result_table as readme_table
 
 _COLUMNS = ("measured", "found (goal)", "runs", "reached")
 

@@ -18,10 +18,10 @@ from benchmarks.work import (
     Work,
 )
 from benchmarks.worker_pass import Measured, measure
-from chaos.arena import Arena
-from chaos.world import service_of
-from kafka_server import KafkaServer
-from topics import Topic
+from devservers.kafka import KafkaServer
+from testing.arena import Arena
+from testing.topics import Topic
+from testing.world import service_of
 
 GROUP = "throughput"
 RATIO = "times the floor"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from benchmarks.benchmark import Benchmark
 from benchmarks.results import Results
-from chaos.arena import Arena
+from testing.arena import Arena
 
 RUNS = 3
 # A ratio to the floor of the same run, so a slow machine is no drift; beyond this it is one,

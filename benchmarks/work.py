@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from benchmarks import rows
 from benchmarks.floor import messages
 from benchmarks.rows import Rows
-from common import events
-from common.scheduler import Scheduler
+from common.events import envelope
+from common.scheduling.scheduler import Scheduler
 from workers.blog import post_publisher
 from workers.foodfolio import item_expiration, stock_level
 from workers.link import link_expiration
@@ -46,7 +46,7 @@ WITH expired AS (
             fields={
                 "link_id": "id",
                 "short_code": "short_code",
-                "expires_at": events.rfc3339("expires_at"),
+                "expires_at": envelope.rfc3339("expires_at"),
             },
         )
     }"""
@@ -74,8 +74,8 @@ WITH published AS (
                 "post_id": "id",
                 "title": "title",
                 "slug": "slug",
-                "scheduled_at": events.rfc3339("published_at"),
-                "published_at": events.rfc3339("%(now)s::timestamptz"),
+                "scheduled_at": envelope.rfc3339("published_at"),
+                "published_at": envelope.rfc3339("%(now)s::timestamptz"),
             },
         )
     }""",
@@ -84,8 +84,8 @@ WITH published AS (
 _ITEM = {
     "detail_id": "id",
     "variant_id": "item_variant_id",
-    "expiry_date": events.rfc3339("expiry_date"),
-    "detected_at": events.rfc3339("%(now)s::timestamptz"),
+    "expiry_date": envelope.rfc3339("expiry_date"),
+    "detected_at": envelope.rfc3339("%(now)s::timestamptz"),
 }
 _DAYS_LEFT = "floor(extract(epoch FROM expiry_date - %(now)s) / 86400)::bigint"
 
@@ -98,7 +98,7 @@ WITH due AS (
     WHERE deleted_at IS NULL AND expiry_date <= %(now)s + interval '7 days'
 ), raised AS (
     INSERT INTO toast_alerts (scheduler, subject_id, facts, raised_at)
-    SELECT 'item-expiration', id, 'expired ' || {events.rfc3339("expiry_date")}, %(now)s FROM due
+    SELECT 'item-expiration', id, 'expired ' || {envelope.rfc3339("expiry_date")}, %(now)s FROM due
 ), expired AS (
     SELECT * FROM due WHERE expiry_date <= %(now)s
 ), expiring AS (
@@ -122,7 +122,7 @@ _VARIANT = {
     "variant_id": "id",
     "item_id": "item_id",
     "variant_name": "variant_name",
-    "detected_at": events.rfc3339("%(now)s::timestamptz"),
+    "detected_at": envelope.rfc3339("%(now)s::timestamptz"),
 }
 
 STOCK_LEVEL = Work(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chaos.world import only, service_of
-from common.scheduler import Scheduler
-from database import TestDatabase
-from demo.processes import poll_until
-from processes import NO_BROKER, Process, environment
+from common.scheduling.scheduler import Scheduler
+from devservers.child_processes import poll_until
+from testing.database import TestDatabase
+from testing.processes import NO_BROKER, Process, environment
+from testing.world import only, service_of
 
 PASS_SECONDS = 900.0
 # Nothing but the first pass is to be seen.

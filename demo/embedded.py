@@ -12,14 +12,14 @@ import psycopg
 
 import workers
 from common import config
-from demo import remotes, report, sample_data
-from demo.broker import Broker
-from demo.postgres import PostgresServer
-from demo.processes import ServerError
-from demo.sample_data.source import Remotes
+from demo import remotes, report
+from devservers import sample_data
+from devservers.child_processes import ServerError
+from devservers.mock_broker import Broker
+from devservers.postgres import LIVE_TABLES, PostgresServer
+from devservers.sample_data.source import Remotes
 
 DATABASE = "toxictoast"
-LIVE_TABLES = Path(__file__).with_name("live_tables.sql")
 SETTINGS_PREFIXES = ("DB_", "KAFKA_")
 
 

@@ -13,8 +13,8 @@ from psycopg.rows import DictRow
 import workers
 from common import config
 from common.config import Settings, SettingsError
-from common.database import Database
-from common.scheduler import Scheduler, Service
+from common.database.connection import Database
+from common.scheduling.scheduler import Scheduler, Service
 from demo.supervisor import Worker
 
 # A worker killed by a launch before may have had the same process number.

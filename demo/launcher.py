@@ -1,7 +1,7 @@
 """`make run`: the eight workers in the foreground, on sample data where there are no settings.
 
 Everything started here ends here: on Ctrl-C, SIGTERM and SIGHUP in order and within 15 s;
-on SIGKILL by the kernel, which tells the children (demo/processes.py).
+on SIGKILL by the kernel, which tells the children (devservers/child_processes.py).
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from common import config, exit_codes
 from demo import embedded, report
 from demo.event_stream import Event, EventStream
 from demo.first_round import FirstRound, read_plans
-from demo.processes import ServerError, poll_until
 from demo.supervisor import Supervisor
+from devservers.child_processes import ServerError, poll_until
 
 # As it was named, not resolved: a checkout may be made of links.
 ROOT = Path(__file__).parent.parent

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.processes import ServerError, bound_to_parent, end
-from demo.sample_data.deliveries import GONE_WEBHOOK, WEBHOOK_SECRET
-from demo.sample_data.source import Remotes
+from devservers.child_processes import ServerError, bound_to_parent, end
+from devservers.sample_data.deliveries import GONE_WEBHOOK, WEBHOOK_SECRET
+from devservers.sample_data.source import Remotes
 
 STOP_SECONDS = 5
 
@@ -55,7 +55,7 @@ def start(stack: ExitStack) -> StandIns:
 def _serve(stack: ExitStack, name: str, *arguments: str) -> str:
     """Start one stand-in; returns the address that it prints."""
     process = subprocess.Popen(
-        [sys.executable, "-m", f"demo.standins.{name}", *arguments],
+        [sys.executable, "-m", f"devservers.standins.{name}", *arguments],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

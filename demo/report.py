@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from common import tables
+from common.cli import text_table
 from demo.event_stream import Event
 from demo.first_round import Outcome
 
@@ -62,7 +62,7 @@ def table(outcomes: Sequence[Outcome], now: datetime) -> str:
         for outcome in outcomes
         if outcome.problem
     ]
-    return "\n".join(["", tables.render(HEADINGS, rows), "", *problems])
+    return "\n".join(["", text_table.render(HEADINGS, rows), "", *problems])
 
 
 def event_line(event: Event) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from demo.processes import ServerError, bound_to_parent, end
+from devservers.child_processes import ServerError, bound_to_parent, end
 
 # A worker drains for up to 10 s; the whole of `make run` has 15 s to stop.
 STOP_SECONDS = 12

@@ -13,6 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+# The checkout.
+ROOT = Path(__file__).parent.parent
+# The longest that anything awaited may take on a busy machine; usually it is there at once.
+PATIENCE = 40.0
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FOLDER_PREFIX = "toast-server-"
 

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from demo.processes import TemporaryFolder, bound_to_parent, end, free_port, poll_until
+from devservers.child_processes import TemporaryFolder, bound_to_parent, end, free_port, poll_until
 
 VERSION = "3.9.2"
 LIBRARIES = Path(__file__).parent.parent / ".cache" / f"kafka-{VERSION}"

@@ -1,6 +1,6 @@
 """A Kafka-protocol broker of our own on loopback: librdkafka's mock cluster.
 
-`python -m demo.broker TOPIC...` prints its address once it is ready and serves until its
+`python -m devservers.mock_broker TOPIC...` prints its address once it is ready and serves until its
 standard input closes, so it never outlives the process that started it. It speaks the real
 protocol to any process on this machine and keeps everything in memory.
 """
@@ -14,7 +14,7 @@ from typing import Self
 
 from confluent_kafka import Producer
 
-from demo.processes import ServerError, end
+from devservers.child_processes import ServerError, end
 
 STOP_SECONDS = 5
 

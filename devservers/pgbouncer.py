@@ -11,8 +11,8 @@ from typing import Any, Literal, Self
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from demo.postgres import PostgresServer
-from demo.processes import TemporaryFolder, bound_to_parent, end, free_port, poll_until
+from devservers.child_processes import TemporaryFolder, bound_to_parent, end, free_port, poll_until
+from devservers.postgres import PostgresServer
 
 START_SECONDS = 30
 STOP_SECONDS = 5

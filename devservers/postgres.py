@@ -15,8 +15,11 @@ from typing import Literal, Self, TypedDict
 
 import psycopg
 
-from demo.postgres_binaries import find_installation
-from demo.processes import ServerError, TemporaryFolder, bound_to_parent, end, free_port
+from devservers.child_processes import ServerError, TemporaryFolder, bound_to_parent, end, free_port
+from devservers.postgres_binaries import find_installation
+
+# The tables of the live services, which our schedulers change.
+LIVE_TABLES = Path(__file__).with_name("live_tables.sql")
 
 START_SECONDS = 60
 STOP_SECONDS = 20

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from demo.processes import ServerError, shared_folder
+from devservers.child_processes import ServerError, shared_folder
 
 OLDEST_VERSION = 14
 # Asked last: it is there for tests on an older version.

@@ -14,8 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-from demo.processes import bound_to_parent, end, free_port, poll_until
-from processes import PATIENCE
+from devservers.child_processes import PATIENCE, bound_to_parent, end, free_port, poll_until
 
 CACHE = Path(__file__).parent.parent / ".cache" / "prometheus"
 DOWNLOAD_SECONDS = 300

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from processes import PATIENCE
+from devservers.child_processes import PATIENCE
 
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 

@@ -7,7 +7,9 @@ import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+from devservers.child_processes import ROOT
+
+README = ROOT / "README.md"
 
 
 def write(target: str, text: str, readme: Path = README) -> None:

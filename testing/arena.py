@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Self, TypeVar
 
-from database import TestDatabase, create_template, fresh_database
-from demo.postgres import PostgresServer
-from kafka_server import KafkaServer
+from devservers.kafka import KafkaServer
+from devservers.postgres import PostgresServer
+from testing.database import TestDatabase, create_template, fresh_database
 
 T = TypeVar("T")
 

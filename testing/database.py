@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
-import demo
-from common import migrations
-from common.session import Session
-from demo.postgres import PostgresServer
+from common.database import migrations
+from common.database.session import Session
+from devservers.postgres import LIVE_TABLES, PostgresServer
 
 TEMPLATE = "toast_template"
-LIVE_TABLES = Path(demo.__file__).with_name("live_tables.sql")
 
 _numbers = itertools.count(1)
 

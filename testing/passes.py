@@ -13,9 +13,9 @@ import pytest
 from psycopg.rows import DictRow
 
 from common import config
-from common.database import Database
-from common.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
-from database import TestDatabase
+from common.database.connection import Database
+from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
+from testing.database import TestDatabase
 
 # Far from the real clock: a statement that asks the server for the time gives itself away.
 # What TestDatabase.insert fills in (the real time) is after it, so too young to be due.

@@ -20,13 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from database import TestDatabase
-from demo.processes import bound_to_parent
+from devservers.child_processes import PATIENCE, ROOT, bound_to_parent
+from testing.database import TestDatabase
 
-ROOT = Path(__file__).parent.parent
-
-# The longest that anything awaited may take on a busy machine; usually it is there at once.
-PATIENCE = 40.0
 # A worker's own promise: it has ended this long after the signal.
 STOP_SECONDS = 10.0
 

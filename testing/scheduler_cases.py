@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from passes import DAY, GO_ZERO_TIME, HOUR, MICROSECOND, MINUTE, NOW
-from scheduler_rows import Case, Row
+from testing.passes import DAY, GO_ZERO_TIME, HOUR, MICROSECOND, MINUTE, NOW
+from testing.scheduler_rows import Case, Row
 from workers.blog import post_publisher
 from workers.foodfolio import item_expiration, stock_level
 from workers.link import link_expiration

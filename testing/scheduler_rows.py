@@ -8,8 +8,8 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common.scheduler import Scheduler
-from database import TestDatabase
+from common.scheduling.scheduler import Scheduler
+from testing.database import TestDatabase
 
 LIVE_TABLES = """
 SELECT table_name::text AS name FROM information_schema.columns

@@ -10,8 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from demo.processes import poll_until
-from processes import PATIENCE
+from devservers.child_processes import PATIENCE, poll_until
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,23 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from common import config, redact
-from common.database import Database
-from common.runner import PassRunner
-from common.runs import Run
-from common.scheduler import Preview
-from database import TestDatabase
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Guild, Realm, World
+from common import config
+from common.database.connection import Database
+from common.database.run_history import Run
+from common.logging import redaction
+from common.scheduling.pass_runner import PassRunner
+from common.scheduling.scheduler import Preview
+from devservers.child_processes import ROOT
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Guild, Realm, World
+from testing.database import TestDatabase
 from workers.warcraft import SERVICE
-
-ROOT = Path(__file__).parent.parent
 
 CLIENT_ID = "3bdd1d6b9ff54ee1planted"
 CLIENT_SECRET = "Zq9planted/secret+of=the-client"
@@ -101,7 +100,7 @@ class WarcraftWorker:
     def _runner(self, scheduler: str, settings: dict[str, str]) -> PassRunner:
         chosen = next(each for each in SERVICE.schedulers if each.name == scheduler)
         loaded = self.load(**settings)
-        redact.register(loaded.secrets)
+        redaction.register(loaded.secrets)
         return PassRunner(chosen, loaded, Database(loaded))
 
     def load(self, **settings: str) -> config.Settings:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import workers
-from common.scheduler import Scheduler
-from database import TestDatabase
-from demo.processes import poll_until
-from scheduler_cases import CASES
-from scheduler_rows import Case, Row
+from common.scheduling.scheduler import Scheduler
+from devservers.child_processes import poll_until
+from testing.database import TestDatabase
+from testing.scheduler_cases import CASES
+from testing.scheduler_rows import Case, Row
 
 # How often a worker changes a row, noted by the database itself.
 AUDIT = """

@@ -45,14 +45,14 @@ import hypothesis
 import pytest
 
 import workers
-import worlds
-from database import TestDatabase, create_template, fresh_database
-from demo.broker import Broker
-from demo.postgres import PostgresServer
-from demo.postgres_binaries import find_installation
-from kafka_server import KafkaServer, KafkaUnavailable
-from pgbouncer import PgBouncer, PgBouncerUnavailable
-from prometheus_server import PrometheusUnavailable, program
+from devservers.kafka import KafkaServer, KafkaUnavailable
+from devservers.mock_broker import Broker
+from devservers.pgbouncer import PgBouncer, PgBouncerUnavailable
+from devservers.postgres import PostgresServer
+from devservers.postgres_binaries import find_installation
+from devservers.prometheus import PrometheusUnavailable, program
+from testing.database import TestDatabase, create_template, fresh_database
+from tests.support import worlds
 
 POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
 POSTGRES_VERSION = os.environ.get("TEST_POSTGRES_VERSION")

@@ -3,13 +3,14 @@
 import sys
 
 import workers
-from common import cli, logs
+from common.cli import commands
+from common.logging import logs
 
 
 def main() -> int:
     """Run the command with the arguments of this process; returns its exit code."""
     logs.take_over()
-    return cli.main(cli.Services(workers.SERVICES, workers.load))
+    return commands.main(commands.Services(workers.SERVICES, workers.load))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from benchmarks.alternatives.libraries import version
 from benchmarks.alternatives.passes import of_alternative, of_worker
 from benchmarks.alternatives.restarts import lost_by_alternative, lost_by_worker
 from benchmarks.benchmark import Benchmark, Figures, Goal
-from chaos.arena import Arena
+from testing.arena import Arena
 
 GROUP = "alternatives"
 RATIO = "times our time per row"

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.work import LINK_EXPIRATION
-from chaos.arena import Arena
-from database import TestDatabase
-from processes import environment
-from topics import Received, Topic
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import environment
+from testing.topics import Received, Topic
 from workers.link.link_expiration import TOPIC
 
 _DUE = "FROM link_links WHERE expires_at <= now()"

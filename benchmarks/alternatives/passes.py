@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from benchmarks.alternatives.links import filled
 from benchmarks.alternatives.program import Pass, Program
 from benchmarks.worker_pass import Measured, measure
-from chaos.arena import Arena
+from testing.arena import Arena
 from workers.link import link_expiration
 
 # The Go schedulers' way takes some 15 ms a row.

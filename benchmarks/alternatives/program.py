@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from benchmarks.alternatives import libraries
-from demo.processes import TemporaryFolder, bound_to_parent, poll_until
+from devservers.child_processes import TemporaryFolder, bound_to_parent, poll_until
 
 FOLDER = Path(__file__).parent
 

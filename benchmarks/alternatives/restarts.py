@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 from benchmarks.alternatives.links import Links, filled
 from benchmarks.alternatives.program import Program
-from chaos.arena import Arena
-from demo.processes import poll_until
-from processes import Process
+from devservers.child_processes import poll_until
+from testing.arena import Arena
+from testing.processes import Process
 
 PATIENCE_SECONDS = 120.0
 # From the first change that is committed to the kill.

@@ -10,19 +10,19 @@ from functools import partial
 
 import pytest
 
-from benchmarks import idle_rows
 from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.idle import rows
 from benchmarks.rows import Rows
-from chaos.arena import Arena
-from chaos.world import service_of
 from common import config
-from common.check import indexes
-from common.check.subject import Subject
+from common.cli.check import indexes
+from common.cli.check.checked_service import Subject
 from common.config import Settings
-from common.database import Database
-from common.runner import PassRunner
-from common.scheduler import Scheduler, Service
-from database import TestDatabase
+from common.database.connection import Database
+from common.scheduling.pass_runner import PassRunner
+from common.scheduling.scheduler import Scheduler, Service
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.world import service_of
 from workers.blog import post_publisher
 from workers.foodfolio import item_expiration
 from workers.link import link_expiration
@@ -114,9 +114,9 @@ def _benchmark(scheduler: Scheduler, statements: tuple[str, ...]) -> Benchmark:
 
 
 BENCHMARKS = (
-    _benchmark(link_expiration.SCHEDULER, idle_rows.LINKS),
-    _benchmark(post_publisher.SCHEDULER, idle_rows.POSTS),
-    _benchmark(message_cleanup.SCHEDULER, idle_rows.MESSAGES),
-    _benchmark(webhook_retry.SCHEDULER, idle_rows.DELIVERIES),
-    _benchmark(item_expiration.SCHEDULER, idle_rows.ITEMS),
+    _benchmark(link_expiration.SCHEDULER, rows.LINKS),
+    _benchmark(post_publisher.SCHEDULER, rows.POSTS),
+    _benchmark(message_cleanup.SCHEDULER, rows.MESSAGES),
+    _benchmark(webhook_retry.SCHEDULER, rows.DELIVERIES),
+    _benchmark(item_expiration.SCHEDULER, rows.ITEMS),
 )

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import workers
 from benchmarks.benchmark import Benchmark, Figures, Goal
-from chaos.arena import Arena
-from common.publisher_thread import IDLE_SECONDS, SWEEP_SECONDS
-from database import TestDatabase
+from common.worker.publisher_thread import IDLE_SECONDS, SWEEP_SECONDS
 from demo import remotes
-from demo.processes import free_port
-from processes import Process, environment
+from devservers.child_processes import free_port
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
 
 LOOK_SECONDS = 1.0
 ESTABLISHED = "01"  # in /proc/net/tcp

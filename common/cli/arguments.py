@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from common import outbox, redact
+from common.events import outbox
+from common.logging import redaction
 
 
 def parse(services: Sequence[str], arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -17,7 +18,7 @@ def parse(services: Sequence[str], arguments: Sequence[str] | None) -> argparse.
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the process, quoting no password that was given where none belongs."""
-        super().error(redact.redact(message))
+        super().error(redaction.redact(message))
 
 
 class _Commands:

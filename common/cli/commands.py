@@ -12,14 +12,19 @@ from typing import Any
 
 import psycopg
 
+from common import config, exit_codes
+
 # What only one command needs is imported by it: a worker is one of them, and stays small.
-from common import command_line, config, exit_codes, logs, migrations, redact, spelling, worker
-from common.advice import advised
-from common.config import Settings, SettingsError, Variable
-from common.database import Database
+from common.cli import arguments as command_line
+from common.config import Settings, SettingsError, Variable, suggestions
+from common.database import migrations
+from common.database.advice import advised
+from common.database.connection import Database
 from common.errors import PassError
-from common.progress import ProgressLine
-from common.scheduler import Service
+from common.logging import logs, redaction
+from common.scheduling.scheduler import Service
+from common.worker import worker_process
+from common.worker.progress import ProgressLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +47,13 @@ def main(services: Services, arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UsageError as error:
-        print(f"toast: {redact.redact(str(error))}", file=sys.stderr)
+        print(f"toast: {redaction.redact(str(error))}", file=sys.stderr)
         return exit_codes.USAGE
     except SettingsError as error:
         print(error, file=sys.stderr)
         return exit_codes.BAD_SETTINGS
     except (psycopg.Error, PassError) as error:
-        print(f"toast: {redact.redact(advised(str(error), error))}", file=sys.stderr)
+        print(f"toast: {redaction.redact(advised(str(error), error))}", file=sys.stderr)
         return exit_codes.FAILED
     except BrokenPipeError:
         # The reader (head, less) has seen enough; Python would complain again at exit.
@@ -67,14 +72,14 @@ def _known(name: str, names: Iterable[str], what: str) -> str:
     known = list(names)
     if name in known:
         return name
-    near = spelling.nearest(name, known, slips=max(2, len(name) // 3))
+    near = suggestions.nearest(name, known, slips=max(2, len(name) // 3))
     question = f" Did you mean {near}?" if near else ""
     listed = f"Known: {', '.join(known)}." if known else f"It has no {what}."
     raise UsageError(f"unknown {what} {name!r}.{question} {listed}")
 
 
 def _list(services: Services, options: argparse.Namespace) -> int:
-    from common import tables
+    from common.cli import text_table
 
     jobs, settings_of = [], []
     every = [services.load(name) for name in services.names]
@@ -86,9 +91,9 @@ def _list(services: Services, options: argparse.Namespace) -> int:
         for variable in service.variables:
             origin = settings.origin(variable)
             settings_of.append((variable.name, settings.written(variable), origin, variable.help))
-    print(tables.render(("service", "scheduler", "interval", "enabled", "what it does"), jobs))
+    print(text_table.render(("service", "scheduler", "interval", "enabled", "what it does"), jobs))
     print()
-    print(tables.render(("setting", "value", "from", "meaning"), settings_of))
+    print(text_table.render(("setting", "value", "from", "meaning"), settings_of))
     return exit_codes.FINE
 
 
@@ -110,19 +115,21 @@ def _with_settings(
 
 
 def _settings(services: Services, options: argparse.Namespace) -> int:
-    from common import reference
+    from common.cli import settings_reference
 
     every = [services.load(name) for name in services.names]
-    print(reference.example(every) if options.example else reference.markdown(every))
+    print(
+        settings_reference.example(every) if options.example else settings_reference.markdown(every)
+    )
     return exit_codes.FINE
 
 
 def _run(services: Services, options: argparse.Namespace) -> int:
-    return worker.main(_service(services, options.service))
+    return worker_process.main(_service(services, options.service))
 
 
 def _check(services: Services, options: argparse.Namespace) -> int:
-    from common.check import check
+    from common.cli.check import check
 
     report = check(_chosen(services, options))
     print(report.as_json() if options.json else report.as_text())
@@ -136,24 +143,20 @@ def _chosen(services: Services, options: argparse.Namespace) -> list[Service]:
 
 
 def _status(services: Services, options: argparse.Namespace) -> int:
-    from common import status_command
+    from common.cli.status import screen
 
     chosen = _with_settings(_chosen(services, options), config.COMMON)
     _log_for_a_person(chosen[0][1])
     if not options.watch:
-        return (
-            exit_codes.FAILED
-            if status_command.show(chosen, as_json=options.json)
-            else exit_codes.FINE
-        )
+        return exit_codes.FAILED if screen.show(chosen, as_json=options.json) else exit_codes.FINE
     if not sys.stdout.isatty():
         raise UsageError("--watch needs a terminal; use --json, or no option")
-    status_command.watch(chosen)
+    screen.watch(chosen)
     return exit_codes.FINE
 
 
 def _once(services: Services, options: argparse.Namespace) -> int:
-    from common import once
+    from common.cli import once
 
     service = _service(services, options.service)
     by_name = {scheduler.name: scheduler for scheduler in service.schedulers}
@@ -185,14 +188,14 @@ def _migrate(services: Services, options: argparse.Namespace) -> int:
 
 
 def _roles(services: Services, options: argparse.Namespace) -> int:
-    from common import roles
+    from common.cli import roles
 
     print(roles.sql([services.load(name) for name in services.names]))
     return exit_codes.FINE
 
 
 def _outbox(services: Services, options: argparse.Namespace) -> int:
-    from common import outbox_command
+    from common.cli import outbox_command
 
     with _database(services, options).connect() as connection:
         migrations.require(connection, may_apply=False)
@@ -220,7 +223,7 @@ def _log_for_a_person(settings: Settings) -> None:
     chosen = settings.origin(config.LOG_LEVEL) != "default"
     level = settings[config.LOG_LEVEL] if chosen else "warning"
     logs.configure(level, settings[config.LOG_FORMAT])
-    redact.register(settings.secrets)
+    redaction.register(settings.secrets)
 
 
 _COMMANDS: Mapping[str, Callable[[Services, argparse.Namespace], int]] = {

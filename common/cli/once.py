@@ -9,15 +9,16 @@ from typing import Any
 
 import psycopg
 
-from common import logs, tables
-from common.advice import advised
+from common.cli import text_table
 from common.config import Settings
-from common.database import Database
+from common.database.advice import advised
+from common.database.connection import Database
 from common.errors import PassError
-from common.observer import Observer
-from common.redact import redact
-from common.runner import PassRunner
-from common.scheduler import Scheduler
+from common.logging import logs
+from common.logging.redaction import redact
+from common.scheduling.observer import Observer
+from common.scheduling.pass_runner import PassRunner
+from common.scheduling.scheduler import Scheduler
 
 PUBLISH_SECONDS = 60.0
 PAUSE_SECONDS = 0.2
@@ -71,7 +72,7 @@ class Answer:
         if self.dry_run:
             return "\n\n".join(map(_preview_text, self.schedulers))
         header = ("scheduler", "result", *_COLUMNS, "took", "details")
-        lines = [tables.render(header, map(_row, self.schedulers))]
+        lines = [text_table.render(header, map(_row, self.schedulers))]
         lines += [
             f"{outcome.name}: {outcome.error}" for outcome in self.schedulers if outcome.error
         ]
@@ -127,7 +128,7 @@ def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
 def _publish(settings: Settings, database: Database) -> tuple[int, str]:
     """Publish; returns how many events, and why others wait, if any do."""
     # Only here: a service that publishes nothing need not carry librdkafka in memory.
-    from common.publisher import Publisher
+    from common.events.publisher import Publisher
 
     publisher = Publisher(settings, database)
     deadline = time.monotonic() + PUBLISH_SECONDS
@@ -162,4 +163,6 @@ def _preview_text(outcome: Outcome) -> str:
     if not rows:
         return title
     shown = "" if due <= len(rows) else f", the first {len(rows)}"
-    return f"{title}{shown}\n{tables.render(list(rows[0]), (list(row.values()) for row in rows))}"
+    return (
+        f"{title}{shown}\n{text_table.render(list(rows[0]), (list(row.values()) for row in rows))}"
+    )

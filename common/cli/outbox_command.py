@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from common import outbox, tables
-from common.session import Connection
+from common.cli import text_table
+from common.database.session import Connection
+from common.events import outbox
 
 MOST_ROWS = 100
 
@@ -17,7 +18,7 @@ def overview(connection: Connection) -> str:
     lines = [f"{summary.waiting} waiting{oldest}; {summary.set_aside} set aside"]
     if rows:
         lines.append(
-            tables.render(("id", "service", "topic", "key", "since", "tries", "state"), rows)
+            text_table.render(("id", "service", "topic", "key", "since", "tries", "state"), rows)
         )
     if len(rows) < summary.waiting + summary.set_aside:
         lines.append(f"(the first {len(rows)} are shown)")

@@ -3,9 +3,10 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from common import own_tables, rights
-from common.rights import Right
-from common.scheduler import Scheduler, Service
+from common.database import own_tables
+from common.scheduling import grants as rights
+from common.scheduling.grants import Right
+from common.scheduling.scheduler import Scheduler, Service
 
 SCHEMA = "public"
 OPERATOR = "toast_operator"

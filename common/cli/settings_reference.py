@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from common.config import COMMON, Variable
-from common.scheduler import Service
+from common.scheduling.scheduler import Service
 
 Sections = list[tuple[str, tuple[Variable[Any], ...]]]
 

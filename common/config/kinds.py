@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from common import go_syntax
-from common.redact import redact, tokens
+from common.config import go_syntax
+from common.logging.redaction import redact, tokens
 
 T_co = TypeVar("T_co", covariant=True)
 

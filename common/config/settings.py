@@ -13,46 +13,21 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from common import layers as places
-from common.layers import CONFIG_DIR_VARIABLE, Layer
-from common.redact import redact
-from common.variables import (
+from common.config import sources as places
+from common.config.kinds import (
     Need,
     Variable,
-    address,
     addresses,
     boolean,
     choice,
-    days,
-    duration,
     integer,
-    interval,
     names,
-    networks,
     text,
     unmet,
     wrong,
 )
-
-__all__ = [
-    "COMMON",
-    "CONFIG_DIR_VARIABLE",
-    "Settings",
-    "SettingsError",
-    "Variable",
-    "address",
-    "addresses",
-    "boolean",
-    "choice",
-    "days",
-    "duration",
-    "integer",
-    "interval",
-    "load",
-    "metrics_port",
-    "networks",
-    "text",
-]
+from common.config.sources import Layer
+from common.logging.redaction import redact
 
 T = TypeVar("T")
 

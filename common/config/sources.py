@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from common import spelling
+from common.config import suggestions
 
 CONFIG_DIR_VARIABLE = "TOAST_CONFIG_DIR"
 # Set by systemd for a unit with LoadCredential=NAME:/path: a folder with a file NAME.
@@ -70,7 +70,7 @@ def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str,
         for layer in layers
         for name in layer.values
         if name not in known and name.isprintable()
-        if (meant := spelling.nearest(name, long, slips=_MOST_SLIPS))
+        if (meant := suggestions.nearest(name, long, slips=_MOST_SLIPS))
     )
 
 

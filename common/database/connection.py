@@ -14,8 +14,8 @@ from psycopg.rows import DictRow, dict_row
 
 from common import config
 from common.config import Settings
-from common.database_errors import connection_lost
-from common.session import Session, sever
+from common.database.error_classification import connection_lost
+from common.database.session import Session, sever
 
 CONNECT_SECONDS = 5
 

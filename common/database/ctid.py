@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from common.session import Connection
+from common.database.session import Connection
 
 PAGE = 1 << 16
 WHOLE_TABLE = (0, 0xFFFFFFFF * PAGE)

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from common.advice import advised, cut
-from common.redact import redact
+from common.database.advice import advised, cut
+from common.logging.redaction import redact
 
 # A reason is for a table cell and a log line, not for a stack trace.
 REASON_CHARACTERS = 500

@@ -4,10 +4,10 @@ anything, with the reason for an operator to read."""
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.advice import cut
-from common.database_errors import REASON_CHARACTERS
-from common.redact import redact
-from common.session import Connection, Session
+from common.database.advice import cut
+from common.database.error_classification import REASON_CHARACTERS
+from common.database.session import Connection, Session
+from common.logging.redaction import redact
 
 # Tried again after 10 minutes, then after twice as long each time, up to a day.
 _SET_ASIDE = """

@@ -4,7 +4,7 @@ Some of it comes with being a worker (EVERY_WORKER) and with having something to
 (PUBLISHING); SETTING_ROWS_ASIDE and ALERTS a scheduler declares itself, where it does that.
 """
 
-from common.access import Access, Table
+from common.database.table_access import Access, Table
 
 MIGRATIONS = Table("toast_migrations")
 RUNS = Table("toast_runs")

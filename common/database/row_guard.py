@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from common.database_errors import server_fault
+from common.database.error_classification import server_fault
 
 
 class Guard:

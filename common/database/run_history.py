@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from common.advice import cut
-from common.session import Connection, Session
+from common.database.advice import cut
+from common.database.session import Connection, Session
 
 RESULTS = ("ok", "failed", "stopped", "skipped")
 

@@ -1,6 +1,6 @@
 """One session of PostgreSQL, by a connection to the server itself or through a connection pooler.
 
-A connection to the server gets common/session_settings.py with its start. A pooler hands a
+A connection to the server gets common/database/session_settings.py with its start. A pooler hands a
 server session from one client to the next after each transaction: the start of a connection sets
 nothing there, and what is set later stays behind for a stranger. So behind a pooler every
 statement runs in a transaction that begins by setting them for itself alone.
@@ -15,7 +15,7 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from common import session_settings
+from common.database import session_settings
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, {access}, NOT DEFERRABLE"
 

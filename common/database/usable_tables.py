@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from psycopg.rows import DictRow
 
-from common.access import Access
+from common.database.session import Connection
+from common.database.table_access import Access
 from common.errors import PassError
-from common.session import Connection
 
 # Each table, or part of one, as relkind says what it is; and for the table itself which of the
 # commands that are needed no policy lets through, and which a rule replaces.

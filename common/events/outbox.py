@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from psycopg.rows import args_row, class_row
 
-from common.advice import cut
-from common.events import rfc3339
-from common.redact import redact
-from common.session import Connection, Session
+from common.database.advice import cut
+from common.database.session import Connection, Session
+from common.events.envelope import rfc3339
+from common.logging.redaction import redact
 
 _ERROR_CHARACTERS = 500
 

@@ -7,8 +7,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from common import failpoints, logs
-from common.messages import Failure, KafkaUnavailable, Outgoing
+from common import failpoints
+from common.events.messages import Failure, KafkaUnavailable, Outgoing
+from common.logging import logs
 
 _log = logs.logger(__name__)
 

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from common import failpoints, logs, metrics, migrations
+from common import failpoints, metrics
 from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
-from common.database import Database
-from common.database_errors import reason, server_fault
-from common.events import headers
-from common.messages import Failure, KafkaUnavailable, Outgoing
-from common.outbox import Outbox, StoredEvent
-from common.session import Session
+from common.database import migrations
+from common.database.connection import Database
+from common.database.error_classification import reason, server_fault
+from common.database.session import Session
+from common.events.envelope import headers
+from common.events.messages import Failure, KafkaUnavailable, Outgoing
+from common.events.outbox import Outbox, StoredEvent
+from common.logging import logs
 
 if TYPE_CHECKING:
-    from common.kafka import EventProducer
+    from common.events.producer import EventProducer
 
 _log = logs.logger(__name__)
 
@@ -88,7 +90,7 @@ class Publisher:
     def _kafka(self) -> "EventProducer":
         if self._producer is None:
             # Only here: a worker that has not published yet need not carry librdkafka in memory.
-            from common.kafka import EventProducer
+            from common.events.producer import EventProducer
 
             brokers = self._settings[KAFKA_BROKERS]
             self._producer = EventProducer(brokers, f"toast-{self._service}")

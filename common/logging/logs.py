@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TextIO
 
-from common.redact import redact
+from common.logging.redaction import redact
 
 _LEVELS = {
     "debug": logging.DEBUG,

@@ -14,8 +14,8 @@ from itertools import chain
 
 import psycopg
 
-from common.database_errors import connection_lost, contended
-from common.instruments import Registry
+from common.database.error_classification import connection_lost, contended
+from common.metrics.prometheus import Registry
 
 REGISTRY = Registry()
 
@@ -204,7 +204,7 @@ def rate_limited(service: str, remote: str, seconds: float) -> None:
 def exposition() -> str:
     """All metrics as text, in Prometheus's format of version 0.0.4."""
     # Only here: an idle worker that nobody scrapes need not carry what tells of it.
-    from common import process_usage
+    from common.metrics import process_usage
 
     lines = chain(process_usage.lines(), *(metric.lines() for metric in REGISTRY.metrics))
     return "".join(f"{line}\n" for line in lines)

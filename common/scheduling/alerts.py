@@ -9,10 +9,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from common import heap
 from common.config import Variable
-from common.scheduler import NOTHING, Pass, PassResult, Preview
-from common.walk import Walk
+from common.database import ctid
+from common.scheduling.batched_change import Walk
+from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview
 
 # An alert that stays true is raised again when this share of the interval has passed: a pass
 # that starts a little early must not put it off by a whole interval.
@@ -77,11 +77,11 @@ def _forget(still_true: str) -> tuple[str, str]:
     due = f"SELECT subject_id, facts FROM toast_alerts AS alert WHERE {is_over}"
     batch = f"""
     WITH is_over AS (
-        SELECT subject_id, ctid FROM toast_alerts AS alert WHERE {heap.in_range()} AND {is_over}
+        SELECT subject_id, ctid FROM toast_alerts AS alert WHERE {ctid.in_range()} AND {is_over}
         FOR UPDATE SKIP LOCKED
     ), forgotten AS (
         DELETE FROM toast_alerts AS alert
-        WHERE {heap.same_rows("is_over", "subject_id")} AND {is_over}
+        WHERE {ctid.same_rows("is_over", "subject_id")} AND {is_over}
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM is_over) AS found, count(*) AS processed FROM forgotten"""

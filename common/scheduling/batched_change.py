@@ -14,12 +14,12 @@ from typing import Any
 
 import psycopg
 
-from common import failed_rows, heap
-from common.batches import MOST_FAILED_ROWS, Batches
-from common.database_errors import server_fault
-from common.due import backlog, preview
+from common.database import ctid, failed_rows
+from common.database.error_classification import server_fault
 from common.errors import PassError
-from common.scheduler import Pass, PassResult, Preview
+from common.scheduling.batches import MOST_FAILED_ROWS, Batches
+from common.scheduling.due_rows import backlog, preview
+from common.scheduling.scheduler import Pass, PassResult, Preview
 
 # So many due rows are too many for one transaction.
 BATCH_ROWS = 5_000
@@ -166,7 +166,7 @@ class _Walker:
     def _few(self) -> tuple[PassResult, int]:
         """Do what is due in one statement; returns what was done, and how many were unchanged."""
         try:
-            return self._batches.run(*heap.WHOLE_TABLE)
+            return self._batches.run(*ctid.WHOLE_TABLE)
         except psycopg.Error as error:
             if server_fault(error):
                 raise
@@ -176,9 +176,9 @@ class _Walker:
     def _all_slices(self) -> tuple[PassResult, int]:
         total, unchanged = PassResult(), 0
         eager = bool(self._walk.eager) and not self._batches.is_careful
-        heaps = heap.pages(self._pass.connection, self._batches.heaps)
+        heaps = ctid.pages(self._pass.connection, self._batches.heaps)
         step = SLICE_PAGES * (EAGER_SLICES if eager else 1)
-        for first, end, self._batches.share in heap.slices(heaps, step):
+        for first, end, self._batches.share in ctid.slices(heaps, step):
             if self._pass.stopping():
                 total += PassResult(complete=False)
                 break

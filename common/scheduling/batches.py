@@ -12,10 +12,12 @@ from uuid import UUID
 
 import psycopg
 
-from common import failed_rows, failpoints, heap, logs
-from common.database_errors import contended, reason, server_fault
+from common import failpoints
+from common.database import ctid, failed_rows
+from common.database.error_classification import contended, reason, server_fault
 from common.errors import PassError
-from common.scheduler import Pass, PassResult
+from common.logging import logs
+from common.scheduling.scheduler import Pass, PassResult
 
 _log = logs.logger(__name__)
 
@@ -65,7 +67,7 @@ class Batches:
         still_due = f"{id_column} IN (SELECT {id_column} FROM ({self.due}) AS due)"
         condition = still_due if self.is_careful else "true"
         parameters = self._parameters(first, end)
-        places = heap.places(self.current.connection, self.heaps, condition, parameters)
+        places = ctid.places(self.current.connection, self.heaps, condition, parameters)
         with self.current.connection.limited(SUSPECT_LIMITS):
             for start in range(0, len(places), SUSPECT_ROWS):
                 total += self._suspects(places[start : start + SUSPECT_ROWS])
@@ -91,7 +93,7 @@ class Batches:
 
     def _at_one_place(self, place: int) -> PassResult:
         """Run the row at this place, or one after the other where several heaps have one."""
-        ids = heap.ids(self.current.connection, self.heaps, self.id_column, place)
+        ids = ctid.ids(self.current.connection, self.heaps, self.id_column, place)
         if not ids:
             # Moved by another session meanwhile, and met again later; or there never was a row to
             # blame, as with a trigger against every statement, and then this fails again.
@@ -146,7 +148,7 @@ class Batches:
         return result, found - result.processed
 
     def _parameters(self, first: int, end: int) -> dict[str, Any]:
-        return {**self.parameters, "first": heap.tid(first), "end": heap.tid(end)}
+        return {**self.parameters, "first": ctid.tid(first), "end": ctid.tid(end)}
 
     def _eagerly(self, parameters: dict[str, Any]) -> dict[str, int] | None:
         """Run the eager statement; None where a row is locked."""

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from common.errors import PassError
-from common.scheduler import Pass
+from common.scheduling.scheduler import Pass
 
 MOST_DIFFERENCE = timedelta(minutes=10)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from common.scheduler import PREVIEW_ROWS, Pass, Preview
+from common.scheduling.scheduler import PREVIEW_ROWS, Pass, Preview
 
 
 def preview(current: Pass, due: str, parameters: Mapping[str, Any]) -> Preview:

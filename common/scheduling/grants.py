@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from common import own_tables
-from common.access import Access
-from common.scheduler import Scheduler, Service
+from common.database import own_tables
+from common.database.table_access import Access
+from common.scheduling.scheduler import Scheduler, Service
 
 
 @dataclass(frozen=True, slots=True)

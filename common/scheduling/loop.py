@@ -9,8 +9,9 @@ import math
 import threading
 import time
 
-from common import backoff, logs
-from common.runner import PassRunner
+from common import backoff
+from common.logging import logs
+from common.scheduling.pass_runner import PassRunner
 
 _log = logs.logger(__name__)
 

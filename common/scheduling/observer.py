@@ -1,7 +1,7 @@
 """Who wants to know how a pass is getting on: metrics, Sentry, the log, the publisher."""
 
-from common.runs import Run
-from common.scheduler import Pass, PassResult
+from common.database.run_history import Run
+from common.scheduling.scheduler import Pass, PassResult
 
 
 class Observer:

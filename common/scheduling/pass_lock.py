@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from common import failpoints
-from common.scheduler import Pass, PassResult
+from common.scheduling.scheduler import Pass, PassResult
 
 
 def exclusive(run: Callable[[Pass], PassResult]) -> Callable[[Pass], PassResult]:

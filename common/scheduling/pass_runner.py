@@ -7,20 +7,23 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from common import failpoints, logs, migrations, rights, usable_tables
-from common.advice import advised
+from common import failpoints
 from common.config import TOAST_MIGRATE, Settings
-from common.database import Database
-from common.database_errors import connection_lost, contended
+from common.database import migrations, usable_tables
+from common.database.advice import advised
+from common.database.connection import Database
+from common.database.error_classification import connection_lost, contended
+from common.database.migrations import MigrationsPending
+from common.database.run_history import Run
+from common.database.session import Session, sever
+from common.database.session_settings import STATEMENT_SECONDS
 from common.errors import PassError, RemoteAway
-from common.migrations import MigrationsPending
-from common.observer import Observer
-from common.redact import redact
-from common.runs import Run
-from common.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
-from common.seldom import Seldom
-from common.session import Session, sever
-from common.session_settings import STATEMENT_SECONDS
+from common.logging import logs
+from common.logging.redaction import redact
+from common.logging.throttle import Seldom
+from common.scheduling import grants
+from common.scheduling.observer import Observer
+from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
 
 _log = logs.logger(__name__)
 
@@ -46,7 +49,7 @@ class PassRunner:
         self.scheduler = scheduler
         self.service = settings.service
         self._settings = settings
-        self._tables = rights.accesses([scheduler])
+        self._tables = grants.accesses([scheduler])
         self._database = database
         self._stop = stop or threading.Event()
         self._observers = observers

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from common.clock import require_agreement
 from common.config import Variable
-from common.scheduler import Pass, PassResult, Preview
-from common.walk import Walk
+from common.scheduling.batched_change import Walk
+from common.scheduling.clock_guard import require_agreement
+from common.scheduling.scheduler import Pass, PassResult, Preview
 
 
 class Retention:

@@ -1,7 +1,7 @@
 """What a scheduler is, and what one pass of it is given and gives back.
 
 A scheduler supplies one pass as a plain function. When passes run, on which thread, and what
-becomes of an error is the loop's business (common/loop.py).
+becomes of an error is the loop's business (common/scheduling/loop.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from common import config
-from common.access import Access
 from common.config import Settings, Variable
-from common.session import Session
-from common.variables import Need
+from common.config.kinds import Need
+from common.database.session import Session
+from common.database.table_access import Access
 
 # Rows that a dry run shows.
 PREVIEW_ROWS = 10

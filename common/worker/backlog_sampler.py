@@ -11,13 +11,16 @@ from functools import partial
 
 import psycopg
 
-from common import failed_rows, logs, metrics, migrations, outbox
-from common.database import Database
-from common.database_errors import connection_lost
+from common import metrics
+from common.database import failed_rows, migrations
+from common.database.connection import Database
+from common.database.error_classification import connection_lost
+from common.database.session import Session
 from common.errors import PassError
-from common.instruments import Level, Metric
-from common.runner import PassRunner
-from common.session import Session
+from common.events import outbox
+from common.logging import logs
+from common.metrics.prometheus import Level, Metric
+from common.scheduling.pass_runner import PassRunner
 
 _log = logs.logger(__name__)
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from socketserver import BaseRequestHandler
 from typing import Any, NamedTuple
 
-from common import logs
-from common.redact import redact
+from common.logging import logs
+from common.logging.redaction import redact
 
 _log = logs.logger(__name__)
 
@@ -106,6 +106,6 @@ class PageServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 def _answer(request: Any, client_address: Any, server: PageServer) -> BaseRequestHandler:
     # Only here: where nobody asks, a worker need not carry http.server in memory.
-    from common.page_handler import PageHandler
+    from common.worker.request_handler import PageHandler
 
     return PageHandler(request, client_address, server)

@@ -4,11 +4,12 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from common import metrics, runs
+from common import metrics
 from common.config import Settings
-from common.observer import Observer
-from common.runs import Run
-from common.scheduler import NOTHING, Pass, PassResult, Service
+from common.database import run_history
+from common.database.run_history import Run
+from common.scheduling.observer import Observer
+from common.scheduling.scheduler import NOTHING, Pass, PassResult, Service
 from common.version import VERSION
 
 _RETRIED = "pass"
@@ -49,7 +50,7 @@ class PassMetrics(Observer):
         metrics.CONSECUTIVE_FAILURES.labels(*self._job).set(0)
         metrics.DURATION.labels(*self._job)
         metrics.RETRIES.labels(service, _RETRIED)
-        for result in runs.RESULTS:
+        for result in run_history.RESULTS:
             metrics.EXECUTIONS.labels(*self._job, result)
         for outcome in NOTHING.counts:
             metrics.ITEMS.labels(*self._job, outcome)
@@ -66,7 +67,7 @@ class PassMetrics(Observer):
         metrics.CLOCK_DIFFERENCE.labels(self._service).set(difference.total_seconds())
         # Of whatever process: a restart must not look like a job that never succeeded, nor the
         # second of two machines, which skips its passes, like one that does not.
-        last = runs.last_success(current.connection, *self._job)
+        last = run_history.last_success(current.connection, *self._job)
         if last is not None:
             metrics.LAST_SUCCESS.labels(*self._job).set((last - difference).timestamp())
 

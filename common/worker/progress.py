@@ -5,10 +5,10 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
-from common import logs
-from common.observer import Observer
-from common.runs import Run
-from common.scheduler import NOTHING, PassResult
+from common.database.run_history import Run
+from common.logging import logs
+from common.scheduling.observer import Observer
+from common.scheduling.scheduler import NOTHING, PassResult
 
 _log = logs.logger(__name__)
 

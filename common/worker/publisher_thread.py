@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from common import logs, metrics, status_line
-from common.advice import advised
+from common import metrics
 from common.backoff import RECONNECT_SECONDS, retry_delay
-from common.database_errors import connection_lost
+from common.database.advice import advised
+from common.database.error_classification import connection_lost
+from common.database.run_history import Run
+from common.database.session import sever
 from common.errors import PassError
-from common.observer import Observer
-from common.publisher import Published, Publisher
-from common.runner import STALLED_SECONDS
-from common.runs import Run
-from common.scheduler import Pass, PassResult
-from common.seldom import Seldom
-from common.session import sever
+from common.events.publisher import Published, Publisher
+from common.logging import logs
+from common.logging.throttle import Seldom
+from common.scheduling.observer import Observer
+from common.scheduling.pass_runner import STALLED_SECONDS
+from common.scheduling.scheduler import Pass, PassResult
+from common.worker import status_line
 
 if TYPE_CHECKING:
-    from common.sentry import Reports
+    from common.worker.sentry import Reports
 
 _log = logs.logger(__name__)
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import psycopg
 
-from common import config, migrations
-from common.advice import advised
+from common import config
 from common.config import Settings
-from common.database import Database
+from common.database import migrations
+from common.database.advice import advised
+from common.database.connection import Database
 from common.errors import PassError
-from common.redact import redact
-from common.scheduler import Service
+from common.logging.redaction import redact
+from common.scheduling.scheduler import Service
 
 # Whoever asks all the time gets the last answer.
 FRESH_SECONDS = 2.0

@@ -18,11 +18,11 @@ import psycopg
 
 from common import config
 from common.config import Settings
+from common.database.run_history import Run
 from common.errors import PassError
-from common.observer import Observer
-from common.overdue import overdue_after
-from common.redact import redact
-from common.runs import Run
+from common.logging.redaction import redact
+from common.scheduling.observer import Observer
+from common.scheduling.overdue import overdue_after
 from common.version import VERSION
 
 if TYPE_CHECKING:

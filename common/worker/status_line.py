@@ -2,9 +2,9 @@
 
 import time
 
-from common.observer import Observer
-from common.redact import redact
-from common.runs import Run
+from common.database.run_history import Run
+from common.logging.redaction import redact
+from common.scheduling.observer import Observer
 
 # For one line of a terminal: the log has the whole story.
 LONGEST_REASON = 80

@@ -4,11 +4,11 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from common import logs
-from common.loop import Loop
+from common.logging import logs
+from common.scheduling.loop import Loop
 
 if TYPE_CHECKING:
-    from common.publisher_thread import PublisherThread
+    from common.worker.publisher_thread import PublisherThread
 
 _log = logs.logger(__name__)
 

@@ -14,25 +14,27 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from common import config, exit_codes, failpoints, logs, metrics, pass_metrics, redact, sentry
+from common import config, exit_codes, failpoints, metrics
 from common.config import Settings, SettingsError
-from common.database import Database
-from common.endpoints import METRICS, Endpoints, Page, verdict
-from common.loop import Loop
-from common.observer import Observer
-from common.pass_metrics import PassMetrics
-from common.progress import ProgressLog
-from common.readiness import Readiness
-from common.runner import PassRunner
-from common.sampling import Sampler
-from common.scheduler import Scheduler, Service
-from common.sentry import PassReports, Reports
-from common.service_manager import ServiceManager
-from common.status_line import LastPass
-from common.vitals import Vitals
+from common.database.connection import Database
+from common.logging import logs, redaction
+from common.scheduling.loop import Loop
+from common.scheduling.observer import Observer
+from common.scheduling.pass_runner import PassRunner
+from common.scheduling.scheduler import Scheduler, Service
+from common.worker import pass_metrics, sentry
+from common.worker.backlog_sampler import Sampler
+from common.worker.endpoints import METRICS, Endpoints, Page, verdict
+from common.worker.pass_metrics import PassMetrics
+from common.worker.progress import ProgressLog
+from common.worker.readiness import Readiness
+from common.worker.sentry import PassReports, Reports
+from common.worker.status_line import LastPass
+from common.worker.systemd import ServiceManager
+from common.worker.watchdog import Vitals
 
 if TYPE_CHECKING:
-    from common.publisher_thread import PublisherThread
+    from common.worker.publisher_thread import PublisherThread
 
 _log = logs.logger(__name__)
 
@@ -59,7 +61,7 @@ def main(service: Service) -> int:
     logs.configure(
         settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], journal=config.journal_stream()
     )
-    redact.register(settings.secrets)
+    redaction.register(settings.secrets)
     reports = sentry.start(settings)
     threading.excepthook = partial(_uncaught, reports)
     # Before the first thread exists, so that none of them can be interrupted by these.
@@ -243,7 +245,7 @@ def _publisher(
     if not service.topics:
         return None
     # Only here: a service that publishes nothing need not carry librdkafka in memory.
-    from common.publisher import Publisher
-    from common.publisher_thread import PublisherThread
+    from common.events.publisher import Publisher
+    from common.worker.publisher_thread import PublisherThread
 
     return PublisherThread(Publisher(settings, database), service.name, reports)

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from demo.sample_data import content, deliveries, food, twitch, warcraft
-from demo.sample_data.source import Remotes, Row, Source
+from devservers.sample_data import content, deliveries, food, twitch, warcraft
+from devservers.sample_data.source import Remotes, Row, Source
 
 SEED = 20_240_229
 NOWHERE = Remotes()

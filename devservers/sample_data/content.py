@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from demo.sample_data.source import DAY, HOUR, MINUTE, SECOND, Row, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, SECOND, Row, Source
 
 CATEGORIES = ("travel", "kitchen", "workshop")
 TAGS = ("how-to", "opinion", "photos", "review")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from demo.sample_data.source import DAY, HOUR, MINUTE, Row, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, Row, Source
 
 GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 # The id of a Discord webhook that somebody has deleted.

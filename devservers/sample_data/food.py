@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from demo.sample_data.source import DAY, HOUR, MINUTE, Row, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, Row, Source
 
 FOODS = ("oat milk", "rye bread", "goat cheese", "lentils", "mango", "tofu", "plum jam", "rice")
 SIZES = ((250, "g"), (500, "g"), (1, "kg"), (330, "ml"), (1, "l"), (1, "piece"))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from demo.sample_data.source import DAY, HOUR, MINUTE, Row, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, Row, Source
 
 # Takes the messages while no stream is live: always active, never ended.
 CHAT_ONLY_STREAM = UUID("00000000-0000-0000-0000-000000000001")

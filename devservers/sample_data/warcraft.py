@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from psycopg.types.json import Jsonb
 
-from demo.sample_data.source import DAY, HOUR, NOUNS, Row, Source
+from devservers.sample_data.source import DAY, HOUR, NOUNS, Row, Source
 
 FACTIONS = ("Alliance", "Horde")
 RACES = (("Human", "Alliance"), ("Night Elf", "Alliance"), ("Orc", "Horde"), ("Tauren", "Horde"))

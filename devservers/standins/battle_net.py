@@ -1,7 +1,7 @@
 """A stand-in for Battle.net: its OAuth server and its API, both on one port.
 
-`python -m demo.standins.battle_net` knows the characters and guilds of the sample rows, prints
-its address and serves until SIGTERM or SIGINT.
+`python -m devservers.standins.battle_net` knows the characters and guilds of the sample rows,
+prints its address and serves until SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from demo.standins import battle_net_documents as documents
-from demo.standins.battle_net_traffic import Order, Request
-from demo.standins.battle_net_world import CLASSES, RACES, World, sample_world
+from devservers.standins import battle_net_documents as documents
+from devservers.standins.battle_net_traffic import Order, Request
+from devservers.standins.battle_net_world import CLASSES, RACES, World, sample_world
 
 _CHARACTER_PARTS = {
     "": documents.profile,
@@ -232,7 +232,7 @@ def _error(status: int) -> dict[str, Any]:
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="demo.standins.battle_net", description=__doc__)
+    parser = argparse.ArgumentParser(prog="devservers.standins.battle_net", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
     options = parser.parse_args()
     # Before the server's threads exist: what they inherit, only sigwait() below receives.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from demo import sample_data
+from devservers import sample_data
 
 CLASSES = {
     "Warrior": 1,

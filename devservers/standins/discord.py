@@ -1,7 +1,7 @@
 """Discord's webhook API on loopback, as strict as the real one.
 
-`python -m demo.standins.discord --port 9900` prints its URL and serves until SIGTERM or SIGINT;
-port 0 means a free one. Every webhook exists, `/api/webhooks/ID/TOKEN` with whatever ID and
+`python -m devservers.standins.discord --port 9900` prints its URL and serves until SIGTERM or
+SIGINT; port 0 means a free one. Every webhook exists, `/api/webhooks/ID/TOKEN` with whatever ID and
 token, but those named by `--gone ID`. Requests are judged by discord_rules.py beside this file.
 A test may start it in its own process, order other answers (discord_answers.py), and read what
 came in.
@@ -23,14 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from demo.standins.discord_answers import (
-    HEALTHY,
-    UNKNOWN_WEBHOOK,
-    Reply,
-    Stall,
-    rate_limited,
-)
-from demo.standins.discord_rules import TrafficRules, Verdict, request_fault
+from devservers.standins.discord_answers import HEALTHY, UNKNOWN_WEBHOOK, Reply, Stall, rate_limited
+from devservers.standins.discord_rules import TrafficRules, Verdict, request_fault
 
 _PATH = re.compile(r"/api(?:/v(?P<version>\d+))?/webhooks/(?P<webhook>[^/]+)/[^/]+")
 _FIRST_MESSAGE = 1_100_000_000_000_000_000
@@ -223,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="demo.standins.discord", description=__doc__)
+    parser = argparse.ArgumentParser(prog="devservers.standins.discord", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
     parser.add_argument("--gone", metavar="ID", action="append", default=[], help="was deleted")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """A stand-in for the live SSE service: its gRPC management interface, and clients.
 
-`python -m demo.standins.sse` connects 10,000 clients, 250 of them quiet for over half an
+`python -m devservers.standins.sse` connects 10,000 clients, 250 of them quiet for over half an
 hour, prints its address and serves until SIGTERM or SIGINT. No event ever comes on its
 stream, so the other clients go quiet as time passes.
 """
@@ -236,7 +236,7 @@ def new_client(now: datetime, *, idle: timedelta, had_events: bool = False) -> C
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="demo.standins.sse", description=__doc__)
+    parser = argparse.ArgumentParser(prog="devservers.standins.sse", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
     parser.add_argument("--clients", type=int, default=10_000, help="how many are connected")
     parser.add_argument("--quiet", type=int, default=250, help="how many of them are inactive")

@@ -1,6 +1,6 @@
 """A receiver of webhooks on loopback: verifies signatures, and misbehaves where the path says so.
 
-`python -m demo.standins.webhook_receiver --port 9099 --secret TEXT` prints its URL and serves
+`python -m devservers.standins.webhook_receiver --port 9099 --secret TEXT` prints its URL and serves
 until it is ended. Any path answers 200, but for those that webhook_answers.py lists.
 
 With a secret, a request whose signatures or times are wrong gets 401 and is not `verified`.
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from demo.standins.webhook_answers import Server
+from devservers.standins.webhook_answers import Server
 
 
 @dataclass(frozen=True, slots=True)

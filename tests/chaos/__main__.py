@@ -10,11 +10,11 @@ import argparse
 import sys
 import time
 
-from chaos import table
-from chaos.arena import Arena
-from chaos.campaign import Campaign
-from chaos.campaigns import CAMPAIGNS
-from chaos.results import Results
+from testing.arena import Arena
+from tests.chaos import table
+from tests.chaos.campaign import Campaign
+from tests.chaos.campaigns import CAMPAIGNS
+from tests.chaos.results import Results
 
 
 def main() -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from chaos.campaign import Figures
-from chaos.heard import Heard
-from chaos.remote_worlds import REMOTE, RemoteWorld
-from chaos.world import ROWS, Rows
-from common.scheduler import Scheduler
-from database import TestDatabase
+from common.scheduling.scheduler import Scheduler
+from testing.database import TestDatabase
+from testing.world import ROWS, Rows
+from tests.chaos.campaign import Figures
+from tests.chaos.heard import Heard
+from tests.chaos.remote_worlds import REMOTE, RemoteWorld
 
 AnyWorld = Rows | RemoteWorld
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from chaos.arena import Arena
+from testing.arena import Arena
 
 # What one round found, by the names of its campaign's limits.
 Figures = Mapping[str, float]

@@ -1,29 +1,18 @@
 """Every campaign, in the order of the README's table."""
 
-from chaos import (
-    alerting,
-    bad_rows,
-    clocks,
-    hangs,
+from tests.chaos.campaign import Campaign
+from tests.chaos.data import alerting, bad_rows, odd_rows, odd_tables, retention, starvation
+from tests.chaos.processes import clocks, hangs, kills, paused, rolling, soak, stops
+from tests.chaos.servers import (
     kafka_away,
-    kills,
     late_commits,
     lost_commit,
     network,
-    odd_rows,
     odd_sessions,
-    odd_tables,
     order,
-    paused,
     pooler,
     postgres_away,
-    retention,
-    rolling,
-    soak,
-    starvation,
-    stops,
 )
-from chaos.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     kills.CAMPAIGN,

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from topics import Received, Topic
+from testing.topics import Received, Topic
 
 
 @dataclass(frozen=True, slots=True)

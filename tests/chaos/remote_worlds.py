@@ -7,17 +7,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from chaos.world import World
-from common.scheduler import Scheduler
-from database import TestDatabase
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Guild
-from demo.standins.discord import DiscordServer
-from demo.standins.sse import SseServer, new_client
-from demo.standins.webhook_receiver import WebhookReceiver
-from passes import MINUTE
-from scheduler_cases import delivery, webhook
-from warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
+from common.scheduling.scheduler import Scheduler
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Guild
+from devservers.standins.discord import DiscordServer
+from devservers.standins.sse import SseServer, new_client
+from devservers.standins.webhook_receiver import WebhookReceiver
+from testing.database import TestDatabase
+from testing.passes import MINUTE
+from testing.scheduler_cases import delivery, webhook
+from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
+from testing.world import World
 from workers.notification import notification_retry
 from workers.sse import client_cleanup
 from workers.warcraft import character_sync, guild_sync

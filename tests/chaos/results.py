@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
-from chaos.campaign import Campaign, Figures
+from devservers.child_processes import ROOT
+from tests.chaos.campaign import Campaign, Figures
 
-ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / ".cache" / "chaos"
 
 # Whose change makes an earlier round say nothing about today's code.

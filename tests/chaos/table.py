@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-import readme_table
-from chaos.campaign import Campaign, Figures
-from chaos.results import Results
+from generate import result_table as readme_table
+from tests.chaos.campaign import Campaign, Figures
+from tests.chaos.results import Results
 
 _COLUMNS = ("promise", "faults", "rounds", "took", "found", "holds")
 

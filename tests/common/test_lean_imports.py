@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from processes import ROOT
+from devservers.child_processes import ROOT
 
 SPARED = "print(*sorted({'asyncio', 'importlib.metadata'} & set(sys.modules)))"
 

@@ -15,9 +15,8 @@ import psycopg
 import pytest
 
 import workers
-from database import TestDatabase
-
-ROOT = Path(__file__).parent.parent
+from devservers.child_processes import ROOT
+from testing.database import TestDatabase
 
 STOP_SECONDS = 15
 # For everything else, on a busy machine.
@@ -101,7 +100,7 @@ def checkout() -> Iterator[Path]:
 
 
 def _checkout(folder: Path) -> Path:
-    for name in ("common", "demo", "workers", "supervisord.conf"):
+    for name in ("common", "workers", "devservers", "demo", "supervisord.conf"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
     return folder

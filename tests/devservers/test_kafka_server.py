@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from kafka_server import KafkaServer
+from devservers.kafka import KafkaServer
 
 
 def test_a_stored_message_survives_a_kill(kafka_server: KafkaServer) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import demo
-from database import TestDatabase
+import devservers
+from testing.database import TestDatabase
 
-FACTS = Path(demo.__file__).with_name("live_schema.tsv")
+FACTS = Path(devservers.__file__).with_name("live_schema.tsv")
 
 # Lines as in the file, of every table that is not ours. What the file has no word for, such as
 # an index with a condition or a check of a table, makes a line that the file cannot have.

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from database import TestDatabase
-from demo.postgres import PostgresServer
-from pgbouncer import PgBouncer, PgBouncerUnavailable
+from devservers.pgbouncer import PgBouncer, PgBouncerUnavailable
+from devservers.postgres import PostgresServer
+from testing.database import TestDatabase
 
 PID = "SELECT pg_backend_pid()"
 

@@ -12,17 +12,22 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from database import TestDatabase
-from demo.postgres import PostgresServer, StopMode
-from demo.postgres_binaries import find_installation
-from demo.processes import FOLDER_PREFIX, ServerError, TemporaryFolder, poll_until, shared_folder
-
-ROOT = Path(__file__).parent.parent
+from devservers.child_processes import (
+    FOLDER_PREFIX,
+    ROOT,
+    ServerError,
+    TemporaryFolder,
+    poll_until,
+    shared_folder,
+)
+from devservers.postgres import PostgresServer, StopMode
+from devservers.postgres_binaries import find_installation
+from testing.database import TestDatabase
 
 # Starts a server, says as whom and where, and waits to be killed.
 SCRIPT = """
 import os, time
-from demo.postgres import PostgresServer
+from devservers.postgres import PostgresServer
 with PostgresServer(durable=False) as server:
     print(os.geteuid(), server.port, flush=True)
     time.sleep(60)

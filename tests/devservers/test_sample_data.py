@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from database import LIVE_TABLES, TestDatabase
-from demo import sample_data
-from demo.sample_data.source import Row
-from demo.sample_data.twitch import CHAT_ONLY_STREAM
+from devservers import sample_data
+from devservers.postgres import LIVE_TABLES
+from devservers.sample_data.source import Row
+from devservers.sample_data.twitch import CHAT_ONLY_STREAM
+from testing.database import TestDatabase
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 

@@ -17,8 +17,8 @@ from benchmarks.alternatives import (
 from benchmarks.alternatives.libraries import LibrariesUnavailable
 from benchmarks.alternatives.passes import of_alternative
 from benchmarks.alternatives.restarts import lost_by_alternative, lost_by_worker
-from chaos.arena import Arena
-from kafka_server import KafkaUnavailable
+from devservers.kafka import KafkaUnavailable
+from testing.arena import Arena
 
 # The first of them installs the libraries.
 pytestmark = pytest.mark.timeout(400)

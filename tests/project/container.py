@@ -19,9 +19,8 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from demo.processes import TemporaryFolder, bound_to_parent, poll_until
+from devservers.child_processes import ROOT, TemporaryFolder, bound_to_parent, poll_until
 
-ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache" / "vm"
 
 SUITE = "bookworm"

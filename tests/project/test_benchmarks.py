@@ -12,18 +12,20 @@ from pathlib import Path
 
 import pytest
 
-import readme_table
-from benchmarks import floor, idle_pass, idle_rows, retention, table, throughput, work
+from benchmarks import floor, retention, table, throughput, work
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.idle import passes
+from benchmarks.idle import rows as idle_rows
 from benchmarks.results import Results
 from benchmarks.rows import Rows
 from benchmarks.watch import watch
 from benchmarks.worker_pass import measure
-from chaos.arena import Arena
-from common.check.sizes import BIG_ROWS
-from kafka_server import KafkaUnavailable
-from topics import Received, Topic
+from common.cli.check.table_sizes import BIG_ROWS
+from devservers.kafka import KafkaUnavailable
+from generate import result_table as readme_table
+from testing.arena import Arena
+from testing.topics import Received, Topic
 from workers.twitchbot import message_cleanup
 
 WORKS = {
@@ -240,7 +242,7 @@ def test_roomy_pages_hold_half_as_many_of_the_same_rows(arena: Arena) -> None:
 def test_an_idle_pass_is_played_with_the_proposed_index_and_leaves_none(arena: Arena) -> None:
     scheduler, rows = message_cleanup.SCHEDULER, BIG_ROWS + 1
 
-    figures = idle_pass.play(arena, scheduler, idle_rows.MESSAGES, rows)
+    figures = passes.play(arena, scheduler, idle_rows.MESSAGES, rows)
 
     assert all(figure > 0 for figure in figures.values())
     database = Rows(idle_rows.MESSAGES, rows).original(arena)

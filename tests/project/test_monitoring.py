@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import workers
-from common import overdue
+from common.scheduling import overdue
 from demo import embedded
-from demo.processes import free_port, poll_until
-from processes import PATIENCE, ROOT, Process, bare
-from prometheus_server import Prometheus
+from devservers.child_processes import PATIENCE, ROOT, free_port, poll_until
+from devservers.prometheus import Prometheus
+from testing.processes import Process, bare
 
 MONITORING = ROOT / "monitoring"
 DASHBOARD: dict[str, Any] = json.loads((MONITORING / "grafana-dashboard.json").read_text("utf-8"))

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import workers
-from common import config, exit_codes, worker
-from common.scheduler import Scheduler
-
-ROOT = Path(__file__).parent.parent
+from common import config, exit_codes
+from common.scheduling.scheduler import Scheduler
+from common.worker import worker_process
+from devservers.child_processes import ROOT
 
 MOST_LINES_OF_A_MODULE = 260
 MOST_LINES_OF_A_FUNCTION = 50
@@ -113,7 +113,7 @@ def test_the_environment_is_read_in_one_place() -> None:
         if (isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"))
         or (isinstance(node, ast.alias) and node.name in ("environ", "environb", "getenv"))
     }
-    assert readers == {"common/config.py"}
+    assert readers == {"common/config/settings.py"}
 
 
 # --- code -------------------------------------------------------------------------------------
@@ -125,9 +125,14 @@ def test_a_broad_except_is_only_where_a_thread_must_go_on() -> None:
         for name, tree in modules("common", "workers")
         for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _raises_on(node)
-        if name != "common/logs.py"  # a foreign __str__ may raise anything, and logging never does
+        if name
+        != "common/logging/logs.py"  # a foreign __str__ may raise anything, and logging never does
     }
-    assert broad == {"common/publisher_thread.py", "common/runner.py", "common/sampling.py"}
+    assert broad == {
+        "common/worker/publisher_thread.py",
+        "common/scheduling/pass_runner.py",
+        "common/worker/backlog_sampler.py",
+    }
 
 
 def _raises_on(handler: ast.ExceptHandler) -> bool:
@@ -246,7 +251,7 @@ def test_every_service_has_a_program_of_supervisord() -> None:
         assert section["exitcodes"] == str(exit_codes.BAD_SETTINGS)
         assert section["autorestart"] == "unexpected"
         assert section["startsecs"] == "0"
-        assert int(section["stopwaitsecs"]) > worker.STOP_SECONDS + 3
+        assert int(section["stopwaitsecs"]) > worker_process.STOP_SECONDS + 3
 
 
 # --- the README -------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import workers
-from common import exit_codes, worker
+from common import exit_codes
+from common.worker import worker_process
+from devservers.child_processes import ROOT
 
-ROOT = Path(__file__).parent.parent
 SYSTEMD = ROOT / "systemd"
 INTERNET = {"notification", "warcraft", "webhook"}
 NETWORK = re.compile(r"(?<=AF_UNIX\n).*?(?=\n\[Install\])", re.DOTALL)
@@ -81,8 +82,8 @@ def test_a_unit_agrees_with_the_worker(service: str) -> None:
     lines = dict(line.split("=", 1) for line in settings(unit(service)) if "=" in line)
     assert lines["Type"] == "notify"
     assert lines["RestartPreventExitStatus"] == str(exit_codes.BAD_SETTINGS)
-    assert int(lines["TimeoutStopSec"]) > worker.STOP_SECONDS + 3
-    assert int(lines["WatchdogSec"]) > 3 * worker.SUPERVISE_SECONDS
+    assert int(lines["TimeoutStopSec"]) > worker_process.STOP_SECONDS + 3
+    assert int(lines["WatchdogSec"]) > 3 * worker_process.SUPERVISE_SECONDS
 
 
 def test_systemd_knows_every_line(tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ import psycopg
 import pytest
 
 import workers
-from common import runner
-from container import CHECKOUT, Container, ContainerUnavailable
-from database import LIVE_TABLES, TestDatabase
-from demo.postgres import PostgresServer
-from demo.processes import poll_until
-from test_worker_process import EXPIRED
-from topics import Topic
+from common.scheduling import pass_runner
+from devservers.child_processes import poll_until
+from devservers.postgres import LIVE_TABLES, PostgresServer
+from testing.database import TestDatabase
+from testing.topics import Topic
+from tests.common.worker.test_worker_process import EXPIRED
+from tests.project.container import CHECKOUT, Container, ContainerUnavailable
 
 UNITS = [f"toast-{name}" for name in workers.SERVICES]
 TOPIC = "link.expired"
@@ -34,7 +34,7 @@ TOPIC = "link.expired"
 STOP_SECONDS = 15.0
 OUTAGE_SECONDS = 60.0
 # After that a pass counts as stalled, and WatchdogSec= begins to run out.
-STALLED_SECONDS = runner.STALLED_SECONDS + 15
+STALLED_SECONDS = pass_runner.STALLED_SECONDS + 15
 WATCHDOG_SECONDS = 60 + 30
 
 RELEASES = "/opt/toast-workers/releases"

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from chaos.arena import Arena
-from chaos.campaign import Campaign
-from chaos.campaigns import CAMPAIGNS
-from kafka_server import KafkaUnavailable
-from pgbouncer import PgBouncerUnavailable
+from devservers.kafka import KafkaUnavailable
+from devservers.pgbouncer import PgBouncerUnavailable
+from testing.arena import Arena
+from tests.chaos.campaign import Campaign
+from tests.chaos.campaigns import CAMPAIGNS
 
 # The same faults in every run: a red campaign stays red until the code changes.
 SEED = 1

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import signal
-from pathlib import Path
 
 import pytest
 
-from chaos import kills
 from common import failpoints
-from database import TestDatabase
-from processes import Process, environment
+from devservers.child_processes import ROOT
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from tests.chaos.processes import kills
 
-ROOT = Path(__file__).parent.parent
 REACHED = re.compile(r'failpoints\.reach\("(\w+)"\)')
 
 

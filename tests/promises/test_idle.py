@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 import workers
-from common import publisher_thread
-from common.worker import SUPERVISE_SECONDS
-from database import TestDatabase
-from demo.processes import free_port, poll_until
-from demo.standins.sse import SseServer
-from kafka_server import KafkaServer
-from processes import Process, environment
-from scrapes import ask
+from common.worker import publisher_thread
+from common.worker.worker_process import SUPERVISE_SECONDS
+from devservers.child_processes import free_port, poll_until
+from devservers.kafka import KafkaServer
+from devservers.standins.sse import SseServer
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from tests.support.scrapes import ask
 
 # Shared objects of libraries that not every worker uses, or not yet.
 LIBRDKAFKA = "librdkafka"
@@ -89,11 +89,9 @@ def test_the_command_brings_only_its_words_into_a_worker(database: TestDatabase)
         passed(worker)
         assert worker.stop() == 0
     ours = {name for name in imported(worker) if name.startswith("common.")}
-    assert "common.command_line" in ours
-    others = ("check", "once", "status", "reference", "roles", "tables", "kafka")
-    assert [name for name in ours if name.startswith(tuple(f"common.{one}" for one in others))] == [
-        "common.status_line"  # for systemd
-    ]
+    needed = {"common.cli", "common.cli.commands", "common.cli.arguments"}
+    assert {name for name in ours if name.startswith("common.cli")} == needed
+    assert "common.events.producer" not in ours
 
 
 def test_what_is_carried_after_work_was_needed_for_it(

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import pytest
 
-from database import TestDatabase
-from odd_values import CLAIMED, FLAGS, NUMBERS, REFUSE, TEXTS, TIMES, make_odd
-from passes import HOUR, NOW, failed_rows, outbox, preview, run_pass
-from scheduler_cases import CASES, NOTIFICATION_CLEANUP, WEBHOOK_CLEANUP
-from scheduler_rows import Case
+from testing.database import TestDatabase
+from testing.passes import HOUR, NOW, failed_rows, outbox, preview, run_pass
+from testing.scheduler_cases import CASES, NOTIFICATION_CLEANUP, WEBHOOK_CLEANUP
+from testing.scheduler_rows import Case
+from tests.support.odd_values import CLAIMED, FLAGS, NUMBERS, REFUSE, TEXTS, TIMES, make_odd
 
 NULLABLE = """
 SELECT attname::text AS name, format_type(atttypid, NULL) AS kind FROM pg_attribute

@@ -12,14 +12,15 @@ from uuid import UUID
 
 import pytest
 
-from common import session_settings, walk
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
-from odd_tables import fill, give_heirs, partition, put_copy, time_columns
-from passes import outbox, preview, run_pass
-from scheduler_cases import CASES, LINK_EXPIRATION, link
-from scheduler_rows import Case, live_rows
-from test_walk import locked_by_somebody_else
+from common.database import session_settings
+from common.scheduling import batched_change
+from devservers.postgres import PostgresServer
+from testing.database import TestDatabase, fresh_database
+from testing.passes import outbox, preview, run_pass
+from testing.scheduler_cases import CASES, LINK_EXPIRATION, link
+from testing.scheduler_rows import Case, live_rows
+from tests.common.scheduling.test_batched_change import locked_by_somebody_else
+from tests.support.odd_tables import fill, give_heirs, partition, put_copy, time_columns
 
 # Of which some share their reason.
 ROWS = 8
@@ -34,9 +35,9 @@ every_changing_scheduler = pytest.mark.parametrize(
 def in_slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the pass goes through the table slice by slice, or does it in one statement."""
     if request.param:
-        monkeypatch.setattr(walk, "BATCH_ROWS", 1)
-        monkeypatch.setattr(walk, "SLICE_PAGES", 1)
-        monkeypatch.setattr(walk, "EAGER_SLICES", 1)
+        monkeypatch.setattr(batched_change, "BATCH_ROWS", 1)
+        monkeypatch.setattr(batched_change, "SLICE_PAGES", 1)
+        monkeypatch.setattr(batched_change, "EAGER_SLICES", 1)
     return bool(request.param)
 
 

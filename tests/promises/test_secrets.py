@@ -19,15 +19,18 @@ from uuid import uuid4
 import grpc
 import pytest
 
-from database import TestDatabase
-from demo.processes import free_port
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Realm
-from demo.standins.sse import SseServer, new_client
-from passes import NOW
-from processes import NO_BROKER
-from secrets_echo import Echo
-from secrets_search import (
+from devservers.child_processes import free_port
+from devservers.sentry import SentryServer
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Realm
+from devservers.standins.sse import SseServer, new_client
+from devservers.tcp_proxy import TcpProxy
+from testing.database import TestDatabase
+from testing.passes import NOW
+from testing.processes import NO_BROKER
+from testing.topics import Topic
+from tests.promises.secrets.echo import Echo
+from tests.promises.secrets.search import (
     BEARER,
     CLIENT_ID,
     CLIENT_SECRET,
@@ -44,12 +47,15 @@ from secrets_search import (
     rows,
     spelled,
 )
-from secrets_stage import SHAPES, Stage, add_delivery, add_notification, raise_on_update
-from sentry_server import SentryServer
-from tcp_proxy import TcpProxy
-from topics import Topic
-from workers.webhook.attempt import Attempt, Delivery
-from workers.webhook.delivery_client import MOST_BODY_BYTES, Reply
+from tests.promises.secrets.stage import (
+    SHAPES,
+    Stage,
+    add_delivery,
+    add_notification,
+    raise_on_update,
+)
+from workers.webhook.http_delivery.attempt import Attempt, Delivery
+from workers.webhook.http_delivery.delivery_client import MOST_BODY_BYTES, Reply
 
 # SQLSTATEs: of one row's fault, which is set aside; of one that fails the whole pass.
 # The SQLSTATE of a plain RAISE, and one that its author has chosen.
@@ -505,7 +511,7 @@ def _bug(bug: str, event: str, **settings: str) -> Run:
         sentry = stage.enter(SentryServer())
         planted = {"PROBE_SECRET": PROBE_SECRET, "ENVIRONMENT": SHAPES, **settings}
         planted["SENTRY_DSN"] = sentry.dsn
-        stage.worker(event, "secrets_crashing", bug, pages=True, **planted)
+        stage.worker(event, "tests.promises.secrets.crashing", bug, pages=True, **planted)
         stage.keep({"Sentry": f"{sentry.events} {sentry.check_ins}"})
         words = ["--json"] if bug == "exception" else []
         stage.toast("status", "link", *words, SENTRY_DSN=f"http://{SENTRY_KEY}@127.0.0.1:1/1")
@@ -531,7 +537,7 @@ path("an error that nobody can catch", "uncaught", "RuntimeError")(_bug("unraisa
 def _(stage: Stage) -> None:
     stage.worker(
         "uncaught",
-        "secrets_crashing",
+        "tests.promises.secrets.crashing",
         "none",
         pages=False,
         PROBE_SETTING=SHAPES,

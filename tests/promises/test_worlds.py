@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-import worlds
-from database import TestDatabase
-from pgbouncer import PgBouncer
+from devservers.pgbouncer import PgBouncer
+from testing.database import TestDatabase
+from tests.support import worlds
 
 STATE = """
 SELECT current_setting('DateStyle') AS dates, current_setting('TimeZone') AS zone,

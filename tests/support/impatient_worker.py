@@ -5,10 +5,11 @@ A module of its own, and not a setting: nobody is to run a worker so.
 
 import sys
 
-from common import runner, worker
+from common.scheduling import pass_runner
+from common.worker import worker_process
 from workers.twitchbot import SERVICE
 
-runner.STALLED_SECONDS = 1.0
+pass_runner.STALLED_SECONDS = 1.0
 
 if __name__ == "__main__":
-    sys.exit(worker.main(SERVICE))
+    sys.exit(worker_process.main(SERVICE))

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from database import TestDatabase
-from passes import DAY, NOW
+from testing.database import TestDatabase
+from testing.passes import DAY, NOW
 
 # References to the old table; a partitioned one need not have the key that they would need.
 REFERENCES = """

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import psycopg
 
-from common import migrations
-from database import LIVE_TABLES, TestDatabase
-from demo.postgres import PostgresServer
+from common.database import migrations
+from devservers.postgres import LIVE_TABLES, PostgresServer
+from testing.database import TestDatabase
 
 NEVER, ALWAYS, LATE = "infinity", "-infinity", "12001-01-01 00:00:00+00"
 TIMES = (None, NEVER, ALWAYS, "0044-03-15 12:00:00+00 BC", LATE)

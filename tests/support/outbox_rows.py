@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from database import TestDatabase
+from testing.database import TestDatabase
 
 OCCURRED_AT = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)
 

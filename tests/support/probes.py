@@ -9,9 +9,9 @@ import pytest
 
 from common import config
 from common.config import Settings
-from common.scheduler import Pass, PassResult, Preview, Scheduler
-from database import TestDatabase
-from processes import NO_BROKER
+from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
+from testing.database import TestDatabase
+from testing.processes import NO_BROKER
 
 ENABLED = config.boolean("PROBE_ENABLED", "true", "whether the probe runs")
 INTERVAL = config.interval("PROBE_INTERVAL", "1h", "time from one probe to the next")

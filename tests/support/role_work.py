@@ -13,18 +13,18 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import DictRow
 
-from database import TestDatabase
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Guild
-from demo.standins.discord import DiscordServer
-from demo.standins.discord_answers import UNKNOWN_WEBHOOK, rate_limited
-from demo.standins.sse import SseServer, new_client
-from demo.standins.webhook_receiver import WebhookReceiver
-from outbox_rows import add_event
-from passes import DAY, HOUR, MINUTE
-from scheduler_cases import CASES, delivery, webhook
-from scheduler_rows import Row
-from warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Guild
+from devservers.standins.discord import DiscordServer
+from devservers.standins.discord_answers import UNKNOWN_WEBHOOK, rate_limited
+from devservers.standins.sse import SseServer, new_client
+from devservers.standins.webhook_receiver import WebhookReceiver
+from testing.database import TestDatabase
+from testing.passes import DAY, HOUR, MINUTE
+from testing.scheduler_cases import CASES, delivery, webhook
+from testing.scheduler_rows import Row
+from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
+from tests.support.outbox_rows import add_event
 
 # Refuses to change, insert or delete a row that bad_rows names; as its owner, for a worker has
 # no right to that table.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from processes import PATIENCE
+from devservers.child_processes import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)

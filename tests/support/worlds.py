@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from database import TestDatabase
+from testing.database import TestDatabase
 
 PLAIN, HOSTILE, POOLER = WORLDS = ("plain", "hostile", "pooler")
 

@@ -1,6 +1,6 @@
 """blog: publishes scheduled posts."""
 
-from common.scheduler import Service
+from common.scheduling.scheduler import Service
 from workers.blog import post_publisher
 
 SERVICE = Service("blog", (post_publisher.SCHEDULER,), metrics_port=9801)

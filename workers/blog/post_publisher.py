@@ -6,10 +6,12 @@ author chose. Event: ``blog.post.scheduled.published``, one per post. A crash ha
 whole batches done and their events in the outbox; the rest is still due.
 """
 
-from common import config, events, heap, own_tables
-from common.access import Access, Index
-from common.scheduler import Scheduler
-from common.walk import Walk
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.events import envelope
+from common.scheduling.batched_change import Walk
+from common.scheduling.scheduler import Scheduler
 from workers.blog.tables import POSTS
 
 TOPIC = "blog.post.scheduled.published"
@@ -25,14 +27,14 @@ DUE = f"SELECT id, slug, published_at FROM blog_posts WHERE {_IS_DUE}"
 PUBLISH = f"""
 WITH due AS (
     SELECT id, ctid FROM blog_posts
-    WHERE {heap.in_range()} AND {_IS_DUE}
+    WHERE {ctid.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), published AS (
     UPDATE blog_posts SET status = 'published', updated_at = %(now)s
-    WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    WHERE {ctid.same_rows("due")} AND {_IS_DUE}
     RETURNING id, title, slug, published_at
 ), announced AS ({
-    events.announce(
+    envelope.announce(
         "blog",
         TOPIC,
         rows="published",
@@ -41,8 +43,8 @@ WITH due AS (
             "post_id": "id",
             "title": "title",
             "slug": "slug",
-            "scheduled_at": events.rfc3339("published_at"),
-            "published_at": events.rfc3339("%(now)s::timestamptz"),
+            "scheduled_at": envelope.rfc3339("published_at"),
+            "published_at": envelope.rfc3339("%(now)s::timestamptz"),
         },
     )
 })

@@ -11,10 +11,13 @@ batches said and their events in the outbox.
 from datetime import timedelta
 from typing import Any
 
-from common import alerts, config, events, heap, own_tables
-from common.access import Access, Index
-from common.alerts import Alerts
-from common.scheduler import Pass, Scheduler
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.events import envelope
+from common.scheduling import alerts
+from common.scheduling.alerts import Alerts
+from common.scheduling.scheduler import Pass, Scheduler
 from workers.foodfolio.tables import DETAILS
 
 EXPIRED = "foodfolio.detail.expired"
@@ -38,7 +41,7 @@ _IS_TRUE = """
 
 _FACTS = f"""
     CASE WHEN detail.expiry_date <= %(now)s THEN 'expired ' ELSE 'expiring ' END
-        || {events.rfc3339("detail.expiry_date")}"""
+        || {envelope.rfc3339("detail.expiry_date")}"""
 
 _SELECT_CANDIDATES = f"""
     SELECT detail.id, detail.item_variant_id, detail.expiry_date,
@@ -54,12 +57,12 @@ FROM ({alerts.news(_SELECT_CANDIDATES)}) AS due"""
 _FIELDS = {
     "detail_id": "id",
     "variant_id": "item_variant_id",
-    "expiry_date": events.rfc3339("expiry_date"),
-    "detected_at": events.rfc3339("%(now)s::timestamptz"),
+    "expiry_date": envelope.rfc3339("expiry_date"),
+    "detected_at": envelope.rfc3339("%(now)s::timestamptz"),
 }
 
 _IN_RANGE = f"""{_SELECT_CANDIDATES}
-      AND {heap.in_range("detail.")}"""
+      AND {ctid.in_range("detail.")}"""
 
 # Raise the alerts of one batch of items and announce each.
 RAISE = f"""
@@ -68,9 +71,9 @@ WITH {alerts.remember(_IN_RANGE)}, expired AS (
 ), expiring AS (
     SELECT * FROM raised WHERE NOT has_expired
 ), announced_expired AS ({
-    events.announce("foodfolio", EXPIRED, rows="expired", key="detail_id", fields=_FIELDS)
+    envelope.announce("foodfolio", EXPIRED, rows="expired", key="detail_id", fields=_FIELDS)
 }), announced_expiring AS ({
-    events.announce(
+    envelope.announce(
         "foodfolio",
         EXPIRING_SOON,
         rows="expiring",

@@ -11,10 +11,13 @@ The items of a variant lie all over their table, so all stocks are counted in on
 slice it would take a scan, or as many look-ups as there are items, for each slice.
 """
 
-from common import alerts, config, events, heap, own_tables
-from common.access import Access, Index
-from common.alerts import Alerts
-from common.scheduler import Scheduler
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.events import envelope
+from common.scheduling import alerts
+from common.scheduling.alerts import Alerts
+from common.scheduling.scheduler import Scheduler
 from workers.foodfolio.tables import DETAILS, VARIANTS
 
 EMPTY = "foodfolio.variant.stock.empty"
@@ -67,12 +70,12 @@ _FIELDS = {
     "variant_id": "id",
     "item_id": "item_id",
     "variant_name": "variant_name",
-    "detected_at": events.rfc3339("%(now)s::timestamptz"),
+    "detected_at": envelope.rfc3339("%(now)s::timestamptz"),
 }
 
 _IN_RANGE = f"""
     SELECT * FROM {COLLECTED}
-    WHERE {heap.in_range()} AND id <> ALL (%(failed_rows)s::uuid[])"""
+    WHERE {ctid.in_range()} AND id <> ALL (%(failed_rows)s::uuid[])"""
 
 # Raise the alerts of one batch of variants and announce each.
 RAISE = f"""
@@ -81,9 +84,9 @@ WITH {alerts.remember(_IN_RANGE)}, empty AS (
 ), low AS (
     SELECT * FROM raised WHERE current_stock > 0
 ), announced_empty AS ({
-    events.announce("foodfolio", EMPTY, rows="empty", key="variant_id", fields=_FIELDS)
+    envelope.announce("foodfolio", EMPTY, rows="empty", key="variant_id", fields=_FIELDS)
 }), announced_low AS ({
-    events.announce(
+    envelope.announce(
         "foodfolio",
         LOW,
         rows="low",

@@ -6,10 +6,12 @@ A crash half-way leaves whole batches done and their events in the outbox; the r
 due.
 """
 
-from common import config, events, heap, own_tables
-from common.access import Access, Index
-from common.scheduler import Scheduler
-from common.walk import Walk
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.events import envelope
+from common.scheduling.batched_change import Walk
+from common.scheduling.scheduler import Scheduler
 from workers.link.tables import LINKS
 
 TOPIC = "link.expired"
@@ -25,14 +27,14 @@ DUE = f"SELECT id, short_code, expires_at FROM link_links WHERE {_IS_DUE}"
 EXPIRE = f"""
 WITH due AS (
     SELECT id, ctid FROM link_links
-    WHERE {heap.in_range()} AND {_IS_DUE}
+    WHERE {ctid.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), expired AS (
     UPDATE link_links SET is_active = false, updated_at = %(now)s
-    WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    WHERE {ctid.same_rows("due")} AND {_IS_DUE}
     RETURNING id, short_code, expires_at
 ), announced AS ({
-    events.announce(
+    envelope.announce(
         "link",
         TOPIC,
         rows="expired",
@@ -40,7 +42,7 @@ WITH due AS (
         fields={
             "link_id": "id",
             "short_code": "short_code",
-            "expires_at": events.rfc3339("expires_at"),
+            "expires_at": envelope.rfc3339("expires_at"),
         },
     )
 })

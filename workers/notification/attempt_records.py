@@ -7,15 +7,15 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from common import logs
-from common.database_errors import contended, hiding, reason
-from common.guard import Guard
-from common.redact import tokens
-from common.scheduler import PassResult
-from common.session import Session
+from common.database.error_classification import contended, hiding, reason
+from common.database.row_guard import Guard
+from common.database.session import Session
+from common.logging import logs
+from common.logging.redaction import tokens
+from common.scheduling.scheduler import PassResult
 from workers.notification.discord import Attempt
-from workers.notification.due import EVERYWHERE, Channel
-from workers.notification.pace import Pace, PassClock
+from workers.notification.due_notifications import EVERYWHERE, Channel
+from workers.notification.rate_limits import Pace, PassClock
 from workers.notification.unsent import Unsent
 
 _log = logs.logger(__name__)

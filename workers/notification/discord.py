@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from common import http, metrics
-from common.redact import redact, tokens
-from workers.notification.pace import Bucket
+from common.logging.redaction import redact, tokens
+from workers.notification.rate_limits import Bucket
 
 TIMEOUT_SECONDS = 10.0
 BODY_BYTES = 10 * 1024

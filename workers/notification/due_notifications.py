@@ -10,8 +10,8 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common.session import Connection
-from workers.notification.pace import Pace, PassClock
+from common.database.session import Connection
+from workers.notification.rate_limits import Pace, PassClock
 
 # Stands for all of Discord where toast_discord_channels has a channel's id.
 EVERYWHERE = UUID(int=0)

@@ -5,10 +5,11 @@ soft-deleted ones included. Changes: they and their attempts are gone. No event.
 half-way leaves whole batches deleted, never a notification without its attempts.
 """
 
-from common import config, heap, own_tables
-from common.access import Access, Index
-from common.retention import Retention
-from common.scheduler import Scheduler
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.scheduling.retention import Retention
+from common.scheduling.scheduler import Scheduler
 from workers.notification.tables import ATTEMPTS, NOTIFICATIONS
 
 RETENTION = config.days(
@@ -29,11 +30,11 @@ SELECT id, channel_id, event_type, created_at FROM notification_notifications WH
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM notification_notifications
-    WHERE {heap.in_range()} AND {_IS_DUE}
+    WHERE {ctid.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), deleted AS (
     DELETE FROM notification_notifications
-    WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    WHERE {ctid.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 ), deleted_attempts AS (
     DELETE FROM notification_attempts

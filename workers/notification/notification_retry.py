@@ -25,11 +25,12 @@ requests under way, no more than retry_pass.SENDERS. All else is as it was or do
 
 from typing import Any
 
-from common import config, metrics, own_tables
-from common.due import backlog, preview
-from common.exclusive import exclusive
-from common.scheduler import Pass, PassResult, Preview, Scheduler
-from workers.notification.due import DUE, Due
+from common import config, metrics
+from common.database import own_tables
+from common.scheduling.due_rows import backlog, preview
+from common.scheduling.pass_lock import exclusive
+from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
+from workers.notification.due_notifications import DUE, Due
 from workers.notification.tables import RETRYING
 
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.

@@ -17,15 +17,16 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common import logs, metrics
-from common.database_errors import reason
-from common.guard import Guard
-from common.scheduler import Pass, PassResult
-from workers.notification import pace
+from common import metrics
+from common.database.error_classification import reason
+from common.database.row_guard import Guard
+from common.logging import logs
+from common.scheduling.scheduler import Pass, PassResult
+from workers.notification import rate_limits
+from workers.notification.attempt_records import Records, gone_reason
 from workers.notification.discord import Attempt, Discord, Embargo, RefusedURL, Reply
-from workers.notification.due import Channel, Due
+from workers.notification.due_notifications import Channel, Due
 from workers.notification.embed import UnreadablePayload
-from workers.notification.records import Records, gone_reason
 from workers.notification.task import Task, prepare
 from workers.notification.unsent import Unsent
 
@@ -52,12 +53,12 @@ class RetryPass:
         self._pass = current
         self._deadline = time.monotonic() + seconds
         self._allow_loopback_http = allow_loopback_http
-        self._clock = pace.PassClock(current.now)
+        self._clock = rate_limits.PassClock(current.now)
         self._due = due
         self._unsent = Unsent(current.connection, due.parameters, self._clock)
         self._records = Records(current.connection, due.parameters, self._clock, self._unsent)
         self._queue: list[tuple[float, datetime, UUID, Channel]] = []
-        self._everybody = pace.Window(pace.ALTOGETHER)
+        self._everybody = rate_limits.Window(rate_limits.ALTOGETHER)
         self._quiet_until = 0.0
         self._under_way: dict[Future[Reply], Task] = {}
         self._done: queue.SimpleQueue[Future[Reply]] = queue.SimpleQueue()
@@ -192,7 +193,7 @@ class RetryPass:
         self._add(self._records.attempt(channel, row, attempt, at), of=channel)
 
     def _obey(self, channel: Channel, embargo: Embargo, at: float) -> None:
-        until = at + embargo.seconds + pace.MARGIN
+        until = at + embargo.seconds + rate_limits.MARGIN
         if embargo.everywhere:
             self._quiet_until = max(self._quiet_until, until)
             self._records.keep_quiet_everywhere(self._quiet_until)

@@ -1,6 +1,6 @@
 """The tables of notification: the live ones, as far as its schedulers use them, and ours."""
 
-from common.access import BIGINT, BOOLEAN, TEXT, TIME, UUID, Access, Index, Table
+from common.database.table_access import BIGINT, BOOLEAN, TEXT, TIME, UUID, Access, Index, Table
 
 CHANNELS = Table(
     "notification_channels",

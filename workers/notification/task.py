@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from workers.notification import discord, embed
-from workers.notification.due import Channel
+from workers.notification.due_notifications import Channel
 
 
 @dataclass(frozen=True, slots=True)

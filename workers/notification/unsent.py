@@ -8,12 +8,13 @@ from uuid import UUID
 
 import psycopg
 
-from common import failed_rows, logs
-from common.database_errors import contended, reason, server_fault
-from common.scheduler import NOTHING, PassResult
-from common.session import Session
-from workers.notification.due import IS_WAITING, Channel
-from workers.notification.pace import PassClock
+from common.database import failed_rows
+from common.database.error_classification import contended, reason, server_fault
+from common.database.session import Session
+from common.logging import logs
+from common.scheduling.scheduler import NOTHING, PassResult
+from workers.notification.due_notifications import IS_WAITING, Channel
+from workers.notification.rate_limits import PassClock
 
 _log = logs.logger(__name__)
 

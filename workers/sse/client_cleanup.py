@@ -22,12 +22,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from common import config, logs
-from common.clock import require_agreement
+from common import config
 from common.config import Settings
 from common.errors import PassError
-from common.exclusive import exclusive
-from common.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview, Remote, Scheduler
+from common.logging import logs
+from common.scheduling.clock_guard import require_agreement
+from common.scheduling.pass_lock import exclusive
+from common.scheduling.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview, Remote, Scheduler
 
 if TYPE_CHECKING:
     from workers.sse.sse_management import Client, Page, SseManagement

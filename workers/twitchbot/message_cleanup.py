@@ -4,10 +4,11 @@ Due: messages created more than MESSAGE_CLEANUP_RETENTION_DAYS ago, soft-deleted
 Changes: the rows are gone. No event. A crash half-way leaves whole batches deleted.
 """
 
-from common import config, heap, own_tables
-from common.access import Access, Index
-from common.retention import Retention
-from common.scheduler import Scheduler
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.scheduling.retention import Retention
+from common.scheduling.scheduler import Scheduler
 from workers.twitchbot.tables import MESSAGES
 
 RETENTION = config.days("MESSAGE_CLEANUP_RETENTION_DAYS", "90", "days that chat messages are kept")
@@ -21,16 +22,16 @@ DUE = f"SELECT id, stream_id, username, created_at FROM twitchbot_messages WHERE
 # hardly anybody ever locks a message.
 DELETE_EAGERLY = f"""
 DELETE FROM twitchbot_messages
-WHERE {heap.in_range()} AND {_IS_DUE}"""
+WHERE {ctid.in_range()} AND {_IS_DUE}"""
 
 # Delete one batch of messages but for those that somebody has locked.
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM twitchbot_messages
-    WHERE {heap.in_range()} AND {_IS_DUE}
+    WHERE {ctid.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), deleted AS (
-    DELETE FROM twitchbot_messages WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    DELETE FROM twitchbot_messages WHERE {ctid.same_rows("due")} AND {_IS_DUE}
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM deleted"""

@@ -7,10 +7,11 @@ whole batches done; the rest is still due.
 
 from typing import Any
 
-from common import config, heap, own_tables
-from common.access import Access, Index
-from common.scheduler import Pass, Scheduler
-from common.walk import Walk
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.scheduling.batched_change import Walk
+from common.scheduling.scheduler import Pass, Scheduler
 from workers.twitchbot.tables import STREAMS
 
 # "Chat-Only Messages": the live bot's home for what is said while no stream is live. It is
@@ -36,11 +37,11 @@ DUE = f"SELECT id, title, started_at, updated_at FROM twitchbot_streams WHERE {_
 END = f"""
 WITH due AS (
     SELECT id, ctid FROM twitchbot_streams
-    WHERE {heap.in_range()} AND {_IS_DUE}
+    WHERE {ctid.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), ended AS (
     UPDATE twitchbot_streams SET is_active = false, ended_at = %(now)s, updated_at = %(now)s
-    WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    WHERE {ctid.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 )
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM ended"""

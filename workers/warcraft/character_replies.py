@@ -17,12 +17,12 @@ missing here, too: an item's quality and level, numbers other than health, ratin
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workers.warcraft.addresses import character_path
-from workers.warcraft.battle_net import BattleNet
-from workers.warcraft.errors import NotFound
+from workers.warcraft.battle_net.addresses import character_path
+from workers.warcraft.battle_net.client import BattleNet
+from workers.warcraft.battle_net.errors import NotFound
+from workers.warcraft.battle_net.json_reader import Reader
+from workers.warcraft.fetch_threads import Fetch, Subject
 from workers.warcraft.reference_rows import Reference
-from workers.warcraft.replies import Reader
-from workers.warcraft.senders import Fetch, Subject
 
 if TYPE_CHECKING:
     from common.http import Client

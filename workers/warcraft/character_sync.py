@@ -12,13 +12,15 @@ half-way leaves whole characters done; the rest is still due.
 
 from datetime import datetime
 
-from common import config, events
-from common.access import Access
-from common.exclusive import exclusive
-from common.scheduler import Pass, PassResult, Scheduler
-from workers.warcraft import battle_net, character_replies, reference_rows
+from common import config
+from common.database.table_access import Access
+from common.events import envelope
+from common.scheduling.pass_lock import exclusive
+from common.scheduling.scheduler import Pass, PassResult, Scheduler
+from workers.warcraft import character_replies, reference_rows
+from workers.warcraft.battle_net import client
 from workers.warcraft.character_replies import Character
-from workers.warcraft.senders import Subject
+from workers.warcraft.fetch_threads import Subject
 from workers.warcraft.storable import document, storable
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
@@ -58,7 +60,7 @@ WHERE character.deleted_at IS NULL
 _NEWS = {
     "character_id": "character_id",
     "name": "name",
-    "updated_at": events.rfc3339("%(now)s::timestamptz"),
+    "updated_at": envelope.rfc3339("%(now)s::timestamptz"),
 }
 
 # Write down one character and announce it; nothing where it was deleted meanwhile. A picture
@@ -111,7 +113,7 @@ WITH touched AS (
 ), new_stats AS (
     SELECT * FROM touched JOIN stats USING (character_id)
 ), announced_sync AS ({
-    events.announce(
+    envelope.announce(
         "warcraft",
         SYNCED,
         rows="synced",
@@ -127,15 +129,15 @@ WITH touched AS (
             "race_name": "%(race_name)s::text",
             "faction_name": "%(faction_name)s::text",
             "achievement_points": "achievement_points",
-            "synced_at": events.rfc3339("%(now)s::timestamptz"),
+            "synced_at": envelope.rfc3339("%(now)s::timestamptz"),
         },
     )
 }), announced_equipment AS ({
-    events.announce(
+    envelope.announce(
         "warcraft", EQUIPMENT_UPDATED, rows="new_equipment", key="character_id", fields=_NEWS
     )
 }), announced_stats AS ({
-    events.announce("warcraft", STATS_UPDATED, rows="new_stats", key="character_id", fields=_NEWS)
+    envelope.announce("warcraft", STATS_UPDATED, rows="new_stats", key="character_id", fields=_NEWS)
 })
 SELECT (SELECT count(*) FROM announced_sync) AS characters,
        (SELECT count(*) FROM announced_equipment) AS equipment_changed,
@@ -153,7 +155,7 @@ def record(current: Pass, subject: Subject, character: Character, now: datetime)
         "now": now,
         "id": subject.id,
         "region": subject.region,
-        "default_region": current.settings[battle_net.REGION],
+        "default_region": current.settings[client.REGION],
         "guild_name": guild_name,
         "guild_realm": guild_realm,
         "display_name": profile.display_name,
@@ -223,9 +225,9 @@ SCHEDULER = Scheduler(
     run=exclusive(SYNC.run),
     preview=SYNC.preview,
     backlog=SYNC.backlog,
-    settings=battle_net.SETTINGS,
-    needs=battle_net.CREDENTIALS,
+    settings=client.SETTINGS,
+    needs=client.CREDENTIALS,
     topics=(SYNCED, EQUIPMENT_UPDATED, STATS_UPDATED),
     tables=TABLES,
-    remotes=(battle_net.REMOTE,),
+    remotes=(client.REMOTE,),
 )

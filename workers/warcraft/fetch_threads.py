@@ -9,11 +9,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from uuid import UUID
 
+from common.database.row_guard import Guard
 from common.errors import PassError
-from common.guard import Guard
-from common.scheduler import Pass
-from workers.warcraft.errors import BattleNetError
-from workers.warcraft.rate_limit import MOST_IN_FLIGHT, Stopping
+from common.scheduling.scheduler import Pass
+from workers.warcraft.battle_net.errors import BattleNetError
+from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, Stopping
 
 if TYPE_CHECKING:
     from common.http import Client

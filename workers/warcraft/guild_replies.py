@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common import logs
-from workers.warcraft.addresses import folded, guild_path
-from workers.warcraft.battle_net import BattleNet
-from workers.warcraft.errors import NotFound, OddReply
+from common.logging import logs
+from workers.warcraft.battle_net.addresses import folded, guild_path
+from workers.warcraft.battle_net.client import BattleNet
+from workers.warcraft.battle_net.errors import NotFound, OddReply
+from workers.warcraft.battle_net.json_reader import Reader
+from workers.warcraft.fetch_threads import Subject
 from workers.warcraft.reference_rows import Reference
-from workers.warcraft.replies import Reader
-from workers.warcraft.senders import Subject
 
 if TYPE_CHECKING:
     from common.http import Client

@@ -10,13 +10,15 @@ characters that joined or left, and the faction where it is new. Event:
 
 from datetime import datetime
 
-from common import config, events
-from common.access import Access
-from common.exclusive import exclusive
-from common.scheduler import Pass, PassResult, Scheduler
-from workers.warcraft import battle_net, reference_rows
+from common import config
+from common.database.table_access import Access
+from common.events import envelope
+from common.scheduling.pass_lock import exclusive
+from common.scheduling.scheduler import Pass, PassResult, Scheduler
+from workers.warcraft import reference_rows
+from workers.warcraft.battle_net import client
+from workers.warcraft.fetch_threads import Subject
 from workers.warcraft.guild_replies import Guild, GuildFetcher
-from workers.warcraft.senders import Subject
 from workers.warcraft.storable import storable
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
@@ -93,7 +95,7 @@ WITH synced AS (
       AND details.character_id NOT IN (SELECT character_id FROM tracked)
     RETURNING 1
 ), announced AS ({
-    events.announce(
+    envelope.announce(
         "warcraft",
         SYNCED,
         rows="synced",
@@ -106,7 +108,7 @@ WITH synced AS (
             "faction": "%(faction_name)s::text",
             "member_count": "member_count",
             "achievement_points": "achievement_points",
-            "synced_at": events.rfc3339("%(now)s::timestamptz"),
+            "synced_at": envelope.rfc3339("%(now)s::timestamptz"),
         },
     )
 })
@@ -125,7 +127,7 @@ def record(current: Pass, subject: Subject, guild: Guild, now: datetime) -> Pass
         "now": now,
         "id": subject.id,
         "region": subject.region,
-        "default_region": current.settings[battle_net.REGION],
+        "default_region": current.settings[client.REGION],
         "faction_id": reference_rows.faction_id(connection, guild.faction, now),
         "faction_name": guild.faction.name,
         "member_count": guild.member_count,
@@ -170,9 +172,9 @@ SCHEDULER = Scheduler(
     run=exclusive(SYNC.run),
     preview=SYNC.preview,
     backlog=SYNC.backlog,
-    settings=battle_net.SETTINGS,
-    needs=battle_net.CREDENTIALS,
+    settings=client.SETTINGS,
+    needs=client.CREDENTIALS,
     topics=(SYNCED,),
     tables=TABLES,
-    remotes=(battle_net.REMOTE,),
+    remotes=(client.REMOTE,),
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from common.session import Connection
+from common.database.session import Connection
 
 # Looks for a row that somebody else creates at the same time; after these, it is hidden from us.
 MOST_LOOKS = 10

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from psycopg.types.json import Jsonb
 
-from common.session import Session
+from common.database.session import Session
 
 T = TypeVar("T")
 

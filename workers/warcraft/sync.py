@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from common import failpoints, logs
+from common import failpoints
 from common.config import Variable
-from common.database_errors import reason
-from common.due import backlog, preview
+from common.database.error_classification import reason
+from common.database.row_guard import Guard
 from common.errors import PassError, RemoteAway
-from common.guard import Guard
-from common.scheduler import Pass, PassResult, Preview
-from workers.warcraft.battle_net import REGION, BattleNet
-from workers.warcraft.errors import NotFound, Refused, Unavailable
-from workers.warcraft.senders import DIED, Answer, Fetch, Senders, Subject
+from common.logging import logs
+from common.scheduling.due_rows import backlog, preview
+from common.scheduling.scheduler import Pass, PassResult, Preview
+from workers.warcraft.battle_net.client import REGION, BattleNet
+from workers.warcraft.battle_net.errors import NotFound, Refused, Unavailable
+from workers.warcraft.fetch_threads import DIED, Answer, Fetch, Senders, Subject
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """The tables of warcraft: the live ones, as far as its schedulers use them, and ours."""
 
-from common.access import BIGINT, JSON, TEXT, TIME, UUID, Access, Table
+from common.database.table_access import BIGINT, JSON, TEXT, TIME, UUID, Access, Table
 
 CHARACTERS = Table(
     "characters",

@@ -2,8 +2,8 @@
 
 import sys
 
-from common import worker
+from common.worker import worker_process
 from workers.webhook import SERVICE
 
 if __name__ == "__main__":
-    sys.exit(worker.main(SERVICE))
+    sys.exit(worker_process.main(SERVICE))

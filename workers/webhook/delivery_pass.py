@@ -11,17 +11,19 @@ from uuid import UUID
 
 import psycopg
 
-from common import failed_rows, failpoints, logs, metrics
-from common.database_errors import contended, reason
-from common.guard import Guard
-from common.scheduler import Pass, PassResult
-from common.variables import Network
-from workers.webhook import attempt
-from workers.webhook.address_guard import AddressGuard
-from workers.webhook.attempt import Attempt, Delivery, hide
-from workers.webhook.delivery_client import DeliveryClient
+from common import failpoints, metrics
+from common.config.kinds import Network
+from common.database import failed_rows
+from common.database.error_classification import contended, reason
+from common.database.row_guard import Guard
+from common.logging import logs
+from common.scheduling.scheduler import Pass, PassResult
 from workers.webhook.delivery_rows import DeliveryRows
-from workers.webhook.outcome import Outcome, judge
+from workers.webhook.http_delivery import attempt
+from workers.webhook.http_delivery.attempt import Attempt, Delivery, hide
+from workers.webhook.http_delivery.delivery_client import DeliveryClient
+from workers.webhook.http_delivery.retry_decision import Outcome, judge
+from workers.webhook.http_delivery.ssrf_guard import AddressGuard
 from workers.webhook.sender_pool import HostQueue, SenderPool
 
 _log = logs.logger(__name__)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.database_errors import hiding
-from common.session import Session
-from workers.webhook.attempt import MOST_ATTEMPTS, Attempt, Delivery, hide
-from workers.webhook.due import IS_ACTIVE, IS_DUE
-from workers.webhook.outcome import Outcome
+from common.database.error_classification import hiding
+from common.database.session import Session
+from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
+from workers.webhook.http_delivery.attempt import MOST_ATTEMPTS, Attempt, Delivery, hide
+from workers.webhook.http_delivery.retry_decision import Outcome
 
 # Rows to know of at once; there may be millions.
 MOST_FOUND = 10_000

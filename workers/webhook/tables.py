@@ -1,6 +1,6 @@
 """The live tables of webhook, as far as its schedulers use them."""
 
-from common.access import BIGINT, BOOLEAN, TEXT, TIME, UUID, Access, Index, Table
+from common.database.table_access import BIGINT, BOOLEAN, TEXT, TIME, UUID, Access, Index, Table
 
 WEBHOOKS = Table(
     "webhook_webhooks",

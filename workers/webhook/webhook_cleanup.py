@@ -6,10 +6,11 @@ are gone. No event. A crash half-way leaves whole batches deleted, never a deliv
 attempts.
 """
 
-from common import config, heap, own_tables
-from common.access import Access, Index
-from common.retention import Retention
-from common.scheduler import Scheduler
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.scheduling.retention import Retention
+from common.scheduling.scheduler import Scheduler
 from workers.webhook.tables import ATTEMPTS, DELIVERIES
 
 RETENTION = config.days(
@@ -30,11 +31,11 @@ SELECT id, webhook_id, event_type, status, created_at FROM webhook_deliveries WH
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries
-    WHERE {heap.in_range()} AND {_IS_DUE}
+    WHERE {ctid.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), deleted AS (
     DELETE FROM webhook_deliveries
-    WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    WHERE {ctid.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 ), deleted_attempts AS (
     DELETE FROM webhook_delivery_attempts

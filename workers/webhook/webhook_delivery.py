@@ -19,12 +19,13 @@ cannot be recorded, is sent again a day later; one that its receiver has taken, 
 
 from typing import Any
 
-from common import config, failed_rows, heap, metrics, own_tables
-from common.due import backlog, preview
+from common import config, metrics
+from common.database import ctid, failed_rows, own_tables
 from common.errors import PassError
-from common.scheduler import Pass, PassResult, Preview, Scheduler
-from common.walk import Walk
-from workers.webhook.due import IS_ACTIVE, IS_DUE
+from common.scheduling.batched_change import Walk
+from common.scheduling.due_rows import backlog, preview
+from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
+from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
 from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
 
@@ -65,13 +66,13 @@ UNWANTED = f"SELECT id FROM webhook_deliveries AS delivery WHERE {_HAS_INACTIVE_
 GIVE_UP = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries AS delivery
-    WHERE {heap.in_range()} AND {_HAS_INACTIVE_WEBHOOK}
+    WHERE {ctid.in_range()} AND {_HAS_INACTIVE_WEBHOOK}
     FOR UPDATE SKIP LOCKED
 ), given_up AS (
     UPDATE webhook_deliveries AS delivery
     SET status = 'failed', next_retry_at = NULL, last_error = 'Webhook is no longer active',
         updated_at = %(now)s
-    WHERE {heap.same_rows("due")} AND {_HAS_INACTIVE_WEBHOOK}
+    WHERE {ctid.same_rows("due")} AND {_HAS_INACTIVE_WEBHOOK}
     RETURNING id
 )
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed, count(*) AS inactive

@@ -9,10 +9,11 @@ done; the rest is still due.
 
 from typing import Any
 
-from common import config, heap, own_tables
-from common.access import Access, Index
-from common.scheduler import Pass, Scheduler
-from common.walk import Walk
+from common import config
+from common.database import ctid, own_tables
+from common.database.table_access import Access, Index
+from common.scheduling.batched_change import Walk
+from common.scheduling.scheduler import Pass, Scheduler
 from workers.webhook.tables import DELIVERIES, WEBHOOKS
 
 MAX_RETRIES = config.integer(
@@ -43,14 +44,14 @@ FROM webhook_deliveries WHERE {_IS_DUE}"""
 SCHEDULE = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries
-    WHERE {heap.in_range()} AND {_IS_DUE}
+    WHERE {ctid.in_range()} AND {_IS_DUE}
     FOR UPDATE SKIP LOCKED
 ), scheduled AS (
     UPDATE webhook_deliveries
     SET status = 'retrying', updated_at = %(now)s,
         next_retry_at = %(now)s + least(interval '24 hours',
             interval '1 minute' * power(2, greatest(least(coalesce(attempt_count, 0), 11), 0)))
-    WHERE {heap.same_rows("due")} AND {_IS_DUE}
+    WHERE {ctid.same_rows("due")} AND {_IS_DUE}
     RETURNING id
 )
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM scheduled"""

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from common import config, redact
-from common.check import postgres, remotes
-from common.check.findings import Finding, Found, Report, error, ok, warning
-from common.check.jobs import Job, run_all
-from common.check.subject import Subject
+from common import config
+from common.cli.check import postgres, remotes
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, Found, Report, error, ok, warning
+from common.cli.check.parallel import Job, run_all
 from common.config import SettingsError
-from common.scheduler import Service
+from common.logging import redaction
+from common.scheduling.scheduler import Service
 
 _DATABASE = (
     *(config.DB_HOST, config.DB_PORT, config.DB_USER, config.DB_PASSWORD),
@@ -32,7 +33,7 @@ def check(services: Sequence[Service]) -> Report:
         except SettingsError as faults:
             found += ((service.name, finding) for finding in _faults(faults))
         else:
-            redact.register(settings.secrets)
+            redaction.register(settings.secrets)
             subject = Subject(service, settings)
             found += ((service.name, finding) for finding in _settings(subject))
             subjects.append(subject)
@@ -63,7 +64,7 @@ def _jobs(subjects: Sequence[Subject]) -> Iterator[Job]:
     publishing = [subject for subject in subjects if subject.topics]
     if publishing:
         # Only here: who publishes nothing need not have librdkafka loaded.
-        from common.check import kafka
+        from common.cli.check import kafka
 
         for group in _alike(publishing, (config.KAFKA_BROKERS,)):
             yield Job("kafka", _names(group), partial(kafka.check, group))

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from common import rights
-from common.access import Access
 from common.config import Settings
-from common.rights import Right
-from common.scheduler import Remote, Scheduler, Service
+from common.database.table_access import Access
+from common.scheduling import grants
+from common.scheduling.grants import Right
+from common.scheduling.scheduler import Remote, Scheduler, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Subject:
     @property
     def accesses(self) -> list[Access]:
         """What the schedulers that are switched on do with tables."""
-        return rights.accesses(self.schedulers)
+        return grants.accesses(self.schedulers)
 
     @property
     def live(self) -> list[Access]:
@@ -48,9 +48,9 @@ class Subject:
     @property
     def needed(self) -> list[Right]:
         """The rights that may not be missing."""
-        return rights.needed(self.accesses)
+        return grants.needed(self.accesses)
 
     @property
     def allowed(self) -> set[Right]:
         """The rights that are not too many: a scheduler may be switched off for a while."""
-        return {*self.needed, *rights.needed(rights.expected(self.service))}
+        return {*self.needed, *grants.needed(grants.expected(self.service))}

@@ -6,10 +6,10 @@ wrong then, so this is advice.
 
 from collections.abc import Iterator
 
-from common.check.findings import Finding, ok
-from common.check.sizes import Sizes
-from common.check.subject import Subject
-from common.session import Connection
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, ok
+from common.cli.check.table_sizes import Sizes
+from common.database.session import Connection
 
 # In percent. Of it `make bench` shows the gain.
 ROOMY_FILLFACTOR = 50

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from common import exit_codes, tables
-from common.redact import redact
+from common import exit_codes
+from common.cli import text_table
+from common.logging.redaction import redact
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 
@@ -61,7 +62,7 @@ class Report:
 
     def as_text(self) -> str:
         """One aligned line for each; behind ``=>`` is what to do."""
-        return tables.render(
+        return text_table.render(
             ("level", "service", "check", "found"),
             ((row["level"], row["service"], row["check"], _message(row)) for row in self._rows()),
         )

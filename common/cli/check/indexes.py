@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from psycopg.rows import class_row
 
-from common.access import Index
-from common.check.findings import Finding, error, ok, warning
-from common.check.sizes import BIG_ROWS, Sizes
-from common.check.subject import Subject
-from common.session import Connection
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, error, ok, warning
+from common.cli.check.table_sizes import BIG_ROWS, Sizes
+from common.database.session import Connection
+from common.database.table_access import Index
 
 _PRESENT = """
 SELECT class.oid::regclass::text AS table, index.indexrelid::regclass::text AS name,

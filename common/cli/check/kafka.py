@@ -8,11 +8,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from common import config
-from common.check.findings import Finding, Found, error, ok, warning
-from common.check.subject import Subject
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, Found, error, ok, warning
 from common.errors import PassError
-from common.kafka import ADMIN_SECONDS, PARTITIONS, RETENTION_MS, new_topic
-from common.readiness import unreachable
+from common.events.producer import ADMIN_SECONDS, PARTITIONS, RETENTION_MS, new_topic
+from common.worker.readiness import unreachable
 
 # The answer to a request is there a little after the request's own time is over.
 ANSWER_SECONDS = ADMIN_SECONDS + 2

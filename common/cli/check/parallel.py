@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from common.check.findings import Found, error
+from common.cli.check.findings import Found, error
 
 # Every step of a check has a shorter deadline of its own; this one is for what cannot have one,
 # such as the look-up of a host's name.

@@ -5,15 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from common import clock, config, migrations
-from common.advice import advice
-from common.check import indexes, live_tables, pages, privileges, session, side_effects
-from common.check.findings import Finding, Found, error, ok, warning
-from common.check.subject import Subject
+from common import config
+from common.cli.check import fillfactor, indexes, privileges, required_tables, session, side_effects
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, Found, error, ok, warning
 from common.config import TOAST_MIGRATE
-from common.database import Database
-from common.session import Session
-from common.usable_tables import way_to
+from common.database import migrations
+from common.database.advice import advice
+from common.database.connection import Database
+from common.database.session import Session
+from common.database.usable_tables import way_to
+from common.scheduling import clock_guard
 
 OLDEST_VERSION = 14
 # All of it, and each statement.
@@ -92,7 +94,7 @@ def judge_clocks(ahead: timedelta) -> Finding:
     side = "ahead of" if ahead > timedelta() else "behind"
     message = f"the database's is {seconds} {side} this host's"
     fix = "set the one that is wrong; let NTP keep both"
-    if difference <= clock.MOST_DIFFERENCE:
+    if difference <= clock_guard.MOST_DIFFERENCE:
         return warning("clocks", message, fix)
     return error("clocks", f"{message}: passes that delete refuse to run", fix)
 
@@ -124,9 +126,9 @@ _CHECKS: Mapping[str, Callable[[Session, Subject], Iterator[Finding]]] = {
     "clocks": _clocks,
     "session": session.check,
     "own tables": _own_tables,
-    "tables": live_tables.check,
+    "tables": required_tables.check,
     "side effects": side_effects.check,
     "privileges": privileges.check,
     "indexes": indexes.check,
-    "pages": pages.check,
+    "pages": fillfactor.check,
 }

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from common import rights, roles
-from common.check.findings import Finding, error, ok, warning
-from common.check.subject import Subject
-from common.rights import Right
-from common.session import Connection
+from common.cli import roles
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, error, ok, warning
+from common.database.session import Connection
+from common.scheduling import grants
+from common.scheduling.grants import Right
 
 # Tables named in one line.
 MOST_TABLES = 5
@@ -97,8 +98,8 @@ def _missing(connection: Connection, subject: Subject, role: str) -> Iterator[Fi
                 name = roles.group_of(scheduler)
                 message = f"{role} lacks the rights that {scheduler.name} needs"
                 yield error("privileges", message, f"GRANT {name} TO {role};")
-    for table, privileges in rights.by_table(missing).items():
-        [grant] = rights.grants([right for right in missing if right.table == table], role)
+    for table, privileges in grants.by_table(missing).items():
+        [grant] = grants.grants([right for right in missing if right.table == table], role)
         kinds = ", ".join(privilege.split()[0] for privilege in privileges)
         yield error("privileges", f"{role} lacks {kinds} on {table}", grant)
 

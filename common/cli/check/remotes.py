@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from common.check.findings import Found, error, ok
-from common.check.subject import Subject
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Found, error, ok
 from common.errors import PassError
-from common.readiness import unreachable
-from common.scheduler import Remote
+from common.scheduling.scheduler import Remote
+from common.worker.readiness import unreachable
 
 
 def check(subject: Subject, remote: Remote) -> Iterator[Found]:

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg.rows import DictRow
 
-from common import migrations
-from common.access import Access, Table
-from common.check.findings import Finding, error, ok
-from common.check.subject import Subject
-from common.session import Connection
-from common.usable_tables import obstacles
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, error, ok
+from common.database import migrations
+from common.database.session import Connection
+from common.database.table_access import Access, Table
+from common.database.usable_tables import obstacles
 
 # What our statements do not tell from one another.
 _ALIKE = (

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import psycopg
 from psycopg.rows import DictRow
 
-from common.advice import advice
-from common.check.findings import Finding, ok, warning
-from common.check.subject import Subject
-from common.database import Database
-from common.session import Session
-from common.session_settings import PINNED, SQL_ASCII
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, ok, warning
+from common.database.advice import advice
+from common.database.connection import Database
+from common.database.session import Session
+from common.database.session_settings import PINNED, SQL_ASCII
 
 # What a worker wants at once besides one connection for each pass: /readyz, and the counting for
 # /metrics.

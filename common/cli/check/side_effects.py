@@ -4,10 +4,10 @@ finds."""
 
 from collections.abc import Iterator
 
-from common.check.findings import Finding, error, warning
-from common.check.subject import Subject
-from common.session import Connection
-from common.usable_tables import commands_by_table
+from common.cli.check.checked_service import Subject
+from common.cli.check.findings import Finding, error, warning
+from common.database.session import Connection
+from common.database.usable_tables import commands_by_table
 
 _WANTED = """
 WITH wanted AS (
@@ -31,7 +31,7 @@ WHERE row_security_active(wanted.oid)
 GROUP BY 1, 2 HAVING NOT (bool_or(is_open AND polpermissive) AND bool_and(polpermissive))
 ORDER BY 1"""
 
-# An INSTEAD rule is an obstacle (common/usable_tables.py).
+# An INSTEAD rule is an obstacle (common/database/usable_tables.py).
 _RULES = f"""{_WANTED}
 SELECT wanted.oid::regclass::text AS table, wanted.name, quote_ident(rulename) AS rule
 FROM wanted JOIN pg_rewrite AS rule ON rule.ev_class = wanted.oid

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from common.session import Connection
+from common.database.session import Connection
 
 # Smaller tables are read from end to end in some milliseconds.
 BIG_ROWS = 10_000

@@ -6,17 +6,18 @@ from datetime import datetime
 
 import psycopg
 
-from common import migrations, outbox
-from common.advice import advised
+from common.cli.status.job_history import BAD, DISABLED, UNKNOWN, History, Job
+from common.cli.status.processes import Process
+from common.cli.status.sessions import Activity
 from common.config import Settings
-from common.database import Database
+from common.database import migrations
+from common.database.advice import advised
+from common.database.connection import Database
 from common.errors import PassError
-from common.job_history import BAD, DISABLED, UNKNOWN, History, Job
-from common.outbox import Summary
-from common.process_state import Process
-from common.redact import redact
-from common.scheduler import Scheduler, Service
-from common.sessions import Activity
+from common.events import outbox
+from common.events.outbox import Summary
+from common.logging.redaction import redact
+from common.scheduling.scheduler import Scheduler, Service
 
 ANSWER_SECONDS = 10.0
 

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from common import sessions
+from common.cli.status import sessions
+from common.cli.status.sessions import Activity
 from common.config import Settings
-from common.overdue import overdue_after
-from common.scheduler import Scheduler
-from common.session import Session
-from common.sessions import Activity
+from common.database.session import Session
+from common.scheduling.overdue import overdue_after
+from common.scheduling.scheduler import Scheduler
 
 OK, FAILING, RUNNING, OVERDUE = "ok", "failing", "running", "overdue"
 DISABLED, NEVER_RAN, UNKNOWN = "disabled", "never ran", "unknown"

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from common import config, process_state, status, status_text
+from common import config
+from common.cli.status import collector, processes
+from common.cli.status import text as status_text
+from common.cli.status.collector import Status
 from common.config import Settings
-from common.scheduler import Service
-from common.status import Status
+from common.scheduling.scheduler import Service
 
 WATCH_SECONDS = 2.0
 
@@ -35,7 +37,7 @@ def watch(services: Sequence[tuple[Service, Settings]]) -> None:
 
 def _look(services: Sequence[tuple[Service, Settings]]) -> Status:
     ports = {service.name: settings[service.metrics] for service, settings in services}
-    return status.look(services, process_state.processes(ports))
+    return collector.look(services, processes.processes(ports))
 
 
 def _text(found: Status) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from psycopg.rows import class_row
 
-from common.session import Session
+from common.database.session import Session
 
 # Every role may see that a session is there, and which lock stops it. What else it does only the
 # same role sees, or one with pg_read_all_stats: to others it is NULL.

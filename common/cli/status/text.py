@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from common import job_history, tables
-from common.job_history import Job
-from common.status import Server, Status
-from common.status_line import ago
+from common.cli import text_table
+from common.cli.status import job_history
+from common.cli.status.collector import Server, Status
+from common.cli.status.job_history import Job
+from common.worker.status_line import ago
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -92,14 +93,14 @@ def _outbox(server: Server) -> str:
 def _table(rows: Sequence[Mapping[str, str]], width: int | None) -> list[str]:
     """The lines of the table, without what there is no room for."""
     columns = list(rows[0])
-    lines = tables.render(columns, [list(row.values()) for row in rows]).splitlines()
+    lines = text_table.render(columns, [list(row.values()) for row in rows]).splitlines()
     if width is None or _fits(lines, width):
         return lines
     shorter = [{**row, "counts": _cut(row["counts"], _COUNTS_CHARACTERS)} for row in rows]
     for dispensable in ("", *_DISPENSABLE):
         columns = [column for column in columns if column != dispensable]
         body = [[row[column] for column in columns] for row in shorter]
-        lines = tables.render(columns, body).splitlines()
+        lines = text_table.render(columns, body).splitlines()
         if _fits(lines, width):
             break
     return lines

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psycopg
 
-from common import logs
+from common.database.session import Connection, Session
+from common.database.usable_tables import way_to
 from common.errors import PassError
-from common.session import Connection, Session
-from common.usable_tables import way_to
+from common.logging import logs
 
 _log = logs.logger(__name__)
 

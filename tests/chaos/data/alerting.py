@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from database import TestDatabase
-from processes import Process, environment, toast
-from scheduler_cases import stored, variant
-from topics import Topic
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment, toast
+from testing.scheduler_cases import stored, variant
+from testing.topics import Topic
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
 
 EXPIRED, SOON = "foodfolio.detail.expired", "foodfolio.detail.expiring.soon"
 EMPTY, LOW = "foodfolio.variant.stock.empty", "foodfolio.variant.stock.low"

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from psycopg.rows import DictRow
 
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.world import ROWS, Rows
-from common.scheduler import PassResult
-from common.session import Connection
-from database import TestDatabase
-from passes import run_pass
+from common.database.session import Connection
+from common.scheduling.scheduler import PassResult
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.passes import run_pass
+from testing.world import ROWS, Rows
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from workers.link import link_expiration
 
 BAD_ROWS = 50

@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from random import Random
 
-from chaos.any_world import judged
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.untouched import as_they_are, touched
-from chaos.world import ROWS, Rows, only, service_of
-from database import TestDatabase
-from demo.processes import poll_until
-from odd_values import ALWAYS, FLAGS, NUMBERS, TEXTS, TIMES, make_odd
-from processes import Process, environment
+from devservers.child_processes import poll_until
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.world import ROWS, Rows, only, service_of
+from tests.chaos.any_world import judged
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.data.untouched import as_they_are, touched
+from tests.chaos.heard import Consumers
+from tests.support.odd_values import ALWAYS, FLAGS, NUMBERS, TEXTS, TIMES, make_odd
 
 Value = str | None
 

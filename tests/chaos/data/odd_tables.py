@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from random import Random
 
-from chaos.any_world import judged
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.untouched import as_they_are, touched
-from chaos.world import DUE_BY, ROWS, Rows, only, service_of
-from database import TestDatabase
-from demo.processes import poll_until
-from odd_tables import give_heirs, make_anew
-from processes import PATIENCE, Process, environment
+from devservers.child_processes import PATIENCE, poll_until
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.world import DUE_BY, ROWS, Rows, only, service_of
+from tests.chaos.any_world import judged
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.data.untouched import as_they_are, touched
+from tests.chaos.heard import Consumers
+from tests.support.odd_tables import give_heirs, make_anew
 
 SHAPES = ("inherited", "by hash", "by time")
 HEAPS = 3

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import transactions
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.world import only
-from database import TestDatabase
-from processes import Process, environment
-from scheduler_rows import Row
+from testing import transactions
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.scheduler_rows import Row
+from testing.world import only
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from workers.twitchbot import message_cleanup
 
 CLIENTS, A_SECOND = 6, 300

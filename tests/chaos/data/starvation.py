@@ -7,16 +7,16 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.remote_worlds import MOST_ATTEMPTS, RECEIVERS, REMOTE, Clients, RemoteWorld
-from chaos.world import BYSTANDERS, ROWS
-from common.scheduler import Scheduler
-from database import TestDatabase
-from demo.standins.sse import MAX_CLIENTS
-from passes import NOW, run_pass
-from scheduler_cases import delivery
-from scheduler_rows import Case, Row
+from common.scheduling.scheduler import Scheduler
+from devservers.standins.sse import MAX_CLIENTS
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.passes import NOW, run_pass
+from testing.scheduler_cases import delivery
+from testing.scheduler_rows import Case, Row
+from testing.world import BYSTANDERS, ROWS
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.remote_worlds import MOST_ATTEMPTS, RECEIVERS, REMOTE, Clients, RemoteWorld
 from workers.sse import client_cleanup
 
 REPETITIONS = 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from database import TestDatabase
-from scheduler_rows import Case
+from testing.database import TestDatabase
+from testing.scheduler_rows import Case
 
 _ROWS = (
     "SELECT id::text AS id, to_jsonb(row)::text AS whole FROM {table} AS row WHERE id = ANY (%s)"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.world import ROWS, Rows
-from common.clock import MOST_DIFFERENCE, ClocksDiffer
-from passes import run_pass
+from common.scheduling.clock_guard import MOST_DIFFERENCE, ClocksDiffer
+from testing.arena import Arena
+from testing.passes import run_pass
+from testing.world import ROWS, Rows
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
 
 DUE_ROWS = 100
 STEPS = 20

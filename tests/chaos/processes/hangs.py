@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from common import runner, worker
-from common.kafka import ADMIN_SECONDS, MESSAGE_SECONDS
-from database import TestDatabase
-from demo.standins.sse import SseServer, new_client
-from demo.standins.webhook_receiver import WebhookReceiver
-from passes import DAY, HOUR, MINUTE
-from processes import Process, environment
-from scheduler_cases import delivery, webhook
-from tcp_proxy import TcpProxy
-from test_worker_process import EXPIRED
-from topics import Topic
+from common.events.producer import ADMIN_SECONDS, MESSAGE_SECONDS
+from common.scheduling import pass_runner
+from common.worker import worker_process
+from devservers.standins.sse import SseServer, new_client
+from devservers.standins.webhook_receiver import WebhookReceiver
+from devservers.tcp_proxy import TcpProxy
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.passes import DAY, HOUR, MINUTE
+from testing.processes import Process, environment
+from testing.scheduler_cases import delivery, webhook
+from testing.topics import Topic
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.common.worker.test_worker_process import EXPIRED
 
 SIBLING_SECONDS = 0.5
 # A sibling's tick that is later than this is late.
@@ -178,14 +179,14 @@ def _black_hole(module: str, seconds: float) -> _Opener:
 
 
 # A hang is looked for every few seconds.
-_NOTICED = worker.SUPERVISE_SECONDS + 1
+_NOTICED = worker_process.SUPERVISE_SECONDS + 1
 _HANGS = (
     _locked_table,
     _silent_receiver,
     _frozen_service,
     # For this worker a pass counts as stalled after a second; for the last one as it really is.
-    _black_hole("tests.impatient_worker", _NOTICED),
-    _black_hole("workers.twitchbot", runner.STALLED_SECONDS + _NOTICED),
+    _black_hole("tests.support.impatient_worker", _NOTICED),
+    _black_hole("workers.twitchbot", pass_runner.STALLED_SECONDS + _NOTICED),
     _silent_broker,
 )
 # The last ones take minutes.

@@ -14,17 +14,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
 
-from chaos.any_world import SCHEDULERS, AnyWorld, judged, open_world
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.remote_worlds import REMOTE
-from chaos.world import DUE_BY, only, service_of
-from common.publisher import BATCH_EVENTS
-from common.scheduler import Scheduler
-from database import TestDatabase
-from demo.processes import poll_until
-from processes import Process, environment
+from common.events.publisher import BATCH_EVENTS
+from common.scheduling.scheduler import Scheduler
+from devservers.child_processes import poll_until
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.world import DUE_BY, only, service_of
+from tests.chaos.any_world import SCHEDULERS, AnyWorld, judged, open_world
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.heard import Consumers
+from tests.chaos.remote_worlds import REMOTE
 
 DUE_ROWS = 200
 REPETITIONS = 20

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import time
 
-from chaos.any_world import judged, open_world
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.world import only, service_of
-from processes import PATIENCE, Process, environment
+from devservers.child_processes import PATIENCE
+from testing.arena import Arena
+from testing.processes import Process, environment
+from testing.world import only, service_of
+from tests.chaos.any_world import judged, open_world
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.heard import Consumers
 from workers.link import link_expiration
 from workers.notification import notification_retry
 from workers.sse import client_cleanup

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 
-from chaos.any_world import judged
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.world import ROWS, Rows, only, service_of
-from database import TestDatabase
-from demo.processes import poll_until
-from processes import STOP_SECONDS, Process, environment
+from devservers.child_processes import poll_until
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import STOP_SECONDS, Process, environment
+from testing.world import ROWS, Rows, only, service_of
+from tests.chaos.any_world import judged
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.heard import Consumers
 
 WORKERS, EDITORS = 8, 4
 MOST_SECONDS = 300.0

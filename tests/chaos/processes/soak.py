@@ -16,14 +16,14 @@ from random import Random
 from typing import Any
 
 import workers
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.remote_worlds import REMOTE
 from common.config import Variable
-from database import TestDatabase
-from demo.processes import poll_until
-from processes import PATIENCE, Process, environment
-from scheduler_cases import link, post, stream
+from devservers.child_processes import PATIENCE, poll_until
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.scheduler_cases import link, post, stream
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.remote_worlds import REMOTE
 
 SPEED = 60
 FAULT_SECONDS = 1.0

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 
-from chaos.any_world import SCHEDULERS, judged, open_world
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.world import only, service_of
-from common.scheduler import Scheduler
-from demo.processes import poll_until
-from processes import PATIENCE, STOP_SECONDS, Process, environment
+from common.scheduling.scheduler import Scheduler
+from devservers.child_processes import PATIENCE, poll_until
+from testing.arena import Arena
+from testing.processes import STOP_SECONDS, Process, environment
+from testing.world import only, service_of
+from tests.chaos.any_world import SCHEDULERS, judged, open_world
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.heard import Consumers
 
 DUE_ROWS = 100
 STOPS_A_ROUND = 5

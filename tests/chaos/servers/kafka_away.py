@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from chaos.any_world import judged
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.world import ROWS, Rows, only
-from demo.processes import poll_until
-from processes import Process, environment
-from topics import Topic
+from devservers.child_processes import poll_until
+from testing.arena import Arena
+from testing.processes import Process, environment
+from testing.topics import Topic
+from testing.world import ROWS, Rows, only
+from tests.chaos.any_world import judged
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.heard import Consumers
 from workers.link import link_expiration
 
 TOPIC = "link.expired"

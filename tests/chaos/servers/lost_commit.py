@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from chaos.any_world import judged, open_world
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.world import only, service_of
-from processes import PATIENCE, Process, environment
-from tcp_proxy import TcpProxy
+from devservers.child_processes import PATIENCE
+from devservers.tcp_proxy import TcpProxy
+from testing.arena import Arena
+from testing.processes import Process, environment
+from testing.world import only, service_of
+from tests.chaos.any_world import judged, open_world
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.heard import Consumers
 from workers.blog import post_publisher
 from workers.link import link_expiration
 from workers.twitchbot import message_cleanup, stream_closer

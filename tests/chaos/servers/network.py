@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from random import Random
 
-from chaos.any_world import SCHEDULERS, AnyWorld, judged, open_world
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import Consumers
-from chaos.world import only, service_of
-from demo.processes import free_port
-from kafka_server import KafkaServer
-from processes import PATIENCE, Process, environment
-from tcp_proxy import TcpProxy
+from devservers.child_processes import PATIENCE, free_port
+from devservers.kafka import KafkaServer
+from devservers.tcp_proxy import TcpProxy
+from testing.arena import Arena
+from testing.processes import Process, environment
+from testing.world import only, service_of
+from tests.chaos.any_world import SCHEDULERS, AnyWorld, judged, open_world
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.heard import Consumers
 
 DUE_ROWS = 100
 # Longer than any attempt of a world takes, with what is written down of it.

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-import worlds
-from chaos import kills
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
+from testing.arena import Arena
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.processes import kills
+from tests.support import worlds
 
 _SET = """
 SELECT cardinality(setconfig) AS settings FROM pg_db_role_setting

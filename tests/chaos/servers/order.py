@@ -7,13 +7,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.outbox_writers import TOPIC, add_events, waking
-from database import TestDatabase
-from demo.processes import poll_until
-from processes import Process, environment
-from topics import Received, Topic
+from devservers.child_processes import poll_until
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.topics import Received, Topic
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.servers.outbox_writers import TOPIC, add_events, waking
 
 WRITERS = 4
 SETTINGS = {"LINK_EXPIRATION_INTERVAL": "100ms"}

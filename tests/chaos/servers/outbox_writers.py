@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from psycopg.rows import DictRow
 
-from common.session import Connection
-from database import TestDatabase
-from test_worker_process import EXPIRED
+from common.database.session import Connection
+from testing.database import TestDatabase
+from tests.common.worker.test_worker_process import EXPIRED
 
 TOPIC = "link.expired"
 WAKE_SECONDS = 0.2

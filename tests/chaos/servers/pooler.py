@@ -15,13 +15,13 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from chaos import kills
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from database import TestDatabase
-from demo.processes import poll_until
-from pgbouncer import PgBouncer
-from processes import STOP_SECONDS
+from devservers.child_processes import poll_until
+from devservers.pgbouncer import PgBouncer
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import STOP_SECONDS
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.processes import kills
 
 POOL_SIZE = 4
 CLIENTS = 3

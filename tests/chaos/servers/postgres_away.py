@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import datetime
 
-from chaos.arena import Arena
-from chaos.campaign import Campaign, Figures, Limit, Round
-from chaos.heard import heard
-from database import TestDatabase
-from demo.postgres import PostgresServer
-from demo.processes import poll_until
-from processes import PATIENCE, Process, environment
-from test_worker_process import EXPIRED
-from topics import Topic
+from devservers.child_processes import PATIENCE, poll_until
+from devservers.postgres import PostgresServer
+from testing.arena import Arena
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.topics import Topic
+from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.heard import heard
+from tests.common.worker.test_worker_process import EXPIRED
 
 TOPIC = "link.expired"
 SERVICES = ("link", "blog", "twitchbot")

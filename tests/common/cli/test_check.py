@@ -16,18 +16,18 @@ from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionTy
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 import workers
-from common.check.findings import Finding, error, ok
-from common.check.jobs import Job, run_all
-from common.check.live_tables import fits
-from common.check.postgres import judge_clocks
-from database import TestDatabase
-from demo.processes import free_port
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.sse import SseServer
-from kafka_server import KafkaServer
-from processes import NO_BROKER, PATIENCE, ROOT, bare, environment, toast
-from role_work import AsRole
-from scheduler_rows import Row
+from common.cli.check.findings import Finding, error, ok
+from common.cli.check.parallel import Job, run_all
+from common.cli.check.postgres import judge_clocks
+from common.cli.check.required_tables import fits
+from devservers.child_processes import PATIENCE, ROOT, free_port
+from devservers.kafka import KafkaServer
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.sse import SseServer
+from testing.database import TestDatabase
+from testing.processes import NO_BROKER, bare, environment, toast
+from testing.scheduler_rows import Row
+from tests.support.role_work import AsRole
 
 PASSWORD = "pl4nted-password-of-a-role"
 BIG = 20_000

@@ -12,13 +12,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from common.check.sizes import BIG_ROWS
-from common.scheduler import Scheduler
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
-from passes import run_pass
-from processes import environment, toast
-from scheduler_cases import (
+from common.cli.check.table_sizes import BIG_ROWS
+from common.scheduling.scheduler import Scheduler
+from devservers.postgres import PostgresServer
+from testing.database import TestDatabase, fresh_database
+from testing.passes import run_pass
+from testing.processes import environment, toast
+from testing.scheduler_cases import (
     ITEM_EXPIRATION,
     LINK_EXPIRATION,
     MESSAGE_CLEANUP,
@@ -29,7 +29,7 @@ from scheduler_cases import (
     WEBHOOK_RETRY,
     delivery,
 )
-from scheduler_rows import Row
+from testing.scheduler_rows import Row
 from workers.notification import notification_retry
 from workers.webhook import webhook_delivery
 

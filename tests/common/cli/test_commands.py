@@ -14,13 +14,13 @@ import pytest
 from psycopg import sql
 
 import workers
-from common import cli
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
-from demo.processes import free_port, poll_until
-from outbox_rows import add_event
-from processes import NO_BROKER, PATIENCE, Process, bare, environment, toast
-from topics import Topic
+from common.cli import commands
+from devservers.child_processes import PATIENCE, free_port, poll_until
+from devservers.postgres import PostgresServer
+from testing.database import TestDatabase, fresh_database
+from testing.processes import NO_BROKER, Process, bare, environment, toast
+from testing.topics import Topic
+from tests.support.outbox_rows import add_event
 
 TOPIC = "link.expired"
 EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -473,7 +473,7 @@ def test_bad_settings_end_with_78_and_every_fault(
 def main(words: str) -> int:
     """The exit code of the command, run in this process."""
     try:
-        return cli.main(cli.Services(workers.SERVICES, workers.load), words.split())
+        return commands.main(commands.Services(workers.SERVICES, workers.load), words.split())
     except SystemExit as usage:  # from argparse
         return int(usage.code or 0)
 

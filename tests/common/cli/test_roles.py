@@ -12,17 +12,21 @@ import pytest
 from psycopg.rows import DictRow
 
 import workers
-from common import config, failed_rows, once, outbox, roles, status_command
+from common import config
+from common.cli import once, roles
+from common.cli.status import screen
 from common.config import Settings
-from common.database import Database
-from common.pass_metrics import PassMetrics
-from common.runner import PassRunner
-from common.scheduler import Service
-from database import TestDatabase
-from demo.processes import free_port
-from outbox_rows import add_event
-from processes import NO_BROKER, ROOT, Process, bare, environment, toast
-from role_work import TOO_LARGE, AsRole, install_refusals, work
+from common.database import failed_rows
+from common.database.connection import Database
+from common.events import outbox
+from common.scheduling.pass_runner import PassRunner
+from common.scheduling.scheduler import Service
+from common.worker.pass_metrics import PassMetrics
+from devservers.child_processes import ROOT, free_port
+from testing.database import TestDatabase
+from testing.processes import NO_BROKER, Process, bare, environment, toast
+from tests.support.outbox_rows import add_event
+from tests.support.role_work import TOO_LARGE, AsRole, install_refusals, work
 
 ROLES = ROOT / "db" / "roles.sql"
 PASSWORD = "not-in-any-file"
@@ -108,7 +112,7 @@ def do_everything(service: Service, settings: Settings) -> once.Answer:
     assert not shown.failed, shown.as_text()
     answer = once.run(service.schedulers, settings, [PassMetrics(service.name, "any")])
     assert not answer.failed, answer.as_text()
-    status_command.show([(service, settings)], as_json=True)
+    screen.show([(service, settings)], as_json=True)
     with database.connect() as connection:
         outbox.of_service(connection, service.name, 10)
         for scheduler in service.schedulers:

@@ -1,21 +1,22 @@
 """The reference of all settings: in the README, and as a file that systemd and we read alike."""
 
 import io
-from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 
 import workers
-from common import config, metrics, reference
+from common import config, metrics
+from common.cli import settings_reference
+from devservers.child_processes import ROOT
 
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 
 SERVICES = [workers.load(name) for name in workers.SERVICES]
 
 
 def test_the_readme_has_the_table_that_the_code_gives() -> None:
-    assert reference.markdown(SERVICES) in README.read_text("utf-8"), (
+    assert settings_reference.markdown(SERVICES) in README.read_text("utf-8"), (
         "put what `toast settings` prints into the README"
     )
 
@@ -33,7 +34,7 @@ def test_the_readme_tells_which_go_scheduler_to_switch_off() -> None:
 
 
 def test_the_example_names_every_setting_once_and_sets_none() -> None:
-    example = reference.example(SERVICES)
+    example = settings_reference.example(SERVICES)
     assert dotenv_values(stream=io.StringIO(example)) == {}
     named = [line[1:].partition("=")[0] for line in example.splitlines() if _is_setting(line)]
     declared = [*config.COMMON, *(one for service in SERVICES for one in service.variables)]
@@ -42,7 +43,9 @@ def test_the_example_names_every_setting_once_and_sets_none() -> None:
 
 def test_the_example_reads_the_same_to_systemd_and_to_us() -> None:
     """systemd takes what stands behind the first = as it is: quotes, blanks, comments and all."""
-    settings = [line[1:] for line in reference.example(SERVICES).splitlines() if _is_setting(line)]
+    settings = [
+        line[1:] for line in settings_reference.example(SERVICES).splitlines() if _is_setting(line)
+    ]
     as_systemd = dict(line.split("=", 1) for line in settings)
     assert dotenv_values(stream=io.StringIO("\n".join(settings))) == as_systemd
 

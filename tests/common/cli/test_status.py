@@ -24,12 +24,12 @@ from typing import Any
 
 import pytest
 
-from common.overdue import overdue_after
-from database import TestDatabase
-from demo.processes import bound_to_parent, free_port, poll_until
-from outbox_rows import add_event
-from processes import PATIENCE, ROOT, Finished, Process, environment, toast
-from scheduler_cases import link
+from common.scheduling.overdue import overdue_after
+from devservers.child_processes import PATIENCE, ROOT, bound_to_parent, free_port, poll_until
+from testing.database import TestDatabase
+from testing.processes import Finished, Process, environment, toast
+from testing.scheduler_cases import link
+from tests.support.outbox_rows import add_event
 
 HOUR = timedelta(hours=1)
 NOBODY = 2**22 + 1  # no process has this id: it is above the kernel's limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from common.tables import render
+from common.cli.text_table import render
 
 
 def test_columns_are_aligned_under_their_header() -> None:

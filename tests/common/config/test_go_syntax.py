@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from common.go_syntax import format_duration, parse_boolean, parse_duration
+from common.config.go_syntax import format_duration, parse_boolean, parse_duration
 
 INT64_MAX = 2**63 - 1
 

@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 
-from common import variables
-from common.variables import Variable
+from common.config import kinds
+from common.config.kinds import Variable
 
 HOURS = timedelta(hours=1)
 
-NAME = variables.text("NAME", None, "")
-SECRET = variables.text("SECRET", None, "", secret=True)
-PORT = variables.integer("PORT", None, "", minimum=1, maximum=65535)
-OFFSET = variables.integer("OFFSET", None, "", minimum=-10, maximum=10)
-RETENTION = variables.days("RETENTION_DAYS", "30", "")
-INTERVAL = variables.interval("INTERVAL", "1h", "")
-TIMEOUT = variables.duration("TIMEOUT", "30s", "", minimum="1s", maximum="5m")
-MODE = variables.choice("MODE", ("auto", "verify-full"), "auto", "")
-SERVERS = variables.addresses("SERVERS", None, "")
-ENABLED = variables.boolean("ENABLED", "true", "")
+NAME = kinds.text("NAME", None, "")
+SECRET = kinds.text("SECRET", None, "", secret=True)
+PORT = kinds.integer("PORT", None, "", minimum=1, maximum=65535)
+OFFSET = kinds.integer("OFFSET", None, "", minimum=-10, maximum=10)
+RETENTION = kinds.days("RETENTION_DAYS", "30", "")
+INTERVAL = kinds.interval("INTERVAL", "1h", "")
+TIMEOUT = kinds.duration("TIMEOUT", "30s", "", minimum="1s", maximum="5m")
+MODE = kinds.choice("MODE", ("auto", "verify-full"), "auto", "")
+SERVERS = kinds.addresses("SERVERS", None, "")
+ENABLED = kinds.boolean("ENABLED", "true", "")
 
 
 @pytest.mark.parametrize(

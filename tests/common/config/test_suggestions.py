@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.spelling import nearest
+from common.config.suggestions import nearest
 
 SERVICES = ("blog", "foodfolio", "link", "notification", "webhook")
 

@@ -11,21 +11,21 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from common import config, migrations
-from common.advice import advice, advised, cut
-from common.check import postgres
-from common.check.subject import Subject
+from common import config
+from common.cli.check import postgres
+from common.cli.check.checked_service import Subject
 from common.config import Settings
-from common.database import Database
-from common.runner import PassRunner
-from common.runs import Run
-from database import LIVE_TABLES, TestDatabase, fresh_database
-from demo.postgres import PostgresServer
-from demo.processes import poll_until
-from pgbouncer import PgBouncer, PgBouncerUnavailable, PoolMode
-from processes import ROOT
-from role_work import AsRole
-from ways import CONNECTIONS, HARMLESS, ROWS, TABLES, Way
+from common.database import migrations
+from common.database.advice import advice, advised, cut
+from common.database.connection import Database
+from common.database.run_history import Run
+from common.scheduling.pass_runner import PassRunner
+from devservers.child_processes import ROOT, poll_until
+from devservers.pgbouncer import PgBouncer, PgBouncerUnavailable, PoolMode
+from devservers.postgres import LIVE_TABLES, PostgresServer
+from testing.database import TestDatabase, fresh_database
+from tests.common.database.ways import CONNECTIONS, HARMLESS, ROWS, TABLES, Way
+from tests.support.role_work import AsRole
 from workers.link import SERVICE, link_expiration
 
 PASSWORD = "of-a-role-for-one-test"

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from common.database import Database
-from common.database_errors import connection_lost
-from common.session import Connection, sever
-from database import TestDatabase
-from demo.postgres import PostgresServer
-from demo.processes import free_port
-from probes import settings
-from tcp_proxy import TcpProxy
+from common.database.connection import Database
+from common.database.error_classification import connection_lost
+from common.database.session import Connection, sever
+from devservers.child_processes import free_port
+from devservers.postgres import PostgresServer
+from devservers.tcp_proxy import TcpProxy
+from testing.database import TestDatabase
+from tests.support.probes import settings
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ The scheduler is link-expiration; walk and book-keeping are those of every one.
 
 from datetime import datetime
 
-from common.scheduler import PassResult
-from database import TestDatabase
-from passes import DAY, HOUR, MINUTE, NOW, failed_rows, outbox, run_pass
-from scheduler_cases import link
+from common.scheduling.scheduler import PassResult
+from testing.database import TestDatabase
+from testing.passes import DAY, HOUR, MINUTE, NOW, failed_rows, outbox, run_pass
+from testing.scheduler_cases import link
 from workers.link import link_expiration
 
 EXPIRATION = link_expiration.SCHEDULER

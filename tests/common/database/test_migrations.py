@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from common import migrations
-from database import TestDatabase
-from demo.processes import poll_until
-from processes import Process, environment, toast
+from common.database import migrations
+from devservers.child_processes import poll_until
+from testing.database import TestDatabase
+from testing.processes import Process, environment, toast
 
 NAMES = [migration.name for migration in migrations.all_migrations()]
 

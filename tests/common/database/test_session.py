@@ -12,15 +12,15 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow
 
-from common import session_settings
-from common.database import Database
-from common.session import Session
-from database import TestDatabase
-from demo.postgres import PostgresServer
-from passes import open_pass, preview, run_pass
-from pgbouncer import PgBouncer, PoolMode
-from probes import settings
-from scheduler_cases import CASES, STOCK_LEVEL
+from common.database import session_settings
+from common.database.connection import Database
+from common.database.session import Session
+from devservers.pgbouncer import PgBouncer, PoolMode
+from devservers.postgres import PostgresServer
+from testing.database import TestDatabase
+from testing.passes import open_pass, preview, run_pass
+from testing.scheduler_cases import CASES, STOCK_LEVEL
+from tests.support.probes import settings
 
 # What a stranger would find changed in a session that we have left to the pool. PgBouncer itself
 # gives it the name of the client that has it, and transaction_ settings end with the transaction.

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from common import events
-from database import TestDatabase
+from common.events import envelope
+from testing.database import TestDatabase
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def announce(database: TestDatabase, rows: str) -> list[dict[str, Any]]:
     """Announce these rows of (id, code, clicks, expires_at); what is in the outbox then."""
     statement = (
         f"WITH due (id, code, clicks, expires_at) AS ({rows}), announced AS ("
-        + events.announce("link", "link.expired", rows="due", key="link_id", fields=FIELDS)
+        + envelope.announce("link", "link.expired", rows="due", key="link_id", fields=FIELDS)
         + ") SELECT count(*) AS events FROM announced"
     )
     with database.connect() as connection:
@@ -118,20 +118,20 @@ def test_times_are_rfc_3339_in_utc_with_microseconds(
     # The session's zone must not matter.
     with database.connect(options="-c TimeZone=Asia/Kathmandu") as connection:
         row = connection.execute(
-            f"SELECT {events.rfc3339('%(time)s::timestamptz')} AS text".encode(),
+            f"SELECT {envelope.rfc3339('%(time)s::timestamptz')} AS text".encode(),
             {"time": timestamp},
         ).fetchone()
     assert row == {"text": text}
 
 
 def test_a_time_that_is_null_stays_null(database: TestDatabase) -> None:
-    assert database.query(f"SELECT {events.rfc3339('NULL::timestamptz')} AS text") == [
+    assert database.query(f"SELECT {envelope.rfc3339('NULL::timestamptz')} AS text") == [
         {"text": None}
     ]
 
 
 def test_headers_are_the_live_ones_and_cloudevents() -> None:
-    assert events.headers(
+    assert envelope.headers(
         "blog", "blog.post.scheduled.published", "E-1", "2026-01-02T03:04:05Z"
     ) == [
         ("event_type", "blog.post.scheduled.published"),

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from common import outbox, redact
-from common.outbox import Outbox
-from common.session import Connection, Session
-from database import TestDatabase
-from outbox_rows import OCCURRED_AT, add_event
+from common.database.session import Connection, Session
+from common.events import outbox
+from common.events.outbox import Outbox
+from common.logging import redaction
+from testing.database import TestDatabase
+from tests.support.outbox_rows import OCCURRED_AT, add_event
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_an_event_is_set_aside_with_its_reason_and_all_it_was(
 
 
 def test_a_reason_is_cut_and_without_secrets(database: TestDatabase, box: Outbox) -> None:
-    redact.register(["s3cret-of-the-outbox"])
+    redaction.register(["s3cret-of-the-outbox"])
     resting, refused = add_event(database), add_event(database)
     reason = "s3cret-of-the-outbox " + "x" * 1000
     [event, _] = box.read(after=0, limit=2)

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from common.kafka import EventProducer
-from common.messages import Failure, Outgoing
-from demo.processes import poll_until
-from kafka_server import KafkaServer
-from topics import Topic
+from common.events.messages import Failure, Outgoing
+from common.events.producer import EventProducer
+from devservers.child_processes import poll_until
+from devservers.kafka import KafkaServer
+from testing.topics import Topic
 
 # Key, its FNV-1a hash in 32 bits (the first five as published with the algorithm), and its
 # partition of three as sarama's NewHashPartitioner has it: the hash read as a signed number,

@@ -14,21 +14,24 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from common import metrics, migrations, publisher_thread
-from common.database import Database
-from common.publisher import Published, Publisher
-from common.publisher_thread import PublisherThread
-from common.runs import Run
-from common.scheduler import PassResult
-from common.sentry import Reports
-from database import LIVE_TABLES, TestDatabase
-from demo.processes import poll_until
-from kafka_server import KafkaServer
-from outbox_rows import add_event
-from probes import settings
-from processes import PATIENCE, Process, environment
-from tcp_proxy import TcpProxy
-from topics import Received, Topic
+from common import metrics
+from common.database import migrations
+from common.database.connection import Database
+from common.database.run_history import Run
+from common.events.publisher import Published, Publisher
+from common.scheduling.scheduler import PassResult
+from common.worker import publisher_thread
+from common.worker.publisher_thread import PublisherThread
+from common.worker.sentry import Reports
+from devservers.child_processes import PATIENCE, poll_until
+from devservers.kafka import KafkaServer
+from devservers.postgres import LIVE_TABLES
+from devservers.tcp_proxy import TcpProxy
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.topics import Received, Topic
+from tests.support.outbox_rows import add_event
+from tests.support.probes import settings
 
 TOPIC = "link.expired"
 TOO_LARGE = '"' + "x" * 1_100_000 + '"'

@@ -18,7 +18,8 @@ from uuid import UUID
 
 import pytest
 
-from common import logs, redact
+from common.logging import logs, redaction
+from devservers.child_processes import ROOT
 
 RUN_ID = UUID("0b6f7e1c-5a2d-4f59-9d6e-0e6b8f3f1a11")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -196,14 +197,17 @@ def test_configuring_again_replaces_the_stream() -> None:
 
 
 def test_by_default_records_go_to_standard_error() -> None:
-    script = "from common import logs; logs.configure('info', 'auto'); logs.logger('x').info('e')"
+    script = (
+        "from common.logging import logs;"
+        " logs.configure('info', 'auto'); logs.logger('x').info('e')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
-        cwd=Path(logs.__file__).parent.parent,
+        cwd=ROOT,
     )
     assert (done.stdout, json.loads(done.stderr)["event"]) == ("", "e")
 
@@ -359,7 +363,7 @@ def test_a_field_cannot_take_the_place_of_time_level_and_event() -> None:
 @pytest.mark.parametrize("format", ["text", "json"])
 def test_secrets_are_hidden_in_every_string(format: str) -> None:
     secret = "S3cr3t-of-test-logs"
-    redact.register([secret])
+    redaction.register([secret])
     stream = captured(format, "debug")
     with logs.bind(bound=secret):
         log.info(f"event {secret}", field=f"postgres://u:hunter2@h {secret}", listed=[secret])

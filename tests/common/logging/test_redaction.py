@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from common import redact as redact_module
-from common.redact import cut, redact, register, tokens
+from common.logging import redaction as redact_module
+from common.logging.redaction import cut, redact, register, tokens
 
 SECRET = "S3cr3t-Xyzzy_42"
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from common.seldom import SAY_AGAIN_SECONDS, Seldom
+from common.logging.throttle import SAY_AGAIN_SECONDS, Seldom
 
 
 def test_it_is_said_at_once_then_once_a_minute_and_at_once_again_when_it_was_over(

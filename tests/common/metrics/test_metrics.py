@@ -16,18 +16,18 @@ import grpc
 import pytest
 
 from common.version import VERSION
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
-from demo.processes import free_port
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Guild
-from demo.standins.discord import DiscordServer
-from demo.standins.discord_answers import BAD_GATEWAY, UNKNOWN_WEBHOOK, rate_limited
-from demo.standins.sse import SseServer, new_client
-from demo.standins.webhook_receiver import WebhookReceiver
-from processes import PATIENCE, Process, environment
-from scrapes import Scrape, scrape, scrape_after, scrape_until
-from warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
+from devservers.child_processes import PATIENCE, free_port
+from devservers.postgres import PostgresServer
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Guild
+from devservers.standins.discord import DiscordServer
+from devservers.standins.discord_answers import BAD_GATEWAY, UNKNOWN_WEBHOOK, rate_limited
+from devservers.standins.sse import SseServer, new_client
+from devservers.standins.webhook_receiver import WebhookReceiver
+from testing.database import TestDatabase, fresh_database
+from testing.processes import Process, environment
+from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
+from tests.support.scrapes import Scrape, scrape, scrape_after, scrape_until
 
 JOB = {"service", "scheduler"}
 

@@ -9,13 +9,22 @@ from datetime import datetime
 import pytest
 from psycopg.rows import DictRow
 
-from common.scheduler import Pass, PassResult, Scheduler
-from database import TestDatabase
-from demo.processes import poll_until
-from passes import DAY, HOUR, MICROSECOND, MINUTE, NOW, failed_rows, open_pass, outbox, run_pass
-from processes import PATIENCE
-from scheduler_cases import item, stored, variant
-from scheduler_rows import Row
+from common.scheduling.scheduler import Pass, PassResult, Scheduler
+from devservers.child_processes import PATIENCE, poll_until
+from testing.database import TestDatabase
+from testing.passes import (
+    DAY,
+    HOUR,
+    MICROSECOND,
+    MINUTE,
+    NOW,
+    failed_rows,
+    open_pass,
+    outbox,
+    run_pass,
+)
+from testing.scheduler_cases import item, stored, variant
+from testing.scheduler_rows import Row
 from workers.foodfolio import item_expiration, stock_level
 
 # What a machine says about one of many empty shelves.

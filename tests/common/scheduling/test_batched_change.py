@@ -11,14 +11,13 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from common.scheduler import PassResult
-from common.session import sever
-from database import TestDatabase
-from demo.processes import poll_until
-from passes import failed_rows, open_pass, outbox, run_pass
-from processes import PATIENCE
-from scheduler_cases import CASES, link
-from scheduler_rows import Case, live_rows
+from common.database.session import sever
+from common.scheduling.scheduler import PassResult
+from devservers.child_processes import PATIENCE, poll_until
+from testing.database import TestDatabase
+from testing.passes import failed_rows, open_pass, outbox, run_pass
+from testing.scheduler_cases import CASES, link
+from testing.scheduler_rows import Case, live_rows
 from workers.link import link_expiration
 
 EXPIRATION = link_expiration.SCHEDULER

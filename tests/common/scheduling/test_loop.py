@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from common import backoff
 from common.backoff import retry_delay
-from common.database import Database
+from common.database.connection import Database
 from common.errors import PassError
-from common.loop import Loop, next_tick
-from common.runner import PassRunner
-from common.scheduler import Pass, PassResult
-from database import TestDatabase
-from demo.processes import poll_until
-from probes import probe, settings, steadiness
+from common.scheduling.loop import Loop, next_tick
+from common.scheduling.pass_runner import PassRunner
+from common.scheduling.scheduler import Pass, PassResult
+from devservers.child_processes import poll_until
+from testing.database import TestDatabase
+from tests.support.probes import probe, settings, steadiness
 
 HOUR = 3600.0
 PATIENCE = 30.0

@@ -13,18 +13,19 @@ from typing import Any
 import psycopg
 import pytest
 
-from common import redact, runner, seldom
-from common.database import Database
+from common.database.connection import Database
+from common.database.migrations import MigrationsPending
+from common.database.run_history import Run
 from common.errors import PassError, RemoteAway
-from common.migrations import MigrationsPending
-from common.observer import Observer
-from common.runner import PassRunner
-from common.runs import Run
-from common.scheduler import Pass, PassResult, Preview
-from database import TestDatabase
-from demo.processes import poll_until
-from probes import probe, settings
-from tcp_proxy import TcpProxy
+from common.logging import redaction, throttle
+from common.scheduling import pass_runner as runner
+from common.scheduling.observer import Observer
+from common.scheduling.pass_runner import PassRunner
+from common.scheduling.scheduler import Pass, PassResult, Preview
+from devservers.child_processes import poll_until
+from devservers.tcp_proxy import TcpProxy
+from testing.database import TestDatabase
+from tests.support.probes import probe, settings
 
 RUNS = "SELECT * FROM toast_runs ORDER BY started_at, id"
 
@@ -140,7 +141,7 @@ def test_the_database_clock_is_the_pass_s_time(database: TestDatabase, run_once:
 def test_an_error_is_one_line_cut_and_without_secrets(
     database: TestDatabase, run_once: Any
 ) -> None:
-    redact.register([database.server.password])
+    redaction.register([database.server.password])
 
     def fail(current: Pass) -> PassResult:
         raise PassError(f"connecting as {database.server.password}\n" + "x" * 5000)
@@ -197,7 +198,7 @@ def test_a_failure_that_waiting_does_not_mend_is_remembered_until_a_pass_ends_we
 
 
 def test_a_note_has_no_secrets_either(database: TestDatabase, run_once: Any) -> None:
-    redact.register([database.server.password])
+    redaction.register([database.server.password])
     run_once(lambda current: PassResult(failed=1, note=f"row has {database.server.password}"))
     assert history(database)["error"] == "row has ***"
 
@@ -258,7 +259,7 @@ def test_an_outage_is_logged_at_once_and_then_once_a_minute(
         return [record.__dict__["toast_fields"].get("repeated", 0) for record in found]
 
     assert errors(5) == [0]
-    monkeypatch.setattr(seldom, "SAY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(throttle, "SAY_AGAIN_SECONDS", 0.0)
     assert errors(2) == [4, 0]
     monkeypatch.undo()
     with TcpProxy(database.server.port, port):

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from common.clock import ClocksDiffer
-from database import TestDatabase
-from passes import DAY, MICROSECOND, MINUTE, NOW, failed_rows, preview, run_pass
-from scheduler_cases import (
+from common.scheduling.clock_guard import ClocksDiffer
+from testing.database import TestDatabase
+from testing.passes import DAY, MICROSECOND, MINUTE, NOW, failed_rows, preview, run_pass
+from testing.scheduler_cases import (
     MESSAGE_CLEANUP,
     NOTIFICATION_CLEANUP,
     WEBHOOK_CLEANUP,
@@ -16,7 +16,7 @@ from scheduler_cases import (
     notification,
     old_delivery,
 )
-from scheduler_rows import Case, Row, live_rows
+from testing.scheduler_rows import Case, Row, live_rows
 
 DELETING = (NOTIFICATION_CLEANUP, MESSAGE_CLEANUP, WEBHOOK_CLEANUP)
 

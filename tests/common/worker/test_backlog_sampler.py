@@ -11,16 +11,18 @@ from functools import partial
 import psycopg
 import pytest
 
-from common import config, metrics, outbox, sampling
-from common.database import Database
-from common.runner import PassRunner
-from common.sampling import Sampler
-from database import TestDatabase
-from demo.processes import free_port, poll_until
-from outbox_rows import add_event
-from processes import PATIENCE, Process, environment
-from scrapes import Scrape, scrape, scrape_until
-from tcp_proxy import TcpProxy
+from common import config, metrics
+from common.database.connection import Database
+from common.events import outbox
+from common.scheduling.pass_runner import PassRunner
+from common.worker import backlog_sampler
+from common.worker.backlog_sampler import Sampler
+from devservers.child_processes import PATIENCE, free_port, poll_until
+from devservers.tcp_proxy import TcpProxy
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from tests.support.outbox_rows import add_event
+from tests.support.scrapes import Scrape, scrape, scrape_until
 from workers.foodfolio import SERVICE
 
 EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -142,8 +144,8 @@ def test_a_scrape_does_not_wait_for_the_database(database: TestDatabase, port: i
 @pytest.fixture
 def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting anew is due with each scrape."""
-    monkeypatch.setattr(sampling, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(sampling, "MOST_SHARE", 1e9)
+    monkeypatch.setattr(backlog_sampler, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(backlog_sampler, "MOST_SHARE", 1e9)
 
 
 @pytest.fixture
@@ -217,7 +219,7 @@ def test_what_cannot_be_asked_is_not_there_rather_than_as_it_was(
 def test_a_server_that_answers_nothing_is_given_up(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "SAMPLE_SECONDS", 1.0)
+    monkeypatch.setattr(backlog_sampler, "SAMPLE_SECONDS", 1.0)
     with TcpProxy(database.server.port) as proxy:
         one = sampler(database, monkeypatch, proxy.port)
         known = sampled(one)
@@ -261,7 +263,7 @@ def test_after_a_long_count_it_rests_for_long(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not for two seconds in each minute, but for 1 % of the time."""
-    monkeypatch.setattr(sampling, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(backlog_sampler, "LEAST_SECONDS", 1.0)
     one = sampler(database, monkeypatch)
     with database.connect(autocommit=False) as holder:
         holder.execute("LOCK TABLE foodfolio_item_variants")
@@ -269,15 +271,15 @@ def test_after_a_long_count_it_rests_for_long(
     add_event(database, service="foodfolio")
     time.sleep(1.2)
     assert sampled(one) == known
-    assert sampling.MOST_SHARE == 0.01
+    assert backlog_sampler.MOST_SHARE == 0.01
 
 
 @pytest.mark.usefixtures("_no_rest")
 def test_a_big_backlog_is_not_counted_to_its_end(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "MOST_ROWS", 3)
-    monkeypatch.setattr(sampling, "MOST_EVENTS", 2)
+    monkeypatch.setattr(backlog_sampler, "MOST_ROWS", 3)
+    monkeypatch.setattr(backlog_sampler, "MOST_EVENTS", 2)
     for _ in range(4):
         database.insert("foodfolio_item_details", expiry_date=EXPIRED)
         add_event(database, service="foodfolio")
@@ -303,7 +305,11 @@ def test_a_defect_while_counting_is_a_line_in_the_log_and_counting_goes_on(
 
 
 def test_how_far_it_is_counted() -> None:
-    assert (sampling.LEAST_SECONDS, sampling.MOST_ROWS, sampling.MOST_EVENTS) == (
+    assert (
+        backlog_sampler.LEAST_SECONDS,
+        backlog_sampler.MOST_ROWS,
+        backlog_sampler.MOST_EVENTS,
+    ) == (
         60,
         10_000,
         100_000,

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from common import logs
-from common.endpoints import Endpoints
-from common.runner import STALLED_SECONDS
-from database import TestDatabase
-from demo.processes import free_port
-from demo.standins.sse import SseServer
-from processes import Process, environment
-from scrapes import ask, ask_until
-from tcp_proxy import TcpProxy
+from common.logging import logs
+from common.scheduling.pass_runner import STALLED_SECONDS
+from common.worker.endpoints import Endpoints
+from devservers.child_processes import free_port
+from devservers.standins.sse import SseServer
+from devservers.tcp_proxy import TcpProxy
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from tests.support.scrapes import ask, ask_until
 
 TESTS = Path(__file__).parent
 PATHS = ("/metrics", "/healthz", "/readyz")
@@ -162,7 +162,7 @@ def test_waiting_for_a_scrape_costs_nothing(twitchbot: Process, port: int) -> No
     def wakeups() -> dict[str, str]:
         statuses = {}
         for task in Path(f"/proc/{twitchbot.pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # it has just ended
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
                 statuses[task.name] = (task / "status").read_text()
         del statuses[str(twitchbot.pid)]
         return {name: status.split("ctxt_switches:")[1] for name, status in statuses.items()}
@@ -194,7 +194,7 @@ def test_a_worker_that_is_asked_how_it_is_carries_no_library_that_it_does_not_us
         assert [ask(port, path).status for path in PATHS][:2] == [200, 200]
         assert worker.stop() == 0
     imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", worker.log, re.MULTILINE))
-    assert "common.page_handler" in imported
+    assert "common.worker.request_handler" in imported
     assert imported & unused == set()
 
 
@@ -259,7 +259,7 @@ def test_a_loop_that_is_stalled_is_not_healthy_until_it_goes_on(
     with TcpProxy(database.server.port) as proxy:
         hangs = proxy.hang_at(b"DELETE FROM twitchbot_messages")
         env = environment(database, DB_PORT=str(proxy.port), METRICS_PORT=str(port))
-        with Process("impatient_worker", env={**env, "PYTHONPATH": f"{env['PYTHONPATH']}:{TESTS}"}):
+        with Process("tests.support.impatient_worker", env=env):
             assert ask_until(port, "/healthz", 200).text == "ok\n"
             assert hangs.wait(20)
             answer = ask_until(port, "/healthz", 503)

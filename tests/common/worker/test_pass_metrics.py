@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from database import TestDatabase
-from demo.processes import free_port, poll_until
-from processes import PATIENCE, Process, environment
-from scrapes import scrape, scrape_after, scrape_until
+from devservers.child_processes import PATIENCE, free_port, poll_until
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from tests.support.scrapes import scrape, scrape_after, scrape_until
 
 EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LAST_SUCCESS = "toast_job_last_success_timestamp_seconds"

@@ -20,15 +20,16 @@ from typing import Any
 
 import pytest
 
-from common import logs, progress
-from common.database import Database
-from common.progress import ProgressLog
-from common.runner import PassRunner
-from common.scheduler import Pass, PassResult
-from database import TestDatabase
-from demo.processes import bound_to_parent
-from probes import probe, settings
-from processes import PATIENCE, Process, environment, toast
+from common.database.connection import Database
+from common.logging import logs
+from common.scheduling.pass_runner import PassRunner
+from common.scheduling.scheduler import Pass, PassResult
+from common.worker import progress
+from common.worker.progress import ProgressLog
+from devservers.child_processes import PATIENCE, bound_to_parent
+from testing.database import TestDatabase
+from testing.processes import Process, environment, toast
+from tests.support.probes import probe, settings
 
 # Rows of a walk: each slice of the heap is a batch of some thousand.
 INSERT_LINKS = """

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from common import sentry
 from common.errors import PassError
-from common.sentry import Reports
 from common.version import VERSION
-from database import TestDatabase
-from demo.processes import poll_until
-from probes import settings
-from processes import PATIENCE, Process, environment, toast
-from scheduler_cases import link
-from sentry_server import KEY, SentryServer
+from common.worker import sentry
+from common.worker.sentry import Reports
+from devservers.child_processes import PATIENCE, poll_until
+from devservers.sentry import KEY, SentryServer
+from testing.database import TestDatabase
+from testing.processes import Process, environment, toast
+from testing.scheduler_cases import link
+from tests.support.probes import settings
 
 SECRET = "b7Kp3xQz91vLm4"
 
@@ -259,10 +259,11 @@ def test_without_a_dsn_the_sdk_is_not_even_loaded(database: TestDatabase) -> Non
     program = """
 import sys
 import workers
-from common import config, sentry, worker
+from common import config
+from common.worker import sentry, worker_process
 service = workers.load("link")
 settings = config.load("link", service.variables)
-worker.Worker(service, settings, sentry.start(settings))
+worker_process.Worker(service, settings, sentry.start(settings))
 print("sentry_sdk" in sys.modules)
 """
     done = subprocess.run(

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from common.service_manager import ServiceManager
-from database import TestDatabase
-from processes import PATIENCE, Process, environment
-from scheduler_cases import link
+from common.worker.systemd import ServiceManager
+from devservers.child_processes import PATIENCE
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.scheduler_cases import link
 
 
 class Listener:

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from common.worker import SUPERVISE_SECONDS
-from database import TestDatabase
-from demo.processes import free_port, poll_until
-from kafka_server import KafkaServer
-from outbox_rows import add_event
-from probes import steadiness
-from processes import PATIENCE, Process, environment
-from tcp_proxy import TcpProxy
-from topics import Topic
+from common.worker.worker_process import SUPERVISE_SECONDS
+from devservers.child_processes import PATIENCE, free_port, poll_until
+from devservers.kafka import KafkaServer
+from devservers.tcp_proxy import TcpProxy
+from testing.database import TestDatabase
+from testing.processes import Process, environment
+from testing.topics import Topic
+from tests.support.outbox_rows import add_event
+from tests.support.probes import steadiness
 
 TOPIC = "link.expired"
 EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

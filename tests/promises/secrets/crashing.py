@@ -1,6 +1,7 @@
-"""A worker with bugs, each of which quotes secrets: `python -m secrets_crashing BUG`.
+"""A worker with bugs, each of which quotes secrets.
 
-Everything around the bug is the real thing: settings, runtime, threads, log.
+`python -m tests.promises.secrets.crashing BUG`. Everything around the bug is the real thing:
+settings, runtime, threads, log.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import sys
 import threading
 import warnings
 
-from common import config, worker
+from common import config
 from common.errors import PassError
-from common.scheduler import Pass, PassResult, Preview, Scheduler, Service
+from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler, Service
+from common.worker import worker_process
 
 ENABLED = config.boolean("PROBE_ENABLED", "true", "whether the probe runs")
 SECRET = config.text("PROBE_SECRET", None, "what the probe must not tell", secret=True)
@@ -103,4 +105,4 @@ def _service(bug: str) -> Service:
 
 
 if __name__ == "__main__":
-    sys.exit(worker.main(_service(sys.argv[1])))
+    sys.exit(worker_process.main(_service(sys.argv[1])))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-from secrets_search import spelled
+from tests.promises.secrets.search import spelled
 
 
 class Echo:

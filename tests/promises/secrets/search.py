@@ -11,7 +11,7 @@ from urllib.parse import unquote, unquote_plus
 
 from psycopg import sql
 
-from database import TestDatabase
+from testing.database import TestDatabase
 
 # With the characters that the spellings of JSON, URLs, HTML and Python differ in.
 DB_PASSWORD = "dbQ7-pl/Kq&x\"Zt'9vLm+Y2"

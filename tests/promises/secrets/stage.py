@@ -13,11 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
-from database import TestDatabase
-from demo.processes import free_port, poll_until
-from passes import GO_ZERO_TIME, NOW
-from processes import PATIENCE, ROOT, Process, environment, toast
-from secrets_search import BEARER, DISCORD_TOKEN, HMAC_SECRET, QUERY_TOKEN, SLACK_KEY, TEAMS_KEY
+from devservers.child_processes import PATIENCE, ROOT, free_port, poll_until
+from testing.database import TestDatabase
+from testing.passes import GO_ZERO_TIME, NOW
+from testing.processes import Process, environment, toast
+from tests.promises.secrets.search import (
+    BEARER,
+    DISCORD_TOKEN,
+    HMAC_SECRET,
+    QUERY_TOKEN,
+    SLACK_KEY,
+    TEAMS_KEY,
+)
 
 # Where a text could have come from but for its shape, nothing would know it for a secret.
 SHAPES = " ".join(

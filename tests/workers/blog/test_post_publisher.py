@@ -2,9 +2,9 @@
 
 from datetime import timedelta, timezone
 
-from database import TestDatabase
-from passes import DAY, NOW, NOW_TEXT, announcement, outbox, run_pass
-from scheduler_cases import post
+from testing.database import TestDatabase
+from testing.passes import DAY, NOW, NOW_TEXT, announcement, outbox, run_pass
+from testing.scheduler_cases import post
 from workers.blog import post_publisher
 
 INDIA = timezone(timedelta(hours=5, minutes=30))

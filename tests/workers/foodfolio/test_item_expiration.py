@@ -1,8 +1,8 @@
 """item-expiration: what its messages say, and how an item goes from soon to expired."""
 
-from database import TestDatabase
-from passes import DAY, HOUR, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass
-from scheduler_cases import item
+from testing.database import TestDatabase
+from testing.passes import DAY, HOUR, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass
+from testing.scheduler_cases import item
 from workers.foodfolio import item_expiration
 
 EXPIRED = "foodfolio.detail.expired"

@@ -1,8 +1,8 @@
 """stock-level: what counts as stock, and what the messages say."""
 
-from database import TestDatabase
-from passes import DAY, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass
-from scheduler_cases import stored, variant
+from testing.database import TestDatabase
+from testing.passes import DAY, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass
+from testing.scheduler_cases import stored, variant
 from workers.foodfolio import stock_level
 
 EMPTY = "foodfolio.variant.stock.empty"

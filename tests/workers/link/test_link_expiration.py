@@ -1,8 +1,8 @@
 """link-expiration: what its message says."""
 
-from database import TestDatabase
-from passes import DAY, NOW, announcement, outbox, run_pass
-from scheduler_cases import link
+from testing.database import TestDatabase
+from testing.passes import DAY, NOW, announcement, outbox, run_pass
+from testing.scheduler_cases import link
 from workers.link import link_expiration
 
 

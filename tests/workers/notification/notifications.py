@@ -12,12 +12,11 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common.scheduler import PassResult
-from database import TestDatabase
-from demo.processes import poll_until
-from demo.standins.discord import DiscordServer
-from passes import NOW, open_pass
-from processes import PATIENCE
+from common.scheduling.scheduler import PassResult
+from devservers.child_processes import PATIENCE, poll_until
+from devservers.standins.discord import DiscordServer
+from testing.database import TestDatabase
+from testing.passes import NOW, open_pass
 from workers.notification.notification_retry import SCHEDULER
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from demo.standins.discord import DiscordServer
-from demo.standins.discord_answers import (
+from devservers.standins.discord import DiscordServer
+from devservers.standins.discord_answers import (
     BAD_GATEWAY,
     EDGE_BLOCK,
     INVALID_TOKEN,
@@ -23,7 +23,7 @@ from demo.standins.discord_answers import (
 )
 from workers.notification import discord
 from workers.notification.discord import Attempt, Discord, Embargo, RefusedURL, webhook
-from workers.notification.pace import MARGIN, Bucket, Limit, Pace, Window
+from workers.notification.rate_limits import MARGIN, Bucket, Limit, Pace, Window
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 EMBED = {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demo.standins.discord_rules import embed_fault
+from devservers.standins.discord_rules import embed_fault
 from workers.notification.embed import UnreadablePayload, cut, embed, rebuild
 
 CREATED = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)

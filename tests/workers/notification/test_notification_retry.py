@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from common.scheduler import PassResult
-from database import TestDatabase
-from demo.standins.discord import DiscordServer
-from demo.standins.discord_answers import (
+from common.scheduling.scheduler import PassResult
+from devservers.standins.discord import DiscordServer
+from devservers.standins.discord_answers import (
     BAD_GATEWAY,
     EDGE_BLOCK,
     INVALID_TOKEN,
@@ -25,7 +24,10 @@ from demo.standins.discord_answers import (
     Stall,
     rate_limited,
 )
-from notifications import (
+from testing.database import TestDatabase
+from testing.passes import NOW, failed_rows, open_pass, preview
+from testing.processes import Process, environment, toast
+from tests.workers.notification.notifications import (
     AGO,
     INTERVAL,
     LOOPBACK,
@@ -39,9 +41,7 @@ from notifications import (
     run,
     until,
 )
-from passes import NOW, failed_rows, open_pass, preview
-from processes import Process, environment, toast
-from workers.notification import discord, due, pace, retry_pass
+from workers.notification import discord, due_notifications, rate_limits, retry_pass
 from workers.notification.notification_retry import SCHEDULER
 
 
@@ -211,7 +211,7 @@ def test_the_setting_says_how_many_attempts_there_are(
 def test_all_are_sent_oldest_first(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "PER_CHANNEL", pace.Limit(1000, 60.0))
+    monkeypatch.setattr(rate_limits, "PER_CHANNEL", rate_limits.Limit(1000, 60.0))
     with DiscordServer(scale=0.01) as quick:
         channel = add_channel(database, quick, "news")
         order = [7, 2, 9, 0, 5, 1, 8, 3, 6, 4, 11, 10]
@@ -226,11 +226,11 @@ def test_notifications_of_the_same_moment_are_all_sent(
 ) -> None:
     with DiscordServer(scale=0.01) as quick:
         channel = add_channel(database, quick, "news")
-        for number in range(due.PAGE_ROWS + 2):
+        for number in range(due_notifications.PAGE_ROWS + 2):
             add(database, channel, f"e{number}")
         quicker(monkeypatch, 0.01)
-        assert run(database).details["delivered"] == due.PAGE_ROWS + 2
-        assert len(set(quick.delivered())) == due.PAGE_ROWS + 2
+        assert run(database).details["delivered"] == due_notifications.PAGE_ROWS + 2
+        assert len(set(quick.delivered())) == due_notifications.PAGE_ROWS + 2
 
 
 def test_one_that_fails_again_is_tried_once_in_a_pass(
@@ -775,8 +775,8 @@ def test_no_secret_gets_out(database: TestDatabase, server: DiscordServer) -> No
 def quicker(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     """Let the limits that the client keeps by itself be as much shorter as the stand-in's."""
     for name in ("PER_WEBHOOK", "PER_CHANNEL", "ALTOGETHER"):
-        limit = getattr(pace, name)
-        monkeypatch.setattr(pace, name, replace(limit, seconds=limit.seconds * scale))
+        limit = getattr(rate_limits, name)
+        monkeypatch.setattr(rate_limits, name, replace(limit, seconds=limit.seconds * scale))
 
 
 def counts(database: TestDatabase) -> dict[tuple[str, int], int]:

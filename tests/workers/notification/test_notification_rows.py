@@ -15,12 +15,14 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow
 
-from common.scheduler import PassResult
-from database import TestDatabase
-from demo.postgres import PostgresServer
-from demo.standins.discord import DiscordServer
-from demo.standins.discord_answers import UNKNOWN_WEBHOOK, Reply
-from notifications import (
+from common.scheduling.scheduler import PassResult
+from devservers.postgres import PostgresServer
+from devservers.standins.discord import DiscordServer
+from devservers.standins.discord_answers import UNKNOWN_WEBHOOK, Reply
+from testing.database import TestDatabase
+from testing.passes import NOW, failed_rows, preview
+from tests.support.odd_values import encoded_database
+from tests.workers.notification.notifications import (
     INTERVAL,
     LOOPBACK,
     TOKEN,
@@ -32,12 +34,10 @@ from notifications import (
     row,
     run,
 )
-from odd_values import encoded_database
-from passes import NOW, failed_rows, preview
-from workers.notification import due, embed, pace
+from workers.notification import due_notifications, embed, rate_limits
+from workers.notification.attempt_records import Records
 from workers.notification.discord import Discord, Webhook
 from workers.notification.notification_retry import SCHEDULER
-from workers.notification.records import Records
 
 NOTIFICATIONS, CHANNELS = "notification_notifications", "notification_channels"
 LEAST, MOST = -(2**63), 2**63 - 1
@@ -87,8 +87,8 @@ ODD_CHANNELS: list[tuple[str, object]] = [
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiscordServer]:
     """The stand-in with short limits, which the client knows."""
     for name in ("PER_WEBHOOK", "PER_CHANNEL", "ALTOGETHER"):
-        limit = getattr(pace, name)
-        monkeypatch.setattr(pace, name, replace(limit, seconds=limit.seconds * 0.01))
+        limit = getattr(rate_limits, name)
+        monkeypatch.setattr(rate_limits, name, replace(limit, seconds=limit.seconds * 0.01))
     with DiscordServer(scale=0.01) as server:
         yield server
 
@@ -253,7 +253,7 @@ def test_a_queue_of_all_kinds_of_times_is_sent_once_and_oldest_first(
     order: list[str | None] = [
         *("-infinity", "4713-01-01 BC", "0044-03-15 BC", "2024-02-01", "10001-01-01", "infinity"),
     ]
-    each = due.PAGE_ROWS + 1
+    each = due_notifications.PAGE_ROWS + 1
     for number, time in enumerate([None, *order]):
         emptied.query(
             f"""
@@ -444,7 +444,7 @@ def test_what_fails_without_any_row_is_no_fault_of_a_row(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Rows(database, server)
-    monkeypatch.setattr(due, "_READ", "SELECT FROM no_such_table WHERE id = %(id)s")
+    monkeypatch.setattr(due_notifications, "_READ", "SELECT FROM no_such_table WHERE id = %(id)s")
     with pytest.raises(psycopg.errors.UndefinedTable):
         run(database)
     assert failed_rows(database) == []

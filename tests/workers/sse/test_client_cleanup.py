@@ -12,16 +12,16 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common import config
-from common.clock import ClocksDiffer
 from common.config import SettingsError
 from common.errors import PassError
-from common.scheduler import NOTHING, PassResult, Preview
-from database import TestDatabase, fresh_database
-from demo.postgres import PostgresServer
-from demo.processes import poll_until
-from demo.standins.sse import SseServer, new_client
-from passes import GO_ZERO_TIME, HOUR, MICROSECOND, MINUTE, NOW, preview, run_pass
-from processes import PATIENCE, ROOT, Process, environment, toast
+from common.scheduling.clock_guard import ClocksDiffer
+from common.scheduling.scheduler import NOTHING, PassResult, Preview
+from devservers.child_processes import PATIENCE, ROOT, poll_until
+from devservers.postgres import PostgresServer
+from devservers.standins.sse import SseServer, new_client
+from testing.database import TestDatabase, fresh_database
+from testing.passes import GO_ZERO_TIME, HOUR, MICROSECOND, MINUTE, NOW, preview, run_pass
+from testing.processes import Process, environment, toast
 from workers.sse import SERVICE
 from workers.sse.client_cleanup import CALLS_AT_ONCE, FRESH_SECONDS, MOST_ROUNDS, SCHEDULER
 from workers.sse.sse_management_pb2 import ClientInfo, DisconnectClientRequest

@@ -19,9 +19,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.errors import PassError
-from demo.standins.sse import DEFAULT_PAGE_CLIENTS, SERVICE, SseServer, new_client
-from passes import GO_ZERO_TIME, HOUR, NOW
-from processes import PATIENCE, ROOT
+from devservers.child_processes import PATIENCE, ROOT
+from devservers.standins.sse import DEFAULT_PAGE_CLIENTS, SERVICE, SseServer, new_client
+from testing.passes import GO_ZERO_TIME, HOUR, NOW
 from workers.sse import sse_management_pb2 as messages
 from workers.sse.sse_management import PAGE_CLIENTS, Client, SseManagement
 from workers.sse.sse_management_pb2 import ClientInfo
@@ -259,7 +259,7 @@ def test_the_stand_in_tells_its_health_and_statistics(sse: SseServer) -> None:
 
 
 def test_the_stand_in_is_a_program() -> None:
-    command = [sys.executable, "-m", "demo.standins.sse", "--clients", "20", "--quiet", "4"]
+    command = [sys.executable, "-m", "devservers.standins.sse", "--clients", "20", "--quiet", "4"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()

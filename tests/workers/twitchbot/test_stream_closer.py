@@ -1,8 +1,8 @@
 """stream-closer: how long a stream may be silent."""
 
-from database import TestDatabase
-from passes import MICROSECOND, MINUTE, NOW, run_pass
-from scheduler_cases import stream
+from testing.database import TestDatabase
+from testing.passes import MICROSECOND, MINUTE, NOW, run_pass
+from testing.scheduler_cases import stream
 from workers.twitchbot import stream_closer
 
 

@@ -11,17 +11,18 @@ from email.utils import format_datetime
 
 import pytest
 
-from common import config, redact
+from common import config
 from common.http import Client
-from database import TestDatabase
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Guild
-from warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
-from workers.warcraft import addresses, exchange
-from workers.warcraft.battle_net import MOST_TRIES, OAUTH_URL
-from workers.warcraft.rate_limit import MOST_IN_FLIGHT, Budget, Stopping, TokenBucket
+from common.logging import redaction
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Guild
+from testing.database import TestDatabase
+from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
+from workers.warcraft.battle_net import addresses, api_request
+from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL
+from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, Budget, Stopping, TokenBucket
+from workers.warcraft.battle_net.tokens import Credentials, Tokens
 from workers.warcraft.sync import MOST_UNAVAILABLE
-from workers.warcraft.tokens import Credentials, Tokens
 
 CHARACTERS, GUILDS = "character-sync", "guild-sync"
 BASIC = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
@@ -30,7 +31,7 @@ BASIC = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the client waits of its own accord; what it is told to wait stays as it is."""
-    monkeypatch.setattr("workers.warcraft.battle_net.MOST_DELAY", 0.1)
+    monkeypatch.setattr("workers.warcraft.battle_net.client.MOST_DELAY", 0.1)
 
 
 @pytest.fixture
@@ -62,7 +63,10 @@ def test_one_token_serves_both_schedulers_and_every_pass(worker: WarcraftWorker)
     assert (request.method, request.body) == ("POST", b"grant_type=client_credentials")
     assert request.headers["authorization"] == f"Basic {BASIC}"
     # From now on neither would get past a log record or the run history.
-    assert redact.redact(f"{worker.battle_net.token} {BASIC}") == f"{redact.MASK} {redact.MASK}"
+    assert (
+        redaction.redact(f"{worker.battle_net.token} {BASIC}")
+        == f"{redaction.MASK} {redaction.MASK}"
+    )
 
 
 def test_a_token_that_is_refused_is_renewed_once(worker: WarcraftWorker) -> None:
@@ -312,19 +316,19 @@ def test_retry_after_may_be_a_date_or_nonsense(battle_net: BattleNetServer) -> N
     def told(header: str) -> float | None:
         battle_net.order(f"/{len(battle_net.requests)}", headers={"Retry-After": header})
         path = f"{battle_net.url}/{len(battle_net.requests)}"
-        return exchange.send("battle_net", Client(), "GET", path, "Bearer x").retry_after
+        return api_request.send("battle_net", Client(), "GET", path, "Bearer x").retry_after
 
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True)
     assert told(in_a_minute) == pytest.approx(60, abs=30)
     assert (told("7"), told("-1"), told("soon"), told("")) == (7.0, None, None, None)
-    assert told("99999999999") == exchange.MOST_RETRY_AFTER
+    assert told("99999999999") == api_request.MOST_RETRY_AFTER
     assert told("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
 
 
 def test_one_that_always_fails_costs_the_others_nothing(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "REPLY_SECONDS", 0.5)
+    monkeypatch.setattr(api_request, "REPLY_SECONDS", 0.5)
     track(worker, 10)
     worker.battle_net.order("/namea/", status=500)
     worker.battle_net.order("/nameb/equipment", drip=0.2)

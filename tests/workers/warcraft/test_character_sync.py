@@ -13,11 +13,11 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
-from database import TestDatabase
-from demo.processes import poll_until
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Guild, Realm
-from warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
+from devservers.child_processes import poll_until
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Guild, Realm
+from testing.database import TestDatabase
+from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
 from workers.warcraft import reference_rows, sync
 from workers.warcraft.reference_rows import Reference
 

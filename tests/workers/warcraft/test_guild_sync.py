@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
-from database import TestDatabase
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Guild, Realm
-from warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Guild, Realm
+from testing.database import TestDatabase
+from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
 
 SYNC = "guild-sync"
 SYNCED = "warcraft.guild.synced"

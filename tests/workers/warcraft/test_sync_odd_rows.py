@@ -9,11 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from database import TestDatabase
-from demo.postgres import PostgresServer
-from demo.standins.battle_net import BattleNetServer
-from demo.standins.battle_net_world import Character, Guild
-from odd_values import (
+from devservers.postgres import PostgresServer
+from devservers.standins.battle_net import BattleNetServer
+from devservers.standins.battle_net_world import Character, Guild
+from testing.database import TestDatabase
+from testing.warcraft_worker import AGGRA, SILVERMOON, WarcraftWorker, empty
+from tests.support.odd_values import (
     CLAIMED,
     LATE,
     NEVER,
@@ -24,7 +25,6 @@ from odd_values import (
     encoded_database,
     make_odd,
 )
-from warcraft_worker import AGGRA, SILVERMOON, WarcraftWorker, empty
 from workers.warcraft import character_replies, guild_replies, sync
 
 CHARACTERS, GUILDS = "character-sync", "guild-sync"

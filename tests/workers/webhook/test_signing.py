@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from demo.standins.webhook_answers import is_genuine
-from workers.webhook import signing
+from devservers.standins.webhook_answers import is_genuine
+from workers.webhook.http_delivery import signing
 
 DELIVERY = UUID("0b5d8a52-8f5e-4f0e-9f0b-6f2f2d8f1a11")
 BODY = '{"größe": 2432232314}'.encode()

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import trustme
 
-from common.variables import Network, networks
-from demo.processes import free_port
-from demo.standins.webhook_receiver import WebhookReceiver
-from hostile_urls import hostile_urls
-from workers.webhook.address_guard import AddressGuard, NameUnknown, system_resolver
-from workers.webhook.delivery_client import DeliveryClient, Reply, request_headers
-from workers.webhook.destination import Destination, DestinationRefused, parse
-from workers.webhook.networks import refusal
+from common.config.kinds import Network, networks
+from devservers.child_processes import free_port
+from devservers.standins.webhook_receiver import WebhookReceiver
+from tests.workers.webhook.hostile_urls import hostile_urls
+from workers.webhook.http_delivery.delivery_client import DeliveryClient, Reply, request_headers
+from workers.webhook.http_delivery.private_networks import refusal
+from workers.webhook.http_delivery.ssrf_guard import AddressGuard, NameUnknown, system_resolver
+from workers.webhook.http_delivery.target_url import Destination, DestinationRefused, parse
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 NAME = "hooks.example"

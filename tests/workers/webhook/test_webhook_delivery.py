@@ -17,18 +17,28 @@ from psycopg.rows import DictRow
 
 from common.config import load
 from common.errors import PassError
-from common.scheduler import NOTHING, PassResult
-from database import TestDatabase
-from demo.processes import free_port, poll_until
-from demo.standins.webhook_answers import SLOW_SECONDS
-from demo.standins.webhook_receiver import WebhookReceiver
-from passes import DAY, GO_ZERO_TIME, HOUR, MINUTE, NOW, failed_rows, outbox, preview, run_pass
-from processes import PATIENCE, Process, environment, toast
+from common.scheduling.scheduler import NOTHING, PassResult
+from devservers.child_processes import PATIENCE, free_port, poll_until
+from devservers.standins.webhook_answers import SLOW_SECONDS
+from devservers.standins.webhook_receiver import WebhookReceiver
+from testing.database import TestDatabase
+from testing.passes import (
+    DAY,
+    GO_ZERO_TIME,
+    HOUR,
+    MINUTE,
+    NOW,
+    failed_rows,
+    outbox,
+    preview,
+    run_pass,
+)
+from testing.processes import Process, environment, toast
 from workers.webhook import SERVICE, webhook_retry
-from workers.webhook.attempt import hide
-from workers.webhook.delivery_client import Reply
 from workers.webhook.delivery_pass import LEASE_MARGIN
-from workers.webhook.outcome import judge, retry_after
+from workers.webhook.http_delivery.attempt import hide
+from workers.webhook.http_delivery.delivery_client import Reply
+from workers.webhook.http_delivery.retry_decision import judge, retry_after
 from workers.webhook.sender_pool import HostQueue, SenderPool
 from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, SCHEDULER
 

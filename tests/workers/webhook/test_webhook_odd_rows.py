@@ -12,11 +12,12 @@ import pytest
 from psycopg.rows import DictRow
 
 from common.errors import PassError
-from common.scheduler import PassResult
-from database import TestDatabase
-from demo.postgres import PostgresServer
-from demo.standins.webhook_receiver import WebhookReceiver
-from odd_values import (
+from common.scheduling.scheduler import PassResult
+from devservers.postgres import PostgresServer
+from devservers.standins.webhook_receiver import WebhookReceiver
+from testing.database import TestDatabase
+from testing.passes import DAY, HOUR, MINUTE, NOW, failed_rows, preview, run_pass
+from tests.support.odd_values import (
     CLAIMED,
     FLAGS,
     LATE,
@@ -28,9 +29,9 @@ from odd_values import (
     encoded_database,
     make_odd,
 )
-from passes import DAY, HOUR, MINUTE, NOW, failed_rows, preview, run_pass
-from workers.webhook import delivery_client, delivery_rows, webhook_retry
-from workers.webhook.delivery_client import Reply
+from workers.webhook import delivery_rows, webhook_retry
+from workers.webhook.http_delivery import delivery_client
+from workers.webhook.http_delivery.delivery_client import Reply
 from workers.webhook.webhook_delivery import SCHEDULER
 
 OPEN = {"WEBHOOK_ALLOW_PRIVATE_CIDRS": "127.0.0.0/8"}

@@ -1,8 +1,8 @@
 """webhook-retry: when a delivery is tried again, and when no more."""
 
-from database import TestDatabase
-from passes import MINUTE, NOW, run_pass
-from scheduler_cases import delivery
+from testing.database import TestDatabase
+from testing.passes import MINUTE, NOW, run_pass
+from testing.scheduler_cases import delivery
 from workers.webhook import webhook_retry
 
 

@@ -3,7 +3,7 @@
 import unicodedata
 from urllib.parse import quote, urlsplit
 
-from workers.warcraft.errors import Unaddressable
+from workers.warcraft.battle_net.errors import Unaddressable
 
 REGIONS = ("us", "eu", "kr", "tw", "cn")
 

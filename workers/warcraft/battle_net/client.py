@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from common import config, metrics
 from common.backoff import retry_delay
 from common.config import Settings
+from common.config.kinds import Variable
 from common.errors import PassError
-from common.scheduler import Remote
-from common.variables import Variable
-from workers.warcraft import addresses, exchange, replies
-from workers.warcraft.errors import NotFound, OddReply, Refused, Unavailable
-from workers.warcraft.exchange import Reply, Trouble
-from workers.warcraft.rate_limit import BUDGET, Stopping
-from workers.warcraft.replies import Reader
-from workers.warcraft.tokens import TOKENS, Credentials
+from common.scheduling.scheduler import Remote
+from workers.warcraft.battle_net import addresses, api_request, json_reader
+from workers.warcraft.battle_net.api_request import Reply, Trouble
+from workers.warcraft.battle_net.errors import NotFound, OddReply, Refused, Unavailable
+from workers.warcraft.battle_net.json_reader import Reader
+from workers.warcraft.battle_net.rate_limit import BUDGET, Stopping
+from workers.warcraft.battle_net.tokens import TOKENS, Credentials
 
 if TYPE_CHECKING:
     from common.http import Client
@@ -97,7 +97,7 @@ class BattleNet:
         while True:
             try:
                 reply = self._ask(http, region, url, query)
-                return replies.parse(_successful(reply, name), name)
+                return json_reader.parse(_successful(reply, name), name)
             except Trouble as trouble:
                 tries += 1
                 if tries == MOST_TRIES:
@@ -117,7 +117,7 @@ class BattleNet:
 
     def _send(self, http: "Client", url: str, query: dict[str, str], token: str) -> Reply:
         with BUDGET.request(self._wait):
-            return exchange.send(_API, http, "GET", url, f"Bearer {token}", query=query)
+            return api_request.send(_API, http, "GET", url, f"Bearer {token}", query=query)
 
     def _back_off(self, trouble: Trouble, tries: int) -> None:
         """What Battle.net says of waiting is meant for this client, not for this request."""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from workers.warcraft.errors import OddReply
+from workers.warcraft.battle_net.errors import OddReply
 
 # What a bigint holds.
 _MOST = 2**63 - 1

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from common import redact
-from workers.warcraft import exchange, replies
-from workers.warcraft.errors import OddReply, Refused
-from workers.warcraft.exchange import Trouble
+from common.logging import redaction
+from workers.warcraft.battle_net import api_request, json_reader
+from workers.warcraft.battle_net.api_request import Trouble
+from workers.warcraft.battle_net.errors import OddReply, Refused
 
 if TYPE_CHECKING:
     from common.http import Client
@@ -64,9 +64,9 @@ class Tokens:
             return token.value
 
     def _ask(self, http: "Client", credentials: Credentials) -> _Token:
-        redact.register([credentials.authorization.removeprefix("Basic ")])
+        redaction.register([credentials.authorization.removeprefix("Basic ")])
         asked_at = self._clock()
-        reply = exchange.send(
+        reply = api_request.send(
             "battle_net_oauth",
             http,
             "POST",
@@ -82,11 +82,11 @@ class Tokens:
                 "BLIZZARD_CLIENT_SECRET those of a client of this region's Battle.net?)"
             )
         try:
-            answer = replies.parse(reply.body, "token")
+            answer = json_reader.parse(reply.body, "token")
             value, seconds = answer.text("access_token"), answer.whole("expires_in")
         except OddReply as error:
             raise Trouble(str(error)) from error
-        redact.register([value])
+        redaction.register([value])
         return _Token(value, asked_at + max(seconds - SPARE_SECONDS, min(seconds, LEAST_SECONDS)))
 
 

@@ -9,9 +9,9 @@ from datetime import datetime
 from uuid import UUID
 
 from common import failpoints, metrics
-from common.redact import MASK, cut, redact, tokens
-from workers.webhook import signing
-from workers.webhook.delivery_client import MOST_BODY_BYTES, DeliveryClient, Reply
+from common.logging.redaction import MASK, cut, redact, tokens
+from workers.webhook.http_delivery import signing
+from workers.webhook.http_delivery.delivery_client import MOST_BODY_BYTES, DeliveryClient, Reply
 
 # What a bigint holds. A count that is there stays there.
 MOST_ATTEMPTS = 2**63 - 1

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from common.version import USER_AGENT
-from workers.webhook.address_guard import AddressGuard, NameUnknown
-from workers.webhook.destination import Destination, DestinationRefused, parse
-from workers.webhook.networks import Address
+from workers.webhook.http_delivery.private_networks import Address
+from workers.webhook.http_delivery.ssrf_guard import AddressGuard, NameUnknown
+from workers.webhook.http_delivery.target_url import Destination, DestinationRefused, parse
 
 MOST_BODY_BYTES = 10 * 1024
 # Beyond what is kept, so that a secret is whole that the cut goes through: 500 characters, each

@@ -8,7 +8,7 @@ from one Python to the next.
 import ipaddress
 from collections.abc import Iterable
 
-from common.variables import Network
+from common.config.kinds import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from workers.webhook.delivery_client import Reply
+from workers.webhook.http_delivery.delivery_client import Reply
 
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 # The live pool polls once a minute: no delivery was ever tried again sooner.

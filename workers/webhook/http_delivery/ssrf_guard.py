@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from common.variables import Network
-from workers.webhook.destination import Destination, DestinationRefused
-from workers.webhook.networks import Address, refusal
+from common.config.kinds import Network
+from workers.webhook.http_delivery.private_networks import Address, refusal
+from workers.webhook.http_delivery.target_url import Destination, DestinationRefused
 
 
 class NameUnknown(Exception):

@@ -1,0 +1,1 @@
+"""What costs nothing but waiting: idle workers, and passes that find nothing due."""

@@ -1,0 +1,4 @@
+"""The command `toast`: one module per subcommand, started by ``commands.main``.
+
+`toast check` and `toast status` are packages of their own.
+"""

@@ -1,0 +1,5 @@
+"""One structured line per log record, without secrets.
+
+``logs.logger`` gives a module its logger; ``redaction.redact`` removes secrets from any text;
+``throttle`` limits records that repeat.
+"""

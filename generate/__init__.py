@@ -1,0 +1,1 @@
+"""Writes the files and parts of files that follow from the code."""

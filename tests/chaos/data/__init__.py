@@ -1,0 +1,1 @@
+"""Campaigns about rows and tables: bad rows, odd tables, flapping alerts, retention, starvation."""

@@ -1,0 +1,1 @@
+"""Campaigns about processes and time: kills, stops, pauses, restarts, hangs, clocks, soak."""

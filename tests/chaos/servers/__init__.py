@@ -1,0 +1,1 @@
+"""Campaigns about PostgreSQL, Kafka and the network: outages, lost replies, order, poolers."""
