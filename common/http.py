@@ -28,12 +28,12 @@ CONNECT_SECONDS = 5.0
 _CHUNK_BYTES = 16 * 1024
 
 
-class NoAnswer(Exception):
+class NoResponse(Exception):
     """Nothing that can be read as an HTTP answer came back; says why, without the URL."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came back. ``headers`` disregard case; ``complete`` is False where the body was cut:
     by the bound, by the deadline or by the other side."""
 
@@ -56,10 +56,10 @@ class Client:
 
     def request(
         self, method: str, url: str, *, seconds: float, most_bytes: int, **options: Any
-    ) -> Answer:
+    ) -> Response:
         """Exchange one request for its answer; ``options`` are those of `requests`.
 
-        Raises NoAnswer unless a status line and headers came within ``seconds``.
+        Raises NoResponse unless a status line and headers came within ``seconds``.
         """
         expired = threading.Event()
         deadline = threading.Timer(seconds, _expire, (expired, self._sockets))
@@ -80,20 +80,20 @@ class Client:
                     raise requests.Timeout
                 body, complete = _read(response, most_bytes)
             failpoints.reach("answered")
-            return Answer(
+            return Response(
                 response.status_code, response.headers, body, complete and not expired.is_set()
             )
         except (OSError, urllib3.exceptions.HTTPError) as error:
             late = expired.is_set() or isinstance(error, requests.Timeout)
             reason = f"no answer within {seconds:g} s" if late else _reason(error)
             # From None: the messages of requests and urllib3 quote the URL.
-            raise NoAnswer(reason) from None
+            raise NoResponse(reason) from None
         finally:
             deadline.cancel()
 
     def close(self) -> None:
         """Close all connections. A request that is under way in the client's thread is broken
-        and raises NoAnswer."""
+        and raises NoResponse."""
         _break(self._sockets)
         self._session.close()
 

@@ -36,7 +36,7 @@ def open_pass(
     now: datetime = NOW,
     host_now: datetime | None = None,
     stopping: Callable[[], bool] = lambda: False,
-    committed: Callable[[PassResult], object] = lambda done: None,
+    report_progress: Callable[[PassResult], object] = lambda done: None,
     **settings: str,
 ) -> Iterator[Pass]:
     """A pass over a connection as a worker opens it; ``settings`` as an operator writes them."""
@@ -53,7 +53,7 @@ def open_pass(
             host_now=host_now or now,
             stopping=stopping,
             wait=lambda seconds: stopping(),
-            committed=lambda done=NOTHING, /, *, share=None: committed(done),
+            report_progress=lambda done=NOTHING, /, *, share=None: report_progress(done),
         )
 
 

@@ -26,7 +26,7 @@ _COLUMNS = ("processed", "events", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PassOutcome:
     """One scheduler's part of the answer; ``rows`` only in a dry run."""
 
     name: str
@@ -38,11 +38,11 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OnceReport:
     """What one call of `toast once` did or, in a dry run, would do."""
 
     service: str
-    schedulers: list[Outcome]
+    schedulers: list[PassOutcome]
     published: int = 0
     waiting: str = ""
     dry_run: bool = False
@@ -84,7 +84,7 @@ class Answer:
 
 def run(
     schedulers: Sequence[Scheduler], settings: Settings, observers: Sequence[Observer] = ()
-) -> Answer:
+) -> OnceReport:
     """Run one pass of each, then publish what is in the outbox."""
     database = Database(settings)
     with logs.bind(service=settings.service):
@@ -96,19 +96,19 @@ def run(
         if any(scheduler.topics for scheduler in schedulers):
             published, waiting = _publish(settings, database)
     outcomes = [
-        Outcome(run.scheduler, run.result, run.counts, run.seconds, run.error) for run in runs
+        PassOutcome(run.scheduler, run.result, run.counts, run.seconds, run.error) for run in runs
     ]
-    return Answer(settings.service, outcomes, published, waiting)
+    return OnceReport(settings.service, outcomes, published, waiting)
 
 
-def dry_run(schedulers: Sequence[Scheduler], settings: Settings) -> Answer:
+def dry_run(schedulers: Sequence[Scheduler], settings: Settings) -> OnceReport:
     """Say what each would do; changes nothing, not even the tables of our own."""
     database = Database(settings)
     outcomes = [_preview(PassRunner(scheduler, settings, database)) for scheduler in schedulers]
-    return Answer(settings.service, outcomes, dry_run=True)
+    return OnceReport(settings.service, outcomes, dry_run=True)
 
 
-def _preview(runner: PassRunner) -> Outcome:
+def _preview(runner: PassRunner) -> PassOutcome:
     started = time.monotonic()
     result, counts, error, rows = "ok", {"due": 0}, "", []
     try:
@@ -117,7 +117,7 @@ def _preview(runner: PassRunner) -> Outcome:
     except (psycopg.Error, PassError) as fault:
         result, error = "failed", redact(advised(str(fault), fault))
     seconds = time.monotonic() - started
-    return Outcome(runner.scheduler.name, result, counts, seconds, error, rows)
+    return PassOutcome(runner.scheduler.name, result, counts, seconds, error, rows)
 
 
 def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _publish(settings: Settings, database: Database) -> tuple[int, str]:
         publisher.close()
 
 
-def _row(outcome: Outcome) -> tuple[object, ...]:
+def _row(outcome: PassOutcome) -> tuple[object, ...]:
     details = ", ".join(
         f"{name} {count}" for name, count in outcome.counts.items() if name not in _COLUMNS
     )
@@ -155,7 +155,7 @@ def _row(outcome: Outcome) -> tuple[object, ...]:
     return (outcome.name, outcome.result, *figures, f"{outcome.seconds:.2f}s", details)
 
 
-def _preview_text(outcome: Outcome) -> str:
+def _preview_text(outcome: PassOutcome) -> str:
     if outcome.error:
         return f"{outcome.name}: {outcome.error}"
     due, rows = outcome.counts["due"], outcome.rows or []

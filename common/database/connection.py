@@ -15,7 +15,7 @@ from psycopg.rows import DictRow, dict_row
 from common import config
 from common.config import Settings
 from common.database.error_classification import connection_lost
-from common.database.session import Session, sever
+from common.database.session import Session, abort_connection
 
 CONNECT_SECONDS = 5
 
@@ -87,7 +87,7 @@ class Database:
         psycopg.OperationalError then, too.
         """
         with self.connect() as connection:
-            end = threading.Timer(seconds, sever, (connection,))
+            end = threading.Timer(seconds, abort_connection, (connection,))
             end.daemon = True
             ends_at = time.monotonic() + seconds
             end.start()

@@ -4,7 +4,7 @@ Some of it comes with being a worker (EVERY_WORKER) and with having something to
 (PUBLISHING); SETTING_ROWS_ASIDE and ALERTS a scheduler declares itself, where it does that.
 """
 
-from common.database.table_access import Access, Table
+from common.database.table_access import Table, TableAccess
 
 MIGRATIONS = Table("toast_migrations")
 RUNS = Table("toast_runs")
@@ -19,8 +19,8 @@ _FAILURE = ("reason", "failures", "failed_at", "retry_at")
 
 # Its history, what its metrics count, and what `toast status` shows.
 EVERY_WORKER = (
-    Access(MIGRATIONS, select=("number",)),
-    Access(
+    TableAccess(MIGRATIONS, select=("number",)),
+    TableAccess(
         RUNS,
         select=(*_RUN, *_OUTCOME),
         insert=(*_RUN, *_OUTCOME),
@@ -28,25 +28,25 @@ EVERY_WORKER = (
         delete=True,
         unique=(("id",),),
     ),
-    Access(FAILED_ROWS, select=("scheduler",)),
-    Access(OUTBOX, select=("id", "service", "occurred_at")),
-    Access(OUTBOX_SET_ASIDE, select=("service",)),
+    TableAccess(FAILED_ROWS, select=("scheduler",)),
+    TableAccess(OUTBOX, select=("id", "service", "occurred_at")),
+    TableAccess(OUTBOX_SET_ASIDE, select=("service",)),
 )
 
 # Announcing and sending events, and moving away what the broker refuses for good.
 PUBLISHING = (
-    Access(
+    TableAccess(
         OUTBOX,
         select=("id", *_EVENT, "tries", "retry_at"),
         insert=_EVENT,
         update=("tries", "retry_at", "error"),
         delete=True,
     ),
-    Access(OUTBOX_SET_ASIDE, insert=("id", *_EVENT, "tries", "error", "set_aside_at")),
+    TableAccess(OUTBOX_SET_ASIDE, insert=("id", *_EVENT, "tries", "error", "set_aside_at")),
 )
 
 # Passing over rows that cannot be changed.
-SETTING_ROWS_ASIDE = Access(
+SETTING_ROWS_ASIDE = TableAccess(
     FAILED_ROWS,
     select=("scheduler", "row_id", *_FAILURE),
     insert=("scheduler", "row_id", *_FAILURE),
@@ -56,7 +56,7 @@ SETTING_ROWS_ASIDE = Access(
 )
 
 # Remembering what has been said.
-ALERTS = Access(
+ALERTS = TableAccess(
     Table("toast_alerts"),
     select=("ctid", "scheduler", "subject_id", "facts", "raised_at"),
     insert=("scheduler", "subject_id", "facts", "raised_at"),

@@ -6,7 +6,7 @@ from typing import Self
 from common.database.error_classification import server_fault
 
 
-class Guard:
+class RowGuard:
     """Ends a block at any error that one row may be to blame for; it is in ``error`` afterwards.
 
     That is every error, be it a trigger's or a bug that only this row has come upon, unless it is

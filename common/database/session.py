@@ -224,7 +224,7 @@ class Session(psycopg.Connection[DictRow]):
             psycopg.Cursor(self).execute(sql.encode())
 
 
-def sever(connection: Connection) -> None:
+def abort_connection(connection: Connection) -> None:
     """Break a connection that another thread is blocked on, so that its call raises at once.
 
     psycopg has no deadline of its own for a server that has stopped answering, and its cancel

@@ -44,7 +44,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class TableAccess:
     """One table as one scheduler uses it.
 
     ``select``, ``insert`` and ``update`` name columns; ``ctid`` may be among the first. Of the

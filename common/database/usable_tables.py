@@ -10,7 +10,7 @@ from typing import NamedTuple
 from psycopg.rows import DictRow
 
 from common.database.session import Connection
-from common.database.table_access import Access
+from common.database.table_access import TableAccess
 from common.errors import PassError
 
 # Each table, or part of one, as relkind says what it is; and for the table itself which of the
@@ -79,14 +79,14 @@ class TablesUnusable(PassError):
     """A pass would not see, or could not change, what is due."""
 
 
-def require(connection: Connection, accesses: Sequence[Access]) -> None:
+def require(connection: Connection, accesses: Sequence[TableAccess]) -> None:
     """Raise TablesUnusable, naming what to do, where a pass cannot work on one of these tables."""
     found = [f"{one.message} => {one.fix}" for one in obstacles(connection, accesses)]
     if found:
         raise TablesUnusable("; ".join(found))
 
 
-def obstacles(connection: Connection, accesses: Sequence[Access]) -> Iterator[Obstacle]:
+def obstacles(connection: Connection, accesses: Sequence[TableAccess]) -> Iterator[Obstacle]:
     """What is in the way, table by table."""
     walked = {access.table.name for access in accesses if "ctid" in access.select}
     own = {access.table.name for access in accesses if not access.table.is_live}
@@ -100,7 +100,7 @@ def obstacles(connection: Connection, accesses: Sequence[Access]) -> Iterator[Ob
             yield from _of_part(row, walked)
 
 
-def commands_by_table(accesses: Iterable[Access]) -> dict[str, list[str]]:
+def commands_by_table(accesses: Iterable[TableAccess]) -> dict[str, list[str]]:
     """The names of the tables, and of each which commands it needs, as pg_policy has them."""
     wanted: dict[str, set[str]] = {}
     for access in accesses:
@@ -125,7 +125,7 @@ def way_to(connection: Connection, name: str) -> str:
     return " ".join(steps)
 
 
-def _commands(access: Access) -> Iterable[str]:
+def _commands(access: TableAccess) -> Iterable[str]:
     used = {"r": access.select, "w": access.update, "a": access.insert, "d": access.delete}
     return (command for command, columns in used.items() if columns)
 

@@ -5,14 +5,14 @@ import time
 SAY_AGAIN_SECONDS = 60.0
 
 
-class Seldom:
+class LogThrottle:
     """Decides for one condition whether it is to be said now: at first, then once a minute."""
 
     def __init__(self) -> None:
         self._said_at: float | None = None
         self._unsaid = 0
 
-    def again(self) -> int | None:
+    def admit(self) -> int | None:
         """Note that the condition was met again.
 
         Returns None if that is not to be said, else how often it was met since it was last said.
@@ -24,6 +24,6 @@ class Seldom:
         unsaid, self._unsaid, self._said_at = self._unsaid, 0, now
         return unsaid
 
-    def over(self) -> None:
+    def reset(self) -> None:
         """Note that the condition is over: the next time is the first again."""
         self._said_at, self._unsaid = None, 0

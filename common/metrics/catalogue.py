@@ -166,7 +166,7 @@ DELIVERY_FAILURES = REGISTRY.counter(
 
 
 def count_database_error(service: str, error: BaseException) -> None:
-    """Count an error if it is PostgreSQL's, by its kind."""
+    """Counter an error if it is PostgreSQL's, by its kind."""
     if not isinstance(error, psycopg.Error):
         return
     kind = "contention" if contended(error) else "other"
@@ -175,7 +175,7 @@ def count_database_error(service: str, error: BaseException) -> None:
 
 @contextmanager
 def remote_call(service: str, remote: str) -> Iterator[Callable[[str], None]]:
-    """Count and time one call of a remote API; the block says what came of it, if an answer."""
+    """Counter and time one call of a remote API; the block says what came of it, if an answer."""
     started = time.monotonic()
     outcomes = ["no_answer"]
     try:
@@ -185,7 +185,7 @@ def remote_call(service: str, remote: str) -> Iterator[Callable[[str], None]]:
 
 
 def count_call(service: str, remote: str, outcome: str, seconds: float) -> None:
-    """Count one call of a remote API that has taken so long."""
+    """Counter one call of a remote API that has taken so long."""
     REMOTE_CALLS.labels(service, remote, outcome).inc()
     REMOTE_SECONDS.labels(service, remote).observe(seconds)
 
@@ -196,7 +196,7 @@ def http_outcome(status: int) -> str:
 
 
 def rate_limited(service: str, remote: str, seconds: float) -> None:
-    """Count a wait that a remote API asked for."""
+    """Counter a wait that a remote API asked for."""
     RATE_LIMIT_WAITS.labels(service, remote).inc()
     RATE_LIMIT_SECONDS.labels(service, remote).inc(seconds)
 

@@ -18,7 +18,7 @@ _HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
 _VALUE_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
-class Count:
+class Counter:
     """One series of a counter, from 0."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Count:
         yield _sample(name, labels, self.value)
 
 
-class Level(Count):
+class Gauge(Counter):
     """One series of a gauge, from 0."""
 
     def set(self, value: float) -> None:
@@ -41,7 +41,7 @@ class Level(Count):
             self.value = float(value)
 
 
-class Distribution:
+class Histogram:
     """One series of a histogram: how many values were at most each limit, and their sum."""
 
     def __init__(self, limits: Sequence[float]) -> None:
@@ -66,7 +66,7 @@ class Distribution:
         yield _sample(f"{name}_sum", labels, total)
 
 
-Series = TypeVar("Series", bound=Count | Distribution)
+Series = TypeVar("Series", bound=Counter | Histogram)
 
 
 class Metric(Generic[Series]):
@@ -114,23 +114,23 @@ class Registry:
     """All metrics of a process, in the order in which they were declared."""
 
     def __init__(self) -> None:
-        self.metrics: list[Metric[Count] | Metric[Level] | Metric[Distribution]] = []
+        self.metrics: list[Metric[Counter] | Metric[Gauge] | Metric[Histogram]] = []
 
-    def counter(self, name: str, documentation: str, labels: Sequence[str]) -> Metric[Count]:
-        metric = Metric("counter", name, documentation, labels, Count)
+    def counter(self, name: str, documentation: str, labels: Sequence[str]) -> Metric[Counter]:
+        metric = Metric("counter", name, documentation, labels, Counter)
         self.metrics.append(metric)
         return metric
 
-    def gauge(self, name: str, documentation: str, labels: Sequence[str]) -> Metric[Level]:
-        metric = Metric("gauge", name, documentation, labels, Level)
+    def gauge(self, name: str, documentation: str, labels: Sequence[str]) -> Metric[Gauge]:
+        metric = Metric("gauge", name, documentation, labels, Gauge)
         self.metrics.append(metric)
         return metric
 
     def histogram(
         self, name: str, documentation: str, labels: Sequence[str], limits: Sequence[float]
-    ) -> Metric[Distribution]:
+    ) -> Metric[Histogram]:
         """``limits`` ascend; a value above the last one is counted, too."""
-        new_series = partial(Distribution, limits)
+        new_series = partial(Histogram, limits)
         metric = Metric("histogram", name, documentation, labels, new_series)
         self.metrics.append(metric)
         return metric

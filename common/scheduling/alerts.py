@@ -11,7 +11,7 @@ from typing import Any
 
 from common.config import Variable
 from common.database import ctid
-from common.scheduling.batched_change import Walk
+from common.scheduling.batched_change import BatchedChange
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview
 
 # An alert that stays true is raised again when this share of the interval has passed: a pass
@@ -19,11 +19,11 @@ from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview
 _REPEAT_AFTER = 0.9
 
 
-def news(rows: str) -> str:
-    """SQL that selects what is news of the query ``rows``: all its columns, and ``said``.
+def alerts_to_raise(rows: str) -> str:
+    """SQL for the alerts to raise: all columns of the query ``rows``, and ``is_current``.
 
-    News is an ``id`` of which its ``facts`` have not been said, or not within the interval.
-    ``said`` is NULL where nothing has been said of it, and false otherwise.
+    An ``id`` is to be raised if no row of toast_alerts has its ``facts``, or none raised within the
+    interval. ``is_current`` is NULL where the id has no row there yet, and false otherwise.
     """
     # A subquery that gives a value is looked up in the index row by row; a join, the planner would
     # do by reading every alert there is, for each batch. OFFSET 0 keeps it from looking up twice.
@@ -33,19 +33,19 @@ def news(rows: str) -> str:
             SELECT alert.facts = candidate.facts AND alert.raised_at > %(repeat_before)s
             FROM toast_alerts AS alert
             WHERE alert.scheduler = %(scheduler)s AND alert.subject_id = candidate.id
-        ) AS said
+        ) AS is_current
         FROM ({rows}) AS candidate
         OFFSET 0
     ) AS looked_up
-    WHERE said IS NOT TRUE"""
+    WHERE is_current IS NOT TRUE"""
 
 
-def remember(rows: str) -> str:
-    """CTEs that remember what is news of the query ``rows``: ``due``, and ``raised``, to announce.
+def store_alerts(rows: str) -> str:
+    """CTEs that store the alerts of the query ``rows``: ``due``, and ``raised``, to announce.
 
     Where two machines raise the same alert, the second one waits for the first. An alert that had
     been raised before is then not announced again. One that is new makes the statement fail with
-    a UniqueViolation: run it again, and it is no news any more.
+    a UniqueViolation: run it again, and the alert is no longer to be raised.
     """
     # ON CONFLICT looks into the index once more for each alert, so what is new does without it.
     # Both go in order of ids, or two machines could wait for each other.
@@ -53,15 +53,15 @@ def remember(rows: str) -> str:
     INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
     SELECT %(scheduler)s, id, facts, %(now)s FROM due"""
     return f"""
-due AS ({news(rows)}
-), said_first AS ({insert} WHERE said IS NULL ORDER BY id
-), said_again AS ({insert} WHERE NOT said ORDER BY id
+due AS ({alerts_to_raise(rows)}
+), first AS ({insert} WHERE is_current IS NULL ORDER BY id
+), repeated AS ({insert} WHERE NOT is_current ORDER BY id
     ON CONFLICT (scheduler, subject_id) DO UPDATE
         SET facts = excluded.facts, raised_at = excluded.raised_at
         WHERE alert.facts <> excluded.facts OR alert.raised_at <= %(repeat_before)s
     RETURNING subject_id
 ), raised AS (
-    SELECT * FROM due WHERE said IS NULL OR id IN (SELECT subject_id FROM said_again)
+    SELECT * FROM due WHERE is_current IS NULL OR id IN (SELECT subject_id FROM repeated)
 )"""
 
 
@@ -96,8 +96,8 @@ def _forgotten(done: PassResult) -> PassResult:
 class Alerts:
     """One scheduler's alerts over one live table.
 
-    ``due``, ``batch`` and what collects are those of a Walk: which alerts are news, and the
-    statement that remembers and announces them. ``still_true`` is SQL that selects the subject of
+    ``due``, ``batch`` and what collects are those of a BatchedChange: the alerts to raise, and the
+    statement that stores and announces them. ``still_true`` is SQL that selects the subject of
     ``alert`` where it still holds. All may use the parameter ``repeat_before``.
     """
 
@@ -117,7 +117,7 @@ class Alerts:
         self._interval = interval
         self._more = parameters
         forget_due, forget_batch = _forget(still_true)
-        self._raise = Walk(
+        self._raise = BatchedChange(
             table=table,
             due=due,
             batch=batch,
@@ -127,7 +127,7 @@ class Alerts:
             collecting=collecting,
             urgent=False,
         )
-        self._forget = Walk(
+        self._forget = BatchedChange(
             table="toast_alerts",
             due=forget_due,
             batch=forget_batch,
@@ -136,13 +136,15 @@ class Alerts:
         )
 
     def run(self, current: Pass) -> PassResult:
-        """Raise what is news, then forget what is over, so that it may come again."""
+        """Raise what is alerts_to_raise, then forget what is over, so that it may come again."""
         raised = self._raise.run(current)
 
-        def committed(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
-            current.committed(_forgotten(done), share=share)
+        def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
+            current.report_progress(_forgotten(done), share=share)
 
-        return raised + _forgotten(self._forget.run(replace(current, committed=committed)))
+        return raised + _forgotten(
+            self._forget.run(replace(current, report_progress=report_progress))
+        )
 
     def preview(self, current: Pass) -> Preview:
         """Say which alerts would be raised."""

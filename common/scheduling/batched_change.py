@@ -46,7 +46,7 @@ SELECT array_agg(row_id) AS ids FROM (
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class BatchedChange:
     """How one table's due rows are changed.
 
     ``batch`` is one statement that changes the due rows with ctid in [first, end), passing over
@@ -89,7 +89,7 @@ class Walk:
 
         Raises PassError where no row can be changed.
         """
-        result = _Walker(self, current, self._parameters(current)).run()
+        result = _BatchedPass(self, current, self._parameters(current)).run()
         if result.failed >= MOST_FAILED_ALONE and not result.processed:
             raise PassError(f"none of {result.failed} rows could be changed, such as {result.note}")
         if result.complete and self.forgets:
@@ -103,10 +103,10 @@ class Walk:
         return {**values, "failed_rows": list(failed or ()), **self.parameters(current)}
 
 
-class _Walker:
+class _BatchedPass:
     """One pass over one table."""
 
-    def __init__(self, walk: Walk, current: Pass, parameters: dict[str, Any]) -> None:
+    def __init__(self, walk: BatchedChange, current: Pass, parameters: dict[str, Any]) -> None:
         self._walk = walk
         self._pass = current
         self._parameters = parameters

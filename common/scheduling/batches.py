@@ -144,7 +144,7 @@ class Batches:
         result = PassResult(
             processed=counts.pop("processed", 0), events=counts.pop("events", 0), details=counts
         )
-        self.current.committed(result, share=self.share)
+        self.current.report_progress(result, share=self.share)
         return result, found - result.processed
 
     def _parameters(self, first: int, end: int) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class Batches:
         failed.append(row)
         _log.error("row_set_aside", table=self.table, row_id=row, reason=kept)
         done = PassResult(failed=1, note=f"{self.table} {row}: {kept}")
-        current.committed(done, share=self.share)
+        current.report_progress(done, share=self.share)
         if len(failed) > 2 * MOST_FAILED_ROWS:
             raise PassError(f"more than {MOST_FAILED_ROWS} rows failed, such as {done.note}")
         return done

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from common.database import own_tables
-from common.database.table_access import Access
+from common.database.table_access import TableAccess
 from common.scheduling.scheduler import Scheduler, Service
 
 
@@ -18,7 +18,7 @@ class Right:
     column: str = ""
 
 
-def accesses(schedulers: Sequence[Scheduler]) -> list[Access]:
+def accesses(schedulers: Sequence[Scheduler]) -> list[TableAccess]:
     """Every table that a worker with these schedulers uses, ours included; some twice."""
     publishing = own_tables.PUBLISHING if any(one.topics for one in schedulers) else ()
     chosen = [access for scheduler in schedulers for access in scheduler.tables]
@@ -31,12 +31,12 @@ def is_expected(scheduler: Scheduler) -> bool:
     return scheduler.enabled.parse(scheduler.enabled.default or "")
 
 
-def expected(service: Service) -> list[Access]:
+def expected(service: Service) -> list[TableAccess]:
     """What a worker uses with every scheduler that is on by default."""
     return accesses([one for one in service.schedulers if is_expected(one)])
 
 
-def needed(accesses: Iterable[Access]) -> list[Right]:
+def needed(accesses: Iterable[TableAccess]) -> list[Right]:
     """The rights for these accesses, each once, table by table."""
     rights = dict.fromkeys(right for access in accesses for right in _rights(access))
     tables = list(dict.fromkeys(right.table for right in rights))
@@ -65,7 +65,7 @@ def grants(rights: Iterable[Right], role: str) -> list[str]:
     ]
 
 
-def _rights(access: Access) -> Iterable[Right]:
+def _rights(access: TableAccess) -> Iterable[Right]:
     columns = {"SELECT": access.select, "INSERT": access.insert, "UPDATE": access.update}
     for privilege, names in columns.items():
         yield from (Right(access.table.name, privilege, name) for name in names)

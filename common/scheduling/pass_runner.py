@@ -15,12 +15,12 @@ from common.database.connection import Database
 from common.database.error_classification import connection_lost, contended
 from common.database.migrations import MigrationsPending
 from common.database.run_history import Run
-from common.database.session import Session, sever
+from common.database.session import Session, abort_connection
 from common.database.session_settings import STATEMENT_SECONDS
 from common.errors import PassError, RemoteAway
 from common.logging import logs
 from common.logging.redaction import redact
-from common.logging.throttle import Seldom
+from common.logging.throttle import LogThrottle
 from common.scheduling import grants
 from common.scheduling.observer import Observer
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
@@ -58,7 +58,7 @@ class PassRunner:
         self._progressed_at: float | None = None
         # Failed runs that wait for the database to come back.
         self._unrecorded: list[Run] = []
-        self._outage = Seldom()
+        self._outage = LogThrottle()
         self.connection_lost = False
         # Why the last pass failed, where waiting does not mend that; empty otherwise.
         self.lasting_failure = ""
@@ -103,10 +103,10 @@ class PassRunner:
         count = self.scheduler.backlog
         return count(self._new_pass(connection), most) if count else None
 
-    def sever(self) -> None:
+    def abort_connection(self) -> None:
         """Break the pass's connection from another thread; the pass then fails at once."""
         if self._connection is not None:
-            sever(self._connection)
+            abort_connection(self._connection)
 
     @property
     def running(self) -> bool:
@@ -135,11 +135,11 @@ class PassRunner:
             run.result = _outcome(result)
             run.counts, run.error = result.counts, redact(result.skipped or result.note)
             run.record_end(connection)
-        self._outage.over()
+        self._outage.reset()
         self._log_end(run, result)
 
     def _new_pass(self, connection: Session, run: Run | None = None) -> Pass:
-        def committed(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
+        def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
             if run is not None:
                 self._committed(run, done, share)
 
@@ -153,7 +153,7 @@ class PassRunner:
             host_now=host_now,
             stopping=self._stop.is_set,
             wait=self._stop.wait,
-            committed=committed,
+            report_progress=report_progress,
         )
 
     def _committed(self, run: Run, done: PassResult, share: float | None) -> None:
@@ -184,11 +184,11 @@ class PassRunner:
         fields = {"seconds": round(run.seconds, 3), "error": run.error, **run.counts}
         if self.connection_lost:
             # A pass is tried every few seconds then, and each line would say the same.
-            unsaid = self._outage.again()
+            unsaid = self._outage.admit()
             write = _log.debug if unsaid is None else _log.error
             write("pass_failed", **fields, **({"repeated": unsaid} if unsaid else {}))
             return
-        self._outage.over()
+        self._outage.reset()
         # A traceback helps with a bug, not with a setting to change.
         write = _log.error if isinstance(error, PassError) else _log.exception
         write("pass_failed", **fields)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from common.config import Variable
-from common.scheduling.batched_change import Walk
+from common.scheduling.batched_change import BatchedChange
 from common.scheduling.clock_guard import require_agreement
 from common.scheduling.scheduler import Pass, PassResult, Preview
 
@@ -14,9 +14,9 @@ class Retention:
     def __init__(
         self, *, table: str, due: str, delete: str, days: Variable[Any], eager: str = ""
     ) -> None:
-        """``delete`` is the walk's batch; ``eager`` is what a Walk says."""
+        """``delete`` is the walk's batch; ``eager`` is what a BatchedChange says."""
         self._days = days
-        self._walk = Walk(
+        self._walk = BatchedChange(
             table=table,
             due=due,
             batch=delete,

@@ -13,7 +13,7 @@ from common import config
 from common.config import Settings, Variable
 from common.config.kinds import Need
 from common.database.session import Session
-from common.database.table_access import Access
+from common.database.table_access import TableAccess
 
 # Rows that a dry run shows.
 PREVIEW_ROWS = 10
@@ -71,7 +71,7 @@ class Preview:
     rows: Sequence[Mapping[str, Any]]
 
 
-class Committed(Protocol):
+class ReportProgress(Protocol):
     """How a pass says that it is alive, and what it has done since it last said so."""
 
     def __call__(self, done: PassResult = NOTHING, /, *, share: float | None = None) -> object:
@@ -85,8 +85,9 @@ class Pass:
     ``now`` is the database's clock at the start of the pass; every decision of the pass is
     made by it. ``host_now`` is this machine's clock at the same moment. ``stopping()`` asks
     whether the worker is to end; ``wait(seconds)`` waits that long for a remote side's sake
-    and returns True as soon as it is. ``committed(done)`` is to be called after each commit, with
-    what it did, and now and then during a long wait: it is the pass's sign of life.
+    and returns True as soon as it is. ``report_progress(done)`` is to be called after each commit,
+    with what it did, and now and then during a long wait: a pass that does not call it counts as
+    stalled.
     """
 
     scheduler: str
@@ -96,7 +97,7 @@ class Pass:
     host_now: datetime
     stopping: Callable[[], bool]
     wait: Callable[[float], bool]
-    committed: Committed
+    report_progress: ReportProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Scheduler:
     needs: tuple[Variable[Any], ...] = ()
     topics: tuple[str, ...] = ()
     backlog: Callable[[Pass, int], int] | None = None
-    tables: tuple[Access, ...] = ()
+    tables: tuple[TableAccess, ...] = ()
     collects: bool = False
     remotes: tuple[Remote, ...] = ()
 

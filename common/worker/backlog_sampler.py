@@ -19,7 +19,7 @@ from common.database.session import Session
 from common.errors import PassError
 from common.events import outbox
 from common.logging import logs
-from common.metrics.prometheus import Level, Metric
+from common.metrics.prometheus import Gauge, Metric
 from common.scheduling.pass_runner import PassRunner
 
 _log = logs.logger(__name__)
@@ -38,20 +38,20 @@ SAMPLE_SECONDS = 30.0
 # The live services have a name of their own for this backlog.
 _LIVE_NAMES = {"notification-retry": metrics.RETRY_QUEUE}
 
-Gauge = Metric[Level]
+GaugeMetric = Metric[Gauge]
 
 # A gauge, the values of its labels, and its own.
-Sample = tuple[Gauge, tuple[str, ...], float]
+Sample = tuple[GaugeMetric, tuple[str, ...], float]
 
 
-class Sampler:
+class BacklogSampler:
     """Counts what waits for one service."""
 
     def __init__(self, service: str, database: Database, runners: Sequence[PassRunner]) -> None:
         self._service = service
         self._database = database
         self._runners = runners
-        self._shown: set[tuple[Gauge, tuple[str, ...]]] = set()
+        self._shown: set[tuple[GaugeMetric, tuple[str, ...]]] = set()
         self._due_at = float("-inf")
         self._lock = threading.Lock()
 

@@ -54,12 +54,12 @@ class Endpoints:
         try:
             self._server = PageServer((HOST, self._port), self._pages)
         except OSError as error:
-            self._complain(error)
+            self._log_port_taken(error)
             return
         threading.Thread(target=self._server.serve, name="endpoints", daemon=True).start()
         _log.info("metrics_served", host=HOST, port=self._port)
 
-    def _complain(self, error: OSError) -> None:
+    def _log_port_taken(self, error: OSError) -> None:
         if self._said:
             return
         self._said = True

@@ -11,11 +11,11 @@ from common.backoff import RECONNECT_SECONDS, retry_delay
 from common.database.advice import advised
 from common.database.error_classification import connection_lost
 from common.database.run_history import Run
-from common.database.session import sever
+from common.database.session import abort_connection
 from common.errors import PassError
 from common.events.publisher import Published, Publisher
 from common.logging import logs
-from common.logging.throttle import Seldom
+from common.logging.throttle import LogThrottle
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import STALLED_SECONDS
 from common.scheduling.scheduler import Pass, PassResult
@@ -53,7 +53,7 @@ class PublisherThread(Observer):
         self._stop = threading.Event()
         self._give_up_at = float("inf")
         self._failures = 0
-        self._waiting = Seldom()
+        self._waiting = LogThrottle()
         self._draining = False
         self._alive_at = 0.0
         self.thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -76,7 +76,7 @@ class PublisherThread(Observer):
         if error and connection_lost(error):
             self._in_doubt.add(run.scheduler)
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """What the last round left in the outbox, for a person."""
         return status_line.outbox(self._outcome.left, self._outcome.reason)
 
@@ -90,11 +90,11 @@ class PublisherThread(Observer):
         """Whether it has been in one call of the database for too long."""
         return self._draining and time.monotonic() - self._alive_at > STALLED_SECONDS
 
-    def sever(self) -> None:
+    def abort_connection(self) -> None:
         """Break the database connection from another thread."""
         connection = self._publisher.connection
         if connection is not None:
-            sever(connection)
+            abort_connection(connection)
 
     def _run(self) -> None:
         with logs.bind(service=self._service):
@@ -153,10 +153,10 @@ class PublisherThread(Observer):
             _log.info("events_published", published=outcome.published, set_aside=outcome.set_aside)
         if not outcome.reason:
             self._failures = 0
-            self._waiting.over()
+            self._waiting.reset()
             return
         self._failures += 1
-        unsaid = self._waiting.again()
+        unsaid = self._waiting.admit()
         waiting = {"left": outcome.left} if outcome.left else {}
         repeated = {"repeated": unsaid} if unsaid else {}
         write = _log.debug if unsaid is None else _log.warning

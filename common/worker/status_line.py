@@ -24,7 +24,7 @@ class LastPass(Observer):
         reason = "" if run.result == "ok" else run.error
         self._ended = (run.result, reason, time.monotonic())
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """How it ended, how long ago, and why if it did not end well."""
         if self._ended is None:
             return f"{self._scheduler} in its first pass"

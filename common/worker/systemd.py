@@ -10,7 +10,7 @@ import socket
 SEND_SECONDS = 1.0
 
 
-class ServiceManager:
+class SystemdNotifier:
     """The socket that systemd reads, for a unit of Type=notify."""
 
     def __init__(self, address: str) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _log = logs.logger(__name__)
 
 
-class Vitals:
+class ThreadWatch:
     """Watches over the loops of one worker and, where it has one, its publisher."""
 
     def __init__(
@@ -50,9 +50,9 @@ class Vitals:
         """Sever the connections that threads are blocked on; returns the schedulers concerned."""
         if self._publisher and self._publisher.stalled():
             _log.error("publisher_stalled")
-            self._publisher.sever()
+            self._publisher.abort_connection()
         broken = [loop for loop in self._loops if loop.runner.stalled()]
         for loop in broken:
             _log.error("pass_stalled", scheduler=loop.name)
-            loop.runner.sever()
+            loop.runner.abort_connection()
         return [loop.name for loop in broken]

@@ -23,15 +23,15 @@ from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Scheduler, Service
 from common.worker import pass_metrics, sentry
-from common.worker.backlog_sampler import Sampler
+from common.worker.backlog_sampler import BacklogSampler
 from common.worker.endpoints import METRICS, Endpoints, Page, verdict
 from common.worker.pass_metrics import PassMetrics
 from common.worker.progress import ProgressLog
 from common.worker.readiness import Readiness
 from common.worker.sentry import PassReports, Reports
 from common.worker.status_line import LastPass
-from common.worker.systemd import ServiceManager
-from common.worker.watchdog import Vitals
+from common.worker.systemd import SystemdNotifier
+from common.worker.watchdog import ThreadWatch
 
 if TYPE_CHECKING:
     from common.worker.publisher_thread import PublisherThread
@@ -81,7 +81,7 @@ class Worker:
         self._service = service
         self._reports = reports
         self._stopping = threading.Event()
-        self._manager = ServiceManager(config.notify_socket())
+        self._manager = SystemdNotifier(config.notify_socket())
         self._last_passes: list[LastPass] = []
         database = Database(settings)
         self._publisher = _publisher(service, settings, database, reports)
@@ -100,15 +100,17 @@ class Worker:
             for scheduler in service.schedulers
             if settings[scheduler.enabled]
         ]
-        self._vitals = Vitals(self._loops, self._publisher, self._stopping)
+        self._thread_watch = ThreadWatch(self._loops, self._publisher, self._stopping)
         pass_metrics.describe(service, settings)
-        self._sampler = Sampler(service.name, database, [loop.runner for loop in self._loops])
+        self._sampler = BacklogSampler(
+            service.name, database, [loop.runner for loop in self._loops]
+        )
         self._readiness = Readiness(service, settings, database)
         self._endpoints = Endpoints(
             settings[service.metrics],
             {
                 "/metrics": self._metrics,
-                "/healthz": lambda: verdict(self._vitals.faults()),
+                "/healthz": lambda: verdict(self._thread_watch.faults()),
                 "/readyz": lambda: verdict(self._unready()),
             },
         )
@@ -121,7 +123,7 @@ class Worker:
             schedulers=",".join(loop.name for loop in self._loops),
         )
         failpoints.reach("start")
-        for thread in self._vitals.threads:
+        for thread in self._thread_watch.threads:
             thread.start()
         self._endpoints.open()
         self._manager.ready()
@@ -131,7 +133,7 @@ class Worker:
         if self._reports:
             self._reports.flush()
         _log.info("worker_stopped", exit_code=code)
-        if any(thread.is_alive() for thread in self._vitals.threads):
+        if any(thread.is_alive() for thread in self._thread_watch.threads):
             # Blocked in a call that nothing can break, and the interpreter's own exit might
             # wait for it. The server finishes or rolls back what is open, whole in any case.
             logging.shutdown()
@@ -147,7 +149,7 @@ class Worker:
             for loop in self._loops
             if (failure := loop.runner.lasting_failure)
         ]
-        faults = [*self._vitals.faults(), *self._readiness.faults()]
+        faults = [*self._thread_watch.faults(), *self._readiness.faults()]
         return [*stopping, *faults, *failing, *waiting]
 
     def _metrics(self) -> Page:
@@ -174,7 +176,7 @@ class Worker:
             if received is None:
                 self._break_what_is_stalled()
                 self._endpoints.open()
-                if self._vitals.died():
+                if self._thread_watch.died():
                     return exit_codes.BUG
             elif received == signal.SIGUSR1:
                 _log.info("run_now_requested")
@@ -187,16 +189,16 @@ class Worker:
     def _tell_manager(self) -> None:
         if not self._manager.listens:
             return
-        faults = self._vitals.faults()
+        faults = self._thread_watch.faults()
         if not faults:
             self._manager.alive()
-        words = [last.words() for last in self._last_passes]
+        words = [last.summary() for last in self._last_passes]
         if self._publisher:
-            words.append(self._publisher.words())
+            words.append(self._publisher.summary())
         self._manager.status("; ".join([*faults, *words]) or "no scheduler is enabled")
 
     def _break_what_is_stalled(self) -> None:
-        for scheduler in self._vitals.break_what_is_stalled():
+        for scheduler in self._thread_watch.break_what_is_stalled():
             if self._reports:
                 text = "a pass has made no progress for too long, and was broken off"
                 self._reports.problem("stalled", text, scheduler=scheduler)
@@ -210,11 +212,11 @@ class Worker:
             loop.wake()
         _join([loop.thread for loop in self._loops], deadline - PUBLISH_SECONDS - CLOSE_SECONDS)
         for loop in self._loops:
-            loop.runner.sever()
+            loop.runner.abort_connection()
         if self._publisher:
             self._publisher.stop(PUBLISH_SECONDS)
             _join([self._publisher.thread], deadline)
-            self._publisher.sever()
+            self._publisher.abort_connection()
 
 
 def _next_signal() -> int | None:

@@ -113,7 +113,7 @@ def test_25000_rows_are_done_in_batches_at_flat_memory(
     shown = preview(database, case.scheduler)
     tracemalloc.start()
     try:
-        result = run_pass(database, case.scheduler, committed=batches.append)
+        result = run_pass(database, case.scheduler, report_progress=batches.append)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -158,7 +158,7 @@ def test_a_stop_ends_the_pass_after_the_batch_in_hand_and_the_next_pass_does_the
     stopped = run_pass(
         database,
         case.scheduler,
-        committed=batches.append,
+        report_progress=batches.append,
         stopping=lambda: any(done.processed for done in batches),
     )
 

@@ -55,7 +55,7 @@ from tests.promises.secrets.stage import (
     raise_on_update,
 )
 from workers.webhook.http_delivery.attempt import Attempt, Delivery
-from workers.webhook.http_delivery.delivery_client import MOST_BODY_BYTES, Reply
+from workers.webhook.http_delivery.delivery_client import MOST_BODY_BYTES, ReceiverReply
 
 # SQLSTATEs: of one row's fault, which is set aside; of one that fails the whole pass.
 # The SQLSTATE of a plain RAISE, and one that its author has chosen.
@@ -451,7 +451,7 @@ for _status in (401, 418, 500):
     )
 path("Battle.net's login answers no JSON", "token is not JSON")(_battle_net("/token", 200, "<{}"))
 path("Battle.net answers no JSON", "is not JSON")(_battle_net("/character/", 200, "{} {}"))
-path("Battle.net answers other JSON", "not_synced", "OddReply")(
+path("Battle.net answers other JSON", "not_synced", "InvalidReply")(
     _battle_net("/character/", 200, '{"name": "Ann", "realm": {}, "level": {}}')
 )
 
@@ -562,7 +562,7 @@ def test_no_part_of_a_secret_stays_where_an_answer_is_cut_off() -> None:
     said = json.dumps([*spelled(HMAC_SECRET).values(), url])
     for room in range(len(said)):
         body = "." * (MOST_BODY_BYTES - room) + said
-        kept = str(Attempt(taken, {}, Reply(200, body=body)).columns()["response_body"])
+        kept = str(Attempt(taken, {}, ReceiverReply(200, body=body)).columns()["response_body"])
         assert len(kept) <= MOST_BODY_BYTES
         assert leaks({f"with {room} left": kept}, {"it": HMAC_SECRET, "token": QUERY_TOKEN}) == []
 

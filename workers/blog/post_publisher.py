@@ -8,9 +8,9 @@ whole batches done and their events in the outbox; the rest is still due.
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
+from common.database.table_access import Index, TableAccess
 from common.events import envelope
-from common.scheduling.batched_change import Walk
+from common.scheduling.batched_change import BatchedChange
 from common.scheduling.scheduler import Scheduler
 from workers.blog.tables import POSTS
 
@@ -52,7 +52,7 @@ SELECT (SELECT count(*) FROM due) AS found,
        (SELECT count(*) FROM published) AS processed,
        (SELECT count(*) FROM announced) AS events"""
 
-WALK = Walk(table="blog_posts", due=DUE, batch=PUBLISH)
+WALK = BatchedChange(table="blog_posts", due=DUE, batch=PUBLISH)
 
 SCHEDULER = Scheduler(
     name="post-publisher",
@@ -68,7 +68,7 @@ SCHEDULER = Scheduler(
     backlog=WALK.backlog,
     topics=(TOPIC,),
     tables=(
-        Access(
+        TableAccess(
             POSTS,
             select=("ctid", "id", "title", "slug", "status", "published_at", "deleted_at"),
             update=("status", "updated_at"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
+from common.database.table_access import Index, TableAccess
 from common.events import envelope
 from common.scheduling import alerts
 from common.scheduling.alerts import Alerts
@@ -52,7 +52,7 @@ _SELECT_CANDIDATES = f"""
 # The items that the next pass alerts about, for a dry run.
 DUE = f"""
 SELECT id, item_variant_id, expiry_date, has_expired
-FROM ({alerts.news(_SELECT_CANDIDATES)}) AS due"""
+FROM ({alerts.alerts_to_raise(_SELECT_CANDIDATES)}) AS due"""
 
 _FIELDS = {
     "detail_id": "id",
@@ -66,7 +66,7 @@ _IN_RANGE = f"""{_SELECT_CANDIDATES}
 
 # Raise the alerts of one batch of items and announce each.
 RAISE = f"""
-WITH {alerts.remember(_IN_RANGE)}, expired AS (
+WITH {alerts.store_alerts(_IN_RANGE)}, expired AS (
     SELECT * FROM raised WHERE has_expired
 ), expiring AS (
     SELECT * FROM raised WHERE NOT has_expired
@@ -117,7 +117,7 @@ SCHEDULER = Scheduler(
     settings=(WARNING_DAYS,),
     topics=(EXPIRED, EXPIRING_SOON),
     tables=(
-        Access(
+        TableAccess(
             DETAILS,
             select=("ctid", "id", "item_variant_id", "expiry_date", "deleted_at"),
             profits=(Index(("expiry_date",), "deleted_at IS NULL"),),

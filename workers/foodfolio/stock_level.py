@@ -13,7 +13,7 @@ slice it would take a scan, or as many look-ups as there are items, for each sli
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
+from common.database.table_access import Index, TableAccess
 from common.events import envelope
 from common.scheduling import alerts
 from common.scheduling.alerts import Alerts
@@ -53,7 +53,9 @@ _SELECT_SHORT = f"""
     WHERE {_IS_SHORT}"""
 
 # The variants that the next pass alerts about, for a dry run.
-DUE = f"SELECT id, variant_name, current_stock, min_sku FROM ({alerts.news(_SELECT_SHORT)}) AS due"
+DUE = f"""
+SELECT id, variant_name, current_stock, min_sku
+FROM ({alerts.alerts_to_raise(_SELECT_SHORT)}) AS due"""
 
 # All variants that are short, for this pass's batches. Where the tables have no statistics,
 # the planner would take them for small, and compare every variant with every stock.
@@ -79,7 +81,7 @@ _IN_RANGE = f"""
 
 # Raise the alerts of one batch of variants and announce each.
 RAISE = f"""
-WITH {alerts.remember(_IN_RANGE)}, empty AS (
+WITH {alerts.store_alerts(_IN_RANGE)}, empty AS (
     SELECT * FROM raised WHERE current_stock = 0
 ), low AS (
     SELECT * FROM raised WHERE current_stock > 0
@@ -131,11 +133,11 @@ SCHEDULER = Scheduler(
     topics=(EMPTY, LOW),
     collects=True,
     tables=(
-        Access(
+        TableAccess(
             VARIANTS,
             select=("id", "item_id", "variant_name", "min_sku", "deleted_at"),
         ),
-        Access(
+        TableAccess(
             DETAILS,
             select=("id", "item_variant_id", "is_opened", "opened_date", "deleted_at"),
             needs=(Index(("item_variant_id",)),),

@@ -8,9 +8,9 @@ due.
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
+from common.database.table_access import Index, TableAccess
 from common.events import envelope
-from common.scheduling.batched_change import Walk
+from common.scheduling.batched_change import BatchedChange
 from common.scheduling.scheduler import Scheduler
 from workers.link.tables import LINKS
 
@@ -50,7 +50,7 @@ SELECT (SELECT count(*) FROM due) AS found,
        (SELECT count(*) FROM expired) AS processed,
        (SELECT count(*) FROM announced) AS events"""
 
-WALK = Walk(table="link_links", due=DUE, batch=EXPIRE)
+WALK = BatchedChange(table="link_links", due=DUE, batch=EXPIRE)
 
 SCHEDULER = Scheduler(
     name="link-expiration",
@@ -66,7 +66,7 @@ SCHEDULER = Scheduler(
     backlog=WALK.backlog,
     topics=(TOPIC,),
     tables=(
-        Access(
+        TableAccess(
             LINKS,
             select=("ctid", "id", "short_code", "expires_at", "is_active", "deleted_at"),
             update=("is_active", "updated_at"),

@@ -8,15 +8,15 @@ import psycopg
 from psycopg.rows import DictRow
 
 from common.database.error_classification import contended, hiding, reason
-from common.database.row_guard import Guard
+from common.database.row_guard import RowGuard
 from common.database.session import Session
 from common.logging import logs
 from common.logging.redaction import tokens
 from common.scheduling.scheduler import PassResult
-from workers.notification.discord import Attempt
+from workers.notification.discord import SendResult
 from workers.notification.due_notifications import EVERYWHERE, Channel
-from workers.notification.rate_limits import Pace, PassClock
-from workers.notification.unsent import Unsent
+from workers.notification.rate_limits import ChannelLimits, PassClock
+from workers.notification.unsent import UnsentNotifications
 
 _log = logs.logger(__name__)
 
@@ -75,19 +75,23 @@ SELECT status, coalesce(attempt_count, 0) AS attempt_count
 FROM notification_notifications WHERE id = %(id)s"""
 
 
-class Records:
+class AttemptRecords:
     """Writes on the pass's connection; ``parameters`` are those of IS_WAITING. What cannot be
     written is told to ``unsent``."""
 
     def __init__(
-        self, connection: Session, parameters: dict[str, Any], clock: PassClock, unsent: Unsent
+        self,
+        connection: Session,
+        parameters: dict[str, Any],
+        clock: PassClock,
+        unsent: UnsentNotifications,
     ) -> None:
         self._connection = connection
         self._parameters = parameters
         self._clock = clock
         self._unsent = unsent
 
-    def attempt(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> PassResult:
+    def attempt(self, channel: Channel, row: DictRow, attempt: SendResult, at: float) -> PassResult:
         """Record one attempt made at that time, and what follows from it, in one statement.
 
         Nothing is recorded where another attempt was recorded meanwhile, and a notification
@@ -95,7 +99,7 @@ class Records:
         """
         delivered = not attempt.error
         recorded, why = None, ""
-        with Guard() as guard, hiding(*tokens(row["webhook_url"])):
+        with RowGuard() as guard, hiding(*tokens(row["webhook_url"])):
             recorded = self._record(self._values(channel, row, attempt, at))
             state = recorded or self._fetch(_STATE, {"id": row["id"]})
             if _is_undone(state, row["attempt_count"], is_final=bool(recorded) and delivered):
@@ -114,11 +118,13 @@ class Records:
 
     def keep_pace(self, channel: Channel, at: float) -> None:
         """Remember when this channel may be called again."""
-        self._connection.execute(_KEEP, self._known(channel.id, channel.pace, at))
+        self._connection.execute(_KEEP, self._known(channel.id, channel.limits, at))
 
     def keep_quiet_everywhere(self, until: float) -> None:
         """Remember that nothing may be called before that time."""
-        self._connection.execute(_KEEP, self._known(EVERYWHERE, Pace(quiet_until=until), until))
+        self._connection.execute(
+            _KEEP, self._known(EVERYWHERE, ChannelLimits(quiet_until=until), until)
+        )
 
     def _record(self, values: Mapping[str, Any]) -> DictRow | None:
         """Record one attempt; the notification as it is then, or None if it was not there."""
@@ -140,11 +146,11 @@ class Records:
         return self._connection.execute(statement, held).fetchone()
 
     def _values(
-        self, channel: Channel, row: DictRow, attempt: Attempt, at: float
+        self, channel: Channel, row: DictRow, attempt: SendResult, at: float
     ) -> dict[str, Any]:
         values = {
             **self._parameters,
-            **self._known(channel.id, channel.pace, at),
+            **self._known(channel.id, channel.limits, at),
             "at": self._clock.time(at),
             "id": row["id"],
             "attempt_count": row["attempt_count"],
@@ -161,17 +167,17 @@ class Records:
             values |= {"gone_row": row["channel_row"], "gone_reason": gone_reason(attempt)}
         return values
 
-    def _known(self, channel_id: UUID, pace: Pace, at: float) -> dict[str, Any]:
+    def _known(self, channel_id: UUID, limits: ChannelLimits, at: float) -> dict[str, Any]:
         return {
             "channel": channel_id,
-            "requests": [self._clock.time(request) for request in pace.counted(at)],
-            "quiet_until": self._clock.time(pace.quiet_until),
+            "requests": [self._clock.time(request) for request in limits.counted(at)],
+            "quiet_until": self._clock.time(limits.quiet_until),
             "gone_row": None,
             "gone_reason": "",
         }
 
 
-def gone_reason(attempt: Attempt) -> str:
+def gone_reason(attempt: SendResult) -> str:
     """What the notifications that wait for a channel say after this attempt, a permanent one."""
     return f"not sent: this channel's webhook answered {attempt.error}"
 

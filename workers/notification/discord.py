@@ -25,7 +25,7 @@ BODY_BYTES = 10 * 1024
 _MOST_BYTES = 256 * 1024
 
 # When a 429 does not say how long. Discord's edge bans an address like that, for minutes or more.
-UNTOLD_SECONDS = 60.0
+DEFAULT_RETRY_SECONDS = 60.0
 _LONGEST_SECONDS = 7 * 86_400.0
 
 _DELIVERED = (200, 204)
@@ -36,7 +36,7 @@ _PATH = re.compile(r"/api/(?:v\d+/)?(?P<webhook>webhooks/[^/]+/(?P<token>[^/]+))
 _SHORTEST_TOKEN = 8
 
 
-class RefusedURL(Exception):
+class UnusableUrl(Exception):
     """A channel's URL that is not called; says why, without the URL."""
 
 
@@ -49,7 +49,7 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SendResult:
     """One attempt to deliver, as it is recorded. ``status`` is 0 where no answer came, ``error``
     is empty where it succeeded; ``permanent`` means that this webhook will never work again."""
 
@@ -62,7 +62,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Embargo:
+class RateLimited:
     """Discord took no message and wants none for so many seconds: on this webhook, or from
     this address at all."""
 
@@ -71,10 +71,10 @@ class Embargo:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class DiscordReply:
     """What came of one request, answered or given up at this time of the monotonic clock."""
 
-    outcome: Attempt | Embargo
+    outcome: SendResult | RateLimited
     bucket: Bucket | None
     at: float
 
@@ -84,19 +84,19 @@ def webhook(url: str, *, allow_loopback_http: bool) -> Webhook:
 
     Discord's UI hands out URLs without a version, which means its version 6 and other units of
     time. Query parameters such as ``thread_id`` stay. Any host is taken, as the live service
-    takes it (relays exist), if the path is that of a Discord webhook. Raises RefusedURL.
+    takes it (relays exist), if the path is that of a Discord webhook. Raises UnusableUrl.
     """
     try:
         parts = urlsplit(url.strip())
         host = parts.hostname or ""
     except ValueError:
-        raise RefusedURL("the webhook URL is not a URL") from None
+        raise UnusableUrl("the webhook URL is not a URL") from None
     loopback = allow_loopback_http and parts.scheme == "http" and _is_loopback(host)
     if parts.scheme != "https" and not loopback:
-        raise RefusedURL("the webhook URL is not https")
+        raise UnusableUrl("the webhook URL is not https")
     path = _PATH.fullmatch(parts.path)
     if not host or "@" in parts.netloc or not path:
-        raise RefusedURL("the webhook URL is not that of a Discord webhook")
+        raise UnusableUrl("the webhook URL is not that of a Discord webhook")
     query = [pair for pair in parse_qsl(parts.query) if pair[0] != "wait"]
     target = f"/api/v10/{path['webhook']}"
     return Webhook(
@@ -112,7 +112,7 @@ class Discord:
         self._thread = threading.local()
         self._clients: list[http.Client] = []
 
-    def post(self, webhook: Webhook, embed: Mapping[str, Any]) -> Reply:
+    def post(self, webhook: Webhook, embed: Mapping[str, Any]) -> DiscordReply:
         """Send one embed that mentions nobody; does not raise for anything remote."""
         started = time.monotonic()
         try:
@@ -125,13 +125,13 @@ class Discord:
                     json={"embeds": [embed], "allowed_mentions": {"parse": []}},
                 )
                 outcome(metrics.http_outcome(answer.status))
-        except http.NoAnswer as error:
+        except http.NoResponse as error:
             at = time.monotonic()
-            return Reply(
-                Attempt(error=str(error), milliseconds=_milliseconds(at - started)), None, at
+            return DiscordReply(
+                SendResult(error=str(error), milliseconds=_milliseconds(at - started)), None, at
             )
         at = time.monotonic()
-        return Reply(_outcome(answer, webhook, at - started), _bucket(answer.headers), at)
+        return DiscordReply(_outcome(answer, webhook, at - started), _bucket(answer.headers), at)
 
     def close(self) -> None:
         """Close all connections, breaking what is under way."""
@@ -146,14 +146,14 @@ class Discord:
         return client
 
 
-def _outcome(answer: http.Answer, webhook: Webhook, seconds: float) -> Attempt | Embargo:
+def _outcome(answer: http.Response, webhook: Webhook, seconds: float) -> SendResult | RateLimited:
     body = _json(answer.body)
     if answer.status == 429:
-        return _embargo(answer, body)
+        return _rate_limited(answer, body)
     delivered = answer.status in _DELIVERED
     error = "" if delivered else _without_secrets(_error(answer.status, body), webhook)[:500]
     text = _without_secrets(answer.body.decode("utf-8", "replace"), webhook)
-    return Attempt(
+    return SendResult(
         status=answer.status,
         error=error,
         body=text.encode()[:BODY_BYTES].decode("utf-8", "ignore"),
@@ -165,7 +165,7 @@ def _outcome(answer: http.Answer, webhook: Webhook, seconds: float) -> Attempt |
     )
 
 
-def _embargo(answer: http.Answer, body: Mapping[str, Any]) -> Embargo:
+def _rate_limited(answer: http.Response, body: Mapping[str, Any]) -> RateLimited:
     """How long a 429 wants us to wait, and whom: the body first, then the headers."""
     told = (
         body.get("retry_after"),
@@ -181,7 +181,7 @@ def _embargo(answer: http.Answer, body: Mapping[str, Any]) -> Embargo:
         or answer.headers.get("Content-Type", "").startswith("text/html")
         or seconds is None
     )
-    return Embargo(UNTOLD_SECONDS if seconds is None else seconds, everywhere)
+    return RateLimited(DEFAULT_RETRY_SECONDS if seconds is None else seconds, everywhere)
 
 
 def _bucket(headers: Mapping[str, str]) -> Bucket | None:

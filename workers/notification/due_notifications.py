@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from common.database.session import Connection
-from workers.notification.rate_limits import Pace, PassClock
+from workers.notification.rate_limits import ChannelLimits, PassClock
 
 # Stands for all of Discord where toast_discord_channels has a channel's id.
 EVERYWHERE = UUID(int=0)
@@ -107,12 +107,12 @@ class Channel:
     is_open: bool
     gone_reason: str | None
     name: str = ""
-    pace: Pace = field(default_factory=Pace)
+    limits: ChannelLimits = field(default_factory=ChannelLimits)
     next_ids: deque[UUID] = field(default_factory=deque)
     last: tuple[str, UUID] | None = None
 
 
-class Due:
+class DueNotifications:
     """Reads what is due, on the pass's connection; ``parameters`` are those of IS_WAITING."""
 
     def __init__(self, connection: Connection, parameters: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ class Due:
         ]
 
     def load_paces(self, channels: Iterable[Channel], clock: PassClock) -> float:
-        """Give the channels the pace that earlier passes left them; returns until when all of
+        """Give the channels the limits that earlier passes left them; returns until when all of
         Discord wants to be left alone."""
         known = {channel.id: channel for channel in channels}
         everywhere = 0.0
@@ -141,7 +141,7 @@ class Due:
                 everywhere = quiet_until
             else:
                 requests = map(clock.seconds, row["requests"])
-                known[row["channel_id"]].pace = Pace(requests, quiet_until)
+                known[row["channel_id"]].limits = ChannelLimits(requests, quiet_until)
         return everywhere
 
     def has_next(self, channel: Channel) -> bool:

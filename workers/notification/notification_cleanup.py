@@ -7,7 +7,7 @@ half-way leaves whole batches deleted, never a notification without its attempts
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
+from common.database.table_access import Index, TableAccess
 from common.scheduling.retention import Retention
 from common.scheduling.scheduler import Scheduler
 from workers.notification.tables import ATTEMPTS, NOTIFICATIONS
@@ -64,7 +64,7 @@ SCHEDULER = Scheduler(
     backlog=CLEANUP.backlog,
     settings=(RETENTION,),
     tables=(
-        Access(
+        TableAccess(
             NOTIFICATIONS,
             select=("ctid", "id", "channel_id", "event_type", "status", "created_at"),
             # FOR UPDATE asks for the right to update some column.
@@ -72,7 +72,7 @@ SCHEDULER = Scheduler(
             delete=True,
             profits=(Index(("created_at",), "status = 'success'"),),
         ),
-        Access(
+        TableAccess(
             ATTEMPTS,
             select=("notification_id",),
             delete=True,

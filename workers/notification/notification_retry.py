@@ -30,7 +30,7 @@ from common.database import own_tables
 from common.scheduling.due_rows import backlog, preview
 from common.scheduling.pass_lock import exclusive
 from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
-from workers.notification.due_notifications import DUE, Due
+from workers.notification.due_notifications import DUE, DueNotifications
 from workers.notification.tables import RETRYING
 
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.
@@ -56,7 +56,7 @@ ALLOW_LOOPBACK_HTTP = config.boolean(
 
 
 def _run(current: Pass) -> PassResult:
-    due = Due(current.connection, _parameters(current))
+    due = DueNotifications(current.connection, _parameters(current))
     due.forget_gone()
     channels = due.channels()
     if not channels:

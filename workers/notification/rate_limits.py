@@ -74,7 +74,7 @@ class Window:
         return [request for request in self._requests if request > at]
 
 
-class Pace:
+class ChannelLimits:
     """When one channel's webhook may be called again.
 
     A request counts from its answer, not from its start: when exactly it reached Discord is not

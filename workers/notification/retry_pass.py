@@ -19,16 +19,16 @@ from psycopg.rows import DictRow
 
 from common import metrics
 from common.database.error_classification import reason
-from common.database.row_guard import Guard
+from common.database.row_guard import RowGuard
 from common.logging import logs
 from common.scheduling.scheduler import Pass, PassResult
 from workers.notification import rate_limits
-from workers.notification.attempt_records import Records, gone_reason
-from workers.notification.discord import Attempt, Discord, Embargo, RefusedURL, Reply
-from workers.notification.due_notifications import Channel, Due
+from workers.notification.attempt_records import AttemptRecords, gone_reason
+from workers.notification.discord import Discord, DiscordReply, RateLimited, SendResult, UnusableUrl
+from workers.notification.due_notifications import Channel, DueNotifications
 from workers.notification.embed import UnreadablePayload
 from workers.notification.task import Task, prepare
-from workers.notification.unsent import Unsent
+from workers.notification.unsent import UnsentNotifications
 
 _log = logs.logger(__name__)
 
@@ -48,20 +48,22 @@ class RetryPass:
     """
 
     def __init__(
-        self, current: Pass, due: Due, *, seconds: float, allow_loopback_http: bool
+        self, current: Pass, due: DueNotifications, *, seconds: float, allow_loopback_http: bool
     ) -> None:
         self._pass = current
         self._deadline = time.monotonic() + seconds
         self._allow_loopback_http = allow_loopback_http
         self._clock = rate_limits.PassClock(current.now)
         self._due = due
-        self._unsent = Unsent(current.connection, due.parameters, self._clock)
-        self._records = Records(current.connection, due.parameters, self._clock, self._unsent)
+        self._unsent = UnsentNotifications(current.connection, due.parameters, self._clock)
+        self._records = AttemptRecords(
+            current.connection, due.parameters, self._clock, self._unsent
+        )
         self._queue: list[tuple[float, datetime, UUID, Channel]] = []
         self._everybody = rate_limits.Window(rate_limits.ALTOGETHER)
         self._quiet_until = 0.0
-        self._under_way: dict[Future[Reply], Task] = {}
-        self._done: queue.SimpleQueue[Future[Reply]] = queue.SimpleQueue()
+        self._under_way: dict[Future[DiscordReply], Task] = {}
+        self._done: queue.SimpleQueue[Future[DiscordReply]] = queue.SimpleQueue()
         self._stop_at: float | None = None
         nothing = {"delivered": 0, "rate_limited": 0, "skipped": 0, "unreachable": 0, "left": 0}
         self._total = PassResult(details=nothing)
@@ -112,7 +114,7 @@ class RetryPass:
                 self._collect()
             elif self._may_choose() and self._queue and self._next_at() < self._deadline:
                 self._pass.wait(min(self._until_next(), _SIGN_OF_LIFE_SECONDS))
-                self._pass.committed()
+                self._pass.report_progress()
             else:
                 return
 
@@ -137,18 +139,18 @@ class RetryPass:
                     continue
                 try:
                     return prepare(channel, row, allow_loopback_http=self._allow_loopback_http)
-                except RefusedURL as refusal:
+                except UnusableUrl as refusal:
                     self._give_up(channel, f"not sent: {refusal}")
                     return None
                 except UnreadablePayload as error:
-                    self._record(channel, row, Attempt(error=str(error)), time.monotonic())
+                    self._record(channel, row, SendResult(error=str(error)), time.monotonic())
         channel.left = 0
         return None
 
     @contextmanager
     def _blaming(self, channel: Channel, notification: UUID) -> Iterator[None]:
         """Go on where the block fails, whatever it meets, and set this notification aside."""
-        with Guard() as guard:
+        with RowGuard() as guard:
             yield
         if guard.error:
             # Without any row it must succeed, or no row is to blame.
@@ -167,17 +169,17 @@ class RetryPass:
                 reply = future.result()
             self._answered(task, reply)
 
-    def _answered(self, task: Task, reply: Reply | None) -> None:
+    def _answered(self, task: Task, reply: DiscordReply | None) -> None:
         """Record the reply, and let the channel have its next turn; None if sending failed."""
         channel = task.channel
         if reply is None:
-            channel.pace.answered(time.monotonic(), None)
-        elif isinstance(reply.outcome, Embargo):
-            channel.pace.answered(reply.at, reply.bucket)
+            channel.limits.answered(time.monotonic(), None)
+        elif isinstance(reply.outcome, RateLimited):
+            channel.limits.answered(reply.at, reply.bucket)
             channel.next_ids.appendleft(task.row["id"])
-            self._obey(channel, reply.outcome, reply.at)
+            self._apply_rate_limit(channel, reply.outcome, reply.at)
         else:
-            channel.pace.answered(reply.at, reply.bucket)
+            channel.limits.answered(reply.at, reply.bucket)
             metrics.RETRIES.labels("notification", "notification").inc()
             self._record(channel, task.row, reply.outcome, reply.at)
             if reply.outcome.permanent:
@@ -189,16 +191,16 @@ class RetryPass:
         else:
             channel.left = 0
 
-    def _record(self, channel: Channel, row: DictRow, attempt: Attempt, at: float) -> None:
+    def _record(self, channel: Channel, row: DictRow, attempt: SendResult, at: float) -> None:
         self._add(self._records.attempt(channel, row, attempt, at), of=channel)
 
-    def _obey(self, channel: Channel, embargo: Embargo, at: float) -> None:
+    def _apply_rate_limit(self, channel: Channel, embargo: RateLimited, at: float) -> None:
         until = at + embargo.seconds + rate_limits.MARGIN
         if embargo.everywhere:
             self._quiet_until = max(self._quiet_until, until)
             self._records.keep_quiet_everywhere(self._quiet_until)
         else:
-            channel.pace.be_quiet(until)
+            channel.limits.be_quiet(until)
         self._records.keep_pace(channel, at)
         self._count(rate_limited=1)
         metrics.rate_limited("notification", "discord", embargo.seconds)
@@ -229,7 +231,7 @@ class RetryPass:
         channel.left = 0
 
     def _enqueue(self, channel: Channel) -> None:
-        entry = (channel.pace.ready_at, channel.oldest, channel.id, channel)
+        entry = (channel.limits.ready_at, channel.oldest, channel.id, channel)
         heapq.heappush(self._queue, entry)
 
     def _may_choose(self) -> bool:
@@ -257,4 +259,4 @@ class RetryPass:
         if of:
             of.left = max(0, of.left - 1)  # more may have come since they were counted
         self._total += done
-        self._pass.committed(done)
+        self._pass.report_progress(done)

@@ -1,6 +1,15 @@
 """The tables of notification: the live ones, as far as its schedulers use them, and ours."""
 
-from common.database.table_access import BIGINT, BOOLEAN, TEXT, TIME, UUID, Access, Index, Table
+from common.database.table_access import (
+    BIGINT,
+    BOOLEAN,
+    TEXT,
+    TIME,
+    UUID,
+    Index,
+    Table,
+    TableAccess,
+)
 
 CHANNELS = Table(
     "notification_channels",
@@ -57,7 +66,7 @@ ATTEMPTS = Table(
 
 # How often, and whether at all, a channel may be called: ours.
 _PACE = ("requests", "quiet_until", "gone_row", "gone_reason")
-DISCORD_CHANNELS = Access(
+DISCORD_CHANNELS = TableAccess(
     Table("toast_discord_channels"),
     select=("channel_id", *_PACE),
     insert=("channel_id", *_PACE),
@@ -68,7 +77,7 @@ _COUNTERS = ("total_notifications", "success_notifications", "failed_notificatio
 
 # What notification-retry does (due.py, records.py).
 RETRYING = (
-    Access(
+    TableAccess(
         NOTIFICATIONS,
         select=(
             *("id", "channel_id", "event_id", "event_type", "event_payload", "created_at"),
@@ -86,11 +95,11 @@ RETRYING = (
             ),
         ),
     ),
-    Access(
+    TableAccess(
         ATTEMPTS,
         insert=tuple(ATTEMPTS.columns),
     ),
-    Access(
+    TableAccess(
         CHANNELS,
         select=(
             *("id", "name", "webhook_url", "event_types", "color", "active", "description"),

@@ -20,7 +20,7 @@ class Task:
 
 
 def prepare(channel: Channel, row: DictRow, *, allow_loopback_http: bool) -> Task:
-    """Make a task of a row. Raises RefusedURL, or UnreadablePayload."""
+    """Make a task of a row. Raises UnusableUrl, or UnreadablePayload."""
     webhook = discord.webhook(row["webhook_url"], allow_loopback_http=allow_loopback_http)
     event = embed.rebuild(
         row["event_payload"],

@@ -42,7 +42,7 @@ _ONE_BY_ONE_SECONDS = 20.0
 _ONE_LIMITS = {"lock_timeout": "500ms", "statement_timeout": "10s"}
 
 
-class Unsent:
+class UnsentNotifications:
     """Writes on the pass's connection; ``parameters`` are those of IS_WAITING."""
 
     def __init__(self, connection: Session, parameters: dict[str, Any], clock: PassClock) -> None:

@@ -31,7 +31,7 @@ from common.scheduling.pass_lock import exclusive
 from common.scheduling.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview, Remote, Scheduler
 
 if TYPE_CHECKING:
-    from workers.sse.sse_management import Client, Page, SseManagement
+    from workers.sse.sse_management import Client, ClientPage, SseManagement
 
 _log = logs.logger(__name__)
 
@@ -92,7 +92,7 @@ class _Cleanup:
             raise type(error)(f"{error}; disconnected until then: {result.processed}") from error
         return result + PassResult(complete=not self._pass.stopping())
 
-    def _pages(self) -> Iterator["Page"]:
+    def _pages(self) -> Iterator["ClientPage"]:
         """Go round the list until a full round shows no new client.
 
         A round can miss some, for the order is another in every call: so it must also have
@@ -103,7 +103,7 @@ class _Cleanup:
         for _ in range(MOST_ROUNDS):
             news, total = False, 0
             for page in self._service.pages():
-                self._pass.committed()
+                self._pass.report_progress()
                 yield page
                 if self._pass.stopping():
                     return
@@ -117,7 +117,7 @@ class _Cleanup:
         connected_at = client.connected_at
         return client.id not in seen and (connected_at is None or connected_at <= self._pass.now)
 
-    def _pages_while_waiting(self) -> Iterator["Page"]:
+    def _pages_while_waiting(self) -> Iterator["ClientPage"]:
         """Go round the list until nobody waits, or those who do have left by themselves."""
         waiting = -1
         while self._waiting and len(self._waiting) != waiting and not self._pass.stopping():
@@ -127,7 +127,7 @@ class _Cleanup:
                 if not self._waiting:
                     return
 
-    def _cut_if_still_due(self, page: "Page") -> PassResult:
+    def _cut_if_still_due(self, page: "ClientPage") -> PassResult:
         fresh_until = time.monotonic() + FRESH_SECONDS
         seen = [client for client in page.clients if client.id in self._waiting]
         due = [client.id for client in seen if self.is_due(client)]
@@ -149,7 +149,7 @@ class _Cleanup:
             _log.warning("client_not_disconnected", client_id=client_id, reason=reason)
         note = next((f"client {client_id}: {reason}" for client_id, reason in reasons.items()), "")
         cut = PassResult(len(client_ids) - len(reasons), failed=len(reasons), note=note)
-        self._pass.committed(cut)
+        self._pass.report_progress(cut)
         return cut
 
     def _compare_clocks(self, clients: Iterable["Client"]) -> None:

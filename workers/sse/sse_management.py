@@ -57,7 +57,7 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ClientPage:
     """Some of the connected clients, and how many there are in all."""
 
     clients: Sequence[Client]
@@ -112,7 +112,7 @@ class SseManagement:
             raise RemoteAway(f"says at {self._address} that it is not well: {answer.message}")
         return f"{answer.message} ({answer.connected_clients} clients)"
 
-    def pages(self) -> Iterator[Page]:
+    def pages(self) -> Iterator[ClientPage]:
         """Go through the list once, page by page, the first of which may be empty.
 
         Raises PassError, naming the setting, where the service does not answer.
@@ -149,7 +149,7 @@ class SseManagement:
         failpoints.reach("answered")
         return reasons
 
-    def _page(self, offset: int) -> Page:
+    def _page(self, offset: int) -> ClientPage:
         request = messages.GetClientsRequest(limit=PAGE_CLIENTS, offset=offset)
         with metrics.remote_call("sse", "sse") as outcome:
             try:
@@ -161,7 +161,7 @@ class SseManagement:
                     f"clients: {self._reason(error.code(), error.details())}"
                 ) from error
             outcome(_outcome(grpc.StatusCode.OK))
-        return Page([_client(info) for info in answer.clients], answer.total)
+        return ClientPage([_client(info) for info in answer.clients], answer.total)
 
     def _reason(self, code: grpc.StatusCode, details: str | None) -> str:
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -6,7 +6,7 @@ Changes: the rows are gone. No event. A crash half-way leaves whole batches dele
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
+from common.database.table_access import Index, TableAccess
 from common.scheduling.retention import Retention
 from common.scheduling.scheduler import Scheduler
 from workers.twitchbot.tables import MESSAGES
@@ -54,7 +54,7 @@ SCHEDULER = Scheduler(
     backlog=CLEANUP.backlog,
     settings=(RETENTION,),
     tables=(
-        Access(
+        TableAccess(
             MESSAGES,
             select=("ctid", "id", "stream_id", "username", "created_at"),
             # FOR UPDATE asks for the right to update some column.

@@ -9,8 +9,8 @@ from typing import Any
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
-from common.scheduling.batched_change import Walk
+from common.database.table_access import Index, TableAccess
+from common.scheduling.batched_change import BatchedChange
 from common.scheduling.scheduler import Pass, Scheduler
 from workers.twitchbot.tables import STREAMS
 
@@ -51,7 +51,7 @@ def _parameters(current: Pass) -> dict[str, Any]:
     return {"timeout": current.settings[INACTIVE_TIMEOUT]}
 
 
-WALK = Walk(table="twitchbot_streams", due=DUE, batch=END, parameters=_parameters)
+WALK = BatchedChange(table="twitchbot_streams", due=DUE, batch=END, parameters=_parameters)
 
 SCHEDULER = Scheduler(
     name="stream-closer",
@@ -65,7 +65,7 @@ SCHEDULER = Scheduler(
     backlog=WALK.backlog,
     settings=(INACTIVE_TIMEOUT,),
     tables=(
-        Access(
+        TableAccess(
             STREAMS,
             select=(
                 *("ctid", "id", "title", "started_at", "is_active", "updated_at", "deleted_at"),

@@ -13,7 +13,7 @@ half-way leaves whole characters done; the rest is still due.
 from datetime import datetime
 
 from common import config
-from common.database.table_access import Access
+from common.database.table_access import TableAccess
 from common.events import envelope
 from common.scheduling.pass_lock import exclusive
 from common.scheduling.scheduler import Pass, PassResult, Scheduler
@@ -190,11 +190,11 @@ SYNC = Sync(
 _SYNCED = tuple(name for name in DETAILS.columns if name not in ("character_id", "created_at"))
 
 TABLES = (
-    Access(
+    TableAccess(
         CHARACTERS, select=("id", "name", "realm", "region", "deleted_at"), update=("updated_at",)
     ),
-    Access(GUILDS, select=("id", "name", "realm", "region", "deleted_at")),
-    Access(
+    TableAccess(GUILDS, select=("id", "name", "realm", "region", "deleted_at")),
+    TableAccess(
         DETAILS,
         select=("character_id", *_SYNCED),
         insert=tuple(DETAILS.columns),
@@ -202,7 +202,7 @@ TABLES = (
         unique=(("character_id",),),
     ),
     *(
-        Access(
+        TableAccess(
             table,
             select=("character_id", document, "updated_at"),
             insert=tuple(table.columns),

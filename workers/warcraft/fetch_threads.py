@@ -9,11 +9,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from uuid import UUID
 
-from common.database.row_guard import Guard
+from common.database.row_guard import RowGuard
 from common.errors import PassError
 from common.scheduling.scheduler import Pass
 from workers.warcraft.battle_net.errors import BattleNetError
-from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, Stopping
+from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, StopRequested
 
 if TYPE_CHECKING:
     from common.http import Client
@@ -44,7 +44,7 @@ Fetch = Callable[["Client", Subject], T]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class FetchResult(Generic[T]):
     """What came of one subject: what was fetched, or why nothing was."""
 
     subject: Subject
@@ -56,7 +56,7 @@ class Answer(Generic[T]):
         return isinstance(self.outcome, Exception) and not isinstance(self.outcome, BattleNetError)
 
 
-class Senders(Generic[T]):
+class FetchThreads(Generic[T]):
     """As many threads as requests may be in flight and have a subject, each with its connections.
 
     They are daemons: a reply that does not come must not hold up the end of the process.
@@ -70,7 +70,7 @@ class Senders(Generic[T]):
         self._dying = 0
         self._asked: queue.SimpleQueue[Subject | None] = queue.SimpleQueue()
         # None says that a thread has ended.
-        self._answers: queue.SimpleQueue[Answer[T] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[FetchResult[T] | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +80,7 @@ class Senders(Generic[T]):
         for _ in range(self._threads):
             self._asked.put(None)
 
-    def answers(self, subjects: Iterator[Subject], current: Pass) -> Iterator[Answer[T]]:
+    def answers(self, subjects: Iterator[Subject], current: Pass) -> Iterator[FetchResult[T]]:
         """Every subject's answer as it comes in; ends early where the worker is to stop.
 
         The subjects are taken from their iterator, in this thread, as threads become free.
@@ -97,7 +97,7 @@ class Senders(Generic[T]):
             try:
                 answer = self._answers.get(timeout=SIGN_OF_LIFE_SECONDS)
             except queue.Empty:
-                current.committed()  # the wait may be long: Battle.net may ask for an hour
+                current.report_progress()  # the wait may be long: Battle.net may ask for an hour
                 continue
             if answer is not None:
                 waiting -= 1
@@ -123,19 +123,19 @@ class Senders(Generic[T]):
 
         try:
             self._serve(Client())
-        except Stopping:
+        except StopRequested:
             return
         finally:
             self._answers.put(None)
 
     def _serve(self, http: "Client") -> None:
         while (subject := self._asked.get()) is not None and self._open:
-            with Guard() as guard:
-                self._answers.put(Answer(subject, self._fetch(http, subject)))
-            if isinstance(guard.error, Stopping):
+            with RowGuard() as guard:
+                self._answers.put(FetchResult(subject, self._fetch(http, subject)))
+            if isinstance(guard.error, StopRequested):
                 raise guard.error
             if guard.error:
-                self._answers.put(Answer(subject, guard.error))
+                self._answers.put(FetchResult(subject, guard.error))
                 if not isinstance(guard.error, BattleNetError):
                     # Of our own: it may be this subject that is odd, and the log gets it whole.
                     raise guard.error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from common.logging import logs
 from workers.warcraft.battle_net.addresses import folded, guild_path
 from workers.warcraft.battle_net.client import BattleNet
-from workers.warcraft.battle_net.errors import NotFound, OddReply
+from workers.warcraft.battle_net.errors import InvalidReply, NotFound
 from workers.warcraft.battle_net.json_reader import Reader
 from workers.warcraft.fetch_threads import Subject
 from workers.warcraft.reference_rows import Reference
@@ -78,14 +78,14 @@ class GuildFetcher:
         try:
             reply = self._battle_net.get(http, region, path, name=kind, namespace="static")
             return {entry.whole("id"): entry.text("name") for entry in reply.objects(name)}
-        except (NotFound, OddReply) as error:
+        except (NotFound, InvalidReply) as error:
             # A guild is worth having without them.
             _log.warning("names_not_found", region=region, reason=str(error))
             return {}
 
 
 def read_guild(reply: Reader, roster: Reader, names: Names) -> Guild:
-    """Read both replies. Raises OddReply, also for a roster without anybody in it."""
+    """Read both replies. Raises InvalidReply, also for a roster without anybody in it."""
     faction = reply.object("faction")
     guild = Guild(
         faction=Reference(faction.text("type").lower(), faction.text("name")),
@@ -95,7 +95,9 @@ def read_guild(reply: Reader, roster: Reader, names: Names) -> Guild:
     )
     # An empty list would take every member away; a guild has a master as long as it exists.
     if guild.member_count and not guild.roster:
-        raise OddReply(f"roster.members is empty, but guild.member_count is {guild.member_count}")
+        raise InvalidReply(
+            f"roster.members is empty, but guild.member_count is {guild.member_count}"
+        )
     return guild
 
 

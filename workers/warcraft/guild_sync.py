@@ -11,7 +11,7 @@ characters that joined or left, and the faction where it is new. Event:
 from datetime import datetime
 
 from common import config
-from common.database.table_access import Access
+from common.database.table_access import TableAccess
 from common.events import envelope
 from common.scheduling.pass_lock import exclusive
 from common.scheduling.scheduler import Pass, PassResult, Scheduler
@@ -150,13 +150,13 @@ SYNC = Sync(kind="guild", due=DUE, interval=INTERVAL, fetch=GuildFetcher, record
 _COUNTED = ("member_count", "achievement_points", "last_synced_at")
 
 TABLES = (
-    Access(
+    TableAccess(
         GUILDS,
         select=("id", "name", "realm", "region", "deleted_at", *_COUNTED),
         update=("faction_id", "updated_at", *_COUNTED),
     ),
-    Access(CHARACTERS, select=("id", "name", "realm", "region", "deleted_at")),
-    Access(DETAILS, select=("character_id", "guild_id"), update=("guild_id", "updated_at")),
+    TableAccess(CHARACTERS, select=("id", "name", "realm", "region", "deleted_at")),
+    TableAccess(DETAILS, select=("character_id", "guild_id"), update=("guild_id", "updated_at")),
     found_or_created(FACTIONS),
     GUILD_MEMBERS,
     SYNC_FAILURES,

@@ -13,14 +13,14 @@ from typing import Any, Generic, TypeVar
 from common import failpoints
 from common.config import Variable
 from common.database.error_classification import reason
-from common.database.row_guard import Guard
+from common.database.row_guard import RowGuard
 from common.errors import PassError, RemoteAway
 from common.logging import logs
 from common.scheduling.due_rows import backlog, preview
 from common.scheduling.scheduler import Pass, PassResult, Preview
 from workers.warcraft.battle_net.client import REGION, BattleNet
 from workers.warcraft.battle_net.errors import NotFound, Refused, Unavailable
-from workers.warcraft.fetch_threads import DIED, Answer, Fetch, Senders, Subject
+from workers.warcraft.fetch_threads import DIED, Fetch, FetchResult, FetchThreads, Subject
 
 T = TypeVar("T")
 
@@ -88,10 +88,10 @@ class Sync(Generic[T]):
     def run(self, current: Pass) -> PassResult:
         """Sync everything that is due. Raises PassError where no subject is to blame."""
         total, unavailable, broken = PassResult(), 0, 0
-        with Senders(self.fetch(BattleNet(current.settings, current.wait))) as senders:
+        with FetchThreads(self.fetch(BattleNet(current.settings, current.wait))) as senders:
             for answer in senders.answers(self._subjects(current), current):
                 done = self._settle(current, answer)
-                current.committed(done)
+                current.report_progress(done)
                 total += done
                 broken += answer.is_broken
                 unavailable = unavailable + 1 if isinstance(answer.outcome, Unavailable) else 0
@@ -135,12 +135,12 @@ class Sync(Generic[T]):
                 yield Subject(row["id"], row["name"], row["realm"], row["region"])
             place |= {"after": rows[-1]["id"], "place": rows[-1]["place"]}
 
-    def _settle(self, current: Pass, answer: Answer[T]) -> PassResult:
+    def _settle(self, current: Pass, answer: FetchResult[T]) -> PassResult:
         subject, outcome = answer.subject, answer.outcome
         if isinstance(outcome, Exception):
             return self._failed(current, subject, outcome)
         result = PassResult()
-        with Guard() as guard, current.connection.begin():
+        with RowGuard() as guard, current.connection.begin():
             result = self.record(current, subject, outcome, self._now(current))
             current.connection.execute(_FORGET, self._key(current, subject))
             failpoints.reach("commit")

@@ -1,6 +1,6 @@
 """The tables of warcraft: the live ones, as far as its schedulers use them, and ours."""
 
-from common.database.table_access import BIGINT, JSON, TEXT, TIME, UUID, Access, Table
+from common.database.table_access import BIGINT, JSON, TEXT, TIME, UUID, Table, TableAccess
 
 CHARACTERS = Table(
     "characters",
@@ -62,15 +62,15 @@ CLASSES = Table("classes", _NAMED)
 RACES = Table("races", {**_NAMED, "faction_id": UUID})
 
 
-def found_or_created(table: Table) -> Access:
+def found_or_created(table: Table) -> TableAccess:
     """What reference_rows.py does with a table of factions, races or classes."""
     columns = tuple(name for name in table.columns if name != "id")
-    return Access(table, select=("id", "key"), insert=columns, unique=(("key",),))
+    return TableAccess(table, select=("id", "key"), insert=columns, unique=(("key",),))
 
 
 # What could not be synced, and is left alone for a while: ours.
 _FAILURE = ("reason", "failures", "failed_at", "missing_since", "retry_at")
-SYNC_FAILURES = Access(
+SYNC_FAILURES = TableAccess(
     Table("toast_sync_failures"),
     select=("scheduler", "subject_id", *_FAILURE),
     insert=("scheduler", "subject_id", *_FAILURE),
@@ -81,7 +81,7 @@ SYNC_FAILURES = Access(
 # Who is in which guild: ours.
 _PLACE = ("guild_id", "character_realm", "character_name")
 _MEMBER = ("rank", "level", "class", "race", "updated_at")
-GUILD_MEMBERS = Access(
+GUILD_MEMBERS = TableAccess(
     Table("guild_members"),
     select=(*_PLACE, *_MEMBER),
     insert=(*_PLACE, *_MEMBER, "created_at"),

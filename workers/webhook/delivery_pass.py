@@ -15,15 +15,15 @@ from common import failpoints, metrics
 from common.config.kinds import Network
 from common.database import failed_rows
 from common.database.error_classification import contended, reason
-from common.database.row_guard import Guard
+from common.database.row_guard import RowGuard
 from common.logging import logs
 from common.scheduling.scheduler import Pass, PassResult
 from workers.webhook.delivery_rows import DeliveryRows
 from workers.webhook.http_delivery import attempt
 from workers.webhook.http_delivery.attempt import Attempt, Delivery, hide
 from workers.webhook.http_delivery.delivery_client import DeliveryClient
-from workers.webhook.http_delivery.retry_decision import Outcome, judge
-from workers.webhook.http_delivery.ssrf_guard import AddressGuard
+from workers.webhook.http_delivery.retry_decision import RetryDecision, judge
+from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
 from workers.webhook.sender_pool import HostQueue, SenderPool
 
 _log = logs.logger(__name__)
@@ -60,7 +60,7 @@ class DeliveryPass:
         self._started_at = time.monotonic()
         self._lease = timeout + LEASE_MARGIN
         self._max_attempts = max_attempts
-        client = DeliveryClient(AddressGuard(allowed_networks), timeout.total_seconds())
+        client = DeliveryClient(SsrfGuard(allowed_networks), timeout.total_seconds())
         self._pool: SenderPool[Delivery, Attempt | Exception] = SenderPool(
             lambda delivery: _sent(delivery, client), senders
         )
@@ -111,19 +111,19 @@ class DeliveryPass:
 
     def _take(self, row: UUID) -> Delivery | None:
         taken = None
-        with Guard() as guard:
+        with RowGuard() as guard:
             taken = self._rows.take(row, self._now(), self._lease)
         if guard.error:
             self._set_aside(row, f"not taken: {_said(guard.error)}")
         return taken
 
     def _record_finished(self, seconds: float) -> None:
-        self._pass.committed()
+        self._pass.report_progress()
         for delivery, sent in self._pool.finished(seconds):
             if isinstance(sent, Exception):
                 self._set_aside(delivery.id, f"not sent: {_said(sent, delivery)}", REST)
                 continue
-            with Guard() as guard:
+            with RowGuard() as guard:
                 self._record(sent)
             if guard.error:
                 delivered = sent.reply.is_success
@@ -160,7 +160,7 @@ class DeliveryPass:
             metrics.DELIVERY_FAILURES.labels("webhook").inc()
             self._add(PassResult(processed=1, details={"undelivered": 1}))
 
-    def _write(self, made: Attempt, outcome: Outcome, now: datetime) -> bool:
+    def _write(self, made: Attempt, outcome: RetryDecision, now: datetime) -> bool:
         tries = 1
         while True:
             try:
@@ -180,12 +180,12 @@ class DeliveryPass:
 
     def _add(self, done: PassResult) -> None:
         self._total += done
-        self._pass.committed(done)
+        self._pass.report_progress(done)
 
 
 def _sent(delivery: Delivery, client: DeliveryClient) -> Attempt | Exception:
     """Send a delivery once; an error is returned, for its row to be set aside."""
-    with Guard() as guard:
+    with RowGuard() as guard:
         return attempt.make(delivery, client)
     return guard.error or RuntimeError("nothing was sent")
 

@@ -9,7 +9,7 @@ from common.database.error_classification import hiding
 from common.database.session import Session
 from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
 from workers.webhook.http_delivery.attempt import MOST_ATTEMPTS, Attempt, Delivery, hide
-from workers.webhook.http_delivery.retry_decision import Outcome
+from workers.webhook.http_delivery.retry_decision import RetryDecision
 
 # Rows to know of at once; there may be millions.
 MOST_FOUND = 10_000
@@ -97,7 +97,7 @@ FROM recorded"""
 _LOOK = f"SELECT FROM webhook_deliveries WHERE {_IS_OURS}"
 
 
-class Undone(Exception):
+class NotRecorded(Exception):
     """The row is as it was before the statement that changed it."""
 
     def __init__(self) -> None:
@@ -124,10 +124,10 @@ class DeliveryRows:
         if taken is None:
             return None
         if taken["lease"] is None or taken["lease"] <= now:
-            raise Undone
+            raise NotRecorded
         return Delivery(**taken)
 
-    def record(self, attempt: Attempt, outcome: Outcome, now: datetime) -> bool:
+    def record(self, attempt: Attempt, outcome: RetryDecision, now: datetime) -> bool:
         """Write down an attempt and what it came to; False if the delivery is no longer ours."""
         delivery = attempt.delivery
         values = {
@@ -149,7 +149,7 @@ class DeliveryRows:
         with hiding(*delivery.secrets):
             recorded = self.connection.execute(RECORD, values).fetchone()
         if recorded["is_undone"] if recorded else self._is_ours(values):
-            raise Undone
+            raise NotRecorded
         return recorded is not None
 
     def _is_ours(self, values: dict[str, object]) -> bool:

@@ -1,6 +1,15 @@
 """The live tables of webhook, as far as its schedulers use them."""
 
-from common.database.table_access import BIGINT, BOOLEAN, TEXT, TIME, UUID, Access, Index, Table
+from common.database.table_access import (
+    BIGINT,
+    BOOLEAN,
+    TEXT,
+    TIME,
+    UUID,
+    Index,
+    Table,
+    TableAccess,
+)
 
 WEBHOOKS = Table(
     "webhook_webhooks",
@@ -59,7 +68,7 @@ _COUNTERS = ("total_deliveries", "success_deliveries", "failed_deliveries")
 
 # What webhook-delivery does (webhook_delivery.py, delivery_rows.py).
 DELIVERING = (
-    Access(
+    TableAccess(
         DELIVERIES,
         select=(
             *("ctid", "id", "webhook_id", "event_type", "event_payload", "status"),
@@ -72,8 +81,8 @@ DELIVERING = (
         # The live one: few deliveries wait for a retry at any time.
         profits=(Index(("status",)),),
     ),
-    Access(ATTEMPTS, insert=tuple(ATTEMPTS.columns)),
-    Access(
+    TableAccess(ATTEMPTS, insert=tuple(ATTEMPTS.columns)),
+    TableAccess(
         WEBHOOKS,
         select=(
             *("id", "url", "secret", "active", "deleted_at", "last_success_at"),

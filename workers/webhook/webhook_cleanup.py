@@ -8,7 +8,7 @@ attempts.
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
+from common.database.table_access import Index, TableAccess
 from common.scheduling.retention import Retention
 from common.scheduling.scheduler import Scheduler
 from workers.webhook.tables import ATTEMPTS, DELIVERIES
@@ -63,7 +63,7 @@ SCHEDULER = Scheduler(
     backlog=CLEANUP.backlog,
     settings=(RETENTION,),
     tables=(
-        Access(
+        TableAccess(
             DELIVERIES,
             select=("ctid", "id", "webhook_id", "event_type", "status", "created_at"),
             # FOR UPDATE asks for the right to update some column.
@@ -72,7 +72,9 @@ SCHEDULER = Scheduler(
             # Whole: nearly every delivery that is old enough is due, whatever its status.
             profits=(Index(("created_at",)),),
         ),
-        Access(ATTEMPTS, select=("delivery_id",), delete=True, needs=(Index(("delivery_id",)),)),
+        TableAccess(
+            ATTEMPTS, select=("delivery_id",), delete=True, needs=(Index(("delivery_id",)),)
+        ),
         own_tables.SETTING_ROWS_ASIDE,
     ),
 )

@@ -22,7 +22,7 @@ from typing import Any
 from common import config, metrics
 from common.database import ctid, failed_rows, own_tables
 from common.errors import PassError
-from common.scheduling.batched_change import Walk
+from common.scheduling.batched_change import BatchedChange
 from common.scheduling.due_rows import backlog, preview
 from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
 from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
@@ -60,7 +60,7 @@ _HAS_INACTIVE_WEBHOOK = f"""
                     WHERE webhook.id = delivery.webhook_id AND {IS_ACTIVE})"""
 
 # The deliveries whose webhook is gone or inactive.
-UNWANTED = f"SELECT id FROM webhook_deliveries AS delivery WHERE {_HAS_INACTIVE_WEBHOOK}"
+INACTIVE_WEBHOOKS = f"SELECT id FROM webhook_deliveries AS delivery WHERE {_HAS_INACTIVE_WEBHOOK}"
 
 # Give up one batch of them, in the live pool's words.
 GIVE_UP = f"""
@@ -78,7 +78,9 @@ WITH due AS (
 SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed, count(*) AS inactive
 FROM given_up"""
 
-INACTIVE = Walk(table="webhook_deliveries", due=UNWANTED, batch=GIVE_UP, forgets=False)
+INACTIVE = BatchedChange(
+    table="webhook_deliveries", due=INACTIVE_WEBHOOKS, batch=GIVE_UP, forgets=False
+)
 
 
 def run(current: Pass) -> PassResult:

@@ -11,8 +11,8 @@ from typing import Any
 
 from common import config
 from common.database import ctid, own_tables
-from common.database.table_access import Access, Index
-from common.scheduling.batched_change import Walk
+from common.database.table_access import Index, TableAccess
+from common.scheduling.batched_change import BatchedChange
 from common.scheduling.scheduler import Pass, Scheduler
 from workers.webhook.tables import DELIVERIES, WEBHOOKS
 
@@ -61,7 +61,7 @@ def _parameters(current: Pass) -> dict[str, Any]:
     return {"max_retries": current.settings[MAX_RETRIES]}
 
 
-WALK = Walk(table="webhook_deliveries", due=DUE, batch=SCHEDULE, parameters=_parameters)
+WALK = BatchedChange(table="webhook_deliveries", due=DUE, batch=SCHEDULE, parameters=_parameters)
 
 SCHEDULER = Scheduler(
     name="webhook-retry",
@@ -79,7 +79,7 @@ SCHEDULER = Scheduler(
     backlog=WALK.backlog,
     settings=(MAX_RETRIES,),
     tables=(
-        Access(
+        TableAccess(
             DELIVERIES,
             select=(
                 *("ctid", "id", "webhook_id", "event_type", "status", "attempt_count"),
@@ -88,7 +88,7 @@ SCHEDULER = Scheduler(
             update=("status", "next_retry_at", "updated_at"),
             profits=(Index(("attempt_count",), "status = 'failed' AND deleted_at IS NULL"),),
         ),
-        Access(WEBHOOKS, select=("id", "active", "deleted_at")),
+        TableAccess(WEBHOOKS, select=("id", "active", "deleted_at")),
         own_tables.SETTING_ROWS_ASIDE,
     ),
 )

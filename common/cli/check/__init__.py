@@ -12,7 +12,7 @@ from common import config
 from common.cli.check import postgres, remotes
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, Found, Report, error, ok, warning
-from common.cli.check.parallel import Job, run_all
+from common.cli.check.parallel import CheckJob, run_all
 from common.config import SettingsError
 from common.logging import redaction
 from common.scheduling.scheduler import Service
@@ -58,19 +58,19 @@ def _settings(subject: Subject) -> Iterator[Finding]:
             yield ok("schedulers", f"{scheduler.name} is switched off ({switch}), so not checked")
 
 
-def _jobs(subjects: Sequence[Subject]) -> Iterator[Job]:
+def _jobs(subjects: Sequence[Subject]) -> Iterator[CheckJob]:
     for group in _alike(subjects, _DATABASE):
-        yield Job("postgres", _names(group), partial(postgres.check, group))
+        yield CheckJob("postgres", _names(group), partial(postgres.check, group))
     publishing = [subject for subject in subjects if subject.topics]
     if publishing:
         # Only here: who publishes nothing need not have librdkafka loaded.
         from common.cli.check import kafka
 
         for group in _alike(publishing, (config.KAFKA_BROKERS,)):
-            yield Job("kafka", _names(group), partial(kafka.check, group))
+            yield CheckJob("kafka", _names(group), partial(kafka.check, group))
     for subject in subjects:
         for remote in subject.remotes:
-            yield Job(remote.name, _names([subject]), partial(remotes.check, subject, remote))
+            yield CheckJob(remote.name, _names([subject]), partial(remotes.check, subject, remote))
 
 
 def _alike(

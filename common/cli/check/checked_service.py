@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from common.config import Settings
-from common.database.table_access import Access
+from common.database.table_access import TableAccess
 from common.scheduling import grants
 from common.scheduling.grants import Right
 from common.scheduling.scheduler import Remote, Scheduler, Service
@@ -36,12 +36,12 @@ class Subject:
         return list({remote.name: remote for remote in every}.values())
 
     @property
-    def accesses(self) -> list[Access]:
+    def accesses(self) -> list[TableAccess]:
         """What the schedulers that are switched on do with tables."""
         return grants.accesses(self.schedulers)
 
     @property
-    def live(self) -> list[Access]:
+    def live(self) -> list[TableAccess]:
         """Of those, what they do with live tables."""
         return [access for access in self.accesses if access.table.is_live]
 

@@ -13,7 +13,7 @@ DEADLINE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CheckJob:
     """One check, and the services that it is about."""
 
     check: str
@@ -22,7 +22,7 @@ class Job:
 
 
 class _Thread(threading.Thread):
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: CheckJob) -> None:
         # A daemon: what hangs must not keep the command from ending.
         super().__init__(name=f"check {job.check}", daemon=True)
         self.job = job
@@ -35,7 +35,7 @@ class _Thread(threading.Thread):
         self.complete = True
 
 
-def run_all(jobs: Iterable[Job], seconds: float = DEADLINE_SECONDS) -> Iterator[Found]:
+def run_all(jobs: Iterable[CheckJob], seconds: float = DEADLINE_SECONDS) -> Iterator[Found]:
     """What each job finds, in their order; of one that does not end in time, what it has found."""
     deadline = time.monotonic() + seconds
     threads = [_Thread(job) for job in jobs]

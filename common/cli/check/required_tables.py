@@ -9,7 +9,7 @@ from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, error, ok
 from common.database import migrations
 from common.database.session import Connection
-from common.database.table_access import Access, Table
+from common.database.table_access import Table, TableAccess
 from common.database.usable_tables import obstacles
 
 # What our statements do not tell from one another.
@@ -33,7 +33,7 @@ _MOVED = "adapt the scheduler to the live service's new table, or switch it off 
 
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     """Compare what is declared with what is there."""
-    uses: defaultdict[str, list[Access]] = defaultdict(list)
+    uses: defaultdict[str, list[TableAccess]] = defaultdict(list)
     for access in subject.live:
         uses[access.table.name].append(access)
     present: defaultdict[str, list[DictRow]] = defaultdict(list)
@@ -59,7 +59,7 @@ def fits(declared: str, present: str) -> bool:
     return declared == present or any({declared, present} <= alike for alike in _ALIKE)
 
 
-def _compare(accesses: Sequence[Access], rows: Sequence[DictRow]) -> Iterator[Finding]:
+def _compare(accesses: Sequence[TableAccess], rows: Sequence[DictRow]) -> Iterator[Finding]:
     table = accesses[0].table
     types = {row["column"]: row["type"] for row in rows}
     yield from _odd_columns(table, _used(accesses), types)
@@ -88,7 +88,7 @@ def _odd_columns(table: Table, used: Sequence[str], types: Mapping[str, str]) ->
             yield error("tables", message, _MOVED)
 
 
-def _used(accesses: Sequence[Access]) -> list[str]:
+def _used(accesses: Sequence[TableAccess]) -> list[str]:
     """Every column that one of these names; ctid every table has."""
     named = (
         name for access in accesses for name in (*access.select, *access.insert, *access.update)

@@ -17,7 +17,7 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 import workers
 from common.cli.check.findings import Finding, error, ok
-from common.cli.check.parallel import Job, run_all
+from common.cli.check.parallel import CheckJob, run_all
 from common.cli.check.postgres import judge_clocks
 from common.cli.check.required_tables import fits
 from devservers.child_processes import PATIENCE, ROOT, free_port
@@ -742,7 +742,7 @@ def test_a_check_that_hangs_keeps_what_it_found_and_the_others() -> None:
     def succeed() -> Iterator[tuple[str, Finding]]:
         yield "link", ok("kafka", "two")
 
-    jobs = [Job("postgres", ["link", "blog"], hang), Job("kafka", ["link"], succeed)]
+    jobs = [CheckJob("postgres", ["link", "blog"], hang), CheckJob("kafka", ["link"], succeed)]
     started = time.monotonic()
     found = list(run_all(jobs, seconds=0.3))
     assert time.monotonic() - started < 2

@@ -105,7 +105,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return statements
 
 
-def do_everything(service: Service, settings: Settings) -> once.Answer:
+def do_everything(service: Service, settings: Settings) -> once.OnceReport:
     """One pass of each scheduler and one round of the publisher, with all that goes with them."""
     database = Database(settings)
     shown = once.dry_run(service.schedulers, settings)

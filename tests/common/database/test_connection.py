@@ -12,7 +12,7 @@ import pytest
 
 from common.database.connection import Database
 from common.database.error_classification import connection_lost
-from common.database.session import Connection, sever
+from common.database.session import Connection, abort_connection
 from devservers.child_processes import free_port
 from devservers.postgres import PostgresServer
 from devservers.tcp_proxy import TcpProxy
@@ -138,7 +138,7 @@ def test_a_server_that_says_no_does_not_count_as_lost(ours: Database) -> None:
 def test_severing_ends_a_statement_of_another_thread(ours: Database) -> None:
     with ours.connect() as connection:
         errors = blocked_statement(connection, "SELECT pg_sleep(60)")
-        sever(connection)
+        abort_connection(connection)
         assert connection_lost(errors.get())
 
 
@@ -150,14 +150,14 @@ def test_severing_ends_a_wait_for_a_server_that_answers_no_more(
         with ours.connect() as connection:
             proxy.hang()
             errors = blocked_statement(connection, "SELECT 1")
-            sever(connection)
+            abort_connection(connection)
             assert connection_lost(errors.get())
 
 
 def test_severing_what_is_closed_already_is_no_error(ours: Database) -> None:
     connection = ours.connect()
     connection.close()
-    sever(connection)
+    abort_connection(connection)
 
 
 class Errors:

@@ -144,7 +144,7 @@ def test_setting_a_row_aside_is_a_sign_of_life(database: TestDatabase) -> None:
     database.query(REFUSE)
     signs: list[PassResult] = []
 
-    assert run_pass(database, EXPIRATION, committed=signs.append).failed == 3
+    assert run_pass(database, EXPIRATION, report_progress=signs.append).failed == 3
 
     assert [sign.failed for sign in signs if sign.failed] == [1, 1, 1]
 

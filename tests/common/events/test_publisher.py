@@ -371,7 +371,7 @@ def test_a_publisher_whose_database_has_stopped_answering_is_seen_and_broken(
         thread.start()
         assert hangs.wait(PATIENCE)
         assert poll_until(thread.stalled, PATIENCE)
-        thread.sever()
+        thread.abort_connection()
         assert poll_until(lambda: not waiting(database), PATIENCE)
         thread.stop(1.0)
         thread.thread.join(PATIENCE)

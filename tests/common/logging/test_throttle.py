@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from common.logging.throttle import SAY_AGAIN_SECONDS, Seldom
+from common.logging.throttle import SAY_AGAIN_SECONDS, LogThrottle
 
 
 def test_it_is_said_at_once_then_once_a_minute_and_at_once_again_when_it_was_over(
@@ -13,10 +13,10 @@ def test_it_is_said_at_once_then_once_a_minute_and_at_once_again_when_it_was_ove
     now = 1_000.0
     with monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: now)
-        outage = Seldom()
+        outage = LogThrottle()
 
-        assert [outage.again() for _ in range(4)] == [0, None, None, None]
+        assert [outage.admit() for _ in range(4)] == [0, None, None, None]
         now += SAY_AGAIN_SECONDS
-        assert [outage.again() for _ in range(3)] == [3, None, None]
-        outage.over()
-        assert outage.again() == 0
+        assert [outage.admit() for _ in range(3)] == [3, None, None]
+        outage.reset()
+        assert outage.admit() == 0

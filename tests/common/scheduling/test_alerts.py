@@ -191,7 +191,7 @@ def test_two_machines_that_meet_the_same_alerts_raise_each_once(
             subject.scheduler,
             first=subject.scheduler.run,
             now=NOW + days * DAY,
-            committed=batches.append,
+            report_progress=batches.append,
         )
 
         assert second.events == 0
@@ -245,12 +245,12 @@ def run_behind(
     scheduler: Scheduler,
     first: Callable[[Pass], object],
     now: datetime = NOW,
-    committed: Callable[[PassResult], object] = lambda done: None,
+    report_progress: Callable[[PassResult], object] = lambda done: None,
 ) -> PassResult:
     """Run a pass that meets what ``first`` did on another machine, which commits only then."""
     with (
         open_pass(database, scheduler, now=now) as one,
-        open_pass(database, scheduler, now=now, committed=committed) as other,
+        open_pass(database, scheduler, now=now, report_progress=report_progress) as other,
         database.connect() as gatekeeper,
         ThreadPoolExecutor(2) as machines,
     ):

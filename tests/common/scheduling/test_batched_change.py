@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from common.database.session import sever
+from common.database.session import abort_connection
 from common.scheduling.scheduler import PassResult
 from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase
@@ -112,7 +112,7 @@ def test_rows_that_move_or_come_while_a_backlog_is_walked_are_done_too(
             assert len(moved) > 5_000
             link().insert(database)
 
-    result = run_pass(database, EXPIRATION, committed=meanwhile)
+    result = run_pass(database, EXPIRATION, report_progress=meanwhile)
 
     assert result.processed == 15_001
     assert database.query(ACTIVE) == []
@@ -165,10 +165,10 @@ def test_a_crash_half_way_leaves_whole_batches_with_their_events(database: TestD
     def crash(done: PassResult) -> None:
         batches.append(done.events)
         if len(batches) == 2:
-            sever(current.connection)
+            abort_connection(current.connection)
 
     with (
-        open_pass(database, EXPIRATION, committed=crash) as current,
+        open_pass(database, EXPIRATION, report_progress=crash) as current,
         pytest.raises(psycopg.OperationalError),
     ):
         EXPIRATION.run(current)

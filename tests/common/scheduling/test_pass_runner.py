@@ -336,8 +336,8 @@ def test_what_a_pass_commits_is_heard_of_at_once(run_once: Any) -> None:
     listener = Listener()
 
     def commit(current: Pass) -> PassResult:
-        current.committed(PassResult(5, 3), share=0.5)
-        current.committed()
+        current.report_progress(PassResult(5, 3), share=0.5)
+        current.report_progress()
         assert listener.told == ["started", ("connected", "probe"), (5, 3, 0.5), (0, 0, None)]
         return PassResult(5, 3)
 
@@ -352,8 +352,8 @@ def test_what_a_pass_had_committed_before_it_failed_is_in_its_run(
     failure = PassError("the rest cannot be done")
 
     def fail_half_way(current: Pass) -> PassResult:
-        current.committed(PassResult(2, 1))
-        current.committed(PassResult(3, details={"attempts": 1}))
+        current.report_progress(PassResult(2, 1))
+        current.report_progress(PassResult(3, details={"attempts": 1}))
         raise failure
 
     run = run_once(fail_half_way, observers=[listener])
@@ -422,10 +422,10 @@ def test_severing_ends_a_pass_that_is_blocked(
         return PassResult()
 
     pass_runner = PassRunner(probe(sleep), loaded, Database(loaded))
-    pass_runner.sever()  # nothing runs: nothing happens
+    pass_runner.abort_connection()  # nothing runs: nothing happens
     running = Running(pass_runner)
     assert begun.wait(30)
-    pass_runner.sever()
+    pass_runner.abort_connection()
     run = running.result()
     assert (run.result, pass_runner.connection_lost) == ("failed", True)
 
@@ -442,7 +442,7 @@ def test_severing_ends_a_pass_that_cannot_record_its_failure(
         hangs = proxy.hang_at(b"ON CONFLICT (id)")
         running = Running(pass_runner)
         assert hangs.wait(30)
-        pass_runner.sever()
+        pass_runner.abort_connection()
         assert running.result().error == "PassError: no such guild"
         assert database.query(RUNS + " DESC")[0]["result"] is None
         Running(pass_runner).result()  # which records the one before, too
@@ -459,7 +459,7 @@ def test_a_pass_is_stalled_when_it_shows_no_sign_of_life(
     def idle(current: Pass) -> PassResult:
         time.sleep(0.6)
         seen.append(pass_runner.stalled())
-        current.committed()
+        current.report_progress()
         seen.append(pass_runner.stalled())
         return PassResult()
 

@@ -16,7 +16,7 @@ from common.database.connection import Database
 from common.events import outbox
 from common.scheduling.pass_runner import PassRunner
 from common.worker import backlog_sampler
-from common.worker.backlog_sampler import Sampler
+from common.worker.backlog_sampler import BacklogSampler
 from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
@@ -162,7 +162,7 @@ pytestmark = pytest.mark.usefixtures("_nothing_left_behind")
 
 def sampler(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch, door: int | None = None
-) -> Sampler:
+) -> BacklogSampler:
     """foodfolio's, by way of this port."""
     values = {**database.environment, "DB_PORT": str(door or database.server.port)}
     for name, value in values.items():
@@ -170,10 +170,10 @@ def sampler(
     settings = config.load(SERVICE.name, SERVICE.variables)
     connections = Database(settings)
     runners = [PassRunner(scheduler, settings, connections) for scheduler in SERVICE.schedulers]
-    return Sampler(SERVICE.name, connections, runners)
+    return BacklogSampler(SERVICE.name, connections, runners)
 
 
-def sampled(one: Sampler) -> dict[str, float | None]:
+def sampled(one: BacklogSampler) -> dict[str, float | None]:
     """What is known of foodfolio after one more scrape, and the counting that it has begun."""
     one.scraped()
     for thread in threading.enumerate():

@@ -79,7 +79,7 @@ def test_a_long_pass_says_how_far_it_is_now_and_then(
         for step in range(24):
             time.sleep(0.05)
             share = step / 24 if step % 2 else None
-            current.committed(PassResult(2, 1, details={"seen": 3}), share=share)
+            current.report_progress(PassResult(2, 1, details={"seen": 3}), share=share)
         return PassResult(48, 24, details={"seen": 72})
 
     run(module_database, monkeypatch, work)
@@ -104,7 +104,7 @@ def test_a_short_pass_says_nothing_but_its_end(
     records: Callable[[], list[dict[str, Any]]],
 ) -> None:
     def work(current: Pass) -> PassResult:
-        current.committed(PassResult(1))
+        current.report_progress(PassResult(1))
         return PassResult(1)
 
     run(module_database, monkeypatch, work)

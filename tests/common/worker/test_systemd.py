@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.worker.systemd import ServiceManager
+from common.worker.systemd import SystemdNotifier
 from devservers.child_processes import PATIENCE
 from testing.database import TestDatabase
 from testing.processes import Process, environment
@@ -84,13 +84,13 @@ def test_an_abstract_socket_is_one_too() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0{name}")
         listener.settimeout(PATIENCE)
-        ServiceManager(f"@{name}").ready()
+        SystemdNotifier(f"@{name}").ready()
         assert listener.recv(100) == b"READY=1"
 
 
 def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
     for address in ("", str(tmp_path / "gone"), "@nobody"):
-        manager = ServiceManager(address)
+        manager = SystemdNotifier(address)
         manager.ready()
         manager.alive()
         manager.status("fine")
@@ -98,7 +98,7 @@ def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
 
 
 def test_a_status_is_said_when_it_changes(systemd: Listener) -> None:
-    manager = ServiceManager(str(systemd.path))
+    manager = SystemdNotifier(str(systemd.path))
     for line in ("one", "one", "two\nlines"):
         manager.status(line)
     manager.ready()

@@ -22,8 +22,8 @@ from devservers.standins.discord_answers import (
     rate_limited,
 )
 from workers.notification import discord
-from workers.notification.discord import Attempt, Discord, Embargo, RefusedURL, webhook
-from workers.notification.rate_limits import MARGIN, Bucket, Limit, Pace, Window
+from workers.notification.discord import Discord, RateLimited, SendResult, UnusableUrl, webhook
+from workers.notification.rate_limits import MARGIN, Bucket, ChannelLimits, Limit, Window
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 EMBED = {
@@ -49,15 +49,15 @@ def remote() -> Iterator[Discord]:
     remote.close()
 
 
-def post(server: DiscordServer, remote: Discord, *answers: Reply | Stall) -> discord.Reply:
+def post(server: DiscordServer, remote: Discord, *answers: Reply | Stall) -> discord.DiscordReply:
     """Post once to a webhook that gives this answer."""
     server.order("1", *answers)
     target = webhook(server.webhook_url("1", TOKEN), allow_loopback_http=True)
     return remote.post(target, EMBED)
 
 
-def attempt(reply: discord.Reply) -> Attempt:
-    assert isinstance(reply.outcome, Attempt)
+def attempt(reply: discord.DiscordReply) -> SendResult:
+    assert isinstance(reply.outcome, SendResult)
     return reply.outcome
 
 
@@ -122,7 +122,7 @@ def test_a_url_leads_to_version_10_and_waits(given: str, called: str) -> None:
     ],
 )
 def test_any_other_url_is_refused_without_repeating_it(given: str) -> None:
-    with pytest.raises(RefusedURL) as refusal:
+    with pytest.raises(UnusableUrl) as refusal:
         webhook(given, allow_loopback_http=False)
     assert "TOKENTOKEN" not in str(refusal.value)
 
@@ -131,13 +131,13 @@ def test_any_other_url_is_refused_without_repeating_it(given: str) -> None:
 def test_http_is_allowed_to_loopback_by_the_setting_alone(host: str) -> None:
     url = f"http://{host}:9900/api/webhooks/1/t"
     assert webhook(url, allow_loopback_http=True).url.startswith(f"http://{host}:9900/api/v10/")
-    with pytest.raises(RefusedURL):
+    with pytest.raises(UnusableUrl):
         webhook(url, allow_loopback_http=False)
 
 
 @pytest.mark.parametrize("host", ["discord.com", "10.0.0.1", "localhost.example", "0.0.0.0"])
 def test_the_setting_allows_http_nowhere_else(host: str) -> None:
-    with pytest.raises(RefusedURL, match="not https"):
+    with pytest.raises(UnusableUrl, match="not https"):
         webhook(f"http://{host}/api/webhooks/1/t", allow_loopback_http=True)
 
 
@@ -253,40 +253,46 @@ def test_a_token_that_the_other_side_repeats_is_hidden(
 @pytest.mark.parametrize(
     ("answer", "embargo"),
     [
-        (rate_limited(1.337), Embargo(1.337, everywhere=False)),
-        (rate_limited(0), Embargo(0.0, everywhere=False)),
-        (rate_limited(2.5, everywhere=True), Embargo(2.5, everywhere=True)),
-        (Reply(429, {"retry_after": 2.5, "global": True}), Embargo(2.5, everywhere=True)),
-        (Reply(429, "", {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
-        (Reply(429, "{broken", {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
-        (Reply(429, {"retry_after": "soon"}, {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
-        (Reply(429, {"retry_after": -1}, {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
-        (Reply(429, {"retry_after": True}, {"Retry-After": "7"}), Embargo(7.0, everywhere=False)),
+        (rate_limited(1.337), RateLimited(1.337, everywhere=False)),
+        (rate_limited(0), RateLimited(0.0, everywhere=False)),
+        (rate_limited(2.5, everywhere=True), RateLimited(2.5, everywhere=True)),
+        (Reply(429, {"retry_after": 2.5, "global": True}), RateLimited(2.5, everywhere=True)),
+        (Reply(429, "", {"Retry-After": "7"}), RateLimited(7.0, everywhere=False)),
+        (Reply(429, "{broken", {"Retry-After": "7"}), RateLimited(7.0, everywhere=False)),
+        (
+            Reply(429, {"retry_after": "soon"}, {"Retry-After": "7"}),
+            RateLimited(7.0, everywhere=False),
+        ),
+        (Reply(429, {"retry_after": -1}, {"Retry-After": "7"}), RateLimited(7.0, everywhere=False)),
+        (
+            Reply(429, {"retry_after": True}, {"Retry-After": "7"}),
+            RateLimited(7.0, everywhere=False),
+        ),
         (
             Reply(429, '{"retry_after": 1e999}', {"Retry-After": "7"}),
-            Embargo(7.0, everywhere=False),
+            RateLimited(7.0, everywhere=False),
         ),
         (
             Reply(429, "", {"Retry-After": "7", "X-RateLimit-Global": "true"}),
-            Embargo(7.0, everywhere=True),
+            RateLimited(7.0, everywhere=True),
         ),
         (
             Reply(429, "", {"Retry-After": "7", "X-RateLimit-Scope": "global"}),
-            Embargo(7.0, everywhere=True),
+            RateLimited(7.0, everywhere=True),
         ),
         (
             Reply(429, {"retry_after": 3, "global": False}, {"X-RateLimit-Scope": "shared"}),
-            Embargo(3.0, everywhere=False),
+            RateLimited(3.0, everywhere=False),
         ),
         # What the edge sends to an address that it has banned.
         (
             Reply(429, "<html>1015", {"Retry-After": "7", "Content-Type": "text/html"}),
-            Embargo(7.0, everywhere=True),
+            RateLimited(7.0, everywhere=True),
         ),
     ],
 )
 def test_a_429_is_no_attempt_but_an_embargo(
-    server: DiscordServer, remote: Discord, answer: Reply, embargo: Embargo
+    server: DiscordServer, remote: Discord, answer: Reply, embargo: RateLimited
 ) -> None:
     assert post(server, remote, answer).outcome == embargo
 
@@ -294,7 +300,7 @@ def test_a_429_is_no_attempt_but_an_embargo(
 def test_a_429_that_says_nothing_silences_everything_for_a_minute(remote: Discord) -> None:
     with DiscordServer(tells_limits=False) as server:
         answer = Reply(429, {"message": "You are being blocked", "code": 0})
-        assert post(server, remote, answer).outcome == Embargo(60.0, everywhere=True)
+        assert post(server, remote, answer).outcome == RateLimited(60.0, everywhere=True)
 
 
 def test_without_headers_there_is_no_bucket(remote: Discord) -> None:
@@ -370,7 +376,7 @@ def test_a_server_that_is_away_is_named_by_reason_not_by_url(remote: Discord) ->
 
 
 def test_closing_breaks_what_is_under_way(server: DiscordServer, remote: Discord) -> None:
-    replies: list[discord.Reply] = []
+    replies: list[discord.DiscordReply] = []
     thread = threading.Thread(target=lambda: replies.append(post(server, remote, Stall())))
     thread.start()
     while not server.requests:
@@ -410,42 +416,42 @@ def test_a_window_frees_up_when_its_oldest_request_leaves_it() -> None:
 
 
 def test_the_pace_follows_the_headers_where_there_are_any() -> None:
-    pace = Pace()
+    limits = ChannelLimits()
     for remaining in (9, 8, 7, 6, 5, 4):
-        pace.answered(100.0, Bucket(remaining, 1.5))
-        assert pace.ready_at <= 100.0
-    pace.answered(100.0, Bucket(0, 1.5))
-    assert pace.ready_at == 101.5 + MARGIN
+        limits.answered(100.0, Bucket(remaining, 1.5))
+        assert limits.ready_at <= 100.0
+    limits.answered(100.0, Bucket(0, 1.5))
+    assert limits.ready_at == 101.5 + MARGIN
 
 
 def test_without_headers_the_pace_is_five_in_two_seconds() -> None:
-    pace = Pace()
+    limits = ChannelLimits()
     for at in (100.0, 100.1, 100.2, 100.3):
-        pace.answered(at, None)
-        assert pace.ready_at <= 100.3
-    pace.answered(100.4, None)
-    assert pace.ready_at == 102.0 + MARGIN
+        limits.answered(at, None)
+        assert limits.ready_at <= 100.3
+    limits.answered(100.4, None)
+    assert limits.ready_at == 102.0 + MARGIN
 
 
 def test_the_pace_is_never_over_thirty_a_minute() -> None:
-    pace = Pace()
+    limits = ChannelLimits()
     for number in range(30):
-        assert pace.ready_at <= 100.0 + number
-        pace.answered(100.0 + number, Bucket(4, 2.0))
-    assert pace.ready_at == 160.0 + MARGIN
+        assert limits.ready_at <= 100.0 + number
+        limits.answered(100.0 + number, Bucket(4, 2.0))
+    assert limits.ready_at == 160.0 + MARGIN
 
 
 def test_the_pace_counts_what_an_earlier_pass_has_sent() -> None:
     earlier = [100.0 + number / 2 for number in range(29)]
-    pace = Pace(earlier)
-    assert pace.ready_at == 116.0 + MARGIN  # one more may have been under way
-    pace.answered(116.5, Bucket(4, 2.0))
-    assert pace.ready_at == 160.0 + MARGIN
-    assert pace.counted(now=160.2) == [*earlier[1:], 116.5]
+    limits = ChannelLimits(earlier)
+    assert limits.ready_at == 116.0 + MARGIN  # one more may have been under way
+    limits.answered(116.5, Bucket(4, 2.0))
+    assert limits.ready_at == 160.0 + MARGIN
+    assert limits.counted(now=160.2) == [*earlier[1:], 116.5]
 
 
 def test_an_embargo_is_never_shortened() -> None:
-    pace = Pace(quiet_until=500.0)
-    pace.be_quiet(200.0)
-    pace.answered(100.0, Bucket(0, 1.0))
-    assert pace.ready_at == 500.0
+    limits = ChannelLimits(quiet_until=500.0)
+    limits.be_quiet(200.0)
+    limits.answered(100.0, Bucket(0, 1.0))
+    assert limits.ready_at == 500.0

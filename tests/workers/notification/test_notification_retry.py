@@ -615,7 +615,7 @@ def test_a_long_wait_gives_signs_of_life(
     add(database, add_channel(database, server, "news"), "e1")
     server.order("news", rate_limited(0.8))
     signs: list[PassResult] = []
-    with open_pass(database, SCHEDULER, committed=signs.append, **LOOPBACK) as current:
+    with open_pass(database, SCHEDULER, report_progress=signs.append, **LOOPBACK) as current:
         SCHEDULER.run(replace(current, wait=threading.Event().wait))
     assert len(signs) >= 5
 

@@ -35,7 +35,7 @@ from tests.workers.notification.notifications import (
     run,
 )
 from workers.notification import due_notifications, embed, rate_limits
-from workers.notification.attempt_records import Records
+from workers.notification.attempt_records import AttemptRecords
 from workers.notification.discord import Discord, Webhook
 from workers.notification.notification_retry import SCHEDULER
 
@@ -413,14 +413,14 @@ def fail_to_send(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fail_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Records._values
+    read = AttemptRecords._values
 
-    def fail(self: Records, channel: Any, row: Any, *others: Any) -> dict[str, Any]:
+    def fail(self: AttemptRecords, channel: Any, row: Any, *others: Any) -> dict[str, Any]:
         if row["event_id"] == "odd":
             raise OverflowError("too odd")
         return read(self, channel, row, *others)
 
-    monkeypatch.setattr(Records, "_values", fail)
+    monkeypatch.setattr(AttemptRecords, "_values", fail)
 
 
 @pytest.mark.parametrize("fault", [fail_to_prepare, fail_to_send, fail_to_record])

@@ -325,7 +325,7 @@ def test_a_pass_shows_a_sign_of_life_with_every_page_and_every_round_of_cuts(
     sse.connect(*quiet(2 * CALLS_AT_ONCE))
     signs: list[PassResult] = []
 
-    clean_up(shared, sse, committed=signs.append)
+    clean_up(shared, sse, report_progress=signs.append)
 
     assert len(signs) == sse.listings + 2
     assert sum(signs, NOTHING).processed == 2 * CALLS_AT_ONCE

@@ -20,7 +20,12 @@ from testing.database import TestDatabase
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
 from workers.warcraft.battle_net import addresses, api_request
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL
-from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, Budget, Stopping, TokenBucket
+from workers.warcraft.battle_net.rate_limit import (
+    MOST_IN_FLIGHT,
+    Budget,
+    StopRequested,
+    TokenBucket,
+)
 from workers.warcraft.battle_net.tokens import Credentials, Tokens
 from workers.warcraft.sync import MOST_UNAVAILABLE
 
@@ -252,7 +257,7 @@ def test_a_pause_holds_everybody_and_a_stop_ends_the_wait() -> None:
     budget.pause(10.0)  # a shorter one takes nothing back
     assert sent(budget, time, 2) == [first + 30.0] * 2
     budget.pause(30.0)
-    with pytest.raises(Stopping), budget.request(lambda seconds: True):
+    with pytest.raises(StopRequested), budget.request(lambda seconds: True):
         pytest.fail("sent all the same")
 
 

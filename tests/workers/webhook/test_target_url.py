@@ -18,10 +18,14 @@ from common.config.kinds import Network, networks
 from devservers.child_processes import free_port
 from devservers.standins.webhook_receiver import WebhookReceiver
 from tests.workers.webhook.hostile_urls import hostile_urls
-from workers.webhook.http_delivery.delivery_client import DeliveryClient, Reply, request_headers
+from workers.webhook.http_delivery.delivery_client import (
+    DeliveryClient,
+    ReceiverReply,
+    request_headers,
+)
 from workers.webhook.http_delivery.private_networks import refusal
-from workers.webhook.http_delivery.ssrf_guard import AddressGuard, NameUnknown, system_resolver
-from workers.webhook.http_delivery.target_url import Destination, DestinationRefused, parse
+from workers.webhook.http_delivery.ssrf_guard import NameUnknown, SsrfGuard, system_resolver
+from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused, parse
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 NAME = "hooks.example"
@@ -52,11 +56,11 @@ def client(
     *addresses: str, allowed: Sequence[Network] = LOOPBACK, **changes: Any
 ) -> DeliveryClient:
     """One for which every name has these addresses."""
-    guard = AddressGuard(tuple(allowed), resolve=lambda host: addresses)
+    guard = SsrfGuard(tuple(allowed), resolve=lambda host: addresses)
     return DeliveryClient(**{"guard": guard, "timeout": 5.0, **changes})
 
 
-def post(client: DeliveryClient, url: str) -> Reply:
+def post(client: DeliveryClient, url: str) -> ReceiverReply:
     return client.post(url, {"Content-Type": "application/json"}, b'{"a": 1}')
 
 
@@ -88,7 +92,7 @@ def test_of_over_400_hostile_urls_none_gets_a_byte_out() -> None:
 @pytest.mark.parametrize("spelling", ["2130706433", "0x7f.1", "127.1", "0177.0.0.1", "localhost"])
 def test_what_the_systems_own_resolver_takes_for_loopback_is_refused(spelling: str) -> None:
     with WebhookReceiver() as receiver, watched_sockets() as calls:
-        guard = AddressGuard()  # with the system's resolver
+        guard = SsrfGuard()  # with the system's resolver
         reply = post(DeliveryClient(guard, timeout=5.0), f"http://{spelling}:{receiver.port}/")
 
         assert reply.refused
@@ -131,7 +135,7 @@ def test_a_name_that_leads_elsewhere_a_moment_later_changes_nothing() -> None:
         WebhookReceiver(host="127.0.0.1", port=port) as later,
     ):
         allowed = (ipaddress.ip_network("127.0.0.2/32"),)
-        careful = DeliveryClient(AddressGuard(allowed, resolve=rebinding), timeout=5.0)
+        careful = DeliveryClient(SsrfGuard(allowed, resolve=rebinding), timeout=5.0)
 
         one = post(careful, f"http://{NAME}:{port}/hook")
         other = post(careful, f"http://{NAME}:{port}/hook")
@@ -166,7 +170,7 @@ def test_a_name_without_an_address_is_a_failure(addresses: list[str]) -> None:
             raise OSError("nodename nor servname provided")
         return []
 
-    reply = post(DeliveryClient(AddressGuard(resolve=unknown), timeout=5.0), f"https://{NAME}/")
+    reply = post(DeliveryClient(SsrfGuard(resolve=unknown), timeout=5.0), f"https://{NAME}/")
 
     assert "host name" in reply.error
     assert (reply.status, reply.refused) == (0, False)
@@ -180,7 +184,7 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_timeout() -> 
         return ["127.0.0.1"]
 
     try:
-        reply = post(DeliveryClient(AddressGuard(resolve=silent), timeout=0.3), f"http://{NAME}/")
+        reply = post(DeliveryClient(SsrfGuard(resolve=silent), timeout=0.3), f"http://{NAME}/")
     finally:
         released.set()
 
@@ -190,8 +194,8 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_timeout() -> 
 
 def test_the_systems_resolver_finds_names_and_says_what_it_does_not_find() -> None:
     assert set(system_resolver("localhost")) <= {"127.0.0.1", "::1"}
-    guard = AddressGuard(LOOPBACK)
-    label_too_long = Destination("http", "a" * 64, 80, "/")
+    guard = SsrfGuard(LOOPBACK)
+    label_too_long = TargetUrl("http", "a" * 64, 80, "/")
     with pytest.raises(NameUnknown, match="could not be resolved"):
         guard.addresses(label_too_long, 5.0)
 
@@ -265,23 +269,23 @@ def test_tls_to_a_server_without_it_fails() -> None:
 @pytest.mark.parametrize(
     ("url", "destination", "host_header"),
     [
-        ("http://a.example", Destination("http", "a.example", 80, "/"), "a.example"),
-        ("https://a.example", Destination("https", "a.example", 443, "/"), "a.example"),
-        ("HTTPS://A.Example:443/", Destination("https", "a.example", 443, "/"), "a.example"),
-        ("http://a.example:443", Destination("http", "a.example", 443, "/"), "a.example:443"),
-        ("http://a?x=1", Destination("http", "a", 80, "/?x=1"), "a"),
-        ("http://a/p?q=a@b:c#f", Destination("http", "a", 80, "/p?q=a@b:c"), "a"),
-        ("http://a/%2e%2E//x", Destination("http", "a", 80, "/%2e%2E//x"), "a"),
-        ("http://a/größe?ü", Destination("http", "a", 80, "/gr%C3%B6%C3%9Fe?%C3%BC"), "a"),
-        ("http://8.8.8.8:81/", Destination("http", "8.8.8.8", 81, "/"), "8.8.8.8:81"),
-        ("http://[2A00::1]/", Destination("http", "2a00::1", 80, "/"), "[2a00::1]"),
-        ("http://[2a00::1]:81", Destination("http", "2a00::1", 81, "/"), "[2a00::1]:81"),
-        ("http://xn--hks-sna_1.1a/", Destination("http", "xn--hks-sna_1.1a", 80, "/"), None),
-        ("http://1.example.0xg/", Destination("http", "1.example.0xg", 80, "/"), None),
+        ("http://a.example", TargetUrl("http", "a.example", 80, "/"), "a.example"),
+        ("https://a.example", TargetUrl("https", "a.example", 443, "/"), "a.example"),
+        ("HTTPS://A.Example:443/", TargetUrl("https", "a.example", 443, "/"), "a.example"),
+        ("http://a.example:443", TargetUrl("http", "a.example", 443, "/"), "a.example:443"),
+        ("http://a?x=1", TargetUrl("http", "a", 80, "/?x=1"), "a"),
+        ("http://a/p?q=a@b:c#f", TargetUrl("http", "a", 80, "/p?q=a@b:c"), "a"),
+        ("http://a/%2e%2E//x", TargetUrl("http", "a", 80, "/%2e%2E//x"), "a"),
+        ("http://a/größe?ü", TargetUrl("http", "a", 80, "/gr%C3%B6%C3%9Fe?%C3%BC"), "a"),
+        ("http://8.8.8.8:81/", TargetUrl("http", "8.8.8.8", 81, "/"), "8.8.8.8:81"),
+        ("http://[2A00::1]/", TargetUrl("http", "2a00::1", 80, "/"), "[2a00::1]"),
+        ("http://[2a00::1]:81", TargetUrl("http", "2a00::1", 81, "/"), "[2a00::1]:81"),
+        ("http://xn--hks-sna_1.1a/", TargetUrl("http", "xn--hks-sna_1.1a", 80, "/"), None),
+        ("http://1.example.0xg/", TargetUrl("http", "1.example.0xg", 80, "/"), None),
     ],
 )
 def test_a_plain_url_is_taken_apart(
-    url: str, destination: Destination, host_header: str | None
+    url: str, destination: TargetUrl, host_header: str | None
 ) -> None:
     assert parse(url) == destination
     expected = host_header or destination.host
@@ -313,7 +317,7 @@ def test_a_plain_url_is_taken_apart(
     ],
 )
 def test_a_refused_url_says_why_without_saying_it(url: str, reason: str) -> None:
-    with pytest.raises(DestinationRefused, match=reason) as refused:
+    with pytest.raises(TargetUrlRefused, match=reason) as refused:
         parse(url)
     assert "secret" not in str(refused.value)
 

@@ -37,7 +37,7 @@ from testing.processes import Process, environment, toast
 from workers.webhook import SERVICE, webhook_retry
 from workers.webhook.delivery_pass import LEASE_MARGIN
 from workers.webhook.http_delivery.attempt import hide
-from workers.webhook.http_delivery.delivery_client import Reply
+from workers.webhook.http_delivery.delivery_client import ReceiverReply
 from workers.webhook.http_delivery.retry_decision import judge, retry_after
 from workers.webhook.sender_pool import HostQueue, SenderPool
 from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, SCHEDULER
@@ -334,7 +334,7 @@ def test_a_retry_after_header_is_seconds_or_a_date(header: str, wait: timedelta 
 
 
 def test_the_last_attempt_is_the_last_whatever_the_receiver_asks_for() -> None:
-    outcome = judge(Reply(503, retry_after="60"), attempt=3, max_attempts=3, now=NOW)
+    outcome = judge(ReceiverReply(503, retry_after="60"), attempt=3, max_attempts=3, now=NOW)
 
     assert (outcome.status, outcome.completed, outcome.retry_after) == ("failed", True, None)
 
@@ -431,7 +431,7 @@ def test_what_becomes_due_while_a_pass_waits_is_sent_by_it(database: TestDatabas
         add(database, f"{receiver.url}/slow")
         add(database, f"{receiver.url}/soon", next_retry_at=NOW + timedelta(milliseconds=200))
         add(database, f"{receiver.url}/later", next_retry_at=NOW + HOUR)
-        result = deliver(database, committed=signs_of_life.append)
+        result = deliver(database, report_progress=signs_of_life.append)
 
     assert [request.path for request in receiver.received] == ["/slow", "/soon"]
     assert result.processed == 2

@@ -31,7 +31,7 @@ from tests.support.odd_values import (
 )
 from workers.webhook import delivery_rows, webhook_retry
 from workers.webhook.http_delivery import delivery_client
-from workers.webhook.http_delivery.delivery_client import Reply
+from workers.webhook.http_delivery.delivery_client import ReceiverReply
 from workers.webhook.webhook_delivery import SCHEDULER
 
 OPEN = {"WEBHOOK_ALLOW_PRIVATE_CIDRS": "127.0.0.0/8"}
@@ -246,7 +246,8 @@ def test_a_row_that_a_trigger_keeps_as_it_is_is_not_sent_again_and_again(
     assert (result.processed, result.failed, later.processed, later.failed) == (2, 1, 0, 0)
     assert [received(receiver)[row] for row in rows] == [1, sent, 1]
     assert (
-        failed_rows(database)[0]["reason"] == f"{why}: Undone: a trigger or rule keeps it as it is"
+        failed_rows(database)[0]["reason"]
+        == f"{why}: NotRecorded: a trigger or rule keeps it as it is"
     )
 
 
@@ -255,7 +256,7 @@ def test_an_error_of_our_own_concerns_its_delivery_only(
 ) -> None:
     post = delivery_client.DeliveryClient.post
 
-    def fails_for_one(client: Any, url: str, *rest: Any) -> Reply:
+    def fails_for_one(client: Any, url: str, *rest: Any) -> ReceiverReply:
         if url.endswith("/1"):
             raise ArithmeticError(f"no good: {SECRET}")
         return post(client, url, *rest)
@@ -363,9 +364,9 @@ def test_an_answer_that_the_database_cannot_hold_is_recorded_all_the_same(
     postgres_server: PostgresServer, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = {
-        "/emoji": Reply(200, {"X-Mood": "\N{BREAD} é"}, "\N{BREAD} é \0"),
-        "/error": Reply(error="the connection failed: \N{BREAD} é \ud83d"),
-        "/plain": Reply(200, body="well"),
+        "/emoji": ReceiverReply(200, {"X-Mood": "\N{BREAD} é"}, "\N{BREAD} é \0"),
+        "/error": ReceiverReply(error="the connection failed: \N{BREAD} é \ud83d"),
+        "/plain": ReceiverReply(200, body="well"),
     }
     monkeypatch.setattr(
         delivery_client.DeliveryClient, "post", lambda client, url, *rest: answers[url[-6:]]

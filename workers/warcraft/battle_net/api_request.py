@@ -21,7 +21,7 @@ TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiReply:
     """A complete reply; ``retry_after`` is in seconds, None where it names no time."""
 
     status: int
@@ -33,14 +33,14 @@ class Reply:
         return self.status == TOO_MANY_REQUESTS or self.status >= 500
 
 
-class Trouble(Exception):
+class RetryableError(Exception):
     """The request may succeed when it is sent again.
 
     ``retry_after`` says after how many seconds, None where Battle.net does not say so, and
     ``throttled`` that there were too many.
     """
 
-    def __init__(self, reason: str = "", reply: Reply | None = None) -> None:
+    def __init__(self, reason: str = "", reply: ApiReply | None = None) -> None:
         super().__init__(f"HTTP {reply.status} {reason}".rstrip() if reply else reason)
         self.retry_after = reply.retry_after if reply else None
         self.throttled = reply is not None and reply.status == TOO_MANY_REQUESTS
@@ -55,13 +55,13 @@ def send(
     *,
     query: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
-) -> Reply:
-    """Send one request; redirects are not followed. Raises Trouble where no reply arrives.
+) -> ApiReply:
+    """Send one request; redirects are not followed. Raises RetryableError where no reply arrives.
 
     ``remote`` is what the other side is called in the metrics.
     """
     # Only here: a worker that has nothing to ask need not carry `requests` in memory.
-    from common.http import NoAnswer
+    from common.http import NoResponse
 
     try:
         with metrics.remote_call("warcraft", remote) as outcome:
@@ -76,11 +76,11 @@ def send(
             )
             if answer.complete:
                 outcome(metrics.http_outcome(answer.status))
-    except NoAnswer as error:
-        raise Trouble(str(error)) from error
+    except NoResponse as error:
+        raise RetryableError(str(error)) from error
     if not answer.complete:
-        raise Trouble("the reply was cut off")
-    return Reply(answer.status, _retry_after(answer.headers), answer.body)
+        raise RetryableError("the reply was cut off")
+    return ApiReply(answer.status, _retry_after(answer.headers), answer.body)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -14,10 +14,10 @@ from common.config.kinds import Variable
 from common.errors import PassError
 from common.scheduling.scheduler import Remote
 from workers.warcraft.battle_net import addresses, api_request, json_reader
-from workers.warcraft.battle_net.api_request import Reply, Trouble
-from workers.warcraft.battle_net.errors import NotFound, OddReply, Refused, Unavailable
+from workers.warcraft.battle_net.api_request import ApiReply, RetryableError
+from workers.warcraft.battle_net.errors import InvalidReply, NotFound, Refused, Unavailable
 from workers.warcraft.battle_net.json_reader import Reader
-from workers.warcraft.battle_net.rate_limit import BUDGET, Stopping
+from workers.warcraft.battle_net.rate_limit import BUDGET, StopRequested
 from workers.warcraft.battle_net.tokens import TOKENS, Credentials
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class BattleNet:
     ) -> Reader:
         """Return the reply to a GET; ``name`` is what it is called in the messages of errors.
 
-        Raises NotFound, OddReply, Unaddressable or Unavailable, and Stopping.
+        Raises NotFound, InvalidReply, Unaddressable or Unavailable, and StopRequested.
         """
         url = addresses.api_url(region, self._settings[API_URL]) + path
         query = {"namespace": f"{namespace}-{region}", "locale": LOCALE}
@@ -98,14 +98,14 @@ class BattleNet:
             try:
                 reply = self._ask(http, region, url, query)
                 return json_reader.parse(_successful(reply, name), name)
-            except Trouble as trouble:
+            except RetryableError as trouble:
                 tries += 1
                 if tries == MOST_TRIES:
                     raise Unavailable(f"{name}: {trouble}, {tries} times") from trouble
                 self._back_off(trouble, tries)
                 _RETRIES.inc()
 
-    def _ask(self, http: "Client", region: str, url: str, query: dict[str, str]) -> Reply:
+    def _ask(self, http: "Client", region: str, url: str, query: dict[str, str]) -> ApiReply:
         """Send the request, and once more with a new token where this one is refused."""
         credentials = _credentials(self._settings, region)
         token = TOKENS.get(http, credentials)
@@ -115,11 +115,11 @@ class BattleNet:
         token = TOKENS.get(http, credentials, refused=token)
         return self._send(http, url, query, token)
 
-    def _send(self, http: "Client", url: str, query: dict[str, str], token: str) -> Reply:
+    def _send(self, http: "Client", url: str, query: dict[str, str], token: str) -> ApiReply:
         with BUDGET.request(self._wait):
             return api_request.send(_API, http, "GET", url, f"Bearer {token}", query=query)
 
-    def _back_off(self, trouble: Trouble, tries: int) -> None:
+    def _back_off(self, trouble: RetryableError, tries: int) -> None:
         """What Battle.net says of waiting is meant for this client, not for this request."""
         seconds = trouble.retry_after
         if seconds is None and trouble.throttled:
@@ -128,7 +128,7 @@ class BattleNet:
             metrics.rate_limited("warcraft", _API, seconds)
             BUDGET.pause(seconds)
         elif self._wait(retry_delay(tries, MOST_DELAY)):
-            raise Stopping
+            raise StopRequested
 
 
 def _credentials(settings: Settings, region: str) -> Credentials:
@@ -150,7 +150,7 @@ def _check(settings: Settings) -> str:
     credentials = _credentials(settings, settings[REGION])
     try:
         TOKENS.get(Client(), credentials)
-    except (Trouble, Unavailable) as error:
+    except (RetryableError, Unavailable) as error:
         raise PassError(f"{credentials.token_url} gives none ({error})") from error
     return f"a token from {credentials.token_url}"
 
@@ -158,14 +158,14 @@ def _check(settings: Settings) -> str:
 REMOTE = Remote("Battle.net", _address, _check)
 
 
-def _successful(reply: Reply, name: str) -> bytes:
+def _successful(reply: ApiReply, name: str) -> bytes:
     """The body of a reply that is one; raises what any other means."""
     if reply.status == 200:
         return reply.body
     if reply.status == 404:
         raise NotFound(f"{name}: HTTP 404")
     if reply.is_trouble:
-        raise Trouble(reply=reply)
+        raise RetryableError(reply=reply)
     if reply.status == 401:
         raise Refused(f"{name}: HTTP 401, with a new token, too")
-    raise OddReply(f"{name}: HTTP {reply.status}")
+    raise InvalidReply(f"{name}: HTTP {reply.status}")

@@ -9,7 +9,7 @@ class NotFound(BattleNetError):
     """404: deleted or renamed, or alive and unknown to Battle.net for some days."""
 
 
-class OddReply(BattleNetError):
+class InvalidReply(BattleNetError):
     """The reply cannot be used; the message names the field and what is wrong with it."""
 
 

@@ -8,18 +8,18 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from workers.warcraft.battle_net.errors import OddReply
+from workers.warcraft.battle_net.errors import InvalidReply
 
 # What a bigint holds.
 _MOST = 2**63 - 1
 
 
 class Reader:
-    """One object of a reply, and its path in it for the messages of OddReply."""
+    """One object of a reply, and its path in it for the messages of InvalidReply."""
 
     def __init__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            raise OddReply(f"{path} is {_kind(value)}, not an object")
+            raise InvalidReply(f"{path} is {_kind(value)}, not an object")
         self._value: dict[str, Any] = value
         self._path = path
 
@@ -33,7 +33,7 @@ class Reader:
         """The objects of a list, each with its place in its path."""
         items = self._field(name)
         if not isinstance(items, list):
-            raise OddReply(f"{self._at(name)} is {_kind(items)}, not a list")
+            raise InvalidReply(f"{self._at(name)} is {_kind(items)}, not a list")
         for place, item in enumerate(items):
             yield Reader(item, f"{self._at(name)}[{place}]")
 
@@ -41,30 +41,30 @@ class Reader:
         """Text that is not empty and that PostgreSQL can hold: no NUL, no half surrogates."""
         value = self._field(name)
         if not isinstance(value, str):
-            raise OddReply(f"{self._at(name)} is {_kind(value)}, not text")
+            raise InvalidReply(f"{self._at(name)} is {_kind(value)}, not text")
         if not value.strip() or "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-            raise OddReply(f"{self._at(name)} is empty or holds a character that is none")
+            raise InvalidReply(f"{self._at(name)} is empty or holds a character that is none")
         return value
 
     def whole(self, name: str) -> int:
         """A whole number from 0 to the largest that a bigint holds."""
         value = self._field(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
-            raise OddReply(f"{self._at(name)} is {_kind(value)}, not a whole number from 0")
+            raise InvalidReply(f"{self._at(name)} is {_kind(value)}, not a whole number from 0")
         return value
 
     def number(self, name: str) -> float:
         """A finite number, as a whole one where it was sent so."""
         value = self._field(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise OddReply(f"{self._at(name)} is {_kind(value)}, not a number")
+            raise InvalidReply(f"{self._at(name)} is {_kind(value)}, not a number")
         if not math.isfinite(value) or abs(value) > _MOST:
-            raise OddReply(f"{self._at(name)} is out of range")
+            raise InvalidReply(f"{self._at(name)} is out of range")
         return value
 
     def _field(self, name: str) -> Any:
         if name not in self:
-            raise OddReply(f"{self._at(name)} is missing")
+            raise InvalidReply(f"{self._at(name)} is missing")
         return self._value[name]
 
     def _at(self, name: str) -> str:
@@ -72,11 +72,11 @@ class Reader:
 
 
 def parse(body: bytes, name: str) -> Reader:
-    """Read the body of a reply; `name` is what its paths begin with. Raises OddReply."""
+    """Read the body of a reply; `name` is what its paths begin with. Raises InvalidReply."""
     try:
         return Reader(json.loads(body), name)
     except (ValueError, RecursionError) as error:
-        raise OddReply(f"{name} is not JSON") from error
+        raise InvalidReply(f"{name} is not JSON") from error
 
 
 def _kind(value: object) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 MOST_IN_FLIGHT = 8
 
 
-class Stopping(Exception):
+class StopRequested(Exception):
     """The worker is to stop: the request is not sent."""
 
 
@@ -57,14 +57,14 @@ class Budget:
     def request(self, wait: Callable[[float], bool]) -> Iterator[None]:
         """Wait for the turn to send one request, and hold its place until it is answered.
 
-        `wait` waits so many seconds and says whether the worker is to stop; then Stopping is
+        `wait` waits so many seconds and says whether the worker is to stop; then StopRequested is
         raised.
         """
         with self._in_flight:
             with self._turnstile:
                 while seconds := self._take_or_wait():
                     if wait(seconds):
-                        raise Stopping
+                        raise StopRequested
             yield
 
     def pause(self, seconds: float) -> None:

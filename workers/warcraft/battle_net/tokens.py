@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from common.logging import redaction
 from workers.warcraft.battle_net import api_request, json_reader
-from workers.warcraft.battle_net.api_request import Trouble
-from workers.warcraft.battle_net.errors import OddReply, Refused
+from workers.warcraft.battle_net.api_request import RetryableError
+from workers.warcraft.battle_net.errors import InvalidReply, Refused
 
 if TYPE_CHECKING:
     from common.http import Client
@@ -53,7 +53,7 @@ class Tokens:
     def get(self, http: "Client", credentials: Credentials, *, refused: str = "") -> str:
         """Return a token, a new one where the last is at its end or is the one ``refused``.
 
-        Raises Refused where the credentials are refused, and Trouble where asking again
+        Raises Refused where the credentials are refused, and RetryableError where asking again
         may help.
         """
         with self._lock:
@@ -75,7 +75,7 @@ class Tokens:
             form={"grant_type": "client_credentials"},
         )
         if reply.is_trouble:
-            raise Trouble("instead of a token", reply)
+            raise RetryableError("instead of a token", reply)
         if reply.status != 200:
             raise Refused(
                 f"HTTP {reply.status} instead of a token (are BLIZZARD_CLIENT_ID and "
@@ -84,8 +84,8 @@ class Tokens:
         try:
             answer = json_reader.parse(reply.body, "token")
             value, seconds = answer.text("access_token"), answer.whole("expires_in")
-        except OddReply as error:
-            raise Trouble(str(error)) from error
+        except InvalidReply as error:
+            raise RetryableError(str(error)) from error
         redaction.register([value])
         return _Token(value, asked_at + max(seconds - SPARE_SECONDS, min(seconds, LEAST_SECONDS)))
 

@@ -11,7 +11,11 @@ from uuid import UUID
 from common import failpoints, metrics
 from common.logging.redaction import MASK, cut, redact, tokens
 from workers.webhook.http_delivery import signing
-from workers.webhook.http_delivery.delivery_client import MOST_BODY_BYTES, DeliveryClient, Reply
+from workers.webhook.http_delivery.delivery_client import (
+    MOST_BODY_BYTES,
+    DeliveryClient,
+    ReceiverReply,
+)
 
 # What a bigint holds. A count that is there stays there.
 MOST_ATTEMPTS = 2**63 - 1
@@ -52,7 +56,7 @@ class Attempt:
 
     delivery: Delivery
     headers: Mapping[str, str] = field(repr=False)
-    reply: Reply = field(repr=False)
+    reply: ReceiverReply = field(repr=False)
 
     def columns(self) -> dict[str, object]:
         """The columns of webhook_delivery_attempts that say what happened, without secrets.
@@ -106,7 +110,7 @@ def _first(body: str, *secrets: str) -> str:
     return cut(body, most, *secrets)
 
 
-def _outcome(reply: Reply) -> str:
+def _outcome(reply: ReceiverReply) -> str:
     if reply.refused:
         return "refused"
     return metrics.http_outcome(reply.status) if reply.status else "no_answer"

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 
 from common.version import USER_AGENT
 from workers.webhook.http_delivery.private_networks import Address
-from workers.webhook.http_delivery.ssrf_guard import AddressGuard, NameUnknown
-from workers.webhook.http_delivery.target_url import Destination, DestinationRefused, parse
+from workers.webhook.http_delivery.ssrf_guard import NameUnknown, SsrfGuard
+from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused, parse
 
 MOST_BODY_BYTES = 10 * 1024
 # Beyond what is kept, so that a secret is whole that the cut goes through: 500 characters, each
@@ -27,7 +27,7 @@ MOST_HEADER_CHARACTERS = 10 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReceiverReply:
     """What came back: ``status`` 0 and an ``error`` where there was no answer.
 
     ``body`` is the first 13 KB; ``retry_after`` the header as it came; ``refused`` says that
@@ -87,12 +87,12 @@ class _Deadline:
 class DeliveryClient:
     """Sends deliveries, each within ``timeout`` seconds; safe to share between threads."""
 
-    guard: AddressGuard
+    guard: SsrfGuard
     timeout: float
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send one request; whatever the remote side does is in the Reply that is returned."""
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> ReceiverReply:
+        """Send one request; the reply has whatever the remote side did."""
         started = time.monotonic()
         deadline = _Deadline(self.timeout)
         try:
@@ -100,24 +100,24 @@ class DeliveryClient:
             addresses = self.guard.addresses(destination, deadline.seconds_left)
             with _connected(addresses, destination.port, deadline) as transport:
                 reply = self._exchange(transport, destination, headers, body, deadline)
-        except DestinationRefused as refusal:
-            reply = Reply(error=f"refused: {refusal}", refused=True)
+        except TargetUrlRefused as refusal:
+            reply = ReceiverReply(error=f"refused: {refusal}", refused=True)
         except NameUnknown as error:
-            reply = Reply(error=str(error))
+            reply = ReceiverReply(error=str(error))
         # ValueError: what http.client raises for a header that cannot be sent.
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = deadline.passed or isinstance(error, TimeoutError)
-            reply = Reply(error="no complete answer in time" if late else _reason(error))
+            reply = ReceiverReply(error="no complete answer in time" if late else _reason(error))
         return replace(reply, seconds=time.monotonic() - started)
 
     def _exchange(
         self,
         transport: socket.socket,
-        destination: Destination,
+        destination: TargetUrl,
         headers: Mapping[str, str],
         body: bytes,
         deadline: _Deadline,
-    ) -> Reply:
+    ) -> ReceiverReply:
         connection = http.client.HTTPConnection(destination.host, destination.port)
         with contextlib.closing(connection), deadline.over(transport):
             connection.sock = transport
@@ -154,14 +154,14 @@ def _connected(
             return
 
 
-def request_headers(headers: Mapping[str, str], destination: Destination) -> dict[str, str]:
+def request_headers(headers: Mapping[str, str], destination: TargetUrl) -> dict[str, str]:
     """Headers with those that any request needs; http.client would call port 443 unusual."""
     own = {"Host": destination.host_header, "User-Agent": USER_AGENT, "Connection": "close"}
     return own | dict(headers)
 
 
-def _reply(response: http.client.HTTPResponse) -> Reply:
-    return Reply(
+def _reply(response: http.client.HTTPResponse) -> ReceiverReply:
+    return ReceiverReply(
         status=response.status,
         headers=_first_headers(response),
         body=_first_body(response),

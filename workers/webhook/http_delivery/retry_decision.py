@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from workers.webhook.http_delivery.delivery_client import Reply
+from workers.webhook.http_delivery.delivery_client import ReceiverReply
 
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 # The live pool polls once a minute: no delivery was ever tried again sooner.
@@ -14,7 +14,7 @@ SHORTEST_RETRY_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RetryDecision:
     """A delivery's next state.
 
     ``status`` is success, failed or retrying; ``attempt_count`` the number to store;
@@ -28,7 +28,7 @@ class Outcome:
     retry_after: timedelta | None = None
 
 
-def judge(reply: Reply, *, attempt: int, max_attempts: int, now: datetime) -> Outcome:
+def judge(reply: ReceiverReply, *, attempt: int, max_attempts: int, now: datetime) -> RetryDecision:
     """Say what attempt number ``attempt`` has come to.
 
     A failure with attempts left is left ``failed``, which webhook-retry schedules 2^attempts
@@ -37,14 +37,14 @@ def judge(reply: Reply, *, attempt: int, max_attempts: int, now: datetime) -> Ou
     one, goes by ``attempt_count`` alone, so all attempts count as used up.
     """
     if reply.is_success:
-        return Outcome("success", attempt, completed=True)
+        return RetryDecision("success", attempt, completed=True)
     error = reply.error or _status_error(reply.status)
     if reply.status == HTTPStatus.GONE:
-        return Outcome("failed", max(attempt, max_attempts), completed=True, error=error)
+        return RetryDecision("failed", max(attempt, max_attempts), completed=True, error=error)
     if attempt >= max_attempts:
-        return Outcome("failed", attempt, completed=True, error=error)
+        return RetryDecision("failed", attempt, completed=True, error=error)
     wait = retry_after(reply.retry_after, now)
-    return Outcome("retrying" if wait else "failed", attempt, False, error, wait)
+    return RetryDecision("retrying" if wait else "failed", attempt, False, error, wait)
 
 
 def retry_after(header: str, now: datetime) -> timedelta | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from common.config.kinds import Network
 from workers.webhook.http_delivery.private_networks import Address, refusal
-from workers.webhook.http_delivery.target_url import Destination, DestinationRefused
+from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused
 
 
 class NameUnknown(Exception):
@@ -27,16 +27,16 @@ def system_resolver(host: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressGuard:
+class SsrfGuard:
     """Lets through public addresses, and the networks that the operator has opened."""
 
     allowed: tuple[Network, ...] = ()
     resolve: Callable[[str], Iterable[str]] = system_resolver
 
-    def addresses(self, destination: Destination, seconds: float) -> list[Address]:
+    def addresses(self, destination: TargetUrl, seconds: float) -> list[Address]:
         """Every address of the destination, each once, all of them allowed.
 
-        Raises DestinationRefused where a single one is not, and NameUnknown where a name has
+        Raises TargetUrlRefused where a single one is not, and NameUnknown where a name has
         none or ``seconds`` were not enough to find out.
         """
         host = destination.host
@@ -45,7 +45,7 @@ class AddressGuard:
         except ValueError:
             return self._looked_up(host, seconds)
         if reason := refusal(literal, self.allowed):
-            raise DestinationRefused(f"the address {literal} is {reason}")
+            raise TargetUrlRefused(f"the address {literal} is {reason}")
         return [literal]
 
     def _looked_up(self, host: str, seconds: float) -> list[Address]:
@@ -55,7 +55,7 @@ class AddressGuard:
             raise NameUnknown("the host name has no address")
         for address in addresses:
             if reason := refusal(address, self.allowed):
-                raise DestinationRefused(f"the host name leads to {address}, which is {reason}")
+                raise TargetUrlRefused(f"the host name leads to {address}, which is {reason}")
         return addresses
 
 

@@ -26,12 +26,12 @@ _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-class DestinationRefused(Exception):
+class TargetUrlRefused(Exception):
     """Nothing may be sent there; the message says why, without the URL."""
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class TargetUrl:
     """A URL's parts: ``host`` a name or an address without brackets, both in lower case;
     ``target`` the path and query as they go into the request line."""
 
@@ -46,20 +46,20 @@ class Destination:
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def parse(url: str) -> Destination:
-    """Take a URL apart; raises DestinationRefused for all but plain http and https URLs."""
+def parse(url: str) -> TargetUrl:
+    """Take a URL apart; raises TargetUrlRefused for all but plain http and https URLs."""
     if _UNFIT.search(url):
-        raise DestinationRefused("the URL holds a blank, a control character or a backslash")
+        raise TargetUrlRefused("the URL holds a blank, a control character or a backslash")
     parts = _URL.fullmatch(url)
     if not parts:
-        raise DestinationRefused("not an http or https URL")
+        raise TargetUrlRefused("not an http or https URL")
     if "@" in parts["authority"]:
-        raise DestinationRefused("the URL holds credentials")
+        raise TargetUrlRefused("the URL holds credentials")
     authority = _AUTHORITY.fullmatch(parts["authority"])
     if not authority:
-        raise DestinationRefused("the URL's host is malformed")
+        raise TargetUrlRefused("the URL's host is malformed")
     scheme = parts["scheme"].lower()
-    return Destination(
+    return TargetUrl(
         scheme=scheme,
         host=_host(authority["name"], authority["ipv6"]),
         port=_port(authority["port"], _DEFAULT_PORTS[scheme]),
@@ -71,13 +71,13 @@ def _host(name: str | None, ipv6: str | None) -> str:
     if name is None:
         return _ipv6(ipv6 or "")
     if not name:
-        raise DestinationRefused("the URL has no host")
+        raise TargetUrlRefused("the URL has no host")
     if not name.isascii():
-        raise DestinationRefused("the URL's host is not ASCII; its xn-- form would do")
+        raise TargetUrlRefused("the URL's host is not ASCII; its xn-- form would do")
     if name.endswith("."):
-        raise DestinationRefused("the URL's host ends in a dot")
+        raise TargetUrlRefused("the URL's host ends in a dot")
     if not _NAME.fullmatch(name):
-        raise DestinationRefused("the URL's host is malformed")
+        raise TargetUrlRefused("the URL's host is malformed")
     if _NUMBER.fullmatch(name):
         return _ipv4(name)
     return name.lower()
@@ -87,16 +87,16 @@ def _ipv4(name: str) -> str:
     try:
         return str(ipaddress.IPv4Address(name))
     except ValueError:
-        raise DestinationRefused("the URL's host is an IP address in an odd spelling") from None
+        raise TargetUrlRefused("the URL's host is an IP address in an odd spelling") from None
 
 
 def _ipv6(text: str) -> str:
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
-        raise DestinationRefused("the URL's host is not an IPv6 address") from None
+        raise TargetUrlRefused("the URL's host is not an IPv6 address") from None
     if address.scope_id is not None:
-        raise DestinationRefused("the URL's host names a network interface")
+        raise TargetUrlRefused("the URL's host names a network interface")
     return str(address)
 
 
@@ -104,7 +104,7 @@ def _port(text: str | None, default: int) -> int:
     if text is None:
         return default
     if not _PORT.fullmatch(text) or int(text) > 65535:
-        raise DestinationRefused("the URL's port is not a number from 1 to 65535")
+        raise TargetUrlRefused("the URL's port is not a number from 1 to 65535")
     return int(text)
 
 
