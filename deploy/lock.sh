@@ -11,8 +11,9 @@ python=${PYTHON:-python3}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/source"
+mkdir --parents "$work/source/common"
 cp setup.cfg pyproject.toml README.md "$work/source"
+cp common/version.py "$work/source/common" # setup.cfg reads the version from it
 "$python" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check 'pip-tools>=7.4,<8'
 
