@@ -69,7 +69,7 @@ install: ## As root: put the workers on this machine, or a newer release of them
 uninstall: ## As root: take them away again, but for settings and data
 	@deploy/install.sh uninstall
 
-lock: ## Write requirements.lock anew, with the newest releases that setup.cfg allows
+lock: ## Write requirements.lock and constraints.txt anew, with the newest releases that setup.cfg allows
 	@deploy/lock.sh
 
 clean: ## Remove what these targets have made, .venv included
@@ -77,12 +77,13 @@ clean: ## Remove what these targets have made, .venv included
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamp is touched last: an installation that was cut short is taken up again.
-$(INSTALLED): setup.cfg pyproject.toml
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Needs Python 3.11 or newer as '$(PYTHON)': make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "Needs Python's venv module (on Debian: apt install python3-venv)"; exit 1; }
 	@echo "Installing into $(VENV) ..."
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[dev]'
 	@touch $@

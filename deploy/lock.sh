@@ -1,6 +1,7 @@
 #!/bin/sh
 # Writes the two lists of exact versions and hashes that an installation on a VM uses:
-# requirements.lock (what runs) and deploy/build.lock (what builds the wheel). `make lock`.
+# requirements.lock (what runs) and deploy/build.lock (what builds the wheel). And the exact
+# versions that `make venv` installs: constraints.txt. `make lock`.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,7 +24,7 @@ lock() { # lock FILE PURPOSE OPTION...
     (
         cd "$work/source"
         # Nothing of where packages came from on this machine: only names, versions and hashes.
-        "$work/venv/bin/pip-compile" --quiet --generate-hashes --allow-unsafe --strip-extras \
+        "$work/venv/bin/pip-compile" --quiet --allow-unsafe --strip-extras \
             --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host \
             --no-emit-find-links --output-file "$work/lock" "$@" pyproject.toml
     )
@@ -31,5 +32,9 @@ lock() { # lock FILE PURPOSE OPTION...
     rm "$work/lock"
 }
 
-lock requirements.lock "What the workers need, for Python 3.11 and later."
-lock deploy/build.lock "What builds the wheel." --build-deps-for wheel --only-build-deps
+# First, because the development tools narrow more: what is tested is what runs on a VM.
+lock constraints.txt "What make venv installs, for Python 3.11 and later." --extra dev
+lock requirements.lock "What the workers need, for Python 3.11 and later." \
+    --generate-hashes --constraint "$PWD/constraints.txt"
+lock deploy/build.lock "What builds the wheel." \
+    --generate-hashes --build-deps-for wheel --only-build-deps
