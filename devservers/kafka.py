@@ -5,7 +5,6 @@ Its jars come from Maven Central through `mvn`, once, into `.cache/` of the chec
 
 import base64
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -17,7 +16,15 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from devservers.child_processes import TemporaryFolder, bound_to_parent, end, free_port, poll_until
+from devservers.child_processes import (
+    ServerError,
+    TemporaryFolder,
+    bound_to_parent,
+    end,
+    free_port,
+    poll_until,
+)
+from devservers.needs import Unavailable, program
 
 VERSION = "3.9.2"
 LIBRARIES = Path(__file__).parent.parent / ".cache" / f"kafka-{VERSION}"
@@ -63,15 +70,14 @@ auto.create.topics.enable=false
 """
 
 
-class KafkaUnavailable(Exception):
-    """Apache Kafka cannot run here; the message says why."""
-
-
 class KafkaServer:
     """One node with one data folder and one port; `address` is its host:port."""
 
     def __init__(self, settings: str = "") -> None:
-        """``settings`` are lines of server.properties beyond the usual ones."""
+        """``settings`` are lines of server.properties beyond the usual ones.
+
+        Raises Unavailable without Java, or where its jars cannot be fetched.
+        """
         self._libraries = _libraries()
         self._folder = TemporaryFolder("kafka")
         self._log = self._folder.path / "kafka.log"
@@ -108,7 +114,7 @@ class KafkaServer:
         if not poll_until(lambda: self._answers() or self._has_ended(), START_SECONDS):
             self.kill()
         if self._has_ended():
-            raise KafkaUnavailable(f"Kafka did not start:\n{self._log_end()}")
+            raise ServerError(f"Kafka did not start:\n{self._log_end()}")
 
     def stop(self) -> None:
         """Shut it down in order; its data stays."""
@@ -150,7 +156,7 @@ class KafkaServer:
 
     def _java(self, *options: str) -> list[str]:
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
-        return ["java", *options, quiet, "-cp", f"{self._libraries}/*"]
+        return [_program("java"), *options, quiet, "-cp", f"{self._libraries}/*"]
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -181,21 +187,23 @@ class KafkaServer:
 
 def _libraries() -> Path:
     """The folder with Kafka's jars, fetched when it is not there yet."""
-    if shutil.which("java") is None:
-        raise KafkaUnavailable("java is not installed")
+    _program("java")
     if not LIBRARIES.is_dir():
         _fetch()
     return LIBRARIES
 
 
+def _program(name: str) -> str:
+    return program(name, of="Apache Kafka", packages="default-jre-headless maven")
+
+
 def _fetch() -> None:
-    if shutil.which("mvn") is None:
-        raise KafkaUnavailable("mvn is not installed, which would fetch Kafka")
+    maven = _program("mvn")
     LIBRARIES.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=LIBRARIES.parent, prefix="kafka-") as making:
         Path(making, "pom.xml").write_text(POM)
         fetched = subprocess.run(
-            ["mvn", "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory=libraries"],
+            [maven, "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory=libraries"],
             cwd=making,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -204,7 +212,9 @@ def _fetch() -> None:
             check=False,
         )
         if fetched.returncode != 0:
-            raise KafkaUnavailable(f"mvn could not fetch Kafka:\n{fetched.stdout[-2000:]}")
+            first, *_ = fetched.stdout.splitlines() or [""]
+            why = f"mvn could not fetch it: {first}"
+            raise Unavailable("Apache Kafka", why, "let mvn reach a Maven repository")
         # Renamed whole, so that a folder that exists is complete.
         if not LIBRARIES.is_dir():
             os.rename(Path(making, "libraries"), LIBRARIES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from typing import Any, Literal, Self
@@ -11,7 +10,15 @@ from typing import Any, Literal, Self
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from devservers.child_processes import TemporaryFolder, bound_to_parent, end, free_port, poll_until
+from devservers.child_processes import (
+    ServerError,
+    TemporaryFolder,
+    bound_to_parent,
+    end,
+    free_port,
+    poll_until,
+)
+from devservers.needs import program
 from devservers.postgres import PostgresServer
 
 START_SECONDS = 30
@@ -40,15 +47,11 @@ server_idle_timeout = 5
 """
 
 
-class PgBouncerUnavailable(Exception):
-    """PgBouncer cannot run here; the message says why."""
-
-
 class PgBouncer:
     """A pooler on `port`, before every database and role of a server, in a `with` block.
 
     ``ignore_startup_parameters`` None is PgBouncer's own default, by which it refuses a client
-    that sends `options`.
+    that sends `options`. Raises Unavailable where it is not installed.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class PgBouncer:
         default_pool_size: int = 4,
         ignore_startup_parameters: str | None = None,
     ) -> None:
-        self._program = _program()
+        self._program = program("pgbouncer", of="PgBouncer", packages="pgbouncer")
         self._server = server
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -113,7 +116,7 @@ class PgBouncer:
         if not poll_until(lambda: self._answers() or self._has_ended(), START_SECONDS):
             self.kill()
         if self._has_ended():
-            raise PgBouncerUnavailable(f"PgBouncer did not start:\n{self._log_end()}")
+            raise ServerError(f"PgBouncer did not start:\n{self._log_end()}")
 
     def stop(self) -> None:
         """End it by its signal. Its clients lose their connections."""
@@ -147,11 +150,3 @@ class PgBouncer:
 
     def _log_end(self) -> str:
         return self._log.read_text(errors="replace")[-2000:]
-
-
-def _program() -> str:
-    # Debian's folder is on the path of root only.
-    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if found is None:
-        raise PgBouncerUnavailable("PgBouncer is not installed: apt install pgbouncer")
-    return found

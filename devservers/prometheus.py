@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from devservers.child_processes import PATIENCE, bound_to_parent, end, free_port, poll_until
+from devservers.needs import Unavailable
 
 CACHE = Path(__file__).parent.parent / ".cache" / "prometheus"
 DOWNLOAD_SECONDS = 300
 STOP_SECONDS = 20
-
-
-class PrometheusUnavailable(Exception):
-    """Prometheus cannot run here; the message says why."""
 
 
 class Prometheus:
@@ -84,7 +81,7 @@ class Prometheus:
 
 
 def program(name: str) -> Path:
-    """The path of `prometheus` or `promtool`. Raises PrometheusUnavailable."""
+    """The path of `prometheus` or `promtool`. Raises Unavailable."""
     if found := shutil.which(name):
         return Path(found)
     if not CACHE.exists():
@@ -107,7 +104,8 @@ def _fetch() -> None:
             [package] = Path(folder).glob("*.deb")
             _run("dpkg-deb", "--extract", str(package), "unpacked", cwd=folder)
         except (OSError, subprocess.SubprocessError) as error:
-            raise PrometheusUnavailable(f"install Debian's package prometheus: {error}") from error
+            how = "apt install prometheus"
+            raise Unavailable("Prometheus", f"apt-get could not fetch it: {error}", how) from error
         try:
             (Path(folder) / "unpacked").rename(CACHE)
         except OSError:

@@ -43,7 +43,7 @@ class Arena:
 
     @property
     def kafka(self) -> KafkaServer:
-        """The broker. Raises KafkaUnavailable where none can run."""
+        """The broker. Raises Unavailable where none can run."""
         if self._kafka is None:
             self._kafka = self._servers.enter_context(KafkaServer())
         return self._kafka

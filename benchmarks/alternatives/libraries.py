@@ -8,12 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from devservers.needs import Unavailable
+
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 CACHE = Path(__file__).parents[2] / ".cache"
-
-
-class LibrariesUnavailable(Exception):
-    """The libraries cannot be installed here; the message says why."""
 
 
 def version(library: str) -> str:
@@ -25,7 +23,7 @@ def version(library: str) -> str:
 def python() -> Path:
     """The interpreter that has them; installs them first, from the package index, if need be.
 
-    Raises LibrariesUnavailable where that fails.
+    Raises Unavailable where that fails.
     """
     digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     folder = CACHE / f"alternatives-{digest}"
@@ -47,4 +45,5 @@ def _run(*command: str | Path) -> None:
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        raise LibrariesUnavailable(f"{command[2]} failed:\n{done.stdout}{done.stderr}"[-2000:])
+        why = f"{command[2]} failed: {done.stdout}{done.stderr}"[-2000:]
+        raise Unavailable("the alternatives' libraries", why, "let pip reach a package index")

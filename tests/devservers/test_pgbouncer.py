@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from devservers.pgbouncer import PgBouncer, PgBouncerUnavailable
+from devservers.needs import Unavailable
+from devservers.pgbouncer import PgBouncer
 from devservers.postgres import PostgresServer
 from testing.database import TestDatabase
 
@@ -106,5 +107,5 @@ def test_a_machine_without_it_is_told_what_to_install(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda *name, **path: None)
-    with pytest.raises(PgBouncerUnavailable, match="apt install pgbouncer"):
+    with pytest.raises(Unavailable, match="apt install pgbouncer"):
         PgBouncer(postgres_server)

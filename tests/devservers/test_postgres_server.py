@@ -1,7 +1,6 @@
 """The PostgreSQL of the tests and of `make run`, whoever the user is."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from devservers.child_processes import (
     poll_until,
     shared_folder,
 )
+from devservers.needs import Unavailable, program
 from devservers.postgres import PostgresServer, StopMode
 from devservers.postgres_binaries import find_installation
 from testing.database import TestDatabase
@@ -72,12 +72,18 @@ def test_an_ordinary_user_runs_it_and_it_ends_with_his_process() -> None:
 
 def _as_nobody() -> list[str]:
     """What makes root an ordinary user who, for this interpreter, may look everywhere."""
+    user = "an ordinary user for root"
     prefix = [
-        *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+        *(
+            program("setpriv", of=user, packages="util-linux"),
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ),
         *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
     ]
-    if not shutil.which("setpriv") or subprocess.run([*prefix, "true"], check=False).returncode:
-        pytest.skip("needs setpriv, to become an ordinary user")
+    if subprocess.run([*prefix, "true"], check=False).returncode:
+        raise Unavailable(user, "setpriv may not make one here", "run the tests as another user")
     return prefix
 
 

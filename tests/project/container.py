@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Self
 
 from devservers.child_processes import ROOT, TemporaryFolder, bound_to_parent, poll_until
+from devservers.needs import Unavailable, program
 
 CACHE = ROOT / ".cache" / "vm"
 
+WHAT = "a booted Debian"
 SUITE = "bookworm"
 PYTHON = "3.11"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "make", "procps", "python3", "python3-venv")
@@ -74,15 +76,11 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 """
 
 
-class ContainerUnavailable(Exception):
-    """Such a container cannot run here; the message says why."""
-
-
 class Container:
     """One booted Debian, from entering the `with` block until leaving it."""
 
     def __init__(self) -> None:
-        """Make what is missing in .cache/. Raises ContainerUnavailable."""
+        """Make what is missing in .cache/. Raises Unavailable."""
         _require_machine()
         self._tree = _tree()
         self._wheels = _wheels()
@@ -97,7 +95,7 @@ class Container:
         (self._layer / "upper/etc/pip.conf").write_text(PIP_CONFIGURATION)
         try:
             self._boot()
-        except ContainerUnavailable:
+        except Unavailable:
             self.__exit__()
             raise
         return self
@@ -176,7 +174,8 @@ class Container:
         over = self._process.poll
         if not poll_until(lambda: over() is not None or self.booted(), BOOT_SECONDS, 0.2) or over():
             said = (self._layer / "console").read_text(errors="replace")[-2000:]
-            raise ContainerUnavailable(f"Debian did not boot in systemd-nspawn:\n{said}")
+            why = f"it did not boot in systemd-nspawn: {said}"
+            raise Unavailable(WHAT, why, "try it on a virtual machine")
 
     def _sweep(self) -> bool:
         """Remove what is left of the container's cgroups; False while processes end in them."""
@@ -215,15 +214,11 @@ def _is_systemd(pid: int) -> bool:
 
 def _require_machine() -> None:
     if os.geteuid() != 0:
-        raise ContainerUnavailable("only root can run a container: sudo make test-vm")
-    needed = ("systemd-nspawn", "debootstrap", "unshare", "nsenter")
-    missing = [name for name in needed if not shutil.which(name)]
-    if missing:
-        raise ContainerUnavailable(
-            f"{', '.join(missing)} not found (on Debian: apt install systemd-container debootstrap)"
-        )
+        raise Unavailable(WHAT, "only root can run a container", "sudo make test-vm")
+    for name in ("systemd-nspawn", "debootstrap", "unshare", "nsenter"):
+        program(name, of=WHAT, packages="systemd-container debootstrap util-linux")
     if "overlay" not in Path("/proc/filesystems").read_text():
-        raise ContainerUnavailable("the kernel has no overlay file system")
+        raise Unavailable(WHAT, "the kernel has no overlay file system", "modprobe overlay")
 
 
 def _tree() -> Path:
@@ -287,7 +282,8 @@ def _make(what: str, command: list[str]) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
         said = (finished.stdout + finished.stderr)[-2000:]
-        raise ContainerUnavailable(f"{what} could not be fetched:\n{said}")
+        why = f"{what} could not be fetched: {said}"
+        raise Unavailable(WHAT, why, "let apt and pip reach their mirrors")
 
 
 def _emptied(folder: Path) -> Path:

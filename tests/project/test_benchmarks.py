@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +21,6 @@ from benchmarks.rows import Rows
 from benchmarks.watch import watch
 from benchmarks.worker_pass import measure
 from common.cli.check.table_sizes import BIG_ROWS
-from devservers.kafka import KafkaUnavailable
 from generate import result_table as readme_table
 from testing.arena import Arena
 from testing.topics import Received, Topic
@@ -41,16 +39,6 @@ DUE = 120
 def arena() -> Iterator[Arena]:
     with Arena() as arena:
         yield arena
-
-
-@pytest.fixture
-def kafka_or_skip(arena: Arena) -> None:
-    try:
-        _ = arena.kafka
-    except KafkaUnavailable as reason:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no Apache Kafka, which CI must have: {reason}")
-        pytest.skip(f"needs Apache Kafka: {reason}")
 
 
 def benchmark(*ratios: float, most: float | None = 1.15) -> Benchmark:
@@ -183,7 +171,6 @@ def content(message: Received) -> tuple[object, ...]:
     return fields, list(message.json), len(message.value), message.partition, *told
 
 
-@pytest.mark.usefixtures("kafka_or_skip")
 @pytest.mark.parametrize("name", WORKS)
 def test_floor_and_worker_send_the_same(arena: Arena, name: str) -> None:
     topics = [Topic(arena.kafka.address, topic) for topic in WORKS[name].scheduler.topics]

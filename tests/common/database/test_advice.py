@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
@@ -21,7 +20,7 @@ from common.database.connection import Database
 from common.database.run_history import Run
 from common.scheduling.pass_runner import PassRunner
 from devservers.child_processes import ROOT, poll_until
-from devservers.pgbouncer import PgBouncer, PgBouncerUnavailable, PoolMode
+from devservers.pgbouncer import PgBouncer, PoolMode
 from devservers.postgres import LIVE_TABLES, PostgresServer
 from testing.database import TestDatabase, fresh_database
 from tests.common.database.ways import CONNECTIONS, HARMLESS, ROWS, TABLES, Way
@@ -220,18 +219,6 @@ def test_a_host_that_is_not_admitted_names_the_file(
 # --- a pooler ---------------------------------------------------------------------------------
 
 
-@contextmanager
-def pooler(world: AsRole, mode: PoolMode) -> Iterator[PgBouncer]:
-    try:
-        bouncer = PgBouncer(world.server, pool_mode=mode)
-    except PgBouncerUnavailable as reason:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no PgBouncer, which CI must have: {reason}")
-        pytest.skip(f"needs PgBouncer: {reason}")
-    with bouncer:
-        yield bouncer
-
-
 @pytest.mark.parametrize(
     ("mode", "command", "fix"),
     [
@@ -242,7 +229,7 @@ def pooler(world: AsRole, mode: PoolMode) -> Iterator[PgBouncer]:
 def test_a_pooler_that_refuses_is_named(
     world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode, command: str, fix: str
 ) -> None:
-    with pooler(world, mode) as bouncer:
+    with PgBouncer(world.server, pool_mode=mode) as bouncer:
         bouncer.admin(command)
         loaded = settings(world, monkeypatch, DB_PORT=str(bouncer.port))
         lines, run = checked(loaded), one_pass(loaded)
@@ -255,7 +242,7 @@ def test_a_pooler_that_works_is_said_to_be_there(
     world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode
 ) -> None:
     world.query(f"ALTER ROLE {world.role} SET IntervalStyle = 'iso_8601'")
-    with pooler(world, mode) as bouncer:
+    with PgBouncer(world.server, pool_mode=mode) as bouncer:
         loaded = settings(world, monkeypatch, DB_PORT=str(bouncer.port))
         lines, run = checked(loaded), one_pass(loaded)
     assert "through a connection pooler" in lines[0]
