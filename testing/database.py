@@ -14,6 +14,7 @@ from psycopg.rows import DictRow, dict_row
 
 from common.database import migrations
 from common.database.session import Session
+from devservers.child_processes import poll_until
 from devservers.postgres import LIVE_TABLES, PostgresServer
 
 TEMPLATE = "toast_template"
@@ -57,6 +58,13 @@ LEFT JOIN pg_constraint f ON f.conrelid = a.attrelid AND f.contype = 'f' AND f.c
 LEFT JOIN pg_attribute fa ON fa.attrelid = f.confrelid AND fa.attnum = f.confkey[1]
 WHERE c.oid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.atthasdef
   AND a.attidentity = '' AND (a.attnotnull OR c.relname NOT LIKE 'toast\\_%%')"""
+
+_OTHERS_AT_WORK = """
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND (state <> 'idle' OR pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory'))"""
+# The longest that the server may take to notice, on a busy machine.
+NOTICED_SECONDS = 40.0
 
 
 @dataclass(slots=True)
@@ -114,6 +122,11 @@ class TestDatabase:
         with self.connect() as connection:
             cursor = connection.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
+
+    def wait_until_left(self) -> None:
+        """Wait until nobody else works here or holds a lock: the server notices a moment later
+        than a test that a process was killed."""
+        assert poll_until(lambda: not self.query(_OTHERS_AT_WORK), NOTICED_SECONDS)
 
     def insert(self, table: str, **columns: object) -> DictRow:
         """Insert one row and return it whole.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -743,12 +742,10 @@ def test_a_check_that_hangs_keeps_what_it_found_and_the_others() -> None:
         yield "link", ok("kafka", "two")
 
     jobs = [CheckJob("postgres", ["link", "blog"], hang), CheckJob("kafka", ["link"], succeed)]
-    started = time.monotonic()
-    found = list(run_all(jobs, seconds=0.3))
-    assert time.monotonic() - started < 2
-    release.set()
+    found = list(run_all(jobs, seconds=1.5))
+    release.set()  # only now: nobody has waited for it
 
-    hung = error("postgres", "not checked to the end: no answer within 0.3 s")
+    hung = error("postgres", "not checked to the end: no answer within 1.5 s")
     assert found == [
         ("link", ok("postgres", "one")),
         *(("link", hung), ("blog", hung)),

@@ -222,8 +222,8 @@ def test_a_topic_that_was_deleted_is_created_again_at_the_next_try(
     admin = AdminClient({"bootstrap.servers": kafka_server.address})
     admin.delete_topics([topic])[topic].result(30)
 
-    refused = send(producer, outgoing(topic))[1]
-
+    # The client may lose its connection as well, which is over by itself.
+    tries = (send(producer, outgoing(topic))[1] for _ in range(10))
+    refused = next(failure for failure in tries if failure is None or failure.refused)
     assert refused
-    assert refused.refused
     assert send(producer, outgoing(topic)) == {1: None}

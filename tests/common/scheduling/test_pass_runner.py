@@ -452,12 +452,15 @@ def test_severing_ends_a_pass_that_cannot_record_its_failure(
 def test_a_pass_is_stalled_when_it_shows_no_sign_of_life(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "STALLED_SECONDS", 0.5)
     loaded = settings(database, monkeypatch)
     seen: list[bool] = []
+    monotonic, ahead = time.monotonic, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + ahead)
 
     def idle(current: Pass) -> PassResult:
-        time.sleep(0.6)
+        nonlocal ahead
+        seen.append(pass_runner.stalled())
+        ahead += runner.STALLED_SECONDS + 1
         seen.append(pass_runner.stalled())
         current.report_progress()
         seen.append(pass_runner.stalled())
@@ -466,8 +469,8 @@ def test_a_pass_is_stalled_when_it_shows_no_sign_of_life(
     pass_runner = PassRunner(probe(idle), loaded, Database(loaded))
     assert not pass_runner.stalled()
     pass_runner.run()
-    assert seen == [True, False]
-    time.sleep(0.6)
+    assert seen == [False, True, False]
+    ahead += runner.STALLED_SECONDS + 1
     assert not pass_runner.stalled()  # none is under way
 
 

@@ -99,11 +99,11 @@ def test_after_a_restart_the_last_success_is_still_known(database: TestDatabase,
         assert last_success == pytest.approx(succeeded_at, abs=0.5)
         assert (scraped.value("toast_job_consecutive_failures") or 0) >= 3
         last_run = scraped.value("toast_job_last_run_timestamp_seconds")
-        assert last_run == pytest.approx(time.time(), abs=30)
+        assert last_run == pytest.approx(time.time(), abs=PATIENCE)
         database.query("ALTER TABLE elsewhere RENAME TO link_links")
         scraped = scrape_after(port, "link-expiration")
         assert scraped.value("toast_job_consecutive_failures") == 0
-        assert scraped.value(LAST_SUCCESS) == pytest.approx(time.time(), abs=10)
+        assert scraped.value(LAST_SUCCESS) == pytest.approx(time.time(), abs=PATIENCE)
 
 
 def test_a_scheduler_that_never_succeeded_has_no_last_success(
@@ -171,10 +171,13 @@ def test_servers_that_are_away_are_counted(database: TestDatabase, port: int) ->
         assert worker.stop() == 0
 
     database.insert("link_links", expires_at=EXPIRED)
-    with Process("workers.link", env=served(database, port)) as worker:
+    # Only at debug has every round a line; it is counted just before that.
+    with Process("workers.link", env=served(database, port, LOG_LEVEL="debug")) as worker:
         worker.wait_for("events_waiting")
+        before = len(worker.records("events_waiting"))
         scraped = scrape(port)
-        assert scraped.value("toast_kafka_errors_total") == len(worker.records("events_waiting"))
+        after = len(worker.records("events_waiting")) + 1
+        assert before <= (scraped.value("toast_kafka_errors_total") or 0) <= after
         assert scraped.value("toast_events_published_total") == 0
 
 
@@ -187,7 +190,7 @@ def test_a_clock_that_is_wrong_shows(database: TestDatabase, port: int) -> None:
         scraped = scrape_after(port, "link-expiration")
     assert scraped.value("toast_clock_difference_seconds") == pytest.approx(90, abs=2)
     succeeded_at = scraped.value(LAST_SUCCESS)
-    assert succeeded_at == pytest.approx(time.time(), abs=20)
+    assert succeeded_at == pytest.approx(time.time(), abs=PATIENCE)
 
     # What the run history says, too, is told by this host's clock, to go with Prometheus's.
     database.query("ALTER TABLE link_links RENAME TO elsewhere")

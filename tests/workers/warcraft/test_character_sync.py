@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
-from devservers.child_processes import poll_until
+from devservers.child_processes import PATIENCE, poll_until
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild, Realm
 from testing.database import TestDatabase
@@ -570,10 +570,11 @@ def test_after_kill_9_in_mid_pass_the_next_worker_does_the_rest(own_worker: Warc
     worker.battle_net.latency = 0.05
     first = worker.start("run", "warcraft", GUILD_SYNC_ENABLED="false")
     try:
-        assert poll_until(lambda: _synced(worker) >= 8, 20)
+        assert poll_until(lambda: _synced(worker) >= 8, PATIENCE)
     finally:
         first.kill()
         first.communicate()
+    worker.database.wait_until_left()
     done = _synced(worker)
     assert 8 <= done < 40
     for table in ("character_equipment", "character_stats"):
@@ -596,7 +597,7 @@ def test_a_stop_in_mid_pass_is_quick_and_leaves_whole_characters(
     worker.battle_net.latency = 0.05
     process = worker.start("run", "warcraft", GUILD_SYNC_ENABLED="false", KAFKA_BROKERS=mock_broker)
     try:
-        assert poll_until(lambda: _synced(worker) > 0, 20)
+        assert poll_until(lambda: _synced(worker) > 0, PATIENCE)
         assert stalled.times == 0
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
