@@ -234,7 +234,7 @@ def test_no_two_schedulers_share_a_name_or_a_switch() -> None:
 
 def test_the_ports_for_metrics_are_in_the_order_of_the_services() -> None:
     ports = [workers.load(name).metrics_port for name in workers.SERVICES]
-    assert ports == list(range(9801, 9809))
+    assert ports == list(range(9801, 9801 + len(workers.SERVICES)))
 
 
 def test_every_service_has_a_program_of_supervisord() -> None:
@@ -254,22 +254,23 @@ def test_every_service_has_a_program_of_supervisord() -> None:
         assert int(section["stopwaitsecs"]) > worker_process.STOP_SECONDS + 3
 
 
-# --- the README -------------------------------------------------------------------------------
+# --- the documents ----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def table_rows() -> list[str]:
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+def table_rows(document: str) -> list[str]:
+    lines = (ROOT / document).read_text("utf-8").splitlines()
     return [line for line in lines if line.startswith("|")]
 
 
-def test_the_readme_has_a_row_for_every_scheduler(table_rows: list[str]) -> None:
+def test_the_readme_has_a_row_for_every_scheduler() -> None:
+    rows = table_rows("README.md")
     for service, scheduler in SCHEDULERS:
         names = (service, scheduler.name, scheduler.interval.default or "")
-        assert any(all(_holds(row, name) for name in names) for row in table_rows), names
+        assert any(all(_holds(row, name) for name in names) for row in rows), names
 
 
-def test_the_readme_has_a_row_for_every_setting(table_rows: list[str]) -> None:
+def test_the_reference_has_a_row_for_every_setting() -> None:
+    rows = table_rows("docs/settings.md")
     variables = {
         variable.name: variable
         for variable in (
@@ -280,7 +281,7 @@ def test_the_readme_has_a_row_for_every_setting(table_rows: list[str]) -> None:
     missing = [
         name
         for name, variable in variables.items()
-        if not any(_holds(row, name) and _holds(row, variable.default or "") for row in table_rows)
+        if not any(_holds(row, name) and _holds(row, variable.default or "") for row in rows)
     ]
     assert missing == []
 
