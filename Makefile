@@ -16,7 +16,7 @@ WORLDS = hostile pooler
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test lint test-postgres test-worlds test-vm chaos soak bench bench-watch install \
-	uninstall lock clean
+	uninstall generate lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: $(INSTALLED) ## Measure the workers beside the least that their work can 
 bench-watch: $(INSTALLED) ## Try the alternatives; fail if the workers have become half as fast
 	@$(VENV)/bin/python -m pytest tests/project/alternatives_checks.py
 	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m benchmarks --watch
+
+generate: $(INSTALLED) ## Write the tables, roles and units that follow from the code
+	@$(VENV)/bin/python -m generate
 
 install: ## As root: put the workers on this machine, or a newer release of them
 	@deploy/install.sh install

@@ -29,7 +29,9 @@ destdir=${DESTDIR:-}
 python=${PYTHON:-python3}
 confdir=$sysconfdir/toast
 user=toast
+# generated: services
 services="blog foodfolio link notification sse twitchbot warcraft webhook"
+# end generated
 # The one in use, the one before it to go back to, and one more.
 releases_kept=3
 
