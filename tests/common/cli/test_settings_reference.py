@@ -20,8 +20,8 @@ def test_the_example_names_every_setting_once_and_sets_none() -> None:
     assert named == [variable.name for variable in declared]
 
 
-def test_the_example_reads_the_same_to_systemd_and_to_us() -> None:
-    """systemd takes what stands behind the first = as it is: quotes, blanks, comments and all."""
+def test_systemd_and_the_workers_read_the_example_alike() -> None:
+    """systemd reads everything after the first = as the value: quotes, blanks and comments."""
     settings = [
         line[1:] for line in settings_reference.example(SERVICES).splitlines() if _is_setting(line)
     ]
@@ -29,9 +29,7 @@ def test_the_example_reads_the_same_to_systemd_and_to_us() -> None:
     assert dotenv_values(stream=io.StringIO("\n".join(settings))) == as_systemd
 
 
-def test_what_the_example_shows_is_what_is_so_without_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_example_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_HOST", "localhost")
     monkeypatch.setenv("DB_USER", "toast")
     for service in SERVICES:
