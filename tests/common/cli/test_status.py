@@ -121,7 +121,7 @@ def test_all_services_are_shown_in_their_order(database: TestDatabase) -> None:
     jobs = report(database)["jobs"]
     assert [(each["service"], each["scheduler"]) for each in jobs] == [
         (name, scheduler.name)
-        for name in sorted(workers.SERVICES)
+        for name in workers.SERVICES
         for scheduler in workers.load(name).schedulers
     ]
 
