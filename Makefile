@@ -16,7 +16,7 @@ WORLDS = hostile pooler
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test lint test-postgres test-worlds test-vm chaos soak bench bench-watch install \
-	uninstall lock clean
+	uninstall generate lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,19 +49,22 @@ test-vm: $(INSTALLED) ## Install on a booted Debian in a container, and try it t
 	@$(VENV)/bin/python -m pytest --timeout 900 tests/project/vm_checks.py
 
 chaos: $(INSTALLED) ## Play the fault campaigns at full size; CAMPAIGN=name, SEED=n, ROUNDS=n for less
-	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m tests.chaos $(CAMPAIGN) --readme \
+	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m tests.chaos $(CAMPAIGN) --write \
 		$(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 soak: $(INSTALLED) ## Run all workers under a fault a second for two minutes
 	@SOAK_SECONDS=120 $(VENV)/bin/python -m pytest tests/promises/test_chaos.py -k soak
 
 bench: $(INSTALLED) ## Measure the workers beside the least that their work can cost; BENCH=group, RUNS=n
-	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m benchmarks $(BENCH) --readme \
+	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m benchmarks $(BENCH) --write \
 		$(if $(RUNS),--runs $(RUNS))
 
 bench-watch: $(INSTALLED) ## Try the alternatives; fail if the workers have become half as fast
 	@$(VENV)/bin/python -m pytest tests/project/alternatives_checks.py
 	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m benchmarks --watch
+
+generate: $(INSTALLED) ## Write the tables, roles and units that follow from the code
+	@$(VENV)/bin/python -m generate
 
 install: ## As root: put the workers on this machine, or a newer release of them
 	@deploy/install.sh install

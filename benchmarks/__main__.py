@@ -14,10 +14,10 @@ from benchmarks.benchmark import Benchmark
 from benchmarks.idle import passes, workers
 from benchmarks.results import Results
 from benchmarks.watch import watch
-from generate import result_table as readme_table
+from generate import result_table
 from testing.arena import Arena
 
-# In the order of the README's table.
+# In the order of the table in docs/evidence.md.
 BENCHMARKS: tuple[Benchmark, ...] = (
     *throughput.BENCHMARKS,
     *alternatives.BENCHMARKS,
@@ -39,8 +39,8 @@ def main() -> int:
         for benchmark in chosen:
             _play(arena, benchmark, results, arguments.runs or benchmark.runs)
     print(table.render(_played(chosen, results)))
-    if arguments.readme:
-        readme_table.write("bench", table.render(_played(BENCHMARKS, results)))
+    if arguments.write:
+        result_table.write("bench", table.render(_played(BENCHMARKS, results)))
     missed = [
         line
         for benchmark, result in _played(chosen, results)
@@ -75,7 +75,7 @@ def _arguments() -> argparse.Namespace:
     groups = list(dict.fromkeys(each.group for each in BENCHMARKS))
     parser.add_argument("group", nargs="*", help=f"these only, of {', '.join(groups)}")
     parser.add_argument("--runs", type=int, help="that many of each")
-    parser.add_argument("--readme", action="store_true", help="write the README's table")
+    parser.add_argument("--write", action="store_true", help="write docs/evidence.md")
     parser.add_argument(
         "--watch", action="store_true", help="compare small ones with their results"
     )

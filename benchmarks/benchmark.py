@@ -26,7 +26,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One row of the README's table.
+    """One row of the table in docs/evidence.md.
 
     ``group`` is what `make bench BENCH=group` plays, ``title`` what is measured, at which size.
     ``play`` makes one run on servers that keep every promise (durable, acks from all), and

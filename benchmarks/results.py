@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.benchmark import Benchmark, Figures
-from generate import result_table as readme_table
+from generate import result_table
 
 PATH = Path(__file__).with_name("results.json")
 _DIGITS = 6  # beyond that a figure is noise, and a diff of the file is not
@@ -63,7 +63,7 @@ class Results:
             {goal.name: Spread.of([run[goal.name] for run in runs]) for goal in benchmark.goals},
             len(runs),
             datetime.now(UTC).date().isoformat(),
-            readme_table.machine(),
+            result_table.machine(),
         )
         self._by_title[benchmark.title] = result
         content = {title: asdict(each) for title, each in self._by_title.items()}

@@ -1,4 +1,4 @@
-"""The README's table of what the benchmarks have found."""
+"""The table of the benchmarks' results in docs/evidence.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from benchmarks.results import Result
-from generate import result_table as readme_table
+from generate import markdown, result_table
 
 _COLUMNS = ("measured", "found (goal)", "runs", "reached")
 
@@ -27,13 +27,13 @@ def render(played: Played) -> str:
     ]
     where = dict.fromkeys(f"{result.machine}; {result.day}." for _, result in pairs)
     medians = " ".join(["Medians of the runs.", *where])
-    return "\n".join([*readme_table.render(_COLUMNS, rows), "", medians, ""])
+    return f"{markdown.table(_COLUMNS, rows)}\n\n{medians}"
 
 
 def found(benchmark: Benchmark, figures: Figures) -> str:
     """The figures in one line, in the order of the goals, each with its goal if it has one."""
     return ", ".join(
-        f"{goal.name} {readme_table.figure(figures[goal.name], goal.unit)}{_most(goal)}"
+        f"{goal.name} {result_table.figure(figures[goal.name], goal.unit)}{_most(goal)}"
         for goal in benchmark.goals
         if goal.name in figures
     )

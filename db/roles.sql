@@ -1,18 +1,18 @@
 -- The roles of the workers: one per service, with exactly the rights that its schedulers need.
--- Printed by `toast roles`; change what the schedulers declare, not this file.
+-- Written by `make generate` from `tables=` of the schedulers; `toast roles` prints it.
 --
--- Run it after `toast migrate`, and again after each upgrade, in every database that holds
--- tables of these services, as a superuser or as the owner of them and of ours:
+-- Run it after `toast migrate`, and again after each upgrade, in every database with tables of
+-- these services, as a superuser or as the owner of those tables and of toast's:
 --     psql --set ON_ERROR_STOP=1 --dbname toxictoast --file db/roles.sql
--- It takes away again what is no longer needed, and does all or nothing.
+-- It revokes rights that are no longer needed. It is one transaction.
 --
--- A service's role may log in but is made without a password, so that none is in a file: set
--- one with psql's \password, or let pg_hba.conf admit it otherwise. A scheduler that is off by
--- default has its rights in a group: GRANT that to the service's role when you switch it on.
--- toast_operator is for `toast status` and `toast outbox`; `toast migrate` is for the owner.
+-- A service's role can log in, but has no password: set one with psql's \password, or use another
+-- method of pg_hba.conf. The rights of a scheduler that is off by default are those of a group:
+-- GRANT it to the service's role when you switch the scheduler on. toast_operator is for
+-- `toast status` and `toast outbox`; `toast migrate` is for the owner.
 --
--- Workers find rows by their place in the table, the system column ctid. A right to SELECT it
--- can be granted like any other (tried on PostgreSQL 15 and 18), so no whole table need be.
+-- Workers find rows by the system column ctid. SELECT on it can be granted like on any column
+-- (tried on PostgreSQL 15 and 18), so no role needs SELECT on a whole table.
 
 BEGIN;
 

@@ -29,7 +29,9 @@ destdir=${DESTDIR:-}
 python=${PYTHON:-python3}
 confdir=$sysconfdir/toast
 user=toast
+# generated: services
 services="blog foodfolio link notification sse twitchbot warcraft webhook"
+# end generated
 # The one in use, the one before it to go back to, and one more.
 releases_kept=3
 
@@ -135,7 +137,7 @@ write_section() { # TITLE FILE
     path=$destdir$confdir/$2.env
     [ -e "$path" ] && return
     {
-        echo "# Settings of $1. What is commented out has the value shown."
+        echo "# Settings of $1. A setting that is commented out has the value shown."
         awk -v title="# --- $1 ---" '/^# --- /{ wanted = $0 == title; next } wanted' \
             "$work/example"
     } > "$work/section"

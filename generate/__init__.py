@@ -1,1 +1,4 @@
-"""Writes the files and parts of files that follow from the code."""
+"""`make generate`: the files and regions that follow from the code, always the same text.
+
+``targets`` lists them; a module per subject has the functions that return their texts.
+"""

@@ -1,34 +1,18 @@
-"""Tables in the README that are written by what they tell of."""
-
-from __future__ import annotations
+"""The tables of docs/evidence.md, which `make chaos` and `make bench` write."""
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from devservers.child_processes import ROOT
+from generate import regions
 
-README = ROOT / "README.md"
-
-
-def write(target: str, text: str, readme: Path = README) -> None:
-    """Put ``text`` between the two lines that say what `make TARGET` has written before.
-
-    Raises ValueError where the file has no such lines.
-    """
-    begin, end = (f"<!-- make {target}: {word} -->\n" for word in ("begin", "end"))
-    before, found, rest = readme.read_text().partition(begin)
-    _, ended, after = rest.partition(end)
-    if not (found and ended):
-        raise ValueError(f"{readme.name} lacks the lines {begin.strip()} and {end.strip()}")
-    readme.write_text(f"{before}{begin}{text}{end}{after}")
+EVIDENCE = ROOT / "docs" / "evidence.md"
 
 
-def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    head = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
-    return [*head, *(f"| {' | '.join(row)} |" for row in rows)]
+def write(region: str, text: str, path: Path = EVIDENCE) -> None:
+    """Replace this region of the file. Raises ValueError if the file lacks it."""
+    path.write_text(regions.replace(path.read_text(), region, text))
 
 
 def figure(value: float, unit: str = "") -> str:
@@ -38,13 +22,13 @@ def figure(value: float, unit: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds, from ten minutes on without the latter."""
+    """Minutes and seconds; from ten minutes on, minutes."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min" if minutes >= 10 else f"{minutes}:{rest:02d} min"
 
 
 def machine() -> str:
-    """What the figures of this process were found on."""
+    """The machine and the Python that measured the figures of this process."""
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     memory = round(pages * size / 2**30)
     return f"{os.cpu_count()} cores, {memory} GiB, Linux, Python {platform.python_version()}"

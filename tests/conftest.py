@@ -91,6 +91,14 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         worlds.set_hostile_variables(monkeypatch, tmp_path)
 
 
+@pytest.fixture
+def only_link_expiration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch off every other scheduler of link: its worker then runs this one alone."""
+    for scheduler in workers.load("link").schedulers:
+        if scheduler.name != "link-expiration":
+            monkeypatch.setenv(scheduler.enabled.name, "false")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _loopback_only() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""`toast roles`: the SQL of db/roles.sql, made from what the schedulers declare."""
+"""`toast roles`: the SQL of db/roles.sql, from what the schedulers declare."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -14,20 +14,20 @@ _WIDTH = 84
 
 _HEAD = """\
 -- The roles of the workers: one per service, with exactly the rights that its schedulers need.
--- Printed by `toast roles`; change what the schedulers declare, not this file.
+-- Written by `make generate` from `tables=` of the schedulers; `toast roles` prints it.
 --
--- Run it after `toast migrate`, and again after each upgrade, in every database that holds
--- tables of these services, as a superuser or as the owner of them and of ours:
+-- Run it after `toast migrate`, and again after each upgrade, in every database with tables of
+-- these services, as a superuser or as the owner of those tables and of toast's:
 --     psql --set ON_ERROR_STOP=1 --dbname toxictoast --file db/roles.sql
--- It takes away again what is no longer needed, and does all or nothing.
+-- It revokes rights that are no longer needed. It is one transaction.
 --
--- A service's role may log in but is made without a password, so that none is in a file: set
--- one with psql's \\password, or let pg_hba.conf admit it otherwise. A scheduler that is off by
--- default has its rights in a group: GRANT that to the service's role when you switch it on.
--- toast_operator is for `toast status` and `toast outbox`; `toast migrate` is for the owner.
+-- A service's role can log in, but has no password: set one with psql's \\password, or use another
+-- method of pg_hba.conf. The rights of a scheduler that is off by default are those of a group:
+-- GRANT it to the service's role when you switch the scheduler on. toast_operator is for
+-- `toast status` and `toast outbox`; `toast migrate` is for the owner.
 --
--- Workers find rows by their place in the table, the system column ctid. A right to SELECT it
--- can be granted like any other (tried on PostgreSQL 15 and 18), so no whole table need be."""
+-- Workers find rows by the system column ctid. SELECT on it can be granted like on any column
+-- (tried on PostgreSQL 15 and 18), so no role needs SELECT on a whole table."""
 
 _PREPARE = """\
 DO $$
@@ -59,7 +59,7 @@ DO $$ BEGIN
 {grants}
 END $$;"""
 
-# What `toast outbox retry` puts back.
+# The columns that `toast outbox retry` inserts.
 _EVENT = ("id", "service", "topic", "key", "event_id", "occurred_at", "payload")
 
 
@@ -94,7 +94,7 @@ def sql(services: Sequence[Service]) -> str:
 
 
 def rights_of_group(service: Service, scheduler: Scheduler) -> list[Right]:
-    """What the group of this scheduler has; nothing where it is on by default."""
+    """The rights of the scheduler's group; none if the scheduler is on by default."""
     return [] if rights.is_expected(scheduler) else _beyond(service, scheduler)
 
 
@@ -103,7 +103,7 @@ def _of_service(service: Service) -> list[Right]:
 
 
 def _beyond(service: Service, scheduler: Scheduler) -> list[Right]:
-    """What this scheduler needs and the service's role does not have."""
+    """The rights that this scheduler needs and the service's role does not have."""
     present = set(_of_service(service))
     needed = rights.needed(rights.accesses([scheduler]))
     return [right for right in needed if right not in present]
@@ -126,7 +126,7 @@ def _prepare(logins: Iterable[str], groups: Iterable[str]) -> str:
 
 
 def _grants(role: str, service: Service, needed: Iterable[Right]) -> str:
-    """The GRANTs of one role, left out where the service's tables are in another database."""
+    """The GRANTs of one role, skipped if the service's tables are in another database."""
     statements = _statements(needed, role)
     live = [
         access.table.name
@@ -148,7 +148,7 @@ def _statements(needed: Iterable[Right], role: str) -> list[str]:
 
 
 def _listed(privileges: Iterable[str]) -> str:
-    """One to a line, or more where it is long."""
+    """One privilege per line; a long one is wrapped."""
     return ",\n".join(
         textwrap.fill(privilege, _WIDTH, subsequent_indent=" " * 8) for privilege in privileges
     ).replace("\n", "\n      ")

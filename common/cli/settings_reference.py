@@ -1,4 +1,4 @@
-"""Every setting there is, generated from its declaration: for the README and the example file."""
+"""Every setting, from its declaration: the table of docs/settings.md and an example file."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -32,9 +32,9 @@ def markdown(services: Sequence[Service]) -> str:
 def example(services: Sequence[Service]) -> str:
     """An environment file with every setting commented out.
 
-    It has no quotes, and no comment behind a value: systemd would take both as part of it.
+    It has no quotes, and no comment after a value: systemd reads both as part of the value.
     """
-    blocks = ["# Settings of toast-workers. What is commented out has the value shown."]
+    blocks = ["# Settings of toast-workers. A setting that is commented out has the value shown."]
     for title, variables in sections(services):
         blocks.append(f"# --- {title} ---")
         blocks += [_block(variable) for variable in variables]

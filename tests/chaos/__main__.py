@@ -27,7 +27,7 @@ def main() -> int:
             rounds = min(campaign.rounds, arguments.rounds or campaign.rounds)
             _play(arena, campaign, results, rounds, arguments.seed)
     print(table.render(played, arguments.seed))
-    if arguments.readme:
+    if arguments.write:
         every = [(campaign, Results(campaign, arguments.seed)) for campaign in CAMPAIGNS]
         table.write([pair for pair in every if pair[1].rounds], arguments.seed)
     broken = [
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("campaign", nargs="*", help=f"these only, of {names}")
     parser.add_argument("--seed", type=int, default=1, help="another seed, other faults")
     parser.add_argument("--rounds", type=int, help="no more than that many of each")
-    parser.add_argument("--readme", action="store_true", help="write the README's table")
+    parser.add_argument("--write", action="store_true", help="write docs/evidence.md")
     arguments = parser.parse_args()
     unknown = set(arguments.campaign) - {campaign.name for campaign in CAMPAIGNS}
     if unknown:

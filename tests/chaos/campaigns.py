@@ -1,4 +1,4 @@
-"""Every campaign, in the order of the README's table."""
+"""Every campaign, in the order of the table in docs/evidence.md."""
 
 from tests.chaos.campaign import Campaign
 from tests.chaos.data import alerting, bad_rows, odd_rows, odd_tables, retention, starvation

@@ -1,11 +1,11 @@
-"""The README's table of what the campaigns have found."""
+"""The table of the campaigns' results in docs/evidence.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from generate import result_table as readme_table
+from generate import markdown, result_table
 from tests.chaos.campaign import Campaign, Figures
 from tests.chaos.results import Results
 
@@ -13,21 +13,21 @@ _COLUMNS = ("promise", "faults", "rounds", "took", "found", "holds")
 
 
 def write(played: Iterable[tuple[Campaign, Results]], seed: int) -> None:
-    """Put the table into the README, in the place of the one before."""
-    readme_table.write("chaos", render(played, seed))
+    """Replace the table in docs/evidence.md."""
+    result_table.write("chaos", render(played, seed))
 
 
 def render(played: Iterable[tuple[Campaign, Results]], seed: int) -> str:
-    """The table, with the machine and the day under it."""
-    lines = readme_table.render(_COLUMNS, _rows(played))
+    """The table, with the machine and the day below it."""
     day = datetime.now(UTC).date().isoformat()
-    return "\n".join([*lines, "", f"Seed {seed}, {readme_table.machine()}; {day}.", ""])
+    origin = f"Seed {seed}, {result_table.machine()}; {day}."
+    return f"{markdown.table(_COLUMNS, _rows(played))}\n\n{origin}"
 
 
 def found(campaign: Campaign, figures: Figures) -> str:
     """The figures in one line, in the order of the limits."""
     return ", ".join(
-        f"{limit.name} {readme_table.figure(figures[limit.name], limit.unit)}"
+        f"{limit.name} {result_table.figure(figures[limit.name], limit.unit)}"
         for limit in campaign.limits
         if limit.name in figures
     )
@@ -40,7 +40,7 @@ def _rows(played: Iterable[tuple[Campaign, Results]]) -> Iterator[tuple[str, ...
             campaign.promise,
             campaign.faults,
             _rounds(campaign, results),
-            readme_table.duration(results.seconds),
+            result_table.duration(results.seconds),
             found(campaign, figures),
             "**no**" if campaign.broken(figures, full=True) else "yes",
         )

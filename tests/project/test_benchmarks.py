@@ -21,7 +21,7 @@ from benchmarks.rows import Rows
 from benchmarks.watch import watch
 from benchmarks.worker_pass import measure
 from common.cli.check.table_sizes import BIG_ROWS
-from generate import result_table as readme_table
+from generate import result_table
 from testing.arena import Arena
 from testing.topics import Received, Topic
 from workers.twitchbot import message_cleanup
@@ -114,7 +114,7 @@ def test_the_table_says_figure_goal_and_whether_it_is_reached(
 
     row = f"| 1,000 links | times the floor {ratio} (1.15), memory 50 MB (64 MB) | 1 | {reached} |"
     assert row in text.splitlines()
-    assert readme_table.machine() in text
+    assert result_table.machine() in text
 
 
 @pytest.mark.parametrize(
@@ -143,22 +143,22 @@ def test_nothing_stored_is_a_fault_of_the_watch(tmp_path: Path, arena: Arena) ->
 
 
 def test_a_table_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    begin, end = "<!-- make bench: begin -->", "<!-- make bench: end -->"
-    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    evidence = tmp_path / "evidence.md"
+    begin, end = "<!-- generated: bench -->", "<!-- end generated -->"
+    evidence.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
 
-    readme_table.write("bench", "new\n", readme)
+    result_table.write("bench", "new", evidence)
 
-    assert readme.read_text() == f"before\n{begin}\nnew\n{end}\nafter\n"
+    assert evidence.read_text() == f"before\n{begin}\nnew\n{end}\nafter\n"
 
 
 def test_a_table_without_a_place_is_not_written(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("no place\n")
+    evidence = tmp_path / "evidence.md"
+    evidence.write_text("no place\n")
 
-    with pytest.raises(ValueError, match="lacks the lines"):
-        readme_table.write("bench", "new\n", readme)
-    assert readme.read_text() == "no place\n"
+    with pytest.raises(ValueError, match="0 regions `generated: bench`"):
+        result_table.write("bench", "new", evidence)
+    assert evidence.read_text() == "no place\n"
 
 
 def content(message: Received) -> tuple[object, ...]:

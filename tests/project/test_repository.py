@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import workers
-from common import config, exit_codes
+from common import exit_codes
 from common.scheduling.scheduler import Scheduler
 from common.worker import worker_process
 from devservers.child_processes import ROOT
@@ -252,39 +252,3 @@ def test_every_service_has_a_program_of_supervisord() -> None:
         assert section["autorestart"] == "unexpected"
         assert section["startsecs"] == "0"
         assert int(section["stopwaitsecs"]) > worker_process.STOP_SECONDS + 3
-
-
-# --- the documents ----------------------------------------------------------------------------
-
-
-def table_rows(document: str) -> list[str]:
-    lines = (ROOT / document).read_text("utf-8").splitlines()
-    return [line for line in lines if line.startswith("|")]
-
-
-def test_the_readme_has_a_row_for_every_scheduler() -> None:
-    rows = table_rows("README.md")
-    for service, scheduler in SCHEDULERS:
-        names = (service, scheduler.name, scheduler.interval.default or "")
-        assert any(all(_holds(row, name) for name in names) for row in rows), names
-
-
-def test_the_reference_has_a_row_for_every_setting() -> None:
-    rows = table_rows("docs/settings.md")
-    variables = {
-        variable.name: variable
-        for variable in (
-            *config.COMMON,
-            *(variable for _, scheduler in SCHEDULERS for variable in scheduler.variables),
-        )
-    }
-    missing = [
-        name
-        for name, variable in variables.items()
-        if not any(_holds(row, name) and _holds(row, variable.default or "") for row in rows)
-    ]
-    assert missing == []
-
-
-def _holds(row: str, word: str) -> bool:
-    return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", row) is not None

@@ -1,4 +1,4 @@
-"""The reference of all settings: in the README, and as a file that systemd and we read alike."""
+"""The example of a settings file, which systemd and the workers read alike."""
 
 import io
 
@@ -6,31 +6,10 @@ import pytest
 from dotenv import dotenv_values
 
 import workers
-from common import config, metrics
+from common import config
 from common.cli import settings_reference
-from devservers.child_processes import ROOT
-
-README = ROOT / "README.md"
 
 SERVICES = [workers.load(name) for name in workers.SERVICES]
-
-
-def test_the_readme_has_the_table_that_the_code_gives() -> None:
-    assert settings_reference.markdown(SERVICES) in README.read_text("utf-8"), (
-        "put what `toast settings` prints into the README"
-    )
-
-
-def test_the_readme_tells_which_go_scheduler_to_switch_off() -> None:
-    _, _, moving = README.read_text("utf-8").partition("### Moving over")
-    for service in SERVICES:
-        # webhook-delivery takes the place of no scheduler.
-        switches = [
-            f"`{scheduler.enabled.name}`"
-            for scheduler in service.schedulers
-            if scheduler.enabled.default == "true"
-        ]
-        assert f"| {service.name} | {', '.join(switches)} |" in moving
 
 
 def test_the_example_names_every_setting_once_and_sets_none() -> None:
@@ -41,8 +20,8 @@ def test_the_example_names_every_setting_once_and_sets_none() -> None:
     assert named == [variable.name for variable in declared]
 
 
-def test_the_example_reads_the_same_to_systemd_and_to_us() -> None:
-    """systemd takes what stands behind the first = as it is: quotes, blanks, comments and all."""
+def test_systemd_and_the_workers_read_the_example_alike() -> None:
+    """systemd reads everything after the first = as the value: quotes, blanks and comments."""
     settings = [
         line[1:] for line in settings_reference.example(SERVICES).splitlines() if _is_setting(line)
     ]
@@ -50,9 +29,7 @@ def test_the_example_reads_the_same_to_systemd_and_to_us() -> None:
     assert dotenv_values(stream=io.StringIO("\n".join(settings))) == as_systemd
 
 
-def test_what_the_example_shows_is_what_is_so_without_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_example_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_HOST", "localhost")
     monkeypatch.setenv("DB_USER", "toast")
     for service in SERVICES:
@@ -64,12 +41,3 @@ def test_what_the_example_shows_is_what_is_so_without_it(
 
 def _is_setting(line: str) -> bool:
     return line.startswith("#") and line[1:2].isupper() and "=" in line
-
-
-def test_the_list_of_metrics_is_that_of_the_code() -> None:
-    listed = (README.parent / "docs" / "metrics.md").read_text("utf-8")
-    rows = [
-        f"| `{one.name}` | {one.kind} | {one.documentation} |" for one in metrics.REGISTRY.metrics
-    ]
-    table = [line for line in listed.splitlines() if line.startswith("| `")]
-    assert table == rows

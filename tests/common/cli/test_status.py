@@ -24,12 +24,15 @@ from typing import Any
 
 import pytest
 
+import workers
 from common.scheduling.overdue import overdue_after
 from devservers.child_processes import PATIENCE, ROOT, bound_to_parent, free_port, poll_until
 from testing.database import TestDatabase
 from testing.processes import Finished, Process, environment, toast
 from testing.scheduler_cases import link
 from tests.support.outbox_rows import add_event
+
+pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
 HOUR = timedelta(hours=1)
 NOBODY = 2**22 + 1  # no process has this id: it is above the kernel's limit
@@ -81,10 +84,10 @@ def report(database: TestDatabase, *arguments: str, **settings: str) -> dict[str
 
 
 def job(database: TestDatabase, **settings: str) -> dict[str, Any]:
-    """The only job of the service link, with `code`."""
+    """The job link-expiration, with `code`."""
     found = report(database, "link", **settings)
-    [only] = found["jobs"]
-    return {**only, "code": found["code"]}
+    jobs = {each["scheduler"]: each for each in found["jobs"]}
+    return {**jobs["link-expiration"], "code": found["code"]}
 
 
 # --- the states -------------------------------------------------------------------------------
@@ -116,9 +119,11 @@ def test_a_worker_s_pass_is_what_the_table_says(database: TestDatabase) -> None:
 
 def test_all_services_are_shown_in_their_order(database: TestDatabase) -> None:
     jobs = report(database)["jobs"]
-    assert len(jobs) == 14
-    services = [each["service"] for each in jobs]
-    assert services == sorted(services)
+    assert [(each["service"], each["scheduler"]) for each in jobs] == [
+        (name, scheduler.name)
+        for name in workers.SERVICES
+        for scheduler in workers.load(name).schedulers
+    ]
 
 
 def test_a_scheduler_that_is_switched_off_is_disabled_whatever_it_did(

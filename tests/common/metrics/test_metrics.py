@@ -284,7 +284,7 @@ def test_passes_and_their_events_are_counted(link: Worker, place: Place) -> None
 def test_when_a_pass_ran_and_how_long_it_took(link: Worker) -> None:
     scraped = scrape(link.port)
     value = scraped.value
-    runs = link.process.records("pass_finished")
+    runs = link.process.records("pass_finished", scheduler="link-expiration")
     took = value("background_job_duration_seconds_sum", **LINK)
     assert took == pytest.approx(sum(run["seconds"] for run in runs), abs=0.002)
     ended_at = datetime.fromisoformat(runs[-1]["time"]).timestamp()

@@ -51,6 +51,7 @@ def sessions(database: TestDatabase) -> int:
 # --- real workers -----------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("only_link_expiration")
 def test_what_waits_is_counted(database: TestDatabase, port: int) -> None:
     with Process("workers.link", env=environment(database, METRICS_PORT=str(port))) as worker:
         worker.wait_for("pass_finished")
@@ -76,6 +77,7 @@ def test_what_waits_is_counted(database: TestDatabase, port: int) -> None:
     assert scraped.values("toast_outbox_set_aside_events", "service") == {"link": 2}
 
 
+@pytest.mark.usefixtures("only_link_expiration")
 def test_nothing_waits(database: TestDatabase, port: int) -> None:
     with Process("workers.link", env=environment(database, METRICS_PORT=str(port))) as worker:
         worker.wait_for("metrics_served")

@@ -13,6 +13,8 @@ from testing.database import TestDatabase
 from testing.processes import Process, environment
 from tests.support.scrapes import scrape, scrape_after, scrape_until
 
+pytestmark = pytest.mark.usefixtures("only_link_expiration")
+
 EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LAST_SUCCESS = "toast_job_last_success_timestamp_seconds"
 
@@ -113,7 +115,7 @@ def test_a_scheduler_that_never_succeeded_has_no_last_success(
     with Process("workers.link", env=served(database, port)):
         scraped = scrape_after(port, "link-expiration", "failed", passes=2)
     assert scraped.value(LAST_SUCCESS) is None
-    assert scraped.value("toast_job_interval_seconds") == 3600
+    assert scraped.value("toast_job_interval_seconds", scheduler="link-expiration") == 3600
 
 
 def test_a_pass_that_another_machine_runs_is_a_success_here_too(

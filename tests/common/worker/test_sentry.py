@@ -21,6 +21,8 @@ from testing.processes import Process, environment, toast
 from testing.scheduler_cases import link
 from tests.support.probes import settings
 
+pytestmark = pytest.mark.usefixtures("only_link_expiration")
+
 SECRET = "b7Kp3xQz91vLm4"
 
 # A statement fails whatever row it is about, and says a row and a secret.

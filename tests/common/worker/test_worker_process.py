@@ -24,6 +24,8 @@ from testing.topics import Topic
 from tests.support.outbox_rows import add_event
 from tests.support.probes import steadiness
 
+pytestmark = pytest.mark.usefixtures("only_link_expiration")
+
 TOPIC = "link.expired"
 EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOT_YET = datetime(2999, 1, 1, tzinfo=UTC)

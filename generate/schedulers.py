@@ -1,0 +1,57 @@
+"""The tables of schedulers: what each does, and the switches of the Go schedulers."""
+
+from collections.abc import Sequence
+
+from common.scheduling import grants
+from common.scheduling.scheduler import Scheduler
+from generate import markdown
+from generate.services import SERVICES
+
+
+def table() -> str:
+    """A row per scheduler: service, name, interval, summary and topics."""
+    rows = [
+        (
+            service.name,
+            scheduler.name,
+            scheduler.interval.default or "",
+            _summary(scheduler),
+            _topics(scheduler.topics),
+        )
+        for service in SERVICES
+        for scheduler in service.schedulers
+    ]
+    return markdown.table(("service", "scheduler", "every", "what it does", "publishes"), rows)
+
+
+def switches() -> str:
+    """A row per service: the variables that switch off its schedulers in the Go service.
+
+    A scheduler that is off by default replaces none there.
+    """
+    rows = [
+        (
+            service.name,
+            ", ".join(
+                f"`{scheduler.enabled.name}`"
+                for scheduler in service.schedulers
+                if grants.is_expected(scheduler)
+            ),
+        )
+        for service in SERVICES
+    ]
+    return markdown.table(("service", "set to `false` for the Go service"), rows)
+
+
+def _summary(scheduler: Scheduler) -> str:
+    is_on = grants.is_expected(scheduler)
+    return scheduler.summary if is_on else f"{scheduler.summary} (off by default)"
+
+
+def _topics(topics: Sequence[str]) -> str:
+    """The first in full; of the others only what follows the same service and domain."""
+    if not topics:
+        return ""
+    shared = ".".join(topics[0].split(".")[:2])
+    others = [topic.replace(shared, "…", 1) for topic in topics[1:]]
+    return ", ".join(f"`{topic}`" for topic in (topics[0], *others))

@@ -1,0 +1,54 @@
+"""Every generated file and region, and the function that returns its text."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import workers
+from common.cli import roles
+from devservers.child_processes import ROOT
+from generate import deployment, metrics, regions, rooms, schedulers, settings, wire_format
+from generate.services import SERVICES
+
+Content = Callable[[], str]
+
+FILES: Mapping[str, Content] = {
+    "db/roles.sql": lambda: f"{roles.sql(SERVICES)}\n",
+    "docs/settings.md": settings.document,
+    **{
+        f"systemd/toast-{service.name}.service": partial(deployment.unit, service)
+        for service in SERVICES
+    },
+}
+
+REGIONS: Mapping[str, Mapping[str, Content]] = {
+    "README.md": {"schedulers": schedulers.table},
+    "deploy/install.sh": {"services": lambda: f'services="{" ".join(workers.SERVICES)}"'},
+    "docs/architecture.md": {"rooms": rooms.picture},
+    "docs/metrics.md": {"metrics": metrics.table},
+    "docs/takeover.md": {"switches": schedulers.switches},
+    "docs/wire-format.md": {"messages": wire_format.messages},
+    "monitoring/prometheus.yml": {"targets": deployment.scrape_targets},
+    "supervisord.conf": {"programs": deployment.programs},
+    "systemd/toast.target": {"units": deployment.enabled_units},
+}
+
+NAMES = sorted([*FILES, *REGIONS])
+
+
+def current(name: str) -> str:
+    """The text of the file now; empty if there is none."""
+    path = ROOT / name
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+def expected(name: str) -> str:
+    """The text that the file must have. Raises ValueError if it lacks a region."""
+    if name in FILES:
+        return FILES[name]()
+    text = current(name)
+    try:
+        for region, content in REGIONS[name].items():
+            text = regions.replace(text, region, content())
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return text
