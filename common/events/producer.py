@@ -215,7 +215,7 @@ class EventProducer:
                 _log.info("topic_created", topic=topic, partitions=PARTITIONS)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    _log.warning("topic_not_created", topic=topic, reason=error.args[0].str())
+                    _log.warning("topic_creation_failed", topic=topic, reason=error.args[0].str())
 
     def _on_error(self, error: KafkaError) -> None:
         self._last_error = error.str()

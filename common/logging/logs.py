@@ -119,7 +119,7 @@ def take_over() -> None:
 
 def _uncaught(error: BaseException | None, thread: str) -> None:
     fields = {"thread": thread} if thread else {}
-    logging.getLogger(__name__).error("uncaught", extra={_OURS: fields}, exc_info=error)
+    logging.getLogger(__name__).error("exception_uncaught", extra={_OURS: fields}, exc_info=error)
 
 
 def _identity(stream: TextIO) -> str:

@@ -112,7 +112,7 @@ class Batches:
             if server_fault(error):
                 raise
             if contended(error):
-                _log.debug("locked_row_passed_over", table=self.table, row_id=row)
+                _log.debug("locked_row_skipped", table=self.table, row_id=row)
                 return PassResult()
             return self._set_aside(row, reason(error))
         if unchanged and self.is_careful:
@@ -157,7 +157,7 @@ class Batches:
             with connection.limited(EAGER_LIMITS):
                 done = connection.execute(self.eager, parameters).rowcount
         except psycopg.errors.LockNotAvailable:
-            _log.debug("locked_rows_passed_over", table=self.table)
+            _log.debug("locked_rows_skipped", table=self.table)
             return None
         return {"found": done, "processed": done}
 

@@ -209,7 +209,7 @@ class PassRunner:
                 self._connection = connection
                 self._record_earlier(connection)
         except psycopg.Error:
-            _log.debug("run_not_recorded")  # kept, and recorded by the next pass
+            _log.debug("run_record_failed")  # kept, and recorded by the next pass
 
     def _record_earlier(self, connection: Session) -> None:
         while self._unrecorded:

@@ -73,10 +73,10 @@ class BacklogSampler:
                 rest = max(LEAST_SECONDS, (time.monotonic() - started) / MOST_SHARE)
         except (psycopg.Error, PassError) as error:
             metrics.count_database_error(self._service, error)
-            _log.debug("nothing_counted", error=error)
+            _log.debug("backlog_count_failed", error=error)
         # A defect here is a line in the log: it must not look as if the work had stopped.
         except Exception:
-            _log.exception("counting_failed")
+            _log.exception("backlog_sampling_failed")
         finally:
             self._due_at = time.monotonic() + rest
             self._lock.release()
@@ -129,5 +129,5 @@ def _ask(question: Callable[[Session], Iterator[Sample]], connection: Session) -
     except (psycopg.Error, PassError) as error:
         if connection_lost(error):
             raise
-        _log.debug("not_counted", error=error)
+        _log.debug("backlog_count_failed", error=error)
         return []

@@ -57,7 +57,7 @@ class Endpoints:
             self._log_port_taken(error)
             return
         threading.Thread(target=self._server.serve, name="endpoints", daemon=True).start()
-        _log.info("metrics_served", host=HOST, port=self._port)
+        _log.info("metrics_port_opened", host=HOST, port=self._port)
 
     def _log_port_taken(self, error: OSError) -> None:
         if self._said:
@@ -66,7 +66,7 @@ class Endpoints:
         taken = error.errno == errno.EADDRINUSE
         reason = "it is in use by another process" if taken else error.strerror
         _log.error(
-            "metrics_port_not_opened",
+            "metrics_port_open_failed",
             port=self._port,
             reason=f"METRICS_PORT {self._port} cannot be opened: {reason}",
             action="set METRICS_PORT to a free port, or to 0 for none; tried again until then",

@@ -35,7 +35,7 @@ class ProgressLog(Observer):
         if time.monotonic() >= self._due_at:
             self._due_at = time.monotonic() + LOG_SECONDS
             percent = {} if share is None else {"percent": round(100 * share)}
-            _log.info("pass_progress", **percent, **self._done.counts)
+            _log.info("progress_reported", **percent, **self._done.counts)
 
 
 class ProgressLine(Observer):

@@ -131,7 +131,7 @@ class PublisherThread(Observer):
             self._publisher.disconnect()
         else:
             metrics.PUBLISHER_FAILURES.labels(self._service).inc()
-            _log.exception("publishing_failed")
+            _log.exception("publish_crashed")
             self._close()
         if self._reports and not connection_lost(error):
             self._reports.failure(error)
@@ -142,7 +142,7 @@ class PublisherThread(Observer):
             self._publisher.close()
         # What cannot be closed is given up: it has no say in whether the thread goes on.
         except Exception:
-            _log.exception("publisher_not_closed")
+            _log.exception("publisher_close_failed")
 
     def _giving_up(self) -> bool:
         self._alive_at = time.monotonic()  # asked between any two calls of the database
@@ -160,7 +160,7 @@ class PublisherThread(Observer):
         waiting = {"left": outcome.left} if outcome.left else {}
         repeated = {"repeated": unsaid} if unsaid else {}
         write = _log.debug if unsaid is None else _log.warning
-        write("events_waiting", **waiting, reason=outcome.reason, **repeated)
+        write("publish_failed", **waiting, reason=outcome.reason, **repeated)
 
     def _wait(self, outcome: Published) -> None:
         if outcome.reason:

@@ -110,7 +110,7 @@ class AttemptRecords:
             why = f"not recorded: {why}"
             return self._unsent.set_aside(row["id"], why, at, delivered=delivered)
         if not recorded:
-            _log.warning("notification_changed_meanwhile", notification_id=row["id"])
+            _log.warning("notification_changed", notification_id=row["id"])
             return PassResult(details={"superseded": 1})
         if attempt.error:
             return PassResult(1, failed=1, note=f"notification {row['id']}: {attempt.error}")

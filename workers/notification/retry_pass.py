@@ -215,7 +215,7 @@ class RetryPass:
     def _give_up(self, channel: Channel, reason: str) -> None:
         """Call this channel no more."""
         _log.warning(
-            "channel_unreachable",
+            "channel_set_aside",
             channel_id=channel.id,
             channel=channel.name,
             waiting=channel.left,

@@ -79,7 +79,7 @@ class UnsentNotifications:
         except psycopg.Error as error:
             if server_fault(error):
                 raise
-            _log.warning("reason_not_recorded", channel_id=channel.id, error=error)
+            _log.warning("reason_record_failed", channel_id=channel.id, error=error)
             if not contended(error):
                 return self._explain_one_by_one(values, at)
         return NOTHING

@@ -146,7 +146,7 @@ class _Cleanup:
         reasons = self._service.disconnect(client_ids)
         self._waiting.difference_update(client_ids)
         for client_id, reason in reasons.items():
-            _log.warning("client_not_disconnected", client_id=client_id, reason=reason)
+            _log.warning("client_disconnect_failed", client_id=client_id, reason=reason)
         note = next((f"client {client_id}: {reason}" for client_id, reason in reasons.items()), "")
         cut = PassResult(len(client_ids) - len(reasons), failed=len(reasons), note=note)
         self._pass.report_progress(cut)
@@ -159,7 +159,7 @@ class _Cleanup:
         now = self._pass.now + timedelta(seconds=time.monotonic() - self._started)
         if newest - now > MOST_CLOCK_DIFFERENCE and not _clock_warning_given.is_set():
             _clock_warning_given.set()
-            _log.warning("sse_clock_ahead", seconds=round((newest - now).total_seconds()))
+            _log.warning("clock_skew_detected", seconds=round((newest - now).total_seconds()))
 
 
 def run(current: Pass) -> PassResult:

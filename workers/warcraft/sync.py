@@ -162,13 +162,13 @@ class Sync(Generic[T]):
         ).fetchone()
         fields = {self.kind: str(subject), f"{self.kind}_id": subject.id, "reason": why}
         if missing and not (row and row["is_overdue"]):
-            _log.info("not_found", **fields)
+            _log.info("subject_not_found", **fields)
             return PassResult(details={"not_found": 1})
         if missing:
             why = f"not found for more than {GRACE.days} days"
-            _log.error("not_found_for_days", **fields)
+            _log.error("subject_missing", **fields)
         else:
-            _log.error("not_synced", **fields)
+            _log.error("sync_failed", **fields)
         return PassResult(failed=1, note=f"{self.kind} {subject}: {why}")
 
     def _now(self, current: Pass) -> datetime:

@@ -144,7 +144,7 @@ class DeliveryPass:
         )
         ids = {"delivery_id": delivery.id, "webhook_id": delivery.webhook_id}
         if not self._write(made, outcome, now):
-            _log.warning("outcome_dropped", **ids, reason="the lease had run out")
+            _log.warning("lease_lost", **ids, reason="the lease had run out")
             self._add(PassResult(details={"dropped": 1}))
             return
         if reply.refused:
