@@ -114,8 +114,8 @@ def _reason(error: BaseException) -> str:
     """The innermost cause, in the words of the system or of TLS."""
     while inner := error.__cause__ or error.__context__:
         error = inner
-    said = error.strerror if isinstance(error, OSError) else None
-    return said or type(error).__name__
+    text = error.strerror if isinstance(error, OSError) else None
+    return text or type(error).__name__
 
 
 # The timeouts of `requests` hold for each single read, and a server that sends a byte now and

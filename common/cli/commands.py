@@ -167,7 +167,7 @@ def _once(services: Services, options: argparse.Namespace) -> int:
     if options.scheduler is not None:  # by its name it runs even where it is disabled
         chosen = [by_name[options.scheduler]]
     else:
-        chosen = [one for one in service.schedulers if settings[one.enabled]]
+        chosen = [each for each in service.schedulers if settings[each.enabled]]
     if options.dry_run:
         answer = once.dry_run(chosen, settings)
     else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from common.config import sources as places
+from common.config import sources
 from common.config.kinds import (
     Need,
     Variable,
@@ -161,9 +161,9 @@ def load(
 ) -> Settings:
     """Read the common settings and these of the service; raises SettingsError with every fault."""
     declared = {variable.name: variable for variable in (*common, *variables)}
-    layers, faults = places.read_layers(service, os.environ)
-    secrets = places.values_of(
-        layers, names(one for one in (*COMMON, *declared.values()) if one.secret)
+    layers, faults = sources.read_layers(service, os.environ)
+    secrets = sources.values_of(
+        layers, names(each for each in (*COMMON, *declared.values()) if each.secret)
     )
     found: dict[str, _Found] = {}
     for variable in declared.values():
@@ -175,7 +175,7 @@ def load(
     if faults:
         raise SettingsError(faults)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)
-    warnings = places.warnings(layers, names(declared.values()))
+    warnings = sources.warnings(layers, names(declared.values()))
     return Settings(service, found, warnings, tuple(filter(None, used)))
 
 
@@ -186,7 +186,7 @@ def notify_socket() -> str:
 
 def forget_libpq_variables() -> None:
     """Take what PostgreSQL's client library would obey out of this process's environment."""
-    for name in places.libpq_variables(os.environ):
+    for name in sources.libpq_variables(os.environ):
         os.environ.pop(name, None)
 
 

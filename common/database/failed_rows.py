@@ -13,10 +13,10 @@ from common.logging.redaction import redact
 _SET_ASIDE = """
 INSERT INTO toast_failed_rows AS known (scheduler, row_id, reason, failures, failed_at, retry_at)
 VALUES (%(scheduler)s, %(row)s, %(reason)s, 1, %(now)s,
-        %(now)s + coalesce(%(rest)s::interval, interval '10 minutes'))
+        %(now)s + coalesce(%(retry_after)s::interval, interval '10 minutes'))
 ON CONFLICT (scheduler, row_id) DO UPDATE SET
     reason = excluded.reason, failures = known.failures + 1, failed_at = excluded.failed_at,
-    retry_at = %(now)s + coalesce(%(rest)s::interval, least(
+    retry_at = %(now)s + coalesce(%(retry_after)s::interval, least(
         interval '1 day', interval '10 minutes' * power(2, least(known.failures, 8))))"""
 
 _FORGET_RECOVERED = """
@@ -35,11 +35,17 @@ def set_aside(
     row: UUID,
     reason: str,
     now: datetime,
-    rest: timedelta | None = None,
+    retry_after: timedelta | None = None,
 ) -> str:
-    """Pass over a row for ``rest``, or else for a time that doubles; returns the reason as kept."""
+    """Skip a row for ``retry_after``, else for a doubling time; returns the stored reason."""
     kept = cut(connection.storable(redact(reason)), REASON_CHARACTERS)
-    values = {"scheduler": scheduler, "row": row, "reason": kept, "now": now, "rest": rest}
+    values = {
+        "scheduler": scheduler,
+        "row": row,
+        "reason": kept,
+        "now": now,
+        "retry_after": retry_after,
+    }
     connection.execute(_SET_ASIDE, values)
     return kept
 

@@ -81,14 +81,16 @@ class TablesUnusable(PassError):
 
 def require(connection: Connection, accesses: Sequence[TableAccess]) -> None:
     """Raise TablesUnusable, naming what to do, where a pass cannot work on one of these tables."""
-    found = [f"{one.message} => {one.fix}" for one in obstacles(connection, accesses)]
+    found = [
+        f"{obstacle.message} => {obstacle.fix}" for obstacle in obstacles(connection, accesses)
+    ]
     if found:
         raise TablesUnusable("; ".join(found))
 
 
 def obstacles(connection: Connection, accesses: Sequence[TableAccess]) -> Iterator[Obstacle]:
     """What is in the way, table by table."""
-    walked = {access.table.name for access in accesses if "ctid" in access.select}
+    by_ctid = {access.table.name for access in accesses if "ctid" in access.select}
     own = {access.table.name for access in accesses if not access.table.is_live}
     for row in connection.execute(_TABLES, commands_by_table(accesses)).fetchall():
         if row["part"] is None:
@@ -97,7 +99,7 @@ def obstacles(connection: Connection, accesses: Sequence[TableAccess]) -> Iterat
             missing = _OWN_IS_MISSING if name in own else _LIVE_IS_MISSING
             yield Obstacle(name, message, way_to(connection, name) or missing)
         else:
-            yield from _of_part(row, walked)
+            yield from _of_part(row, by_ctid)
 
 
 def commands_by_table(accesses: Iterable[TableAccess]) -> dict[str, list[str]]:
@@ -130,14 +132,14 @@ def _commands(access: TableAccess) -> Iterable[str]:
     return (command for command, columns in used.items() if columns)
 
 
-def _of_part(row: DictRow, walked: set[str]) -> Iterator[Obstacle]:
+def _of_part(row: DictRow, by_ctid: set[str]) -> Iterator[Obstacle]:
     name, part, kind = row["name"], row["part"], row["kind"]
-    if kind in _KINDS and name in walked:
+    if kind in _KINDS and name in by_ctid:
         message = f"{part} is {_KINDS[kind]}, and only in tables can a pass find its rows"
         fix = "let the role's search_path lead to the table itself, or switch the scheduler off"
         yield Obstacle(name, message, fix)
     elif row["has_policies"] and row["not_let_through"]:
-        commands = ", ".join(_COMMANDS[one] for one in row["not_let_through"])
+        commands = ", ".join(_COMMANDS[command] for command in row["not_let_through"])
         message = f"row security of {part} has no policy that lets this role {commands}"
         fix = f"CREATE POLICY {row['role']} ON {part} TO {row['role']} USING (true);"
         yield Obstacle(name, message, fix)

@@ -16,7 +16,7 @@ _ERROR_CHARACTERS = 500
 
 _READ = f"""
 SELECT id, topic, key, event_id::text, {rfc3339("occurred_at")} AS occurred_at, payload, tries,
-       coalesce(retry_at > clock_timestamp(), false) AS resting
+       coalesce(retry_at > clock_timestamp(), false) AS is_postponed
 FROM toast_outbox
 WHERE service = %(service)s AND id > %(after)s
 ORDER BY id
@@ -33,7 +33,7 @@ _BY_INDEX = {"enable_bitmapscan": "off", "enable_seqscan": "off", "enable_sort":
 _DELETE = "DELETE FROM toast_outbox WHERE service = %(service)s AND id = ANY (%(ids)s)"
 
 # 2, 4, 8, 16 seconds between the tries.
-_REST = """
+_POSTPONE = """
 UPDATE toast_outbox
 SET tries = tries + 1, error = %(error)s,
     retry_at = clock_timestamp() + interval '1 second' * power(2, tries + 1)
@@ -93,7 +93,7 @@ _IS_WAITING = "SELECT EXISTS (SELECT FROM toast_outbox WHERE id = %(id)s) AS wai
 
 # A tuple, as messages.Outgoing is; its fields are the columns of _READ.
 class StoredEvent(NamedTuple):
-    """An event as the publisher reads it; ``occurred_at`` is RFC 3339 text, and ``resting``
+    """An event as the publisher reads it; ``occurred_at`` is RFC 3339 text, and ``is_postponed``
     says that it was refused and is not to be tried again yet."""
 
     id: int
@@ -103,7 +103,7 @@ class StoredEvent(NamedTuple):
     occurred_at: str
     payload: str
     tries: int
-    resting: bool
+    is_postponed: bool
 
 
 class Outbox:
@@ -133,9 +133,9 @@ class Outbox:
         if ids:
             self._connection.execute(_DELETE, {"service": self._service, "ids": list(ids)})
 
-    def rest(self, event: StoredEvent, reason: str) -> None:
+    def postpone(self, event: StoredEvent, reason: str) -> None:
         """Leave a refused event alone for a while, which grows with its tries."""
-        self._connection.execute(_REST, self._refusal(event.id, reason))
+        self._connection.execute(_POSTPONE, self._refusal(event.id, reason))
 
     def set_aside(self, event: StoredEvent, reason: str) -> None:
         """Move an event that was refused for good out of the way, with its reason."""

@@ -67,11 +67,11 @@ class Publisher:
         Raises psycopg.Error where the database fails; Kafka's failures are in the answer.
         """
         connection = self._open()
-        box = Outbox(connection, self._service)
+        outbox = Outbox(connection, self._service)
         with connection.try_lock(f"toast-outbox/{self._service}") as is_ours:
             if is_ours:
-                return _Round(box, self._kafka, self._service).run(stopping)
-        left = box.waiting()
+                return _Round(outbox, self._kafka, self._service).run(stopping)
+        left = outbox.waiting()
         reason = "another process is publishing" if left else ""
         return Published(left=left, reason=reason, elsewhere=bool(left))
 
@@ -106,8 +106,10 @@ class Publisher:
 class _Round:
     """One round over the whole outbox, in order."""
 
-    def __init__(self, box: Outbox, producer: Callable[[], "EventProducer"], service: str) -> None:
-        self._outbox = box
+    def __init__(
+        self, outbox: Outbox, producer: Callable[[], "EventProducer"], service: str
+    ) -> None:
+        self._outbox = outbox
         self._producer = producer
         self._service = service
         # Keys whose turn is held back, because an earlier event of theirs has to go first.
@@ -157,7 +159,7 @@ class _Round:
         later: list[StoredEvent] = []
         for event in events:
             place = (event.topic, event.key)
-            if event.resting or place in self._held:
+            if event.is_postponed or place in self._held:
                 self._held.add(place)
             elif place in sending:
                 later.append(event)
@@ -203,7 +205,7 @@ class _Round:
         if not failure.refused:
             self._reason = failure.reason
         elif event.tries + 1 < MOST_TRIES:
-            self._outbox.rest(event, failure.reason)
+            self._outbox.postpone(event, failure.reason)
             metrics.RETRIES.labels(self._service, "event").inc()
             self._held.add((event.topic, event.key))
         else:

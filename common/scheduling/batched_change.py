@@ -4,7 +4,7 @@ Where an index serves, the due rows are counted in no time, and where they are f
 over the whole table does them all. Otherwise the same statement is given one slice of the heaps
 after another by ctid range: each page is read once, in physical order, in short transactions, and
 no batch has to step over the dead rows of those before it, which makes every LIMIT-after-LIMIT
-loop slower as it goes. A row that was moved behind the slices meanwhile is found by the look that
+loop slower as it goes. A row that was moved behind the slices meanwhile is found by the round that
 follows, unless it may as well wait for the next pass.
 """
 
@@ -25,7 +25,7 @@ from common.scheduling.scheduler import Pass, PassResult, Preview
 BATCH_ROWS = 5_000
 # Counting takes longer than this where no index serves: the slices read the table as fast, and no
 # transaction is long enough for others to feel it.
-LOOK_LIMITS = {"statement_timeout": "100ms"}
+COUNT_LIMITS = {"statement_timeout": "100ms"}
 # 1 MiB of heap: some thousand rows of the usual width, tens of milliseconds a transaction.
 SLICE_PAGES = 128
 # An eager batch takes a fraction of that time for a row, and what it locks is rarely wanted.
@@ -35,7 +35,7 @@ MOST_FAILED_ALONE = 100
 
 # Looks in a row that found rows and changed none before these are looked at one by one: another
 # session may have changed them in between.
-MOST_IDLE_LOOKS = 3
+MOST_IDLE_ROUNDS = 3
 
 _FAILED_ROWS = """
 SELECT array_agg(row_id) AS ids FROM (
@@ -106,60 +106,60 @@ class BatchedChange:
 class _BatchedPass:
     """One pass over one table."""
 
-    def __init__(self, walk: BatchedChange, current: Pass, parameters: dict[str, Any]) -> None:
-        self._walk = walk
+    def __init__(self, change: BatchedChange, current: Pass, parameters: dict[str, Any]) -> None:
+        self._change = change
         self._pass = current
         self._parameters = parameters
         self._batches = Batches(
             current,
-            table=walk.table,
-            heaps=walk.collected or walk.table,
-            id_column=walk.id_column,
-            due=walk.due,
-            batch=walk.batch,
-            eager=walk.eager,
+            table=change.table,
+            heaps=change.collected or change.table,
+            id_column=change.id_column,
+            due=change.due,
+            batch=change.batch,
+            eager=change.eager,
             parameters=parameters,
         )
 
     def run(self) -> PassResult:
-        if self._walk.collect:
+        if self._change.collect:
             return self._run_collected()
-        total, idle_looks = PassResult(), 0
+        total, idle_rounds = PassResult(), 0
         while not self._pass.stopping():
             waiting = self._count()
             if waiting == 0:
                 return total
             few = waiting is not None and waiting < BATCH_ROWS
-            look, unchanged = self._few() if few else self._all_slices()
-            total += look
-            idle_looks = 0 if look.processed or look.failed else idle_looks + 1
-            if idle_looks and waiting and not unchanged:
+            done, unchanged = self._few() if few else self._all_slices()
+            total += done
+            idle_rounds = 0 if done.processed or done.failed else idle_rounds + 1
+            if idle_rounds and waiting and not unchanged:
                 self._require_locked()
                 return total
-            if unchanged and (idle_looks == MOST_IDLE_LOOKS or not (few or self._walk.urgent)):
+            if unchanged and (idle_rounds == MOST_IDLE_ROUNDS or not (few or self._change.urgent)):
                 self._batches.is_careful = True
                 return total + self._all_slices()[0]
-            if not unchanged and (few or idle_looks or not self._walk.urgent):
+            if not unchanged and (few or idle_rounds or not self._change.urgent):
                 return total
         return total + PassResult(complete=False)
 
     def _run_collected(self) -> PassResult:
         connection = self._pass.connection
         with connection.hold():
-            with connection.begin(self._walk.collecting):
-                for statement in self._walk.collect:
+            with connection.begin(self._change.collecting):
+                for statement in self._change.collect:
                     connection.execute(statement, self._parameters)
             try:
                 return self._all_slices()[0]
             finally:
                 if not connection.closed:
-                    connection.execute(f"DROP TABLE {self._walk.collected}")
+                    connection.execute(f"DROP TABLE {self._change.collected}")
 
     def _count(self) -> int | None:
         """How many rows are due, no further than BATCH_ROWS; None where that takes too long."""
         try:
-            with self._pass.connection.limited(LOOK_LIMITS):
-                return backlog(self._pass, self._walk.due, self._parameters, BATCH_ROWS)
+            with self._pass.connection.limited(COUNT_LIMITS):
+                return backlog(self._pass, self._change.due, self._parameters, BATCH_ROWS)
         except psycopg.errors.QueryCanceled:
             return None
 
@@ -175,7 +175,7 @@ class _BatchedPass:
 
     def _all_slices(self) -> tuple[PassResult, int]:
         total, unchanged = PassResult(), 0
-        eager = bool(self._walk.eager) and not self._batches.is_careful
+        eager = bool(self._change.eager) and not self._batches.is_careful
         heaps = ctid.pages(self._pass.connection, self._batches.heaps)
         step = SLICE_PAGES * (EAGER_SLICES if eager else 1)
         for first, end, self._batches.share in ctid.slices(heaps, step):
@@ -203,9 +203,9 @@ class _BatchedPass:
 
     def _require_locked(self) -> None:
         """Raise PassError if rows are due that are not locked, but hidden from changes."""
-        connection, id_column = self._pass.connection, self._walk.id_column
-        due = f"SELECT {id_column} AS id FROM ({self._walk.due}) AS due LIMIT 1"
-        lock = f"SELECT FROM {self._walk.table} WHERE {id_column} = %(id)s FOR UPDATE NOWAIT"
+        connection, id_column = self._pass.connection, self._change.id_column
+        due = f"SELECT {id_column} AS id FROM ({self._change.due}) AS due LIMIT 1"
+        lock = f"SELECT FROM {self._change.table} WHERE {id_column} = %(id)s FOR UPDATE NOWAIT"
         row = connection.execute(due, self._parameters).fetchone()
         try:
             if row is None or connection.execute(lock, row).rowcount:
@@ -214,6 +214,6 @@ class _BatchedPass:
             return  # alerts may not lock, and change, the rows that they are about
         if self._count():
             raise PassError(
-                f"rows of {self._walk.table} are due, but hidden from those who change them: give "
-                "this role a policy FOR ALL, or the attribute BYPASSRLS"
+                f"rows of {self._change.table} are due, but hidden from those who change them: "
+                "give this role a policy FOR ALL, or the attribute BYPASSRLS"
             )

@@ -99,8 +99,8 @@ class Batches:
             # blame, as with a trigger against every statement, and then this fails again.
             return self._run(place, place + 1)[0]
         total = PassResult()
-        for one in ids:
-            total += self._alone(place, one, [other for other in ids if other != one])
+        for row in ids:
+            total += self._alone(place, row, [other for other in ids if other != row])
         return total
 
     def _alone(self, place: int, row: UUID, others: Sequence[UUID]) -> PassResult:

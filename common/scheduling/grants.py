@@ -20,7 +20,7 @@ class Right:
 
 def accesses(schedulers: Sequence[Scheduler]) -> list[TableAccess]:
     """Every table that a worker with these schedulers uses, ours included; some twice."""
-    publishing = own_tables.PUBLISHING if any(one.topics for one in schedulers) else ()
+    publishing = own_tables.PUBLISHING if any(scheduler.topics for scheduler in schedulers) else ()
     chosen = [access for scheduler in schedulers for access in scheduler.tables]
     chosen.sort(key=lambda access: not access.table.is_live)
     return [*chosen, *own_tables.EVERY_WORKER, *publishing]
@@ -33,7 +33,7 @@ def is_expected(scheduler: Scheduler) -> bool:
 
 def expected(service: Service) -> list[TableAccess]:
     """What a worker uses with every scheduler that is on by default."""
-    return accesses([one for one in service.schedulers if is_expected(one)])
+    return accesses([each for each in service.schedulers if is_expected(each)])
 
 
 def needed(accesses: Iterable[TableAccess]) -> list[Right]:

@@ -58,7 +58,7 @@ class PassRunner:
         self._progressed_at: float | None = None
         # Failed runs that wait for the database to come back.
         self._unrecorded: list[Run] = []
-        self._outage = LogThrottle()
+        self._outage_throttle = LogThrottle()
         self.connection_lost = False
         # Why the last pass failed, where waiting does not mend that; empty otherwise.
         self.lasting_failure = ""
@@ -80,7 +80,7 @@ class PassRunner:
             except Exception as error:
                 failure = error
                 self._failed(run, started, error)
-                lasting = "" if _mends_itself(error) else run.error
+                lasting = "" if _is_transient(error) else run.error
             finally:
                 self._connection = None
                 self.lasting_failure = lasting
@@ -135,13 +135,13 @@ class PassRunner:
             run.result = _outcome(result)
             run.counts, run.error = result.counts, redact(result.skipped or result.note)
             run.record_end(connection)
-        self._outage.reset()
+        self._outage_throttle.reset()
         self._log_end(run, result)
 
     def _new_pass(self, connection: Session, run: Run | None = None) -> Pass:
         def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
             if run is not None:
-                self._committed(run, done, share)
+                self._progressed(run, done, share)
 
         row = connection.execute(_NOW).fetchone()
         host_now = datetime.now(UTC)
@@ -156,7 +156,7 @@ class PassRunner:
             report_progress=report_progress,
         )
 
-    def _committed(self, run: Run, done: PassResult, share: float | None) -> None:
+    def _progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         if done != NOTHING:
             failpoints.reach("committed")
         self._progressed_at = time.monotonic()
@@ -176,7 +176,7 @@ class PassRunner:
         run.error = redact(advised(text, error))
         self.connection_lost = connection_lost(error)
         self._log_failure(run, error)
-        self._keep(run)
+        self._keep_unrecorded(run)
         if not self.connection_lost:
             self._try_to_record()
 
@@ -184,16 +184,16 @@ class PassRunner:
         fields = {"seconds": round(run.seconds, 3), "error": run.error, **run.counts}
         if self.connection_lost:
             # A pass is tried every few seconds then, and each line would say the same.
-            unsaid = self._outage.admit()
-            write = _log.debug if unsaid is None else _log.error
-            write("pass_failed", **fields, **({"repeated": unsaid} if unsaid else {}))
+            skipped = self._outage_throttle.admit()
+            write = _log.debug if skipped is None else _log.error
+            write("pass_failed", **fields, **({"repeated": skipped} if skipped else {}))
             return
-        self._outage.reset()
+        self._outage_throttle.reset()
         # A traceback helps with a bug, not with a setting to change.
         write = _log.error if isinstance(error, PassError) else _log.exception
         write("pass_failed", **fields)
 
-    def _keep(self, run: Run) -> None:
+    def _keep_unrecorded(self, run: Run) -> None:
         """Remember a failed run until it can be recorded.
 
         Of those in a row that found no database, the first and the last tell it all.
@@ -217,7 +217,7 @@ class PassRunner:
             self._unrecorded.pop(0)
 
 
-def _mends_itself(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     """Whether the next pass may succeed although nobody has changed anything."""
     # Whether migrations are pending still, /readyz asks the database itself.
     passing = isinstance(error, RemoteAway | MigrationsPending)

@@ -16,7 +16,7 @@ class Retention:
     ) -> None:
         """``delete`` is the walk's batch; ``eager`` is what a BatchedChange says."""
         self._days = days
-        self._walk = BatchedChange(
+        self._change = BatchedChange(
             table=table,
             due=due,
             batch=delete,
@@ -28,16 +28,16 @@ class Retention:
     def run(self, current: Pass) -> PassResult:
         """Delete what is too old. Raises ClocksDiffer rather than trust a doubtful clock."""
         require_agreement(current)
-        return self._walk.run(current)
+        return self._change.run(current)
 
     def preview(self, current: Pass) -> Preview:
         """Say what would be deleted, on the same condition."""
         require_agreement(current)
-        return self._walk.preview(current)
+        return self._change.preview(current)
 
     def backlog(self, current: Pass, most: int) -> int:
         """Count what is too old, no further than ``most``."""
-        return self._walk.backlog(current, most)
+        return self._change.backlog(current, most)
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {"cutoff": current.now - current.settings[self._days]}

@@ -55,22 +55,22 @@ class BacklogSampler:
         self._due_at = float("-inf")
         self._lock = threading.Lock()
 
-    def scraped(self) -> None:
+    def sample_if_due(self) -> None:
         """Count anew, on a thread of its own, if it is time; returns at once."""
         if time.monotonic() >= self._due_at and self._lock.acquire(blocking=False):
             threading.Thread(target=self._run, name="sampler", daemon=True).start()
 
     def _run(self) -> None:
         samples: list[Sample] = []
-        rest = LEAST_SECONDS
+        pause = LEAST_SECONDS
         try:
             with logs.bind(service=self._service):
                 started = time.monotonic()
                 try:
                     samples = self._count()
                 finally:
-                    self._show(samples)
-                rest = max(LEAST_SECONDS, (time.monotonic() - started) / MOST_SHARE)
+                    self._set_gauges(samples)
+                pause = max(LEAST_SECONDS, (time.monotonic() - started) / MOST_SHARE)
         except (psycopg.Error, PassError) as error:
             metrics.count_database_error(self._service, error)
             _log.debug("backlog_count_failed", error=error)
@@ -78,15 +78,15 @@ class BacklogSampler:
         except Exception:
             _log.exception("backlog_sampling_failed")
         finally:
-            self._due_at = time.monotonic() + rest
+            self._due_at = time.monotonic() + pause
             self._lock.release()
 
     def _count(self) -> list[Sample]:
         with self._database.connect_for(SAMPLE_SECONDS) as connection:
             migrations.require(connection, may_apply=False)
-            return [sample for ask in self._questions() for sample in _ask(ask, connection)]
+            return [sample for query in self._queries() for sample in _rows_of(query, connection)]
 
-    def _show(self, samples: Sequence[Sample]) -> None:
+    def _set_gauges(self, samples: Sequence[Sample]) -> None:
         """What could not be counted goes: an old number would look like a new one."""
         for gauge, labels, value in samples:
             gauge.labels(*labels).set(value)
@@ -95,7 +95,7 @@ class BacklogSampler:
             gauge.remove(*labels)
         self._shown = shown
 
-    def _questions(self) -> Iterator[Callable[[Session], Iterator[Sample]]]:
+    def _queries(self) -> Iterator[Callable[[Session], Iterator[Sample]]]:
         yield self._outbox
         for runner in self._runners:
             yield partial(self._failed_rows, runner)
@@ -121,11 +121,11 @@ class BacklogSampler:
                 yield _LIVE_NAMES[name], (self._service,), due
 
 
-def _ask(question: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
-    """The answer; none where this one question is too dear, or fails as its pass will."""
+def _rows_of(query: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
+    """The answer; none where this one query is too dear, or fails as its pass will."""
     try:
         with connection.begin(_LIMITS, read_only=True):
-            return list(question(connection))
+            return list(query(connection))
     except (psycopg.Error, PassError) as error:
         if connection_lost(error):
             raise

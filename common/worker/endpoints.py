@@ -45,7 +45,7 @@ class Endpoints:
         self._port = port
         self._pages = pages
         self._server: PageServer | None = None
-        self._said = False
+        self._is_failure_logged = False
 
     def open(self) -> None:
         """Begin to serve, unless it does or the port is 0; where that fails, call it again."""
@@ -60,9 +60,9 @@ class Endpoints:
         _log.info("metrics_port_opened", host=HOST, port=self._port)
 
     def _log_port_taken(self, error: OSError) -> None:
-        if self._said:
+        if self._is_failure_logged:
             return
-        self._said = True
+        self._is_failure_logged = True
         taken = error.errno == errno.EADDRINUSE
         reason = "it is in use by another process" if taken else error.strerror
         _log.error(

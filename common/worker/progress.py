@@ -58,8 +58,8 @@ class ProgressLine(Observer):
         if now >= self._due_at:
             self._due_at = now + LINE_SECONDS
             percent = "" if share is None else f" {share:.0%},"
-            said = ", ".join(f"{count:,} {name}" for name, count in self._done.counts.items())
-            self._write(f"{run.scheduler}:{percent} {said} ({now - self._started_at:.0f} s)")
+            counts = ", ".join(f"{count:,} {name}" for name, count in self._done.counts.items())
+            self._write(f"{run.scheduler}:{percent} {counts} ({now - self._started_at:.0f} s)")
 
     def ended(self, run: Run, error: Exception | None) -> None:
         self._write("")

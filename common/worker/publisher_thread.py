@@ -49,13 +49,13 @@ class PublisherThread(Observer):
         self._outcome = Published()
         self._wake = threading.Event()
         # Schedulers whose last pass lost its connection.
-        self._in_doubt: set[str] = set()
+        self._lost_connection: set[str] = set()
         self._stop = threading.Event()
-        self._give_up_at = float("inf")
+        self._stop_at = float("inf")
         self._failures = 0
-        self._waiting = LogThrottle()
+        self._throttle = LogThrottle()
         self._draining = False
-        self._alive_at = 0.0
+        self._progressed_at = 0.0
         self.thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -68,13 +68,13 @@ class PublisherThread(Observer):
     def connected(self, run: Run, current: Pass) -> None:
         # The pass before may have committed events without being told so. The publisher is woken
         # only now, for while PostgreSQL was away it could but fail as well.
-        if run.scheduler in self._in_doubt:
-            self._in_doubt.discard(run.scheduler)
+        if run.scheduler in self._lost_connection:
+            self._lost_connection.discard(run.scheduler)
             self._wake.set()
 
     def ended(self, run: Run, error: Exception | None) -> None:
         if error and connection_lost(error):
-            self._in_doubt.add(run.scheduler)
+            self._lost_connection.add(run.scheduler)
 
     def summary(self) -> str:
         """What the last round left in the outbox, for a person."""
@@ -82,13 +82,13 @@ class PublisherThread(Observer):
 
     def stop(self, seconds: float) -> None:
         """Publish what is ready, for at most that long, then end; returns at once."""
-        self._give_up_at = time.monotonic() + seconds
+        self._stop_at = time.monotonic() + seconds
         self._stop.set()
         self._wake.set()
 
     def stalled(self) -> bool:
         """Whether it has been in one call of the database for too long."""
-        return self._draining and time.monotonic() - self._alive_at > STALLED_SECONDS
+        return self._draining and time.monotonic() - self._progressed_at > STALLED_SECONDS
 
     def abort_connection(self) -> None:
         """Break the database connection from another thread."""
@@ -108,9 +108,9 @@ class PublisherThread(Observer):
 
     def _drain(self) -> Published:
         self._wake.clear()  # before reading: what is committed from here on wakes us again
-        self._alive_at, self._draining = time.monotonic(), True
+        self._progressed_at, self._draining = time.monotonic(), True
         try:
-            outcome = self._publisher.drain(stopping=self._giving_up)
+            outcome = self._publisher.drain(stopping=self._must_stop)
         # As of a pass: whatever one round meets, the next one is tried, and the process lives.
         except Exception as error:
             outcome = self._failed(error)
@@ -144,22 +144,22 @@ class PublisherThread(Observer):
         except Exception:
             _log.exception("publisher_close_failed")
 
-    def _giving_up(self) -> bool:
-        self._alive_at = time.monotonic()  # asked between any two calls of the database
-        return time.monotonic() > self._give_up_at
+    def _must_stop(self) -> bool:
+        self._progressed_at = time.monotonic()  # asked between any two calls of the database
+        return time.monotonic() > self._stop_at
 
     def _report(self, outcome: Published) -> None:
         if outcome.published or outcome.set_aside:
             _log.info("events_published", published=outcome.published, set_aside=outcome.set_aside)
         if not outcome.reason:
             self._failures = 0
-            self._waiting.reset()
+            self._throttle.reset()
             return
         self._failures += 1
-        unsaid = self._waiting.admit()
+        skipped = self._throttle.admit()
         waiting = {"left": outcome.left} if outcome.left else {}
-        repeated = {"repeated": unsaid} if unsaid else {}
-        write = _log.debug if unsaid is None else _log.warning
+        repeated = {"repeated": skipped} if skipped else {}
+        write = _log.debug if skipped is None else _log.warning
         write("publish_failed", **waiting, reason=outcome.reason, **repeated)
 
     def _wait(self, outcome: Published) -> None:

@@ -43,7 +43,7 @@ FLUSH_SECONDS = 1.5
 QUEUE_EVENTS = 100
 
 # What tells one row from another in a message, and not one cause from another.
-_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+", re.IGNORECASE)
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+", re.IGNORECASE)
 
 
 class Reports:
@@ -162,11 +162,11 @@ class PassReports(Observer):
         now = time.monotonic()
         if now - self._checked_in_at >= CHECK_IN_SECONDS:
             self._checked_in_at = now
-            self._check_in = self._tell("in_progress", 0.0)
+            self._check_in = self._send_check_in("in_progress", 0.0)
 
     def ended(self, run: Run, error: Exception | None) -> None:
         if self._check_in is not None:
-            self._tell("error" if run.result == "failed" else "ok", run.seconds)
+            self._send_check_in("error" if run.result == "failed" else "ok", run.seconds)
         if error is not None:
             self._reports.failure(error, scheduler=run.scheduler, run_id=str(run.id))
         elif failed := run.counts.get("failed"):
@@ -178,7 +178,7 @@ class PassReports(Observer):
                 level="warning",
             )
 
-    def _tell(self, status: str, seconds: float) -> str | None:
+    def _send_check_in(self, status: str, seconds: float) -> str | None:
         return self._reports.check_in(self._slug, status, self._monitor, self._check_in, seconds)
 
 
@@ -208,13 +208,13 @@ def _cause(error: BaseException) -> str:
         return f"{name} {error.sqlstate or ''}".rstrip()
     if isinstance(error, PassError):  # its text goes into the details behind the colon
         # Redacted first: a secret without its digits would not be known for one.
-        return f"{name}: {_without_particulars(redact(str(error)).partition(':')[0])}"
+        return f"{name}: {_without_values(redact(str(error)).partition(':')[0])}"
     frames = traceback.extract_tb(error.__traceback__)
     return f"{name} in {frames[-1].name}" if frames else name
 
 
-def _without_particulars(text: str) -> str:
-    return _PARTICULARS.sub("…", text)
+def _without_values(text: str) -> str:
+    return _VALUES.sub("…", text)
 
 
 def _scrub(event: "Event", hint: "Hint") -> "Event":

@@ -19,7 +19,7 @@ class SystemdNotifier:
         self._status = ""
 
     @property
-    def listens(self) -> bool:
+    def is_enabled(self) -> bool:
         """Whether anybody hears what it is told."""
         return bool(self._address)
 
@@ -27,7 +27,7 @@ class SystemdNotifier:
         """The start is over: the settings are valid and the threads run."""
         self._send("READY=1")
 
-    def alive(self) -> None:
+    def feed_watchdog(self) -> None:
         """Put off the watchdog, which ends the process when this is not said in time."""
         self._send("WATCHDOG=1")
 

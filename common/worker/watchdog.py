@@ -46,13 +46,13 @@ class ThreadWatch:
             stalled.append("publisher")
         return faults + [f"{name} has made no progress for too long" for name in stalled]
 
-    def break_what_is_stalled(self) -> list[str]:
+    def abort_stalled(self) -> list[str]:
         """Sever the connections that threads are blocked on; returns the schedulers concerned."""
         if self._publisher and self._publisher.stalled():
             _log.error("publisher_stalled")
             self._publisher.abort_connection()
-        broken = [loop for loop in self._loops if loop.runner.stalled()]
-        for loop in broken:
+        stalled = [loop for loop in self._loops if loop.runner.stalled()]
+        for loop in stalled:
             _log.error("pass_stalled", scheduler=loop.name)
             loop.runner.abort_connection()
-        return [loop.name for loop in broken]
+        return [loop.name for loop in stalled]

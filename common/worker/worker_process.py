@@ -81,7 +81,7 @@ class Worker:
         self._service = service
         self._reports = reports
         self._stopping = threading.Event()
-        self._manager = SystemdNotifier(config.notify_socket())
+        self._systemd = SystemdNotifier(config.notify_socket())
         self._last_passes: list[LastPass] = []
         database = Database(settings)
         self._publisher = _publisher(service, settings, database, reports)
@@ -126,9 +126,9 @@ class Worker:
         for thread in self._thread_watch.threads:
             thread.start()
         self._endpoints.open()
-        self._manager.ready()
+        self._systemd.ready()
         code = self._serve_signals()
-        self._manager.stopping()
+        self._systemd.stopping()
         self._stop()
         if self._reports:
             self._reports.flush()
@@ -153,7 +153,7 @@ class Worker:
         return [*stopping, *faults, *failing, *waiting]
 
     def _metrics(self) -> Page:
-        self._sampler.scraped()
+        self._sampler.sample_if_due()
         return Page(metrics.exposition(), METRICS)
 
     def _observers(self, scheduler: Scheduler, settings: Settings) -> list[Observer]:
@@ -171,10 +171,10 @@ class Worker:
 
     def _serve_signals(self) -> int:
         while True:
-            self._tell_manager()
+            self._notify_systemd()
             received = _next_signal()
             if received is None:
-                self._break_what_is_stalled()
+                self._abort_stalled()
                 self._endpoints.open()
                 if self._thread_watch.died():
                     return exit_codes.BUG
@@ -186,19 +186,19 @@ class Worker:
                 _log.info("stop_requested", signal=signal.Signals(received).name)
                 return 0
 
-    def _tell_manager(self) -> None:
-        if not self._manager.listens:
+    def _notify_systemd(self) -> None:
+        if not self._systemd.is_enabled:
             return
         faults = self._thread_watch.faults()
         if not faults:
-            self._manager.alive()
-        words = [last.summary() for last in self._last_passes]
+            self._systemd.feed_watchdog()
+        summaries = [last.summary() for last in self._last_passes]
         if self._publisher:
-            words.append(self._publisher.summary())
-        self._manager.status("; ".join([*faults, *words]) or "no scheduler is enabled")
+            summaries.append(self._publisher.summary())
+        self._systemd.status("; ".join([*faults, *summaries]) or "no scheduler is enabled")
 
-    def _break_what_is_stalled(self) -> None:
-        for scheduler in self._thread_watch.break_what_is_stalled():
+    def _abort_stalled(self) -> None:
+        for scheduler in self._thread_watch.abort_stalled():
             if self._reports:
                 text = "a pass has made no progress for too long, and was broken off"
                 self._reports.problem("stalled", text, scheduler=scheduler)

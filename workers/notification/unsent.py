@@ -60,7 +60,7 @@ class UnsentNotifications:
             notification,
             f"delivered, but {why}" if delivered else why,
             self._clock.time(at),
-            rest=_REST_DELIVERED if delivered else _REST,
+            retry_after=_REST_DELIVERED if delivered else _REST,
         )
         _log.error("notification_set_aside", notification_id=notification, reason=reason)
         return PassResult(failed=1, note=f"notification {notification} set aside: {reason}")

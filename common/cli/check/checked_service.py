@@ -23,7 +23,7 @@ class Subject:
     @property
     def schedulers(self) -> list[Scheduler]:
         """Those that are switched on."""
-        return [one for one in self.service.schedulers if self.settings[one.enabled]]
+        return [each for each in self.service.schedulers if self.settings[each.enabled]]
 
     @property
     def topics(self) -> tuple[str, ...]:

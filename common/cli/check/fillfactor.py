@@ -35,7 +35,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
         if sizes.is_big(table):
             yield ok(
                 "pages",
-                f"{sizes.in_words(table)}, on full pages; with room, many are changed in less time",
+                f"{sizes.describe(table)}, on full pages; with room, many are changed in less time",
                 f"ALTER TABLE {table} SET (fillfactor = {ROOMY_FILLFACTOR}); what is there gets"
                 f" it by VACUUM FULL {table}, which locks the table",
             )

@@ -57,7 +57,9 @@ class Report:
         if self._bad_settings:
             return exit_codes.BAD_SETTINGS
         return (
-            exit_codes.FAILED if any(one.level == ERROR for one in self._found) else exit_codes.FINE
+            exit_codes.FAILED
+            if any(finding.level == ERROR for finding in self._found)
+            else exit_codes.FINE
         )
 
     def as_text(self) -> str:

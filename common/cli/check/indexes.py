@@ -91,16 +91,16 @@ class _Indexes:
 
     def is_there(self, wanted: Wanted) -> bool:
         table, index = wanted
-        present = any(one.is_valid and one.begins_as(index) for one in self._of[table])
+        present = any(each.is_valid and each.begins_as(index) for each in self._of[table])
         return present or table not in self._sizes
 
     def decides(self, table: str, columns: Sequence[str]) -> bool:
-        return any(one.decides(columns) for one in self._of[table]) or table not in self._sizes
+        return any(index.decides(columns) for index in self._of[table]) or table not in self._sizes
 
     def statement(self, wanted: Wanted) -> str:
         """What creates it, instead of one whose creation was broken off."""
         table, index = wanted
-        broken = [one.name for one in self._of[table] if one.begins_as(index)]
+        broken = [each.name for each in self._of[table] if each.begins_as(index)]
         drop = "".join(f"DROP INDEX CONCURRENTLY {name}; " for name in broken)
         where = f" WHERE {index.where}" if index.where else ""
         columns = ", ".join(index.columns)
@@ -110,23 +110,27 @@ class _Indexes:
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     """Look for every index that a scheduler which is switched on asks for."""
     live = subject.live
-    references = _references(connection, [one.table.name for one in live if one.delete])
-    declared = ((one.table.name, index) for one in live for index in one.needs)
+    references = _references(connection, [access.table.name for access in live if access.delete])
+    declared = ((access.table.name, index) for access in live for index in access.needs)
     needs = dict.fromkeys((*references, *declared))
-    profits = dict.fromkeys((one.table.name, index) for one in live for index in one.profits)
-    uniques = [(one.table.name, columns) for one in subject.accesses for columns in one.unique]
+    profits = dict.fromkeys(
+        (access.table.name, index) for access in live for index in access.profits
+    )
+    uniques = [
+        (access.table.name, columns) for access in subject.accesses for columns in access.unique
+    ]
     decisions = list(dict.fromkeys(uniques))
     tables = list({table for table, _ in (*needs, *profits, *decisions)})
     sizes = Sizes(connection, tables)
     indexes = _Indexes(connection, tables, sizes)
     findings = [
-        *(_undecided(*one) for one in decisions if not indexes.decides(*one)),
+        *(_undecided(*each) for each in decisions if not indexes.decides(*each)),
         *_needed(indexes, sizes, needs),
         *_profitable(indexes, sizes, profits),
     ]
     yield from findings
     if live and not findings:
-        later = sum(not indexes.is_there(one) for one in profits)
+        later = sum(not indexes.is_there(each) for each in profits)
         more = f"; {later} more would pay beyond {BIG_ROWS:,} rows" if later else ""
         yield ok("indexes", f"those that matter are there{more}")
 
@@ -146,20 +150,20 @@ def _undecided(table: str, columns: Sequence[str]) -> Finding:
 
 
 def _needed(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
-    for one in wanted:
-        if not indexes.is_there(one):
-            table, index = one
+    for each in wanted:
+        if not indexes.is_there(each):
+            table, index = each
             level = error if sizes.is_big(table) else warning
             columns = ", ".join(index.columns)
-            message = f"{sizes.in_words(table)}, looked up by {columns} without an index"
-            yield level("indexes", message, indexes.statement(one))
+            message = f"{sizes.describe(table)}, looked up by {columns} without an index"
+            yield level("indexes", message, indexes.statement(each))
 
 
 def _profitable(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
-    for one in wanted:
-        if not indexes.is_there(one) and sizes.is_big(one[0]):
-            message = f"{sizes.in_words(one[0])}, all read by every pass that looks for due ones"
-            yield warning("indexes", message, indexes.statement(one))
+    for each in wanted:
+        if not indexes.is_there(each) and sizes.is_big(each[0]):
+            message = f"{sizes.describe(each[0])}, all read by every pass that looks for due ones"
+            yield warning("indexes", message, indexes.statement(each))
 
 
 def _same(present: str, wanted: str) -> bool:

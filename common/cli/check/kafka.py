@@ -43,12 +43,12 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
         return
     reachable = [
         ok("kafka", f"{','.join(brokers)}: {len(cluster.brokers)} brokers"),
-        *_some(faults),
+        *_of_brokers(faults),
     ]
     topics = {topic: topic in cluster.topics for subject in subjects for topic in subject.topics}
-    doubts = _doubts(admin, topics, ",".join(brokers))
+    findings = _topic_findings(admin, topics, ",".join(brokers))
     for subject in subjects:
-        for finding in (*reachable, *_of_topics(subject.topics, topics, doubts)):
+        for finding in (*reachable, *_of_topics(subject.topics, topics, findings)):
             yield subject.name, finding
 
 
@@ -56,24 +56,26 @@ def _reason(fault: KafkaException | PassError) -> str:
     return fault.args[0].str() if isinstance(fault, KafkaException) else str(fault)
 
 
-def _some(faults: Sequence[str]) -> Iterator[Finding]:
+def _of_brokers(faults: Sequence[str]) -> Iterator[Finding]:
     for fault in faults:
         message = f"no connection to {fault}; the other brokers do for now"
         yield warning("kafka", message, "start it, or take it out of KAFKA_BROKERS")
 
 
 def _of_topics(
-    topics: Sequence[str], present: dict[str, bool], doubts: dict[str, Finding]
+    topics: Sequence[str], present: dict[str, bool], findings: dict[str, Finding]
 ) -> Iterator[Finding]:
-    yield from (doubts[topic] for topic in topics if topic in doubts)
-    fine = [topic for topic in topics if topic not in doubts]
+    yield from (findings[topic] for topic in topics if topic in findings)
+    fine = [topic for topic in topics if topic not in findings]
     if there := [topic for topic in fine if present[topic]]:
         yield ok("topics", f"there: {', '.join(there)}")
     if missing := [topic for topic in fine if not present[topic]]:
         yield ok("topics", f"created with the first event: {', '.join(missing)}")
 
 
-def _doubts(admin: AdminClient, topics: dict[str, bool], brokers: str) -> dict[str, Finding]:
+def _topic_findings(
+    admin: AdminClient, topics: dict[str, bool], brokers: str
+) -> dict[str, Finding]:
     """What is wrong with topics, those that are there (True) and those that are not; all are
     asked for at once."""
     there = [topic for topic, is_there in topics.items() if is_there]
@@ -90,11 +92,11 @@ def _doubts(admin: AdminClient, topics: dict[str, bool], brokers: str) -> dict[s
         created = admin.create_topics(
             list(map(new_topic, missing)), validate_only=True, request_timeout=ADMIN_SECONDS
         )
-    doubts = {
+    findings = {
         **{topic: _not_writable(topic, answer, brokers) for topic, answer in described.items()},
         **{topic: _not_creatable(topic, answer, brokers) for topic, answer in created.items()},
     }
-    return {topic: finding for topic, finding in doubts.items() if finding}
+    return {topic: finding for topic, finding in findings.items() if finding}
 
 
 def _not_writable(topic: str, answer: Future[Any], brokers: str) -> Finding | None:

@@ -69,12 +69,14 @@ def _contents(connection: Session, subject: Subject) -> Iterator[Finding]:
 
 def _version(connection: Session, place: str) -> Finding:
     version = connection.info.server_version
-    said = f"{place} as {connection.info.user}: PostgreSQL {version // 10_000}.{version % 10_000}"
+    summary = (
+        f"{place} as {connection.info.user}: PostgreSQL {version // 10_000}.{version % 10_000}"
+    )
     if connection.is_pooled:
-        said = f"{said}, through a connection pooler"
+        summary = f"{summary}, through a connection pooler"
     if version // 10_000 < OLDEST_VERSION:
-        return error("postgres", said, f"upgrade it to {OLDEST_VERSION} or later")
-    return ok("postgres", said)
+        return error("postgres", summary, f"upgrade it to {OLDEST_VERSION} or later")
+    return ok("postgres", summary)
 
 
 def _clocks(connection: Session, subject: Subject) -> Iterator[Finding]:

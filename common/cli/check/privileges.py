@@ -114,9 +114,9 @@ def _too_much(connection: Connection, subject: Subject, role: dict[str, Any]) ->
     """What the role may do beyond its needs, as the rest of a sentence; empty where nothing."""
     if role["rolsuper"]:
         return "is a superuser"
-    said = [text for attribute, text in _ATTRIBUTES.items() if role[attribute]]
+    excess = [text for attribute, text in _ATTRIBUTES.items() if role[attribute]]
     if role["creates"]:
-        said.append(f"may create tables in {role['schema']}")
+        excess.append(f"may create tables in {role['schema']}")
     owned: dict[str, None] = {}
     beyond: dict[str, dict[str, None]] = {}
     for row in connection.execute(_PRESENT):
@@ -125,11 +125,11 @@ def _too_much(connection: Connection, subject: Subject, role: dict[str, Any]) ->
         elif Right(row["name"], row["privilege"], row["part"]) not in subject.allowed:
             beyond.setdefault(row["name"], {})[row["privilege"]] = None
     if owned:
-        said.append(f"owns {_some(list(owned))}")
+        excess.append(f"owns {_some(list(owned))}")
     if beyond:
         kinds = [f"{', '.join(names)} on {table}" for table, names in beyond.items()]
-        said.append(f"may {_some(kinds)}")
-    return ", ".join(said)
+        excess.append(f"may {_some(kinds)}")
+    return ", ".join(excess)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -41,7 +41,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
         present[row["table"]].append(row)
     # Those of our own are looked at when they are there: what is pending is said elsewhere.
     used = subject.live if migrations.pending_inside(connection) else subject.accesses
-    findings = [error("tables", one.message, one.fix) for one in obstacles(connection, used)]
+    findings = [error("tables", found.message, found.fix) for found in obstacles(connection, used)]
     findings += (
         finding
         for name, accesses in uses.items()

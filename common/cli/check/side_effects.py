@@ -85,7 +85,7 @@ GROUP BY 1, 3 ORDER BY 1"""
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     """Look at every table that a scheduler which is switched on uses."""
     wanted = commands_by_table(subject.accesses)
-    walked = {access.table.name for access in subject.accesses if "ctid" in access.select}
+    by_ctid = {access.table.name for access in subject.accesses if "ctid" in access.select}
     for row in connection.execute(_POLICIES, wanted):
         yield warning(
             "row security",
@@ -94,7 +94,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
         )
     for row in connection.execute(_RULES, wanted):
         # What finds rows by their places changes them in a WITH, where no rule may be.
-        yield (error if row["name"] in walked else warning)(
+        yield (error if row["name"] in by_ctid else warning)(
             "rules",
             f"the rule {row['rule']} on {row['table']} is more than the statements of a pass allow",
             f"DROP RULE {row['rule']} ON {row['table']}; a trigger can do the same",

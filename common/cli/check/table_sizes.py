@@ -31,6 +31,6 @@ class Sizes:
     def is_big(self, table: str) -> bool:
         return self._rows[table] > BIG_ROWS
 
-    def in_words(self, table: str) -> str:
+    def describe(self, table: str) -> str:
         """The table and its size, in words."""
         return f"{table} has about {self._rows[table]:,} rows"

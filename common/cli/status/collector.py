@@ -51,7 +51,7 @@ class Status:
         return any(job.state in BAD for job in self.jobs)
 
 
-def look(services: Sequence[tuple[Service, Settings]], processes: Sequence[Process]) -> Status:
+def collect(services: Sequence[tuple[Service, Settings]], processes: Sequence[Process]) -> Status:
     """Ask every database that these services use; raises nothing for one that is away."""
     by_database: dict[str, list[tuple[Service, Settings]]] = {}
     for service, settings in services:
@@ -59,7 +59,7 @@ def look(services: Sequence[tuple[Service, Settings]], processes: Sequence[Proce
     jobs: list[Job] = []
     servers: list[Server] = []
     for name, users in by_database.items():
-        server, found = _ask(name, users)
+        server, found = _collect_from(name, users)
         servers.append(server)
         jobs += found
     order = [service.name for service, _ in services]
@@ -70,7 +70,7 @@ def look(services: Sequence[tuple[Service, Settings]], processes: Sequence[Proce
     return Status(jobs, servers, processes)
 
 
-def _ask(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple[Server, list[Job]]:
+def _collect_from(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple[Server, list[Job]]:
     names = [service.name for service, _ in users]
     jobs = [
         (service.name, scheduler, settings)

@@ -111,7 +111,11 @@ class History:
     @property
     def busy(self) -> list[Activity]:
         """The sessions that have been in one statement for unusually long."""
-        return [one for one in self._sessions if one.is_busy and one.seconds > SLOW_SECONDS]
+        return [
+            session
+            for session in self._sessions
+            if session.is_busy and session.seconds > SLOW_SECONDS
+        ]
 
     def job(self, service: str, scheduler: Scheduler, settings: Settings) -> Job:
         runs = self._recent.get((service, scheduler.name), [])
@@ -120,15 +124,15 @@ class History:
         enabled = settings[scheduler.enabled]
         ended = [run for run in runs if run["result"] is not None]
         # A stop says nothing about the work, and a pass left to another process neither.
-        telling = next((run for run in ended if run["result"] in ("ok", "failed")), None)
-        under_way = self._under_way(service, runs)
-        shown = under_way or telling or next(iter(ended), None)
+        decided = next((run for run in ended if run["result"] in ("ok", "failed")), None)
+        current = self._current_run(service, runs)
+        shown = current or decided or next(iter(ended), None)
         session = self._busiest(service)
-        if under_way is None and enabled:
-            under_way = self._unseen(shown, interval, session)
-        state = self._state(enabled, interval, telling, under_way, totals["last_success"])
+        if current is None and enabled:
+            current = self._unrecorded_run(shown, interval, session)
+        state = self._state(enabled, interval, decided, current, totals["last_success"])
         durations = [_seconds(run) for run in reversed(ended)]
-        running_for = self._unusual(under_way, durations)
+        running_for = self._slow_for(current, durations)
         next_run = shown["started_at"] + timedelta(seconds=interval) if shown else None
         return Job(
             service,
@@ -137,14 +141,14 @@ class History:
             interval,
             state,
             shown["started_at"] if shown else None,
-            _seconds(telling) if telling else None,
-            telling["counts"] if telling else {},
+            _seconds(decided) if decided else None,
+            decided["counts"] if decided else {},
             totals["last_success"],
             next_run if enabled and state != FAILING else None,
             totals["runs"],
             totals["failures"],
             durations,
-            telling["error"] if telling else "",
+            decided["error"] if decided else "",
             running_for,
             session.waits if session and running_for is not None else "",
         )
@@ -153,22 +157,22 @@ class History:
         self,
         enabled: bool,
         interval: float,
-        telling: dict[str, Any] | None,
-        under_way: dict[str, Any] | None,
+        decided: dict[str, Any] | None,
+        current: dict[str, Any] | None,
         last_success: datetime | None,
     ) -> str:
-        patience = timedelta(seconds=overdue_after(interval))
+        limit = timedelta(seconds=overdue_after(interval))
         if not enabled:
             return DISABLED
-        if under_way and self.now - under_way["started_at"] <= patience:
+        if current and self.now - current["started_at"] <= limit:
             return RUNNING
-        if telling and telling["result"] == "failed":
+        if decided and decided["result"] == "failed":
             return FAILING
         if last_success is None:
             return NEVER_RAN
-        return OVERDUE if self.now - last_success > patience else OK
+        return OVERDUE if self.now - last_success > limit else OK
 
-    def _under_way(self, service: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    def _current_run(self, service: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         """The pass that is running, if one is: what a killed process began never ends."""
         later: set[str] = set()
         for run in runs:
@@ -178,7 +182,7 @@ class History:
                 return run
         return None
 
-    def _unseen(
+    def _unrecorded_run(
         self, last: dict[str, Any] | None, interval: float, session: Activity | None
     ) -> dict[str, Any] | None:
         """A pass that cannot even write down that it has begun, as when a COMMIT hangs."""
@@ -193,12 +197,10 @@ class History:
             return None
         return {"started_at": began}
 
-    def _unusual(
-        self, under_way: dict[str, Any] | None, durations: Sequence[float]
-    ) -> float | None:
-        if under_way is None:
+    def _slow_for(self, current: dict[str, Any] | None, durations: Sequence[float]) -> float | None:
+        if current is None:
             return None
-        seconds: float = (self.now - under_way["started_at"]).total_seconds()
+        seconds: float = (self.now - current["started_at"]).total_seconds()
         usual = max(SLOW_TIMES * max(durations, default=0.0), SLOW_SECONDS)
         return seconds if seconds > usual else None
 

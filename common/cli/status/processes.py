@@ -63,12 +63,12 @@ def _systemd(services: Iterable[str]) -> Iterator[Process]:
     units = [f"{_PROGRAM}{service}.service" for service in services]
     for unit in _blocks(_answer([control, "show", f"--property={_UNIT_FIELDS}", *units])):
         if unit.get("LoadState") == "loaded":
-            said = unit.get("StatusText", "")
+            text = unit.get("StatusText", "")
             state = f"{unit.get('ActiveState', '')} ({unit.get('SubState', '')})"
             yield Process(
                 unit["Id"].removeprefix(_PROGRAM).removesuffix(".service"),
                 "systemd",
-                f"{state}: {said}" if said else state,
+                f"{state}: {text}" if text else state,
                 unit.get("ActiveState") in ("active", "activating", "reloading"),
             )
 
@@ -109,9 +109,9 @@ def _itself(service: str, port: int) -> Process:
     try:
         connection.request("GET", "/healthz")
         reply = connection.getresponse()
-        said = reply.read(1_000).decode("utf-8", "replace").strip()
+        text = reply.read(1_000).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException):
         return Process(service, "", f"not seen on this machine (port {port})", False)
     finally:
         connection.close()
-    return Process(service, "itself", said, reply.status == 200)
+    return Process(service, "itself", text, reply.status == 200)

@@ -22,7 +22,7 @@ _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 def show(services: Sequence[tuple[Service, Settings]], *, as_json: bool) -> bool:
     """Print the status once; returns whether an operator must look."""
-    found = _look(services)
+    found = _collect(services)
     print(status_text.as_json(found) if as_json else _text(found))
     return found.is_bad
 
@@ -31,13 +31,13 @@ def watch(services: Sequence[tuple[Service, Settings]]) -> None:
     """Keep the terminal current until Ctrl-C, and leave it as it was."""
     with _full_screen(), _until_interrupted():
         while True:
-            _draw(_text(_look(services)))
+            _draw(_text(_collect(services)))
             threading.Event().wait(WATCH_SECONDS)
 
 
-def _look(services: Sequence[tuple[Service, Settings]]) -> Status:
+def _collect(services: Sequence[tuple[Service, Settings]]) -> Status:
     ports = {service.name: settings[service.metrics] for service, settings in services}
-    return collector.look(services, processes.processes(ports))
+    return collector.collect(services, processes.processes(ports))
 
 
 def _text(found: Status) -> str:

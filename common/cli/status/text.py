@@ -47,7 +47,9 @@ def as_text(found: Status, *, width: int | None = None, colours: bool = False) -
     for job, line in zip(found.jobs, body, strict=True):
         line = _cut(line, width)
         lines.append(_coloured(line, place, job.state) if colours else line)
-    details = [f"{job.service} {job.scheduler}: {one}" for job in found.jobs for one in _about(job)]
+    details = [
+        f"{job.service} {job.scheduler}: {detail}" for job in found.jobs for detail in _about(job)
+    ]
     lines += ["", *(_cut(detail, width) for detail in details)] if details else []
     return "\n".join(lines)
 
@@ -67,9 +69,10 @@ def _head(found: Status) -> Iterator[str]:
             yield f"  toast-{process.service}{manager}: {process.state}"
     for server in found.servers:
         yield f"database {server.name}: {_outbox(server)}"
-        for one in server.busy:
-            waits = f"; it waits {one.waits}" if one.waits else ""
-            yield f"  toast-{one.service}: in one statement for {_seconds(one.seconds)}{waits}"
+        for session in server.busy:
+            waits = f"; it waits {session.waits}" if session.waits else ""
+            seconds = _seconds(session.seconds)
+            yield f"  toast-{session.service}: in one statement for {seconds}{waits}"
 
 
 def _about(job: Job) -> Iterator[str]:
@@ -151,10 +154,10 @@ def _runs(job: Job) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    """What is not 0, but for `processed`, which is always said; the common ones first."""
+    """What is not 0, but for `processed`, which is always shown; the common ones first."""
     names = sorted(counts, key=lambda name: (*(name != each for each in _FIRST_COUNTS), name))
-    said = (f"{counts[name]} {name}" for name in names if counts[name] or name == "processed")
-    return ", ".join(said)
+    shown = (f"{counts[name]} {name}" for name in names if counts[name] or name == "processed")
+    return ", ".join(shown)
 
 
 def _sparkline(durations: Sequence[float]) -> str:

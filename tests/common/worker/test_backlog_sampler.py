@@ -175,7 +175,7 @@ def sampler(
 
 def sampled(one: BacklogSampler) -> dict[str, float | None]:
     """What is known of foodfolio after one more scrape, and the counting that it has begun."""
-    one.scraped()
+    one.sample_if_due()
     for thread in threading.enumerate():
         if thread.name == "sampler":
             thread.join(PATIENCE)
