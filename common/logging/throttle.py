@@ -1,4 +1,4 @@
-"""Something that goes on is worth a line in the log when it begins, and then now and then."""
+"""Limits log records of a condition that lasts."""
 
 import time
 
@@ -6,16 +6,16 @@ REPEAT_SECONDS = 60.0
 
 
 class LogThrottle:
-    """Decides for one condition whether it is to be said now: at first, then once a minute."""
+    """Log a repeated condition the first time, then once per REPEAT_SECONDS."""
 
     def __init__(self) -> None:
         self._admitted_at: float | None = None
         self._skipped = 0
 
     def admit(self) -> int | None:
-        """Note that the condition was met again.
+        """Note the condition once more.
 
-        Returns None if that is not to be said, else how often it was met since it was last said.
+        Returns None to skip this record, else the number of records skipped since the last one.
         """
         now = time.monotonic()
         if self._admitted_at is not None and now - self._admitted_at < REPEAT_SECONDS:
@@ -25,5 +25,5 @@ class LogThrottle:
         return skipped
 
     def reset(self) -> None:
-        """Note that the condition is over: the next time is the first again."""
+        """Note that the condition is over; the next record is admitted."""
         self._admitted_at, self._skipped = None, 0

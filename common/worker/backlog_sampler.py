@@ -1,7 +1,7 @@
-"""What waits - due rows, failed rows, the outbox - counted for the metrics.
+"""Counts the backlog for the metrics: due rows, failed rows, the outbox.
 
-Counting happens because somebody scrapes, never by itself: an installation without Prometheus
-pays nothing. It is done beside the scrape, which gets the figures of the last time.
+Counts run only after a scrape of /metrics, on a thread of their own; the scrape gets the previous
+figures. Without Prometheus there is no cost.
 """
 
 import threading
@@ -24,14 +24,14 @@ from common.scheduling.pass_runner import PassRunner
 
 _log = logs.logger(__name__)
 
-# At most once a minute, and at most this share of the time: a table without an index that
-# serves is read from end to end.
+# At most once a minute, and at most this share of the time: without a suitable index, a count reads
+# the whole table.
 LEAST_SECONDS = 60.0
 MOST_SHARE = 0.01
-# A backlog is small or it is not: nobody needs the exact number of a big one.
+# The exact number of a big backlog is not needed.
 MOST_ROWS = 10_000
 MOST_EVENTS = 100_000
-# Of each single statement, and of all together where the server no longer answers.
+# Limits of each statement, and of all together if the server no longer responds.
 _LIMITS = {"statement_timeout": "2s"}
 SAMPLE_SECONDS = 30.0
 
@@ -40,12 +40,12 @@ _LIVE_NAMES = {"notification-retry": metrics.RETRY_QUEUE}
 
 GaugeMetric = Metric[Gauge]
 
-# A gauge, the values of its labels, and its own.
+# A gauge, its label values, and its value.
 Sample = tuple[GaugeMetric, tuple[str, ...], float]
 
 
 class BacklogSampler:
-    """Counts what waits for one service."""
+    """Samples the backlog of one service."""
 
     def __init__(self, service: str, database: Database, runners: Sequence[PassRunner]) -> None:
         self._service = service
@@ -56,7 +56,7 @@ class BacklogSampler:
         self._lock = threading.Lock()
 
     def sample_if_due(self) -> None:
-        """Count anew, on a thread of its own, if it is time; returns at once."""
+        """Start to count on another thread, if it is time; returns at once."""
         if time.monotonic() >= self._due_at and self._lock.acquire(blocking=False):
             threading.Thread(target=self._run, name="sampler", daemon=True).start()
 
@@ -74,7 +74,7 @@ class BacklogSampler:
         except (psycopg.Error, PassError) as error:
             metrics.count_database_error(self._service, error)
             _log.debug("backlog_count_failed", error=error)
-        # A defect here is a line in the log: it must not look as if the work had stopped.
+        # A defect here must not end the process: the passes go on.
         except Exception:
             _log.exception("backlog_sampling_failed")
         finally:
@@ -87,7 +87,7 @@ class BacklogSampler:
             return [sample for query in self._queries() for sample in _rows_of(query, connection)]
 
     def _set_gauges(self, samples: Sequence[Sample]) -> None:
-        """What could not be counted goes: an old number would look like a new one."""
+        """Set the gauges; remove those without a new value, because an old one would mislead."""
         for gauge, labels, value in samples:
             gauge.labels(*labels).set(value)
         shown = {(gauge, labels) for gauge, labels, _ in samples}
@@ -122,7 +122,7 @@ class BacklogSampler:
 
 
 def _rows_of(query: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
-    """The answer; none where this one query is too dear, or fails as its pass will."""
+    """The samples of one query; an empty list if the query times out or fails."""
     try:
         with connection.begin(_LIMITS, read_only=True):
             return list(query(connection))

@@ -1,4 +1,4 @@
-"""Kafka: reachable, with the topics that a service publishes to, or the right to create them."""
+"""Checks Kafka: reachable, with the topics of a service, or the right to create them."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -14,7 +14,7 @@ from common.errors import PassError
 from common.events.producer import ADMIN_SECONDS, PARTITIONS, RETENTION_MS, new_topic
 from common.worker.readiness import unreachable
 
-# The answer to a request is there a little after the request's own time is over.
+# A reply may arrive a little after the request's timeout.
 ANSWER_SECONDS = ADMIN_SECONDS + 2
 
 _CREATE = (
@@ -76,8 +76,7 @@ def _of_topics(
 def _topic_findings(
     admin: AdminClient, topics: dict[str, bool], brokers: str
 ) -> dict[str, Finding]:
-    """What is wrong with topics, those that are there (True) and those that are not; all are
-    asked for at once."""
+    """Faults by topic. ``topics``: True if the topic exists. All requests run at once."""
     there = [topic for topic, is_there in topics.items() if is_there]
     missing = [topic for topic, is_there in topics.items() if not is_there]
     described: dict[str, Future[Any]] = {}
@@ -103,7 +102,7 @@ def _not_writable(topic: str, answer: Future[Any], brokers: str) -> Finding | No
     try:
         allowed = answer.result(ANSWER_SECONDS).authorized_operations
     except KafkaException:
-        return None  # it was listed, and not every broker can be asked for more
+        return None  # it is listed, and not every broker gives details
     if not allowed or "WRITE" in {operation.name for operation in allowed}:
         return None
     fix = _ALLOW.format(brokers=brokers, topic=topic)
@@ -121,7 +120,7 @@ def _not_creatable(topic: str, answer: Future[Any], brokers: str) -> Finding | N
         fix = _ALLOW.format(brokers=brokers, topic=topic)
         return error("topics", f"{topic} is there, but hidden from this client", fix)
     fix = _CREATE.format(brokers=brokers, topic=topic)
-    if reason.code() < 0:  # librdkafka's own words: no broker has said no
+    if reason.code() < 0:  # an error of librdkafka: no broker has refused
         message = f"{topic} is not there, and whether it can be created is not known"
         return warning("topics", f"{message}: {reason.str()}", fix)
     return error("topics", f"{topic} is not there and cannot be created: {reason.str()}", fix)
