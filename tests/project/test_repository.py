@@ -20,6 +20,7 @@ from devservers.child_processes import ROOT
 
 MOST_LINES_OF_A_MODULE = 260
 MOST_LINES_OF_A_FUNCTION = 50
+MOST_IMPORTS_OF_COMMON = 5  # in the file of a scheduler
 
 # Who may import whom, besides what is installed.
 ALLOWED = {
@@ -103,6 +104,15 @@ def test_imports_point_one_way(folder: str) -> None:
         and not is_within(imported, ALLOWED[folder])
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("service", "scheduler"), SCHEDULERS, ids=[scheduler.name for _, scheduler in SCHEDULERS]
+)
+def test_a_scheduler_needs_few_imports_of_common(service: str, scheduler: Scheduler) -> None:
+    path = ROOT / "workers" / service / f"{scheduler.name.replace('-', '_')}.py"
+    lines = re.findall(r"^(?:from|import) common\b.*", path.read_text("utf-8"), re.MULTILINE)
+    assert 1 <= len(lines) <= MOST_IMPORTS_OF_COMMON, lines
 
 
 def test_the_environment_is_read_in_one_place() -> None:

@@ -12,7 +12,7 @@ from common.database.row_guard import RowGuard
 from common.database.session import Session
 from common.logging import logs
 from common.logging.redaction import tokens
-from common.scheduling.scheduler import PassResult
+from common.scheduling import PassResult
 from workers.notification.discord import SendResult
 from workers.notification.due_notifications import EVERYWHERE, Channel
 from workers.notification.rate_limits import ChannelLimits, PassClock

@@ -27,9 +27,9 @@ from typing import Any
 
 from common import config, metrics
 from common.database import own_tables
+from common.scheduling import Pass, PassResult, Preview, Scheduler
 from common.scheduling.due_rows import backlog, preview
 from common.scheduling.pass_lock import exclusive
-from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
 from workers.notification.due_notifications import DUE, DueNotifications
 from workers.notification.tables import RETRYING
 

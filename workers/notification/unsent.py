@@ -12,7 +12,7 @@ from common.database import failed_rows
 from common.database.error_classification import contended, reason, server_fault
 from common.database.session import Session
 from common.logging import logs
-from common.scheduling.scheduler import NOTHING, PassResult
+from common.scheduling import NOTHING, PassResult
 from workers.notification.due_notifications import IS_WAITING, Channel
 from workers.notification.rate_limits import PassClock
 

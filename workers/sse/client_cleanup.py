@@ -23,12 +23,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from common import config
-from common.config import Settings
 from common.errors import PassError
 from common.logging import logs
-from common.scheduling.clock_guard import require_agreement
+from common.scheduling import (
+    PREVIEW_ROWS,
+    Pass,
+    PassResult,
+    Preview,
+    Remote,
+    Scheduler,
+    clock_guard,
+)
 from common.scheduling.pass_lock import exclusive
-from common.scheduling.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview, Remote, Scheduler
 
 if TYPE_CHECKING:
     from workers.sse.sse_management import Client, ClientPage, SseManagement
@@ -168,14 +174,14 @@ def run(current: Pass) -> PassResult:
     Raises PassError where the SSE service does not answer, and ClocksDiffer rather than trust
     a doubtful clock.
     """
-    require_agreement(current)
+    clock_guard.require_agreement(current)
     with _connect(current.settings) as service:
         return _Cleanup(current, service).run()
 
 
 def preview(current: Pass) -> Preview:
     """List the clients that a pass would disconnect, the longest inactive first."""
-    require_agreement(current)
+    clock_guard.require_agreement(current)
     with _connect(current.settings) as service:
         cleanup = _Cleanup(current, service)
         due = [client for client in cleanup.clients() if cleanup.is_due(client)]
@@ -192,16 +198,16 @@ def preview(current: Pass) -> Preview:
     return Preview(len(due), rows)
 
 
-def _address(settings: Settings) -> str:
+def _address(settings: config.Settings) -> str:
     return settings[ADDRESS]
 
 
-def _check(settings: Settings) -> str:
+def _check(settings: config.Settings) -> str:
     with _connect(settings) as service:
         return service.health()
 
 
-def _connect(settings: Settings) -> "SseManagement":
+def _connect(settings: config.Settings) -> "SseManagement":
     # gRPC writes to standard error, past our log, when a service goes away.
     config.environment_default("GRPC_VERBOSITY", "ERROR")
     # Only here: `toast list` loads every service and need not carry gRPC in memory.

@@ -16,8 +16,8 @@ from common.database.error_classification import reason
 from common.database.row_guard import RowGuard
 from common.errors import PassError, RemoteAway
 from common.logging import logs
+from common.scheduling import Pass, PassResult, Preview
 from common.scheduling.due_rows import backlog, preview
-from common.scheduling.scheduler import Pass, PassResult, Preview
 from workers.warcraft.battle_net.client import REGION, BattleNet
 from workers.warcraft.battle_net.errors import NotFound, Refused, Unavailable
 from workers.warcraft.fetch_threads import DIED, Fetch, FetchResult, FetchThreads, Subject

@@ -17,7 +17,7 @@ from common.database import failed_rows
 from common.database.error_classification import contended, reason
 from common.database.row_guard import RowGuard
 from common.logging import logs
-from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling import Pass, PassResult
 from workers.webhook.delivery_rows import DeliveryRows
 from workers.webhook.http_delivery import attempt
 from workers.webhook.http_delivery.attempt import Attempt, Delivery, hide

@@ -22,9 +22,8 @@ from typing import Any
 from common import config, metrics
 from common.database import ctid, failed_rows, own_tables
 from common.errors import PassError
+from common.scheduling import Pass, PassResult, Preview, Scheduler, due_rows
 from common.scheduling.batched_change import BatchedChange
-from common.scheduling.due_rows import backlog, preview
-from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
 from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
 from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
@@ -114,11 +113,11 @@ def _parameters(current: Pass) -> dict[str, Any]:
 
 
 def _preview(current: Pass) -> Preview:
-    return preview(current, DUE, _parameters(current))
+    return due_rows.preview(current, DUE, _parameters(current))
 
 
 def _backlog(current: Pass, most: int) -> int:
-    return backlog(current, DUE, _parameters(current), most)
+    return due_rows.backlog(current, DUE, _parameters(current), most)
 
 
 SCHEDULER = Scheduler(
