@@ -121,7 +121,7 @@ def _preview(runner: PassRunner) -> PassOutcome:
 
 
 def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with secrets removed: the live services store errors with webhook URLs."""
+    """The row with secrets removed: the live services store errors with secrets."""
     return {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}
 
 

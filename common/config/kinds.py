@@ -190,7 +190,7 @@ def address(name: str, default: str | None, help: str) -> Variable[str]:
         _check_address(text)
         return text
 
-    expected = "host:port, such as sse.example.org:9094 or [::1]:9094"
+    expected = "host:port, such as server.example.org:9094 or [::1]:9094"
     return Variable(name, parse, expected, default, help)
 
 

@@ -56,7 +56,7 @@ LAST_SUCCESS = REGISTRY.gauge(
 )
 INTERVAL = REGISTRY.gauge("toast_job_interval_seconds", "Time from one pass to the next.", _JOB)
 ENABLED = REGISTRY.gauge("toast_job_enabled", "1 where the scheduler is on.", _JOB)
-IN_PROGRESS = REGISTRY.gauge("toast_job_in_progress", "1 while a pass is under way.", _JOB)
+IN_PROGRESS = REGISTRY.gauge("toast_job_in_progress", "1 while a pass runs.", _JOB)
 ITEMS = REGISTRY.counter(
     "toast_job_items_total",
     "What passes did: processed, events, failed, and the scheduler's own counts.",
@@ -64,9 +64,7 @@ ITEMS = REGISTRY.counter(
 )
 RETRIES = REGISTRY.counter(
     "toast_retry_attempts_total",
-    "What was tried again: a pass that failed, an event that Kafka refused, a request of"
-    " Battle.net, a notification, a delivery of webhook-delivery. What webhook-retry schedules"
-    " for others to send are its items.",
+    "Retries, by kind: pass, event (that Kafka refused), or one of the service's own.",
     ("service", "kind"),
 )
 CLOCK_DIFFERENCE = REGISTRY.gauge(
@@ -84,13 +82,8 @@ BACKLOG = REGISTRY.gauge(
 )
 FAILED_ROWS = REGISTRY.gauge(
     "toast_failed_rows",
-    "Rows that could not be changed and are passed over for a while, counted to 10,000.",
+    "Rows that could not be changed and are set aside, counted no further than 10,000.",
     _JOB,
-)
-RETRY_QUEUE = REGISTRY.gauge(
-    "notification_retry_queue_size",
-    "Notifications that are due to be sent again, counted no further than 10,000.",
-    ("service",),
 )
 OUTBOX_WAITING = REGISTRY.gauge(
     "toast_outbox_waiting_events",
@@ -153,13 +146,8 @@ RATE_LIMIT_WAITS = REGISTRY.counter(
 )
 RATE_LIMIT_SECONDS = REGISTRY.counter(
     "toast_rate_limit_wait_seconds_total",
-    "How long those waits were meant to be; several calls may be told of one and the same.",
+    "How long those waits were meant to be; several calls can report the same wait.",
     ("service", "remote"),
-)
-DELIVERY_FAILURES = REGISTRY.counter(
-    "webhook_delivery_failures_total",
-    "Attempts of webhook deliveries that failed.",
-    ("service",),
 )
 
 

@@ -14,6 +14,7 @@ from common.config import Settings, Variable
 from common.config.kinds import Need
 from common.database.session import Session
 from common.database.table_access import TableAccess
+from common.metrics.prometheus import Gauge, Metric
 
 # Rows that a dry run shows.
 PREVIEW_ROWS = 10
@@ -117,8 +118,9 @@ class Scheduler:
     """One background job: its name, its settings, one pass, and a dry run.
 
     ``needs`` are settings that must not be empty while it is enabled. ``backlog(pass, limit)``
-    counts the due rows, at most ``limit``; None if there is no cheap count. ``tables`` declares the
-    tables and their use; ``collects``: a pass creates a temporary table.
+    counts the due rows, at most ``limit``; None if there is no cheap count. ``backlog_gauge`` shows
+    that number by another name, too; its label is the service. ``tables`` declares the tables and
+    their use; ``collects``: a pass creates a temporary table.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Scheduler:
     needs: tuple[Variable[Any], ...] = ()
     topics: tuple[str, ...] = ()
     backlog: Callable[[Pass, int], int] | None = None
+    backlog_gauge: Metric[Gauge] | None = None
     tables: tuple[TableAccess, ...] = ()
     collects: bool = False
     remotes: tuple[Remote, ...] = ()

@@ -35,9 +35,6 @@ MOST_EVENTS = 100_000
 _LIMITS = {"statement_timeout": "2s"}
 SAMPLE_SECONDS = 30.0
 
-# The live services have a name of their own for this backlog.
-_LIVE_NAMES = {"notification-retry": metrics.RETRY_QUEUE}
-
 GaugeMetric = Metric[Gauge]
 
 # A gauge, its label values, and its value.
@@ -113,12 +110,12 @@ class BacklogSampler:
         yield metrics.FAILED_ROWS, (self._service, name), failed
 
     def _backlog(self, runner: PassRunner, connection: Session) -> Iterator[Sample]:
-        name = runner.scheduler.name
+        scheduler = runner.scheduler
         due = runner.backlog(connection, MOST_ROWS)
         if due is not None:
-            yield metrics.BACKLOG, (self._service, name), due
-            if name in _LIVE_NAMES:
-                yield _LIVE_NAMES[name], (self._service,), due
+            yield metrics.BACKLOG, (self._service, scheduler.name), due
+            if scheduler.backlog_gauge:
+                yield scheduler.backlog_gauge, (self._service,), due
 
 
 def _rows_of(query: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:

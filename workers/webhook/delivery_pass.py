@@ -24,6 +24,7 @@ from workers.webhook.http_delivery.attempt import Attempt, Delivery, hide
 from workers.webhook.http_delivery.delivery_client import DeliveryClient
 from workers.webhook.http_delivery.retry_decision import RetryDecision, judge
 from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
+from workers.webhook.metrics import DELIVERY_FAILURES
 from workers.webhook.sender_pool import HostQueue, SenderPool
 
 _log = logs.logger(__name__)
@@ -157,7 +158,7 @@ class DeliveryPass:
         if outcome.status == "success":
             self._add(PassResult(processed=1, details={"delivered": 1}))
         else:
-            metrics.DELIVERY_FAILURES.labels("webhook").inc()
+            DELIVERY_FAILURES.labels("webhook").inc()
             self._add(PassResult(processed=1, details={"undelivered": 1}))
 
     def _write(self, made: Attempt, outcome: RetryDecision, now: datetime) -> bool:

@@ -25,12 +25,13 @@ from common.errors import PassError
 from common.scheduling import Pass, PassResult, Preview, Scheduler, due_rows
 from common.scheduling.batched_change import BatchedChange
 from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
+from workers.webhook.metrics import DELIVERY_FAILURES
 from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
 
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.
 metrics.RETRIES.labels("webhook", "delivery")
-metrics.DELIVERY_FAILURES.labels("webhook")
+DELIVERY_FAILURES.labels("webhook")
 
 TIMEOUT = config.duration(
     "WEBHOOK_DELIVERY_TIMEOUT",
