@@ -121,7 +121,7 @@ def _preview(runner: PassRunner) -> PassOutcome:
 
 
 def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with secrets removed: the live services store errors with secrets."""
+    """The row with secrets removed, which errors stored by the live services may hold."""
     return {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}
 
 

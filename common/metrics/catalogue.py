@@ -19,7 +19,7 @@ REGISTRY = Registry()
 
 _JOB = ("service", "scheduler")
 
-# From an idle pass to a sync of all characters.
+# From an idle pass to one of an hour.
 _PASS_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)
 _CALL_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
