@@ -1,4 +1,9 @@
-"""What every worker needs, and nothing that knows a service."""
+"""What every worker needs; nothing here knows a service.
+
+The rooms build on each other in this order: ``logging``, ``config``, ``database``, ``metrics``,
+``events``, ``scheduling``, ``worker``, ``cli``. A scheduler needs ``config``, ``database``,
+``events`` and ``scheduling``.
+"""
 
 from common import lean_imports
 

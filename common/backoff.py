@@ -1,16 +1,15 @@
-"""How long to wait after failures in a row: for passes, the publisher and remote requests."""
+"""Back-off: how long to wait after consecutive failures."""
 
 import random
 
 FIRST_RETRY_SECONDS = 1.0
 LEAST_RETRY_SECONDS = 0.1
-# A lost server is asked for again at least this often, however long it stays away: the first good
-# pass comes within 5 s of its return.
+# The longest back-off while a server is unreachable: a pass succeeds within 5 s of its return.
 RECONNECT_SECONDS = 4.0
 
 
 def retry_delay(failures: int, limit: float) -> float:
-    """Seconds to wait after that many failures in a row: exponential with full jitter.
+    """Seconds to wait after ``failures`` in a row, at most ``limit``: exponential, full jitter.
 
     Jitter spreads the reconnects of eight workers over time.
     """

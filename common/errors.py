@@ -1,9 +1,9 @@
-"""Errors that every part of a worker knows: why a pass cannot do its work."""
+"""Errors that a pass raises for the operator."""
 
 
 class PassError(Exception):
-    """Why a pass cannot do its work, in words for the operator."""
+    """A pass cannot do its work; the message tells the operator why."""
 
 
 class RemoteAway(PassError):
-    """A server other than PostgreSQL does not answer: the next pass may find it again."""
+    """A server other than PostgreSQL does not answer; a later pass may succeed."""

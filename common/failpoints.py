@@ -1,10 +1,9 @@
-"""Places at which a test may end the process at once, as a power cut would.
+"""Failpoints: places at which a test kills the process, as a power cut would.
 
-A promise such as "a crash anywhere loses nothing" can be proven only by crashing there. The
-environment variable TOAST_FAILPOINT arms one place before the start: ``committed:3`` ends the
-process when it comes to ``committed`` for the third time, ``statement:1:0.002`` two
-milliseconds after it came to ``statement`` for the first time. Where it is not set, a place
-costs one comparison.
+The environment variable TOAST_FAILPOINT arms one of them before the start: ``committed:3`` kills
+the process when it reaches ``committed`` for the third time, ``statement:1:0.002`` two
+milliseconds after it reaches ``statement`` for the first time. An unarmed failpoint costs one
+comparison.
 """
 
 import os
@@ -14,17 +13,17 @@ import threading
 from dataclasses import dataclass
 
 PLACES = {
-    "start": "the threads of the worker have not begun yet",
+    "start": "no thread of the worker has started",
     "connected": "a pass has its connection",
-    "claimed": "a row or the right to a pass is taken for this process alone",
+    "claimed": "a row or a pass is locked for this process",
     "statement": "a batch is about to be sent to PostgreSQL",
     "commit": "a transaction of several statements is about to be committed",
     "committed": "a batch is committed",
-    "produced": "events are with librdkafka, and no report has been waited for",
-    "reported": "Kafka has reported on events, and they are not deleted yet",
-    "asked": "a request to a remote side is about to be sent",
-    "answered": "a remote side has answered, and nothing is recorded",
-    "stopping": "the worker has been told to stop",
+    "produced": "librdkafka has events, and their delivery reports are open",
+    "reported": "delivery reports are in, and the events not yet deleted",
+    "asked": "a request to a remote API is about to be sent",
+    "answered": "a remote API has replied, and nothing is recorded",
+    "stopping": "the worker received a stop signal",
 }
 
 
@@ -42,16 +41,16 @@ _armed: _Failpoint | None = None
 
 
 def arm(text: str) -> None:
-    """Arm what the variable says: PLACE, PLACE:TIMES or PLACE:TIMES:SECONDS; nothing if empty.
+    """Arm PLACE, PLACE:TIMES or PLACE:TIMES:SECONDS; nothing if ``text`` is empty.
 
-    Raises ValueError, with what was expected.
+    Raises ValueError with the expected form.
     """
     global _armed
     _armed = _parsed(text) if text else None
 
 
 def reach(place: str) -> None:
-    """Say that the process has come to a place of PLACES."""
+    """Mark a place of PLACES; kill the process if it is armed and its turn has come."""
     if _armed is not None and _armed.place == place:
         _reached(_armed)
 

@@ -1,9 +1,9 @@
-"""HTTP as every client of a remote API speaks it here.
+"""The HTTP client of all remote APIs.
 
-One `Client` per thread: it keeps its connections open between requests. One deadline holds for
-the whole exchange, from connect to the last byte, and one bound for the body. No redirect is
-followed, and nothing is taken from the environment (proxies, ~/.netrc). No error and no log
-record names a URL: it may be a secret.
+Use one `Client` per thread: it keeps its connections open between requests. One deadline covers
+the whole exchange, from connect to the last byte, and the body is bounded. Redirects are not
+followed, and the environment (proxies, ~/.netrc) is ignored. No error and no log record names a
+URL: it may be a secret.
 """
 
 import os
@@ -29,13 +29,13 @@ _CHUNK_BYTES = 16 * 1024
 
 
 class NoResponse(Exception):
-    """Nothing that can be read as an HTTP answer came back; says why, without the URL."""
+    """No valid HTTP response arrived; the message is the reason, without the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back. ``headers`` disregard case; ``complete`` is False where the body was cut:
-    by the bound, by the deadline or by the other side."""
+    """An HTTP response. Names in ``headers`` ignore case; ``complete`` is False if the body was
+    cut by the bound, the deadline or the server."""
 
     status: int
     headers: Mapping[str, str]
@@ -44,7 +44,7 @@ class Response:
 
 
 class Client:
-    """Sends requests, one at a time, and only from the thread that made it."""
+    """Sends one request at a time, only from the thread that created it."""
 
     def __init__(self) -> None:
         self._sockets = _this_thread.sockets
@@ -57,9 +57,9 @@ class Client:
     def request(
         self, method: str, url: str, *, seconds: float, most_bytes: int, **options: Any
     ) -> Response:
-        """Exchange one request for its answer; ``options`` are those of `requests`.
+        """Send one request and return its response; ``options`` are those of `requests`.
 
-        Raises NoResponse unless a status line and headers came within ``seconds``.
+        Raises NoResponse unless the status line and headers arrive within ``seconds``.
         """
         expired = threading.Event()
         deadline = threading.Timer(seconds, _expire, (expired, self._sockets))
@@ -75,7 +75,7 @@ class Client:
                 allow_redirects=False,
                 **options,
             ) as response:
-                # Headers that break off look to the parser like headers that end.
+                # To the parser, truncated headers look complete.
                 if expired.is_set():
                     raise requests.Timeout
                 body, complete = _read(response, most_bytes)
@@ -92,15 +92,14 @@ class Client:
             deadline.cancel()
 
     def close(self) -> None:
-        """Close all connections. A request that is under way in the client's thread is broken
-        and raises NoResponse."""
+        """Close all connections, from any thread; a running request raises NoResponse."""
         _break(self._sockets)
         self._session.close()
 
 
 def _read(response: requests.Response, most_bytes: int) -> tuple[bytes, bool]:
     body = b""
-    # What has arrived counts: the status already says what became of the request.
+    # A partial body is enough: the status already has the outcome.
     with suppress(OSError, urllib3.exceptions.HTTPError):
         for chunk in response.iter_content(_CHUNK_BYTES):
             body += chunk
@@ -111,15 +110,15 @@ def _read(response: requests.Response, most_bytes: int) -> tuple[bytes, bool]:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause, in the words of the system or of TLS."""
+    """The innermost cause, as the system or TLS words it."""
     while inner := error.__cause__ or error.__context__:
         error = inner
-    said = error.strerror if isinstance(error, OSError) else None
-    return said or type(error).__name__
+    text = error.strerror if isinstance(error, OSError) else None
+    return text or type(error).__name__
 
 
-# The timeouts of `requests` hold for each single read, and a server that sends a byte now and
-# then never meets them. What follows finds the socket of a request, to break it in time.
+# `requests` applies its timeout to each read, so a server that sends single bytes never exceeds
+# it. The classes below register the socket of each request, to shut it down at the deadline.
 
 
 class _ThisThread(threading.local):
@@ -163,6 +162,6 @@ def _expire(expired: threading.Event, sockets: Iterable[socket.socket]) -> None:
 
 def _break(sockets: Iterable[socket.socket]) -> None:
     for connected in list(sockets):
-        # Through a second descriptor: the thread that is reading must find its own as it was.
+        # On a second descriptor: the reading thread still uses the first one.
         with suppress(OSError), socket.socket(fileno=os.dup(connected.fileno())) as transport:
             transport.shutdown(socket.SHUT_RDWR)

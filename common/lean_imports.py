@@ -1,7 +1,7 @@
-"""Libraries without what only their asynchronous halves use.
+"""Import libraries without asyncio and other modules that only their unused halves need.
 
-psycopg and gRPC import asyncio for these, and psycopg importlib.metadata to learn its own version.
-With all that these import in turn, it is a tenth of an idle worker's memory.
+psycopg and gRPC import asyncio, and psycopg importlib.metadata for its own version. Together with
+what these import, that is a tenth of an idle worker's memory.
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 
 class _Unused(BaseException):
-    """What a placeholder has by any name: it can be caught, subclassed and subscripted."""
+    """Every attribute of a placeholder; it can be caught, subclassed and subscripted."""
 
     def __class_getitem__(cls, parameters: Any) -> type["_Unused"]:
         return cls
@@ -27,15 +27,15 @@ class _Placeholder(ModuleType):
 
 class _Metadata(_Placeholder):
     def version(self, distribution: str) -> NoReturn:
-        """No distribution is known here."""
+        """Always raises: no distribution is known."""
         raise _Unused
 
 
 @contextmanager
 def without(*names: str) -> Iterator[None]:
-    """Import in the block what asks for these modules without need.
+    """Replace these modules by placeholders while the block imports.
 
-    Whoever asks afterwards gets the real ones, as in the block those that are there already.
+    Modules that are already loaded stay real; after the block, all imports get the real ones.
     """
     spared = [name for name in names if name not in sys.modules]
     for name in spared:
@@ -49,9 +49,9 @@ def without(*names: str) -> Iterator[None]:
 
 
 def load_psycopg() -> None:
-    """Import psycopg for the modules that do so next, unless somebody has.
+    """Import psycopg without asyncio, unless it is loaded already.
 
-    Its asynchronous classes are of no use then, and it says that its version is 0.0.0.0.
+    Its asynchronous classes do not work then, and its version reads 0.0.0.0.
     """
     if "psycopg" in sys.modules:
         return

@@ -1,6 +1,6 @@
-"""The version of this program, from which setup.cfg has it."""
+"""The version of this program; setup.cfg reads it from here."""
 
 VERSION = "0.1.0"
 
-# What remote sides are told of who calls.
+# Sent with every HTTP request.
 USER_AGENT = f"toast-workers/{VERSION} (+background jobs of ToxicToast)"

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from common.scheduling.scheduler import Service
+from common.scheduling import Service
 
 SERVICES = ("blog", "foodfolio", "link", "notification", "sse", "twitchbot", "warcraft", "webhook")
 

@@ -1,4 +1,4 @@
-"""The command `toast`: one module per subcommand, started by ``commands.main``.
+"""The command `toast`, started by ``commands.main``.
 
-`toast check` and `toast status` are packages of their own.
+The packages ``check`` and ``status`` are `toast check` and `toast status`.
 """

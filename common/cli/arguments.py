@@ -1,4 +1,4 @@
-"""The words of the command ``toast``: its commands, and what may follow each."""
+"""The command line of ``toast``: its commands and their arguments."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from common.logging import redaction
 
 
 def parse(services: Sequence[str], arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the words; ``command`` names the command. Ends the process where they are off."""
+    """Parse the command line; ``command`` names the command. Exits on wrong usage."""
     parser = _Parser(prog="toast", description="The background jobs of ToxicToast.")
     _Commands(parser, services).add_all()
     return parser.parse_args(arguments)
@@ -17,7 +17,7 @@ def parse(services: Sequence[str], arguments: Sequence[str] | None) -> argparse.
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """End the process, quoting no password that was given where none belongs."""
+        """Exit with the message, redacted: it may quote a password."""
         super().error(redaction.redact(message))
 
 
@@ -27,7 +27,7 @@ class _Commands:
         self._known = f"one of {', '.join(services)}"
 
     def add_all(self) -> None:
-        """In the order of a life: look, set, check, run, repair."""
+        """Add all commands, in the order of the help."""
         self._add("list", "show the schedulers, and where each of their settings came from")
         settings = self._add("settings", "print the reference of all settings as a table")
         settings.add_argument(

@@ -1,6 +1,6 @@
 """The command ``toast``.
 
-It is given the services rather than importing them: common knows no service.
+The caller passes the services, because common knows none.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import psycopg
 
 from common import config, exit_codes
 
-# What only one command needs is imported by it: a worker is one of them, and stays small.
+# Each command imports what only it needs, so that `toast run` stays small.
 from common.cli import arguments as command_line
 from common.config import Settings, SettingsError, Variable, suggestions
 from common.database import migrations
@@ -36,11 +36,11 @@ class Services:
 
 
 class UsageError(Exception):
-    """The command's words are off; the message says which are known."""
+    """An unknown service or scheduler, or a wrong option; the message names the known ones."""
 
 
 def main(services: Services, arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 fine, 1 it failed, 2 wrong usage, 78 settings."""
+    """Run one command; returns its exit code (common/exit_codes.py)."""
     options = command_line.parse(services.names, arguments)
     try:
         code = _COMMANDS[options.command](services, options)
@@ -56,7 +56,7 @@ def main(services: Services, arguments: Sequence[str] | None = None) -> int:
         print(f"toast: {redaction.redact(advised(str(error), error))}", file=sys.stderr)
         return exit_codes.FAILED
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; Python would complain again at exit.
+        # The reader (head, less) has closed; without this, Python reports it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED
     except KeyboardInterrupt:
@@ -68,7 +68,7 @@ def _service(services: Services, name: str) -> Service:
 
 
 def _known(name: str, names: Iterable[str], what: str) -> str:
-    """Return the name if it is known. Raises UsageError with the nearest and all known ones."""
+    """Return the name if it is known. Raises UsageError with the nearest and all known names."""
     known = list(names)
     if name in known:
         return name
@@ -100,7 +100,7 @@ def _list(services: Services, options: argparse.Namespace) -> int:
 def _with_settings(
     services: Iterable[Service], common: Iterable[Variable[Any]] = ()
 ) -> list[tuple[Service, Settings]]:
-    """Each with its own settings. Raises SettingsError with the faults of all of them."""
+    """Each service with its settings. Raises SettingsError with the faults of all of them."""
     found: list[tuple[Service, Settings]] = []
     faults: list[str] = []
     for service in services:
@@ -109,7 +109,7 @@ def _with_settings(
         except SettingsError as error:
             faults += error.faults
     if faults:
-        # A fault in a file that they share is every service's.
+        # A fault in a shared file occurs once per service.
         raise SettingsError(dict.fromkeys(faults))
     return found
 
@@ -137,7 +137,7 @@ def _check(services: Services, options: argparse.Namespace) -> int:
 
 
 def _chosen(services: Services, options: argparse.Namespace) -> list[Service]:
-    """The service that was named, or all."""
+    """The named service, or all."""
     names = [options.service] if options.service else services.names
     return [_service(services, name) for name in names]
 
@@ -164,10 +164,10 @@ def _once(services: Services, options: argparse.Namespace) -> int:
         _known(options.scheduler, by_name, f"scheduler of {service.name}")
     settings = config.load(service.name, service.variables, needs=service.needs)
     _log_for_a_person(settings)
-    if options.scheduler is not None:  # by its name it runs even where it is disabled
+    if options.scheduler is not None:  # runs even if it is disabled
         chosen = [by_name[options.scheduler]]
     else:
-        chosen = [one for one in service.schedulers if settings[one.enabled]]
+        chosen = [each for each in service.schedulers if settings[each.enabled]]
     if options.dry_run:
         answer = once.dry_run(chosen, settings)
     else:
@@ -211,7 +211,7 @@ def _outbox(services: Services, options: argparse.Namespace) -> int:
 
 
 def _database(services: Services, options: argparse.Namespace) -> Database:
-    """The database of the service that was named, or of the common settings."""
+    """The database of the named service, or of the common settings."""
     name = options.service
     settings = config.load(_service(services, name).name if name else "toast", ())
     _log_for_a_person(settings)
@@ -219,7 +219,7 @@ def _database(services: Services, options: argparse.Namespace) -> Database:
 
 
 def _log_for_a_person(settings: Settings) -> None:
-    """Only warnings beside the command's own answer, unless more was asked for."""
+    """Log only warnings beside the output, unless LOG_LEVEL is set."""
     chosen = settings.origin(config.LOG_LEVEL) != "default"
     level = settings[config.LOG_LEVEL] if chosen else "warning"
     logs.configure(level, settings[config.LOG_FORMAT])

@@ -1,4 +1,4 @@
-"""`toast once`: one pass of some schedulers in the foreground, and what to say about it."""
+"""`toast once`: one pass of some schedulers in the foreground, and its report."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ _COLUMNS = ("processed", "events", "failed")
 
 @dataclass(frozen=True, slots=True)
 class PassOutcome:
-    """One scheduler's part of the answer; ``rows`` only in a dry run."""
+    """The result of one scheduler; ``rows`` only in a dry run."""
 
     name: str
     result: str
@@ -39,7 +39,7 @@ class PassOutcome:
 
 @dataclass(frozen=True, slots=True)
 class OnceReport:
-    """What one call of `toast once` did or, in a dry run, would do."""
+    """The result of `toast once`, or of its dry run."""
 
     service: str
     schedulers: list[PassOutcome]
@@ -68,7 +68,7 @@ class OnceReport:
         return json.dumps(answer, default=str)
 
     def as_text(self) -> str:
-        """For a person: what is due in a dry run, else the counts and the fate of the events."""
+        """Due rows in a dry run, otherwise counts and published events, as text."""
         if self.dry_run:
             return "\n\n".join(map(_preview_text, self.schedulers))
         header = ("scheduler", "result", *_COLUMNS, "took", "details")
@@ -85,7 +85,7 @@ class OnceReport:
 def run(
     schedulers: Sequence[Scheduler], settings: Settings, observers: Sequence[Observer] = ()
 ) -> OnceReport:
-    """Run one pass of each, then publish what is in the outbox."""
+    """Run one pass of each scheduler, then publish the outbox."""
     database = Database(settings)
     with logs.bind(service=settings.service):
         runs = [
@@ -102,7 +102,7 @@ def run(
 
 
 def dry_run(schedulers: Sequence[Scheduler], settings: Settings) -> OnceReport:
-    """Say what each would do; changes nothing, not even the tables of our own."""
+    """Preview one pass of each scheduler; changes nothing and migrates nothing."""
     database = Database(settings)
     outcomes = [_preview(PassRunner(scheduler, settings, database)) for scheduler in schedulers]
     return OnceReport(settings.service, outcomes, dry_run=True)
@@ -121,13 +121,13 @@ def _preview(runner: PassRunner) -> PassOutcome:
 
 
 def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The live services write errors down as they come, webhook URLs and all."""
+    """The row with secrets removed, which errors stored by the live services may hold."""
     return {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _publish(settings: Settings, database: Database) -> tuple[int, str]:
-    """Publish; returns how many events, and why others wait, if any do."""
-    # Only here: a service that publishes nothing need not carry librdkafka in memory.
+    """Publish; returns the number of events, and why others wait, or ""."""
+    # Imported here so that a service without topics does not load the publisher.
     from common.events.publisher import Publisher
 
     publisher = Publisher(settings, database)
@@ -137,7 +137,7 @@ def _publish(settings: Settings, database: Database) -> tuple[int, str]:
         while True:
             outcome = publisher.drain(stopping=lambda: time.monotonic() > deadline)
             published += outcome.published
-            # A worker that runs beside us takes our events along: let it finish.
+            # A worker that runs now publishes our events, too: let it finish.
             if not outcome.elsewhere or time.monotonic() > deadline:
                 return published, redact(outcome.reason)
             threading.Event().wait(PAUSE_SECONDS)

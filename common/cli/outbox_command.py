@@ -1,4 +1,4 @@
-"""`toast outbox`: what it says of the events that wait or were set aside."""
+"""`toast outbox`: lists, retries and drops events that wait or were set aside."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ MOST_ROWS = 100
 
 
 def overview(connection: Connection) -> str:
-    """How many events wait and were set aside, and the first of them."""
+    """The number of events that wait and were set aside, and the first of them."""
     summary = outbox.summary(connection)
     rows = [_event(row) for row in outbox.listing(connection, MOST_ROWS)]
     oldest = f", the oldest since {summary.oldest:%Y-%m-%d %H:%M:%S}" if summary.oldest else ""
@@ -26,7 +26,7 @@ def overview(connection: Connection) -> str:
 
 
 def fault(connection: Connection, change: Callable[[Connection, int], bool], event: int) -> str:
-    """Retry or drop an event that was set aside; returns why that is not possible, or ''."""
+    """Retry or drop an event that was set aside; returns why that is not possible, or ""."""
     if change(connection, event):
         return ""
     waits = outbox.is_waiting(connection, event)

@@ -6,9 +6,9 @@ GAP = "  "
 
 
 def render(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return aligned columns under a header in capitals; numbers stand to the right.
+    """Aligned columns under a header in capitals; columns of numbers align to the right.
 
-    A cell is one line: what is not printable in it is escaped.
+    Characters that are not printable are escaped.
     """
     body = [list(row) for row in rows]
     lines = [[name.upper() for name in header], *([_cell(value) for value in row] for row in body)]

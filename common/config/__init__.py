@@ -1,4 +1,4 @@
-"""Settings of a service: declared once, read from all their sources, checked together.
+"""Settings of a service: declared once, read from all sources, checked together.
 
 ``config.load`` reads and checks; a scheduler declares its own settings with ``boolean``,
 ``duration``, ``interval`` and the other kinds, and reads them from ``Settings``.

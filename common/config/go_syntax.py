@@ -1,7 +1,6 @@
-"""Go's spelling of durations and booleans, as the operators' settings already use it.
+"""Go's syntax of durations and booleans, which existing settings use.
 
-The rules are those of the Go standard library: `time.ParseDuration`, `Duration.String`
-and `strconv.ParseBool`.
+The rules are those of `time.ParseDuration`, `Duration.String` and `strconv.ParseBool`.
 """
 
 import re
@@ -37,9 +36,9 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 def parse_duration(text: str) -> timedelta:
     """Read a Go duration: an optional sign, then "0" or numbers with a unit ("1h30m", "-1.5s").
 
-    Units are ns, us, µs, ms, s, m and h. Python counts in microseconds: what is left below
-    one is cut off towards zero. Raises ValueError saying what is wrong, also for what does
-    not fit Go's 64 bits of nanoseconds (about 292 years).
+    Units are ns, us, µs, ms, s, m and h. Fractions of a microsecond are cut off towards zero.
+    Raises ValueError with the reason, also if the value exceeds Go's 64 bits of nanoseconds
+    (about 292 years).
     """
     negative = text.startswith("-")
     rest = text[1:] if text.startswith(("-", "+")) else text
@@ -75,10 +74,10 @@ def _part_nanoseconds(part: re.Match[str]) -> int:
 
 
 def _fraction_nanoseconds(digits: str, size: int) -> int:
-    """Take the digits after the point of a unit of `size` nanoseconds.
+    """Nanoseconds of the digits after the point, in a unit of `size` nanoseconds.
 
-    In floating point and with the digits beyond 63 bits dropped, as Go does it: exact
-    arithmetic would make 0.3333333333333333333h a nanosecond less than twenty minutes.
+    In floating point, without the digits beyond 63 bits, as in Go: exact arithmetic would make
+    0.3333333333333333333h a nanosecond less than twenty minutes.
     """
     value, scale = 0, 1.0
     for digit in digits:

@@ -1,6 +1,6 @@
-"""Kinds of settings: how each is declared, read and explained to an operator.
+"""Kinds of settings: how each is declared, parsed and explained to an operator.
 
-Used through `common.config`, which says where the values come from.
+Use them through `common.config`.
 """
 
 import ipaddress
@@ -17,18 +17,18 @@ T_co = TypeVar("T_co", covariant=True)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Line breaks and NULs would let a value escape its place in a connection string or header;
-# surrogates stand for bytes of the environment that are not UTF-8.
+# Line breaks and NULs would let a value leave its place in a connection string or header;
+# surrogates are bytes of the environment that are not UTF-8.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]+)|\[(?P<ipv6>[^\]]+)\]):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
 class Variable(Generic[T_co]):
-    """One setting: its name, how to read it, and what to tell an operator about it.
+    """One setting: its name, its parser and its description for an operator.
 
-    `parse` raises ValueError with a short reason; `expected` completes "expected …";
-    `default` is written as an operator would write it, None when the setting must be set.
+    `parse` raises ValueError with a short reason; `expected` completes "expected …"; `default` is
+    in the syntax of an operator, or None if the setting must be set.
     """
 
     name: str
@@ -40,19 +40,19 @@ class Variable(Generic[T_co]):
     secret: bool = False
 
 
-# A switch, and a setting that may not stay empty while the switch is on.
+# A switch, and a setting that must not be empty while the switch is on.
 Need = tuple[Variable[bool], Variable[Any]]
 
 
 def names(variables: Iterable[Variable[Any]]) -> tuple[str, ...]:
-    """Every name under which one of these may be set, in their order."""
+    """Every name and alias of these settings, in their order."""
     return tuple(name for variable in variables for name in (variable.name, *variable.aliases))
 
 
 def wrong(variable: Variable[Any], value: str, reason: ValueError, secrets: Iterable[str]) -> str:
-    """Say of a value that cannot be used what it is and what was expected.
+    """Describe an invalid value and what was expected.
 
-    It may be a secret that was meant for another setting: one of ``secrets``, or like one.
+    The value is hidden if it may be a secret that was meant for another setting.
     """
     shown = redact(value, *secrets)
     if variable.secret or tokens(shown):
@@ -61,7 +61,7 @@ def wrong(variable: Variable[Any], value: str, reason: ValueError, secrets: Iter
 
 
 def unmet(needs: Iterable[Need], values: Mapping[str, object]) -> list[str]:
-    """One line for each setting that is empty although something switched on needs it."""
+    """One line for each empty setting whose switch is on."""
     switches: dict[Variable[Any], list[str]] = {}
     for switch, needed in needs:
         if values.get(switch.name) is True and values.get(needed.name) == "":
@@ -99,7 +99,7 @@ def duration(
 
 
 def interval(name: str, default: str | None, help: str) -> Variable[timedelta]:
-    """The time between two passes of a scheduler: a Go duration of at least 100 ms."""
+    """The time between two passes of a scheduler: a Go duration, at least 100 ms."""
     return duration(name, default, help, minimum="100ms")
 
 
@@ -134,7 +134,7 @@ def text(
     secret: bool = False,
     aliases: tuple[str, ...] = (),
 ) -> Variable[str]:
-    """Text as it stands, on one line; only a secret may begin or end with a blank."""
+    """One line of text; only a secret may begin or end with a blank."""
     expected = "text without control characters" + ("" if secret else " or blanks around it")
     parse = _printable if secret else _trimmed
     return Variable(name, parse, expected, default, help, aliases, secret)
@@ -190,7 +190,7 @@ def address(name: str, default: str | None, help: str) -> Variable[str]:
         _check_address(text)
         return text
 
-    expected = "host:port, such as sse.example.org:9094 or [::1]:9094"
+    expected = "host:port, such as server.example.org:9094 or [::1]:9094"
     return Variable(name, parse, expected, default, help)
 
 

@@ -1,10 +1,9 @@
-"""Settings: the only module of the workers that reads the environment.
+"""Loads settings; the only module of the workers that reads the environment.
 
-A setting is declared once, as a `Variable`, and read by `load` from, lowest first: its
+A setting is declared once, as a `Variable`. `load` reads it from these sources, lowest first: its
 default, `/etc/toast/toast.env`, `/etc/toast/<service>.env`, `.env` in the working directory
-(development), systemd's credentials, the process environment. An empty value counts as not
-set, wherever it stands. A wrong value never falls back to the default: `load` reports every
-fault at once.
+(development), systemd's credentials, the process environment. An empty value counts as not set.
+An invalid value never falls back to the default: `load` reports all faults at once.
 """
 
 import os
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from common.config import sources as places
+from common.config import sources
 from common.config.kinds import (
     Need,
     Variable,
@@ -41,7 +40,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of one service, read and checked; `settings[VARIABLE]` is its value."""
+    """The checked settings of one service; `settings[VARIABLE]` is a value."""
 
     service: str
     _found: Mapping[str, _Found] = field(repr=False)
@@ -52,7 +51,7 @@ class Settings:
         return cast(T, self._found[variable.name].value)
 
     def written(self, variable: Variable[Any]) -> str:
-        """The value as its setting has it, for an operator to read; a secret is hidden."""
+        """The value as it was written, for an operator; a secret is hidden."""
         written = self._found[variable.name].written
         return "(hidden)" if variable.secret and written else redact(written)
 
@@ -62,7 +61,7 @@ class Settings:
 
 
 class SettingsError(Exception):
-    """Settings that cannot be used; `faults` holds one line for each, str() all of them."""
+    """Invalid settings; `faults` has one line for each, str() all of them."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
@@ -79,7 +78,7 @@ def _log_level(text: str) -> str:
 
 
 def _sentry_dsn(text: str) -> str:
-    """As strict as the SDK, which would raise at the start what belongs to the settings."""
+    """As strict as the SDK, so that a bad DSN is a settings error."""
     parts = urlsplit(text)
     project = parts.path.rpartition("/")[2]
     known = parts.scheme in ("http", "https") and parts.hostname and parts.username
@@ -142,7 +141,7 @@ COMMON: tuple[Variable[Any], ...] = (
 
 
 def metrics_port(default: int) -> Variable[int]:
-    """The setting of the port for metrics and health; every service has a default of its own."""
+    """The setting of the port for metrics and health; each service has its own default."""
     return integer(
         "METRICS_PORT",
         str(default),
@@ -159,11 +158,11 @@ def load(
     common: Iterable[Variable[Any]] = COMMON,
     needs: Iterable[Need] = (),
 ) -> Settings:
-    """Read the common settings and these of the service; raises SettingsError with every fault."""
+    """Read the common settings and ``variables``. Raises SettingsError with every fault."""
     declared = {variable.name: variable for variable in (*common, *variables)}
-    layers, faults = places.read_layers(service, os.environ)
-    secrets = places.values_of(
-        layers, names(one for one in (*COMMON, *declared.values()) if one.secret)
+    layers, faults = sources.read_layers(service, os.environ)
+    secrets = sources.values_of(
+        layers, names(each for each in (*COMMON, *declared.values()) if each.secret)
     )
     found: dict[str, _Found] = {}
     for variable in declared.values():
@@ -175,38 +174,38 @@ def load(
     if faults:
         raise SettingsError(faults)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)
-    warnings = places.warnings(layers, names(declared.values()))
+    warnings = sources.warnings(layers, names(declared.values()))
     return Settings(service, found, warnings, tuple(filter(None, used)))
 
 
 def notify_socket() -> str:
-    """Where systemd wants to be told how this process is; empty if nowhere. To be asked once."""
+    """systemd's NOTIFY_SOCKET, or "". Removed from the environment when read."""
     return os.environ.pop("NOTIFY_SOCKET", "")
 
 
 def forget_libpq_variables() -> None:
-    """Take what PostgreSQL's client library would obey out of this process's environment."""
-    for name in places.libpq_variables(os.environ):
+    """Remove the variables of PostgreSQL's client library from the environment."""
+    for name in sources.libpq_variables(os.environ):
         os.environ.pop(name, None)
 
 
 def failpoint() -> str:
-    """At which place a test wants this process to end; empty if nowhere (common/failpoints.py)."""
+    """The failpoint that a test arms, or "" (common/failpoints.py)."""
     return os.environ.get("TOAST_FAILPOINT", "")
 
 
 def journal_stream() -> str:
-    """Device and inode of the stream that leads to systemd's journal; empty if none does."""
+    """Device and inode of the stream to systemd's journal, or ""."""
     return os.environ.get("JOURNAL_STREAM", "")
 
 
 def colours_wanted() -> bool:
-    """Whether whoever sits at the terminal has not asked for none (https://no-color.org)."""
+    """True unless NO_COLOR is set (https://no-color.org) or TERM is dumb."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def environment_default(name: str, value: str) -> None:
-    """Set an environment variable of a library, unless the operator has set it."""
+    """Set an environment variable for a library unless it is set already."""
     os.environ.setdefault(name, value)
 
 

@@ -1,4 +1,4 @@
-"""The places that settings come from: the environment, credentials and the settings files."""
+"""Sources of settings: the environment, systemd's credentials and the settings files."""
 
 import io
 import re
@@ -15,14 +15,14 @@ CONFIG_DIR_VARIABLE = "TOAST_CONFIG_DIR"
 CREDENTIALS_DIR_VARIABLE = "CREDENTIALS_DIRECTORY"
 _CONFIG_DIR = "/etc/toast"
 
-# Shorter names are two slips away from too many others.
+# Shorter names are two slips away from too many unrelated ones.
 _SHORTEST_RESEMBLED = 6
 _MOST_SLIPS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One place: what it is called, and the text of each variable that it sets."""
+    """One source: its name, and the text of each variable that it sets."""
 
     origin: str
     values: Mapping[str, str]
@@ -33,7 +33,7 @@ class Layer:
 
 
 def read_layers(service: str, environment: Mapping[str, str]) -> tuple[list[Layer], list[str]]:
-    """Read the environment, credentials and files, highest first, and what is wrong with them."""
+    """The environment, credentials and files, highest first, and their faults."""
     chosen = environment.get(CONFIG_DIR_VARIABLE)
     directory = Path(chosen or _CONFIG_DIR)
     layers, faults = [Layer("environment", dict(environment))], []
@@ -52,17 +52,17 @@ def read_layers(service: str, environment: Mapping[str, str]) -> tuple[list[Laye
 
 
 def values_of(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
-    """Every value that any layer gives one of these variables, be it used or not."""
+    """Every value of these variables in any layer, used or not."""
     return tuple(value for layer in layers for name, value in layer.values.items() if name in names)
 
 
 def warnings(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
-    """Name the variables that are set and count for nothing, though they may have been meant to."""
+    """One line for each variable that is set, ignored, and may be a mistake."""
     return (*_resemblances(layers, names), *_ignored(layers))
 
 
 def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
-    """The unknown variables that look like a slip in a known one."""
+    """The unknown variables that look like a misspelt known one."""
     known = {CONFIG_DIR_VARIABLE, *names}
     long = [name for name in known if len(name) >= _SHORTEST_RESEMBLED]
     return tuple(
@@ -81,12 +81,12 @@ def _ignored(layers: Iterable[Layer]) -> Iterator[str]:
 
 
 def libpq_variables(environment: Mapping[str, str]) -> list[str]:
-    """The variables that PostgreSQL's client library would obey: all of its names begin so."""
+    """The variables of PostgreSQL's client library; all their names begin with PG."""
     return sorted(filter(re.compile("PG[A-Z]+").fullmatch, environment))
 
 
 def _read_credentials(directory: Path) -> tuple[dict[str, str], list[str]]:
-    """Read a folder with one file per setting, named like it; a line end after it is no part."""
+    """Read a folder with one file per setting; one line end at the end is dropped."""
     values, faults = {}, []
     try:
         for path in sorted(directory.iterdir()):
@@ -101,8 +101,8 @@ def _read_credentials(directory: Path) -> tuple[dict[str, str], list[str]]:
 def _read_file(path: Path) -> tuple[dict[str, str], list[str]]:
     """Read one file of NAME=value lines, by python-dotenv's rules, without interpolation.
 
-    A missing file is an empty one. The parser is used directly because `dotenv_values`
-    drops a malformed line where it should be reported.
+    A missing file counts as empty. The parser is used directly because `dotenv_values` drops
+    malformed lines, which must be reported.
     """
     try:
         content = path.read_bytes()

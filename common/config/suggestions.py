@@ -1,4 +1,4 @@
-"""Finds the name that was meant, for the messages about names that do not exist."""
+"""Suggests a known name for a misspelt one."""
 
 from collections.abc import Iterable
 

@@ -1,6 +1,31 @@
-"""PostgreSQL: connections and sessions, what an error is about, and the tables of our own.
+"""PostgreSQL: connections and sessions, the classes of errors, and our own tables.
 
-``connection.Database`` opens a ``session.Session`` with a deadline on every wait;
-``table_access.TableAccess`` declares what a scheduler does with a table; ``failed_rows`` sets rows
-aside that cannot be changed. ``migrations`` creates the ``toast_`` tables.
+A scheduler declares what it does with a table by ``Table``, ``TableAccess`` and ``Index``; ``ctid``
+has SQL for batches, ``failed_rows`` sets rows aside that cannot be changed.
+``connection.Database`` opens a ``session.Session`` with a deadline on every wait; ``migrations``
+creates the ``toast_`` tables.
 """
+
+from common.database.table_access import (
+    BIGINT,
+    BOOLEAN,
+    JSON,
+    TEXT,
+    TIME,
+    UUID,
+    Index,
+    Table,
+    TableAccess,
+)
+
+__all__ = [
+    "BIGINT",
+    "BOOLEAN",
+    "JSON",
+    "TEXT",
+    "TIME",
+    "UUID",
+    "Index",
+    "Table",
+    "TableAccess",
+]

@@ -1,7 +1,7 @@
-"""The one thing to change where PostgreSQL, a pooler or the way to them refuses something.
+"""Advice: what to change after an error of PostgreSQL, a pooler or the network.
 
-By the SQLSTATE where there is one, and by the names in the message. A connection that is refused
-has no SQLSTATE: there the English text decides, and any other language gets no advice.
+It is found by SQLSTATE and by names in the message. A refused connection has no SQLSTATE: its
+English text decides, and a message in another language gets no advice.
 """
 
 import re
@@ -11,15 +11,15 @@ import psycopg
 
 _ARROW = " => "
 
-# A function of a trigger or a policy in which the error came about.
+# The function of a trigger or a policy that raised the error.
 _FUNCTION = re.compile(r"^(?:PL/\w+|SQL) function \"?([^\s\"(]+)", re.MULTILINE)
 
 _CHECK = "`toast check` names it"
 _ROLES = "run db/roles.sql again; `toast check` shows the GRANT"
 
-# What the text of a refused connection says, and what to change; the first that fits counts.
+# Text of a refused connection, and what to change; the first match counts.
 _REFUSALS = (
-    # Of PgBouncer.
+    # From PgBouncer.
     ("no such database", "set DB_NAME to a database in the pooler's list of databases"),
     ("no such user", "add the role DB_USER to the pooler's auth_file, or set its auth_query"),
     ("query_wait_timeout", "raise the pooler's default_pool_size: no server session came free"),
@@ -30,7 +30,7 @@ _REFUSALS = (
         "server login has been failing|pgbouncer cannot connect to server|server_login_retry",
         "start PostgreSQL behind the pooler, or correct the pooler's list of databases",
     ),
-    # Of PostgreSQL.
+    # From PostgreSQL.
     ("no password supplied", "set DB_PASSWORD"),
     ("authentication failed", "set DB_PASSWORD to the password of the role DB_USER"),
     ('role "(.+?)" does not exist', "set DB_USER to a role that exists, or run db/roles.sql"),
@@ -69,7 +69,7 @@ _REFUSALS = (
         "certificate verify failed|root certificate",
         "put the authority's certificate into ~/.postgresql/root.crt, or set DB_SSL_MODE=require",
     ),
-    # Of the way to it.
+    # From the network.
     (
         "failed to resolve host|could not translate host name",
         "set DB_HOST to a name that this machine can look up",
@@ -79,7 +79,7 @@ _REFUSALS = (
     ("timeout|timed out|unreachable|No route", "let this host reach DB_HOST and DB_PORT"),
 )
 
-# What to do about an SQLSTATE; the longest beginning that is here counts.
+# Advice by SQLSTATE or its first two characters.
 _STATES = {
     "08P01": "let the pooler hand on what libpq sends, or connect to PostgreSQL itself",
     "0A000": f"make a trigger of the rule that is in the way, and DROP RULE; {_CHECK}",
@@ -115,10 +115,9 @@ _NO_IDENTITY = re.compile(r'table "(.+?)" because it does not have a replica ide
 
 
 def advice(error: BaseException) -> str:
-    """What to change, in a few words or as SQL; empty where nothing fits.
+    """What to change, in a few words or as SQL; "" if nothing is known.
 
-    What is raised for the operator, a PassError, has its own words; and so has what a trigger
-    raises, whatever SQLSTATE it claims.
+    A PassError and an error that a trigger raises get none: their message is the advice.
     """
     if not isinstance(error, psycopg.Error) or error.diag.source_function == "exec_stmt_raise":
         return ""
@@ -135,13 +134,13 @@ def advice(error: BaseException) -> str:
 
 
 def advised(text: str, error: BaseException) -> str:
-    """The text, and behind ``=>`` the advice on the error, if there is any."""
+    """The text, followed by ``=>`` and the advice on the error, if there is any."""
     found = advice(error)
     return f"{text}{_ARROW}{found}" if found else text
 
 
 def cut(text: str, most: int) -> str:
-    """The text with at most so many characters; an advice at its end is kept whole."""
+    """The text with at most ``most`` characters; advice at its end is kept whole."""
     if len(text) <= most:
         return text
     message, arrow, found = text.rpartition(_ARROW)
@@ -157,7 +156,7 @@ def _of_refusal(text: str) -> str:
 
 
 def _in_a_function(error: psycopg.Error, text: str) -> str:
-    """What a trigger's function does, it does with the rights and names of our session."""
+    """Advice on a trigger's function, which runs with our session's rights and search_path."""
     named = _FUNCTION.search(error.diag.context or "")
     if not named:
         return ""

@@ -1,6 +1,6 @@
 """Opens PostgreSQL connections, with a deadline on every wait.
 
-A connection lives as long as one pass or one publishing round; between passes none is held.
+A connection lives for one pass or one publishing round; an idle worker holds none.
 """
 
 import threading
@@ -19,7 +19,7 @@ from common.database.session import Session, abort_connection
 
 CONNECT_SECONDS = 5
 
-# statement_timeout is the server's. These notice a network that was cut: an idle peer within
+# The server enforces statement_timeout. These detect a cut network: an idle peer within
 # 10 + 3 x 5 s, unacknowledged data within 20 s.
 _NETWORK = {
     "connect_timeout": CONNECT_SECONDS,
@@ -29,7 +29,7 @@ _NETWORK = {
     "tcp_user_timeout": 20_000,
 }
 
-# How PgBouncer refuses a parameter that it does not know how to hand on.
+# PgBouncer's error for a parameter that it cannot pass on.
 _REFUSED_SETTINGS = "unsupported startup parameter"
 
 
@@ -37,7 +37,7 @@ class Database:
     """Opens connections to one service's database; safe to share between threads."""
 
     def __init__(self, settings: Settings, *, application_name: str = "") -> None:
-        """``application_name`` is how the sessions are named there; a worker's if empty."""
+        """``application_name`` names the sessions in PostgreSQL; a worker's name if empty."""
         self._parameters: dict[str, Any] = {
             "host": settings[config.DB_HOST],
             "port": settings[config.DB_PORT],
@@ -46,16 +46,16 @@ class Database:
             "dbname": settings[config.DB_NAME],
             "sslmode": settings[config.DB_SSL_MODE],
             "application_name": application_name or f"toast-{settings.service}",
-            # Where several hosts are named, take the one that accepts writes.
+            # Of several hosts, take the one that accepts writes.
             "target_session_attrs": "primary",
             **_NETWORK,
         }
-        # A pooler that does: asked once, not for each connection.
+        # True once a pooler has refused our settings: not tried again.
         self._settings_refused = False
 
     @property
     def name(self) -> str:
-        """Which database it is, for a person: host:port/name."""
+        """The database as host:port/name."""
         return "{host}:{port}/{dbname}".format(**self._parameters)
 
     def connect(self) -> Session:
@@ -63,7 +63,7 @@ class Database:
 
         Raises psycopg.OperationalError after CONNECT_SECONDS per address.
         """
-        # They would have a say in where the password is sent, and in how rows are read.
+        # They could redirect the password and change how rows are read.
         config.forget_libpq_variables()
         if not self._settings_refused:
             try:
@@ -75,16 +75,16 @@ class Database:
         return Session.open(self._parameters, settings_refused=True)
 
     def connect_plainly(self) -> psycopg.Connection[DictRow]:
-        """A connection as role, database and server set it, for who wants to know how that is."""
+        """A connection without our settings, to see what role, database and server set."""
         config.forget_libpq_variables()
         return psycopg.connect(**self._parameters, autocommit=True, row_factory=dict_row)
 
     @contextmanager
     def connect_for(self, seconds: float) -> Iterator[Session]:
-        """A connection for the block, which is severed after so many seconds.
+        """A connection for the block, aborted after ``seconds``.
 
-        For those whom nobody watches over, as a worker does over its passes. Raises
-        psycopg.OperationalError then, too.
+        For callers outside the worker, which has its own watchdog. Raises
+        psycopg.OperationalError, also after ``seconds``.
         """
         with self.connect() as connection:
             end = threading.Timer(seconds, abort_connection, (connection,))

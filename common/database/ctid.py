@@ -1,8 +1,8 @@
-"""Where rows lie: their ctid as one whole number, page * 2**16 + place on the page.
+"""The physical place of rows: their ctid as one integer, page * 2**16 + position on the page.
 
 A table is one heap, or several: its partitions, or the tables that inherit from it. A ctid is
-unique in one heap only, so a range of ctids is a range of each of them, and a statement that
-changes the rows of a range names them by more than their ctid (same_rows).
+unique in one heap only, so a range of ctids covers a range of each heap, and a statement that
+changes rows of a range needs more than their ctid (same_rows).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from common.database.session import Connection
 PAGE = 1 << 16
 WHOLE_TABLE = (0, 0xFFFFFFFF * PAGE)
 
-# Pages of the table itself, and of all that is part of it.
+# Pages of the table and of all its partitions and children.
 _HEAPS = """
 WITH RECURSIVE part AS (
     SELECT to_regclass(%(table)s)::oid AS oid
@@ -32,18 +32,18 @@ _IDS = "SELECT {id} AS id FROM {table} WHERE ctid = %(place)s::tid ORDER BY 1"
 
 
 def in_range(row: str = "") -> str:
-    """SQL: the row lies in the range of the batch, ``first`` to ``end``."""
+    """SQL: the row is in the range of the batch, ``first`` to ``end``."""
     return f"{row}ctid >= %(first)s::tid AND {row}ctid < %(end)s::tid"
 
 
 def same_rows(due: str, id_column: str = "id") -> str:
     """SQL: the row is one of those of the CTE ``due``, which selects their ctid and id.
 
-    The first condition finds them, the second one holds in every heap. Beside it belongs the whole
-    condition by which they are due: no other row may be changed, whatever this finds.
+    The first condition finds them, the second is right in every heap. Add the whole condition by
+    which they are due: no other row may be changed.
     """
-    # A condition that IS TRUE is no join to the planner. Of a table that is not analysed it expects
-    # a handful of rows, and would compare every row with every other.
+    # IS TRUE keeps the planner from a join: of a table that is not analysed it expects a handful of
+    # rows, and would compare every row with every other.
     return (
         f"ctid = ANY (ARRAY(SELECT ctid FROM {due}))"
         f" AND ({id_column} IN (SELECT {id_column} FROM {due})) IS TRUE"
@@ -51,14 +51,14 @@ def same_rows(due: str, id_column: str = "id") -> str:
 
 
 def pages(connection: Connection, table: str) -> list[int]:
-    """How many pages each heap of a table has."""
+    """The number of pages of each heap of a table."""
     return [row["pages"] for row in connection.execute(_HEAPS, {"table": table})]
 
 
 def slices(heaps: Sequence[int], most_pages: int) -> Iterator[tuple[int, int, float]]:
-    """Ranges of places that cover all heaps, of no more than ``most_pages`` altogether.
+    """Ranges of places that cover all heaps, each of at most ``most_pages`` in total.
 
-    Each with the share of all pages that is behind it when it is done, from 0 to 1.
+    Each comes with the share of all pages that is done after it, from 0 to 1.
     """
     page, total = 0, sum(heaps)
     while reaching := [pages for pages in heaps if pages > page]:
@@ -71,16 +71,16 @@ def slices(heaps: Sequence[int], most_pages: int) -> Iterator[tuple[int, int, fl
 def places(
     connection: Connection, table: str, condition: str, parameters: Mapping[str, Any]
 ) -> list[int]:
-    """Where rows for which this SQL holds lie in the range ``first`` to ``end`` of ``parameters``.
+    """The places of rows that meet ``condition``, in the range ``first`` to ``end``.
 
-    In physical order.
+    The range is in ``parameters``; the result is in physical order.
     """
     statement = _PLACES.format(table=table, condition=condition)
     return sorted(_place(row["place"]) for row in connection.execute(statement, parameters))
 
 
 def ids(connection: Connection, table: str, id_column: str, place: int) -> list[UUID]:
-    """The ids of the rows at one place, one in each heap at most."""
+    """The ids of the rows at one place, at most one per heap."""
     statement = _IDS.format(table=table, id=id_column)
     return [row["id"] for row in connection.execute(statement, {"place": tid(place)})]
 

@@ -1,7 +1,7 @@
-"""The tables of our own that every worker shares, and what it does with them.
+"""Our own tables, which all workers share, and how they use them.
 
-Some of it comes with being a worker (EVERY_WORKER) and with having something to publish
-(PUBLISHING); SETTING_ROWS_ASIDE and ALERTS a scheduler declares itself, where it does that.
+Every worker has EVERY_WORKER, and PUBLISHING if it has topics. A scheduler declares
+SETTING_ROWS_ASIDE and ALERTS itself if it needs them.
 """
 
 from common.database.table_access import Table, TableAccess
@@ -17,7 +17,7 @@ _RUN = ("id", "service", "scheduler", "host", "process", "started_at")
 _OUTCOME = ("finished_at", "result", "counts", "error")
 _FAILURE = ("reason", "failures", "failed_at", "retry_at")
 
-# Its history, what its metrics count, and what `toast status` shows.
+# The run history, the sampled metrics, and `toast status`.
 EVERY_WORKER = (
     TableAccess(MIGRATIONS, select=("number",)),
     TableAccess(
@@ -33,7 +33,7 @@ EVERY_WORKER = (
     TableAccess(OUTBOX_SET_ASIDE, select=("service",)),
 )
 
-# Announcing and sending events, and moving away what the broker refuses for good.
+# Adding and publishing events, and setting aside those that the broker refuses for good.
 PUBLISHING = (
     TableAccess(
         OUTBOX,
@@ -45,7 +45,6 @@ PUBLISHING = (
     TableAccess(OUTBOX_SET_ASIDE, insert=("id", *_EVENT, "tries", "error", "set_aside_at")),
 )
 
-# Passing over rows that cannot be changed.
 SETTING_ROWS_ASIDE = TableAccess(
     FAILED_ROWS,
     select=("scheduler", "row_id", *_FAILURE),
@@ -55,7 +54,7 @@ SETTING_ROWS_ASIDE = TableAccess(
     unique=(("scheduler", "row_id"),),
 )
 
-# Remembering what has been said.
+# Storing the alerts that were raised.
 ALERTS = TableAccess(
     Table("toast_alerts"),
     select=("ctid", "scheduler", "subject_id", "facts", "raised_at"),

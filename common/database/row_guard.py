@@ -1,4 +1,4 @@
-"""What goes wrong with one row, kept from the others."""
+"""Keeps the error of one row from the others."""
 
 from types import TracebackType
 from typing import Self
@@ -7,10 +7,9 @@ from common.database.error_classification import server_fault
 
 
 class RowGuard:
-    """Ends a block at any error that one row may be to blame for; it is in ``error`` afterwards.
+    """Context manager that catches an error which one row may have caused, in ``error``.
 
-    That is every error, be it a trigger's or a bug that only this row has come upon, unless it is
-    the fault of the connection or the server: that one is raised.
+    That is any exception, also of a trigger or a bug, except a server_fault, which is raised.
     """
 
     error: Exception | None = None

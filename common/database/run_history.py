@@ -12,15 +12,15 @@ from common.database.session import Connection, Session
 
 RESULTS = ("ok", "failed", "stopped", "skipped")
 
-# The error text of a run is for a table cell and a log line, not for a stack trace.
+# The error of a run must fit into a table cell and a log line.
 ERROR_CHARACTERS = 1_000
 
 _START = """
 INSERT INTO toast_runs (id, service, scheduler, host, process, started_at)
 VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(started_at)s)"""
 
-# A pass that failed because the database was away is written down when it is back. One statement
-# forgets what is too old as well, for each costs an idle pass a twentieth of its time.
+# Also inserts: a run that failed without a database is recorded later. The same statement deletes
+# old runs, because each statement costs an idle pass a twentieth of its time.
 _FINISH = """
 WITH forgotten AS (
     DELETE FROM toast_runs WHERE id = ANY (ARRAY(
@@ -46,8 +46,8 @@ ORDER BY started_at DESC LIMIT 1"""
 
 @dataclass(slots=True)
 class Run:
-    """One pass as the history shows it; ``started_at`` is by the host's clock until the
-    database has told its own."""
+    """One pass in the history; ``started_at`` is by the database's clock, or by the host's if
+    there was no connection."""
 
     service: str
     scheduler: str
@@ -57,16 +57,16 @@ class Run:
     result: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     error: str = ""
-    # Whether the history knows of it.
+    # True once its start is recorded.
     begun: bool = False
 
     def record_start(self, connection: Connection) -> None:
-        """Write that the pass has begun."""
+        """Record that the pass has begun."""
         connection.execute(_START, self._row())
         self.begun = True
 
     def record_end(self, connection: Session) -> None:
-        """Write how the pass ended, and forget the runs of this scheduler that are too old."""
+        """Record how the pass ended, and delete old runs of this scheduler."""
         outcome = {
             "seconds": self.seconds,
             "result": self.result,
@@ -87,6 +87,6 @@ class Run:
 
 
 def last_success(connection: Connection, service: str, scheduler: str) -> datetime | None:
-    """When a pass of this scheduler last ended well, whoever ran it; None if none is known."""
+    """When a pass of this scheduler last succeeded, in any process; None if unknown."""
     row = connection.execute(_LAST_SUCCESS, (service, scheduler)).fetchone()
     return row["finished_at"] if row else None

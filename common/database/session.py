@@ -1,9 +1,9 @@
-"""One session of PostgreSQL, by a connection to the server itself or through a connection pooler.
+"""A PostgreSQL session, direct or through a connection pooler.
 
-A connection to the server gets common/database/session_settings.py with its start. A pooler hands a
-server session from one client to the next after each transaction: the start of a connection sets
-nothing there, and what is set later stays behind for a stranger. So behind a pooler every
-statement runs in a transaction that begins by setting them for itself alone.
+A direct connection gets the settings of common/database/session_settings.py at its start. A pooler
+gives a server session to another client after each transaction: settings at the start of a
+connection have no effect there, and later ones would remain for the next client. So behind a pooler
+every statement runs in a transaction that first sets them for itself.
 """
 
 import os
@@ -19,8 +19,8 @@ from common.database import session_settings
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, {access}, NOT DEFERRABLE"
 
-# Whether the server session is another than the one that the connection was opened to. What is set
-# in such a one is set for the statement alone.
+# True if the server session is not the one that the connection was opened to. Settings made there
+# are for the statement only.
 _IS_POOLED = "pg_backend_pid() <> %(pid)s"
 
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS locked"
@@ -30,7 +30,7 @@ _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 # Parameters of the server, such as ``lock_timeout``, and their values.
 Settings = Mapping[str, str]
 
-# To all who need nothing but to execute statements.
+# For code that only executes statements.
 Connection = psycopg.Connection[DictRow]
 
 
@@ -41,10 +41,9 @@ class _Cursor(psycopg.Cursor[Any]):
 
 
 class Session(psycopg.Connection[DictRow]):
-    """In autocommit mode; its rows are dicts. ``is_pooled`` says that a pooler is between.
+    """A connection in autocommit mode; rows are dicts. ``is_pooled``: a pooler is between.
 
-    Its errors say the server's message and nothing else: their details may hold the whole row
-    that is to blame, with all secrets in it.
+    Its errors hold only the server's message: the details may quote a whole row with its secrets.
     """
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -56,7 +55,7 @@ class Session(psycopg.Connection[DictRow]):
 
     @classmethod
     def open(cls, parameters: Mapping[str, Any], *, settings_refused: bool) -> Self:
-        """Connect; ``settings_refused`` where a pooler is known to refuse settings at the start.
+        """Connect; ``settings_refused`` if a pooler is known to refuse settings at the start.
 
         Raises psycopg.OperationalError.
         """
@@ -69,8 +68,8 @@ class Session(psycopg.Connection[DictRow]):
             context=session_settings.ADAPTERS,
             row_factory=dict_row,
             cursor_factory=_Cursor,
-            # Only where it is asked for: a prepared statement may be planned without its
-            # parameters, and a range of ctids is cheap or dear by their values alone.
+            # Prepare on request only: a prepared statement may be planned without its parameters,
+            # and the cost of a ctid range depends on their values.
             prepare_threshold=2**31,
         )
         with ExitStack() as unsettled:
@@ -89,9 +88,9 @@ class Session(psycopg.Connection[DictRow]):
 
     @contextmanager
     def begin(self, settings: Settings | None = None, *, read_only: bool = False) -> Iterator[None]:
-        """One transaction for the block; ``settings`` of the server hold for it alone."""
+        """Run the block in one transaction; ``settings`` of the server apply to it only."""
         begin = _BEGIN.format(access="READ ONLY" if read_only else "READ WRITE")
-        if self._is_held:  # one is open already
+        if self._is_held:  # a transaction is open already
             self._command(session_settings.for_transaction(settings or {}))
         else:
             self._command(f"{begin}; {self._first_settings(settings)}")
@@ -107,9 +106,9 @@ class Session(psycopg.Connection[DictRow]):
 
     @contextmanager
     def limited(self, settings: Settings) -> Iterator[None]:
-        """Have the server go by ``settings`` for each statement of the block.
+        """Apply ``settings`` of the server to each statement of the block.
 
-        They cost less than a transaction for each, and an error costs no prepared statement.
+        Cheaper than a transaction for each, and an error loses no prepared statement.
         """
         before = self._settings
         self._settings = {**before, **settings}
@@ -124,10 +123,10 @@ class Session(psycopg.Connection[DictRow]):
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Keep one and the same server session for the block, through a pooler, too.
+        """Keep the same server session for the block, also through a pooler.
 
-        A pooler takes a session back when no transaction is open; here the next one is opened
-        in the moment in which the last one ends. If this process dies, the pooler ends the session.
+        A pooler takes a session back when no transaction is open, so each transaction is chained
+        to the next. If this process dies, the pooler ends the session.
         """
         if not self.is_pooled or self._is_held:
             yield
@@ -143,9 +142,9 @@ class Session(psycopg.Connection[DictRow]):
 
     @contextmanager
     def try_lock(self, name: str) -> Iterator[bool]:
-        """Take the advisory lock of this name for the block; False if another session has it.
+        """Take the advisory lock of this name for the block; yields False if it is taken.
 
-        It is held by the session that does the block's work: who has lost it can write nothing.
+        The session that does the block's work holds it: if the lock is lost, so is the session.
         """
         with self.hold():
             row = self.execute(_TRY_LOCK, (name,)).fetchone()
@@ -157,18 +156,18 @@ class Session(psycopg.Connection[DictRow]):
                     self.execute(_UNLOCK, (name,))
 
     def storable(self, text: str) -> str:
-        """The text as this database can hold it: what it has no character for is escaped."""
+        """The text with characters escaped that the database's encoding lacks."""
         text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
         encoding = self.server_encoding.lower()
         if encoding in ("utf8", "sql_ascii"):
             return text.encode("utf-8", "backslashreplace").decode()
         try:
             return text.encode(encoding, "backslashreplace").decode(encoding)
-        except LookupError:  # PostgreSQL's name for it is not Python's
+        except LookupError:  # Python does not know PostgreSQL's name
             return text.encode("ascii", "backslashreplace").decode()
 
     def statement(self) -> AbstractContextManager[None]:
-        """What a single statement runs in: a transaction of its own, if a pooler is between."""
+        """The context of a single statement: its own transaction if a pooler is between."""
         if self.is_pooled and not self._in_transaction:
             return self.begin()
         return nullcontext()
@@ -179,7 +178,7 @@ class Session(psycopg.Connection[DictRow]):
         return self.info.parameter_status("server_encoding") or "UTF8"
 
     def _settle(self, settings_refused: bool) -> None:
-        """Find out whether a pooler is between, and set what could not be set before."""
+        """Detect a pooler, and set what could not be set at the start."""
         late = session_settings.late(self.info.server_version, self.server_encoding)
         self._settings = {**session_settings.PINNED, **late}
         calls = (f"set_config('{name}', '{value}', {_IS_POOLED})" for name, value in late.items())
@@ -193,15 +192,15 @@ class Session(psycopg.Connection[DictRow]):
                 self.adapters.register_loader(name, session_settings.AnyText)
 
     def _first_settings(self, more: Settings | None = None) -> str:
-        """What a transaction begins with."""
+        """The SQL that a transaction begins with."""
         settings = dict(self._settings) if self.is_pooled else {}
         if self._is_held:
-            # It holds no snapshot between two statements, so it is in no vacuum's way.
+            # It holds no snapshot between two statements, so it does not block vacuum.
             settings["idle_in_transaction_session_timeout"] = "0"
         return session_settings.for_transaction({**settings, **(more or {})})
 
     def _apply(self, settings: Settings, to_session: str) -> None:
-        """Make a change of the settings hold at once, where that does not wait for a BEGIN."""
+        """Apply changed settings now, unless the next BEGIN will."""
         if self._is_held:
             self._command(session_settings.for_transaction(settings))
         elif not self.is_pooled:
@@ -210,7 +209,7 @@ class Session(psycopg.Connection[DictRow]):
     def _end(self, word: str) -> None:
         self._in_transaction = False
         chain = f" AND CHAIN; {self._first_settings()}" if self._is_held else ""
-        # A deferred constraint fails here, while its transaction can still be rolled back in place.
+        # A deferred constraint must fail while its transaction can still be rolled back.
         before = "SET CONSTRAINTS ALL IMMEDIATE; " if chain and word == "COMMIT" else ""
         try:
             self._command(f"{before}{word}{chain}")
@@ -225,11 +224,10 @@ class Session(psycopg.Connection[DictRow]):
 
 
 def abort_connection(connection: Connection) -> None:
-    """Break a connection that another thread is blocked on, so that its call raises at once.
+    """Shut down a connection that another thread is blocked on, so that its call raises at once.
 
-    psycopg has no deadline of its own for a server that has stopped answering, and its cancel
-    request needs that same server. The server finishes or rolls back what was open, whole in any
-    case.
+    psycopg has no deadline for a server that stopped responding, and its cancel request needs that
+    server. The server commits or rolls back the open transaction as a whole.
     """
     if connection.closed:
         return
@@ -237,4 +235,4 @@ def abort_connection(connection: Connection) -> None:
         with socket.socket(fileno=os.dup(connection.fileno())) as transport:
             transport.shutdown(socket.SHUT_RDWR)
     except (OSError, psycopg.Error):
-        return  # closed between the check and here: just what was wanted
+        return  # closed in the meantime

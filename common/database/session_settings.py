@@ -1,7 +1,7 @@
-"""What the workers need of a session of PostgreSQL, whoever set it otherwise before.
+"""Settings of a PostgreSQL session that our code depends on.
 
-Role, database and environment may set how dates are written, how long a statement may take and
-more. All that our code depends on is here.
+Role, database and environment may set other values, such as the date format and timeouts; these
+override them.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ PINNED: Mapping[str, str] = {
     "standard_conforming_strings": "on",
     "bytea_output": "hex",
     "extra_float_digits": "1",
-    # In the names of tables that `toast check` compares.
+    # `toast check` compares names of tables.
     "quote_all_identifiers": "off",
     "transform_null_equals": "off",
     "exit_on_error": "off",
-    # Policies apply; without it, a table that has some would be an error for everybody.
+    # Apply policies; with off, a table with policies raises an error.
     "row_security": "on",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
@@ -32,13 +32,13 @@ PINNED: Mapping[str, str] = {
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "60s",
-    # A pass may wait for Discord or Battle.net longer than any session may be idle elsewhere.
+    # A pass may wait for a remote API for longer than a session may be idle.
     "idle_session_timeout": "0",
 }
 
 _OLDEST_WITH_TRANSACTION_TIMEOUT = 170_000
 
-# The encoding of a database that does not check what its text is.
+# The encoding of a database that does not check its text.
 SQL_ASCII = "SQL_ASCII"
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -46,7 +46,7 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class _Time(Loader):
-    """Reads a timestamptz; infinity, years BC and beyond 9999 become the nearest of Python's."""
+    """Reads a timestamptz; infinity, years BC and beyond 9999 become Python's nearest."""
 
     def load(self, data: Buffer) -> datetime:
         text = bytes(data).decode()
@@ -57,8 +57,8 @@ class _Time(Loader):
 
 
 class AnyText(Loader):
-    """Reads text of a database that does not check it (SQL_ASCII); what is not UTF-8 becomes
-    U+FFFD, as the live services write it into their messages."""
+    """Reads text of a SQL_ASCII database; bytes that are not UTF-8 become U+FFFD, as in the
+    messages of the live services."""
 
     def load(self, data: Buffer) -> str:
         return bytes(data).decode("utf-8", "replace")
@@ -71,8 +71,8 @@ TEXT_TYPES = ("text", "varchar", "bpchar", "name", '"char"')
 
 
 def late(server_version: int, server_encoding: str) -> dict[str, str]:
-    """What must be set besides PINNED, and can be only when the server is known."""
-    # Asked for UTF-8, a SQL_ASCII database would refuse to send what is none.
+    """The settings besides PINNED that depend on the server."""
+    # With UTF-8, a SQL_ASCII database would refuse to send other bytes.
     settings = {"client_encoding": SQL_ASCII if server_encoding == SQL_ASCII else "UTF8"}
     if server_version >= _OLDEST_WITH_TRANSACTION_TIMEOUT:
         settings["transaction_timeout"] = "0"
@@ -87,5 +87,5 @@ def at_start(settings: Mapping[str, str]) -> str:
 
 
 def for_transaction(settings: Mapping[str, str]) -> str:
-    """These settings as statements that hold until the end of the transaction."""
+    """These settings as SET LOCAL statements."""
     return "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())

@@ -1,8 +1,7 @@
-"""What a scheduler does with its tables: which columns it reads and writes, and which indexes
-serve it.
+"""What a scheduler does with its tables: columns that it reads and writes, indexes that it needs.
 
-`toast check` compares it with the database and with the rights of our role; the roles of
-db/roles.sql are granted by it.
+`toast check` compares it with the database and the rights of our role; db/roles.sql is generated
+from it.
 """
 
 from collections.abc import Mapping
@@ -19,9 +18,9 @@ UUID = "uuid"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, and the type of every column of it that workers use.
+    """A table, and the type of every column that workers use.
 
-    Without columns it is one of our own: its migrations see to them.
+    Without columns it is one of our own tables, which migrations define.
     """
 
     name: str
@@ -34,9 +33,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index by its first columns and, where it is a partial one, its condition.
+    """An index: its first columns and, if it is partial, its condition.
 
-    The condition is terms joined by AND, each as simple as ``status = 'draft'``.
+    The condition is simple terms joined by AND, such as ``status = 'draft'``.
     """
 
     columns: tuple[str, ...]
@@ -45,12 +44,11 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class TableAccess:
-    """One table as one scheduler uses it.
+    """How one scheduler uses one table.
 
-    ``select``, ``insert`` and ``update`` name columns; ``ctid`` may be among the first. Of the
-    indexes, ``unique`` are the columns that an ON CONFLICT names, ``needs`` those without
-    which a batch takes longer than anybody waits, ``profits`` those that make a pass cheap
-    which finds nothing to do.
+    ``select``, ``insert`` and ``update`` name columns; ``select`` may have ``ctid``. Indexes:
+    ``unique`` has the columns of an ON CONFLICT, ``needs`` those without which a batch is too slow,
+    ``profits`` those that make a pass cheap if no row is due.
     """
 
     table: Table

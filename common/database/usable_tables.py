@@ -1,7 +1,7 @@
-"""Whether a pass can see and change the rows of its tables at all.
+"""Checks that a pass can see and change the rows of its tables.
 
-A view, a foreign table, a policy or a rule may hide rows from a pass or swallow its changes, and
-it would end well without having done anything. So every pass asks before it begins.
+A view, a foreign table, a policy or a rule may hide rows or drop changes; the pass would succeed
+without any effect. So every pass checks first.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +13,8 @@ from common.database.session import Connection
 from common.database.table_access import TableAccess
 from common.errors import PassError
 
-# Each table, or part of one, as relkind says what it is; and for the table itself which of the
-# commands that are needed no policy lets through, and which a rule replaces.
+# Each table, or part of one, with its relkind; for the table itself also the needed commands that
+# no policy allows or that a rule replaces.
 _TABLES = """
 WITH RECURSIVE wanted AS (
     SELECT name, to_regclass(name)::oid AS oid, string_to_array(commands, ',') AS commands
@@ -46,7 +46,7 @@ SELECT part.name, class.oid::regclass::text AS part, class.relkind::text AS kind
 FROM part JOIN wanted USING (name) LEFT JOIN pg_class AS class ON class.oid = part.oid
 ORDER BY part.name, part.oid"""
 
-# Where a table of this name is, the schema that this role may use first.
+# The schema of a table of this name; first one that this role may use.
 _ELSEWHERE = """
 SELECT quote_ident(nspname) AS schema, quote_ident(current_user) AS role,
        has_schema_privilege(namespace.oid, 'USAGE') AS is_open,
@@ -68,7 +68,7 @@ _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
 class Obstacle(NamedTuple):
-    """Why a table cannot be worked on, and what to do about it."""
+    """Why a pass cannot use a table, and what to change."""
 
     table: str
     message: str
@@ -76,19 +76,21 @@ class Obstacle(NamedTuple):
 
 
 class TablesUnusable(PassError):
-    """A pass would not see, or could not change, what is due."""
+    """A pass would not see, or could not change, due rows."""
 
 
 def require(connection: Connection, accesses: Sequence[TableAccess]) -> None:
-    """Raise TablesUnusable, naming what to do, where a pass cannot work on one of these tables."""
-    found = [f"{one.message} => {one.fix}" for one in obstacles(connection, accesses)]
+    """Raise TablesUnusable, with what to change, if a pass cannot use one of these tables."""
+    found = [
+        f"{obstacle.message} => {obstacle.fix}" for obstacle in obstacles(connection, accesses)
+    ]
     if found:
         raise TablesUnusable("; ".join(found))
 
 
 def obstacles(connection: Connection, accesses: Sequence[TableAccess]) -> Iterator[Obstacle]:
-    """What is in the way, table by table."""
-    walked = {access.table.name for access in accesses if "ctid" in access.select}
+    """The obstacles, table by table."""
+    by_ctid = {access.table.name for access in accesses if "ctid" in access.select}
     own = {access.table.name for access in accesses if not access.table.is_live}
     for row in connection.execute(_TABLES, commands_by_table(accesses)).fetchall():
         if row["part"] is None:
@@ -97,11 +99,11 @@ def obstacles(connection: Connection, accesses: Sequence[TableAccess]) -> Iterat
             missing = _OWN_IS_MISSING if name in own else _LIVE_IS_MISSING
             yield Obstacle(name, message, way_to(connection, name) or missing)
         else:
-            yield from _of_part(row, walked)
+            yield from _of_part(row, by_ctid)
 
 
 def commands_by_table(accesses: Iterable[TableAccess]) -> dict[str, list[str]]:
-    """The names of the tables, and of each which commands it needs, as pg_policy has them."""
+    """Names of the tables, and the commands that each needs, as pg_policy writes them."""
     wanted: dict[str, set[str]] = {}
     for access in accesses:
         wanted.setdefault(access.table.name, set()).update(_commands(access))
@@ -112,7 +114,7 @@ def commands_by_table(accesses: Iterable[TableAccess]) -> dict[str, list[str]]:
 
 
 def way_to(connection: Connection, name: str) -> str:
-    """What lets this role see a table that is in another schema; empty where none has it."""
+    """SQL that lets this role see a table in another schema; "" if no schema has it."""
     row = connection.execute(_ELSEWHERE, {"name": name}).fetchone()
     if row is None:
         return ""
@@ -130,14 +132,14 @@ def _commands(access: TableAccess) -> Iterable[str]:
     return (command for command, columns in used.items() if columns)
 
 
-def _of_part(row: DictRow, walked: set[str]) -> Iterator[Obstacle]:
+def _of_part(row: DictRow, by_ctid: set[str]) -> Iterator[Obstacle]:
     name, part, kind = row["name"], row["part"], row["kind"]
-    if kind in _KINDS and name in walked:
+    if kind in _KINDS and name in by_ctid:
         message = f"{part} is {_KINDS[kind]}, and only in tables can a pass find its rows"
         fix = "let the role's search_path lead to the table itself, or switch the scheduler off"
         yield Obstacle(name, message, fix)
     elif row["has_policies"] and row["not_let_through"]:
-        commands = ", ".join(_COMMANDS[one] for one in row["not_let_through"])
+        commands = ", ".join(_COMMANDS[command] for command in row["not_let_through"])
         message = f"row security of {part} has no policy that lets this role {commands}"
         fix = f"CREATE POLICY {row['role']} ON {part} TO {row['role']} USING (true);"
         yield Obstacle(name, message, fix)

@@ -1,7 +1,7 @@
-"""What a message looks like: its text, built by SQL, and its headers.
+"""The form of a message: its JSON, built by SQL, and its headers.
 
-The text is built by the database in the statement that makes the change, and stored complete.
-So an event can neither be lost nor invented, and sending it again repeats its id and every byte.
+The statement that changes the row builds and stores the JSON. So change and event commit together,
+and a repeated message has the same id and the same bytes.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ _LATEST = "timestamptz '9999-12-31 23:59:59.999999+00'"
 def rfc3339(expression: str) -> str:
     """SQL for a timestamptz as RFC 3339 text in UTC with microseconds; NULL stays NULL.
 
-    RFC 3339 knows the years 0 to 9999 and no infinity: any other time becomes the nearest that Go
-    can read, year 1 being its zero time.
+    RFC 3339 has the years 0 to 9999 and no infinity: any other time becomes the nearest that Go
+    can read, whose zero time is year 1.
     """
     nearest = f"greatest(least({expression}, {_LATEST}), {_EARLIEST})"
     text = f"""to_char({nearest} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
@@ -24,13 +24,12 @@ def rfc3339(expression: str) -> str:
 def announce(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:
     """Return an INSERT that puts one event per row of ``rows`` into the outbox.
 
-    ``rows`` names a CTE of the same statement, ``key`` the field that is the message's key,
-    and ``fields`` maps each field to its SQL expression over that CTE; a field that is NULL
-    is left out. The statement needs the parameter ``now``.
+    ``rows`` names a CTE of the same statement, ``key`` the field that is the message's key, and
+    ``fields`` maps each field to its SQL expression over that CTE; NULL fields are omitted. The
+    statement needs the parameter ``now``.
 
-    A message is flat and an envelope at once, for both kinds of consumer: the SSE service
-    takes the whole object as an event's data; the notification and webhook services read
-    ``id``, ``type``, ``source``, ``timestamp`` and ``data``.
+    A message holds its fields twice, for both kinds of consumer: at the top level, and in ``data``
+    beside ``id``, ``type``, ``source`` and ``timestamp``.
     """
     pairs = ", ".join(f"'{name}', {expression}" for name, expression in fields.items())
     return f"""
@@ -46,7 +45,7 @@ def announce(service: str, topic: str, *, rows: str, key: str, fields: Mapping[s
 
 
 def headers(service: str, topic: str, event_id: str, occurred_at: str) -> list[tuple[str, str]]:
-    """The headers of a message: the live system's two, and CloudEvents 1.0 binary mode.
+    """The headers of a message: two of the live system, and CloudEvents 1.0 binary mode.
 
     ``occurred_at`` is RFC 3339 text, the same as the message's ``timestamp``.
     """

@@ -1,4 +1,4 @@
-"""Messages to Kafka and what became of them, apart from the library that sends them."""
+"""Messages to Kafka and their failures, independent of the Kafka library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class KafkaUnavailable(Exception):
-    """No broker could be asked."""
+    """No broker responds."""
 
 
-# A tuple, for one is made per event: a frozen dataclass takes several times as long.
+# A tuple, because each event needs one: a frozen dataclass takes several times as long.
 class Outgoing(NamedTuple):
-    """One message to be sent; ``id`` is the caller's own name for it."""
+    """One message to send; ``id`` is the caller's."""
 
     id: int
     topic: str
@@ -24,8 +24,8 @@ class Outgoing(NamedTuple):
 class Failure:
     """Why a message was not stored.
 
-    ``refused`` where trying the same again will not help, and ``shared`` where the broker may
-    have meant another message that was sent along with it.
+    ``refused``: a retry of the same message fails, too. ``shared``: another message of the
+    same request may be the cause.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""The outbox table: events that wait for the broker, and those that it refused for good."""
+"""The outbox tables: events that wait for Kafka, and events set aside."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _ERROR_CHARACTERS = 500
 
 _READ = f"""
 SELECT id, topic, key, event_id::text, {rfc3339("occurred_at")} AS occurred_at, payload, tries,
-       coalesce(retry_at > clock_timestamp(), false) AS resting
+       coalesce(retry_at > clock_timestamp(), false) AS is_postponed
 FROM toast_outbox
 WHERE service = %(service)s AND id > %(after)s
 ORDER BY id
@@ -26,14 +26,14 @@ _NUMBERS = """
 SELECT id FROM toast_outbox WHERE service = %(service)s AND id > %(after)s
 ORDER BY id LIMIT %(limit)s"""
 
-# The statistics of a queue are always out of date: analysed while it was empty, it looks too
-# small for its index, and every read of a backlog would sort all of it.
+# Statistics of a queue are always out of date: if it was empty at ANALYZE, the planner ignores the
+# index, and every read of a backlog would sort all of it.
 _BY_INDEX = {"enable_bitmapscan": "off", "enable_seqscan": "off", "enable_sort": "off"}
 
 _DELETE = "DELETE FROM toast_outbox WHERE service = %(service)s AND id = ANY (%(ids)s)"
 
-# 2, 4, 8, 16 seconds between the tries.
-_REST = """
+# Retries after 2, 4, 8 and 16 seconds.
+_POSTPONE = """
 UPDATE toast_outbox
 SET tries = tries + 1, error = %(error)s,
     retry_at = clock_timestamp() + interval '1 second' * power(2, tries + 1)
@@ -66,7 +66,7 @@ SELECT (SELECT count(*) FROM toast_outbox) AS waiting,
        (SELECT min(occurred_at) FROM toast_outbox) AS oldest,
        (SELECT count(*) FROM toast_outbox_set_aside) AS set_aside"""
 
-# The oldest is the first by its number, which is what the index is by.
+# The oldest is the first by id, which has the index.
 _OF_SERVICE = """
 SELECT (SELECT count(*) FROM (
             SELECT FROM toast_outbox WHERE service = %(service)s LIMIT %(most)s
@@ -76,7 +76,7 @@ SELECT (SELECT count(*) FROM (
                  ORDER BY id LIMIT 1), 0)::float AS age,
        (SELECT count(*) FROM toast_outbox_set_aside WHERE service = %(service)s) AS set_aside"""
 
-# Its id is older than that of any event that waits, so it goes out before them.
+# Its id is lower than that of any waiting event, so it is published first.
 _RETRY = """
 WITH retried AS (
     DELETE FROM toast_outbox_set_aside WHERE id = %(id)s
@@ -93,8 +93,8 @@ _IS_WAITING = "SELECT EXISTS (SELECT FROM toast_outbox WHERE id = %(id)s) AS wai
 
 # A tuple, as messages.Outgoing is; its fields are the columns of _READ.
 class StoredEvent(NamedTuple):
-    """An event as the publisher reads it; ``occurred_at`` is RFC 3339 text, and ``resting``
-    says that it was refused and is not to be tried again yet."""
+    """An event in the outbox. ``occurred_at`` is RFC 3339 text; ``is_postponed``: it was refused,
+    and its retry is not due."""
 
     id: int
     topic: str
@@ -103,18 +103,18 @@ class StoredEvent(NamedTuple):
     occurred_at: str
     payload: str
     tries: int
-    resting: bool
+    is_postponed: bool
 
 
 class Outbox:
-    """One service's part of the outbox, over one connection."""
+    """The outbox of one service, over one connection."""
 
     def __init__(self, connection: Session, service: str) -> None:
         self._connection = connection
         self._service = service
 
     def read(self, *, after: int, limit: int) -> list[StoredEvent]:
-        """The next events in order of their ids, beginning behind ``after``."""
+        """The next events by id, after the id ``after``."""
         with (
             self._connection.begin(_BY_INDEX, read_only=True),
             self._connection.cursor(row_factory=args_row(StoredEvent)) as cursor,
@@ -129,24 +129,24 @@ class Outbox:
             return [row["id"] for row in self._connection.execute(_NUMBERS, values)]
 
     def delete(self, ids: Sequence[int]) -> None:
-        """Forget events that the broker has stored."""
+        """Delete events that the broker has stored."""
         if ids:
             self._connection.execute(_DELETE, {"service": self._service, "ids": list(ids)})
 
-    def rest(self, event: StoredEvent, reason: str) -> None:
-        """Leave a refused event alone for a while, which grows with its tries."""
-        self._connection.execute(_REST, self._refusal(event.id, reason))
+    def postpone(self, event: StoredEvent, reason: str) -> None:
+        """Retry a refused event later, with a back-off that grows with its tries."""
+        self._connection.execute(_POSTPONE, self._refusal(event.id, reason))
 
     def set_aside(self, event: StoredEvent, reason: str) -> None:
-        """Move an event that was refused for good out of the way, with its reason."""
+        """Set an event aside with the reason, after its last try."""
         self.set_aside_unread(event.id, reason)
 
     def set_aside_unread(self, number: int, reason: str) -> None:
-        """Do that with an event of which no more is known than its id."""
+        """Set aside an event that cannot be read."""
         self._connection.execute(_SET_ASIDE, self._refusal(number, reason))
 
     def waiting(self) -> int:
-        """How many events wait."""
+        """The number of events that wait."""
         row = self._connection.execute(_WAITING, {"service": self._service}).fetchone()
         return row["waiting"] if row else 0
 
@@ -157,7 +157,7 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The outbox of all services of a database in three figures."""
+    """The outbox of all services in a database."""
 
     waiting: int
     oldest: datetime | None
@@ -166,7 +166,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One service's part of the outbox; ``age`` is that of its oldest event, in seconds."""
+    """The outbox of one service; ``age`` of its oldest event is in seconds."""
 
     waiting: int
     age: float
@@ -174,34 +174,34 @@ class Waiting:
 
 
 def of_service(connection: Connection, service: str, most: int) -> Waiting:
-    """Count what waits of one service, no further than ``most``."""
+    """Count the waiting events of one service, at most ``most``, and those set aside."""
     with connection.cursor(row_factory=class_row(Waiting)) as cursor:
         values = {"service": service, "most": most}
         return cursor.execute(_OF_SERVICE, values).fetchone() or Waiting(0, 0.0, 0)
 
 
 def summary(connection: Connection) -> Summary:
-    """Count what waits and what is set aside."""
+    """Count the events that wait and those set aside, of all services."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute(_SUMMARY).fetchone() or Summary(0, None, 0)
 
 
 def listing(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """Events set aside, the oldest first, then those that wait; at most ``limit``."""
+    """Events set aside, oldest first, then waiting events; at most ``limit``."""
     return connection.execute(_LIST, {"limit": limit}).fetchall()
 
 
 def retry(connection: Connection, event: int) -> bool:
-    """Put an event that was set aside back in its place; False if there is none."""
+    """Put an event that was set aside back into the outbox; False if there is none."""
     return connection.execute(_RETRY, {"id": event}).fetchone() is not None
 
 
 def drop(connection: Connection, event: int) -> bool:
-    """Delete an event that was set aside, for good; False if there is none."""
+    """Delete an event that was set aside; False if there is none."""
     return connection.execute(_DROP, {"id": event}).fetchone() is not None
 
 
 def is_waiting(connection: Connection, event: int) -> bool:
-    """Whether this event waits to be published."""
+    """True if this event waits in the outbox."""
     row = connection.execute(_IS_WAITING, {"id": event}).fetchone()
     return bool(row and row["waiting"])

@@ -1,4 +1,4 @@
-"""Kafka: an idempotent producer that answers for every message, and the topics it needs."""
+"""An idempotent Kafka producer with a report for every message; it creates missing topics."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from common.logging import logs
 
 _log = logs.logger(__name__)
 
-# The live topics: 3 partitions, kept for 7 days, replicated as the broker sees fit.
+# As the live topics: 3 partitions, 7 days, the broker's default replication.
 PARTITIONS = 3
 RETENTION_MS = 7 * 24 * 60 * 60 * 1000
 BROKER_DEFAULT_REPLICATION = -1
@@ -22,7 +22,7 @@ MESSAGE_SECONDS = 30
 ADMIN_SECONDS = 5
 POLL_SECONDS = 0.1
 
-# A topic that is not there, or that a broker does not know yet after its restart.
+# A topic that is missing, or not yet known to a broker after its restart.
 _UNKNOWN = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -31,8 +31,8 @@ _UNKNOWN = frozenset(
     }
 )
 
-# What a broker, or librdkafka on its behalf, says of one message or its topic for good. Any
-# other error is an outage: it says nothing about the message, which simply waits.
+# Errors of one message or its topic that a retry does not cure. Any other error is an outage, and
+# the message waits.
 _REFUSALS = _UNKNOWN | frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -48,7 +48,7 @@ _REFUSALS = _UNKNOWN | frozenset(
     }
 )
 
-# Of these, what is said of all messages that travelled together although one is to blame.
+# Errors that the broker returns for a whole batch because of one message.
 _SHARED_REFUSALS = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -61,7 +61,7 @@ _SHARED_REFUSALS = frozenset(
 
 
 def new_topic(name: str) -> NewTopic:
-    """A topic as the live ones are, to be created."""
+    """A topic to create, with the settings of the live topics."""
     return NewTopic(
         name,
         num_partitions=PARTITIONS,
@@ -71,9 +71,9 @@ def new_topic(name: str) -> NewTopic:
 
 
 class EventProducer:
-    """A librdkafka producer, opened when it is first needed and after a fatal error.
+    """A librdkafka producer, opened at first use and after a fatal error.
 
-    Not shared between threads or processes: it belongs to the publisher that made it.
+    Not to be shared between threads or processes.
     """
 
     def __init__(self, brokers: Sequence[str], client_id: str) -> None:
@@ -87,11 +87,10 @@ class EventProducer:
     def send(
         self, messages: Sequence[Outgoing], *, stopping: Callable[[], bool]
     ) -> dict[int, Failure | None]:
-        """Send messages and wait for the broker's report on each: None means stored.
+        """Send messages and return the delivery report of each, by id: None means stored.
 
-        Returns when all are reported, or earlier once ``stopping`` says so: a message without
-        a report is then missing from the answer. Takes at most about MESSAGE_SECONDS.
-        Raises KafkaUnavailable where no broker answers at all.
+        A message without a report after about MESSAGE_SECONDS, or when ``stopping()`` is true, is
+        missing from the result. Raises KafkaUnavailable if no broker responds.
         """
         producer = self._open()
         self._last_error = ""
@@ -104,15 +103,15 @@ class EventProducer:
         while len(reports) < len(messages) and time.monotonic() < deadline and not stopping():
             producer.poll(POLL_SECONDS)
         answer = dict(reports)
-        # What is still under way is given up here, and sent again later. Giving up makes reports,
-        # too, of the kind that says nothing about the message. And a producer that misses a topic
-        # asks for it again only after minutes; the next one does so first, and creates it.
+        # Messages without a report are dropped here and sent again later; a purge reports them as
+        # failed, hence the copy. And a producer looks for a missing topic again only after minutes;
+        # a new one does so first, and creates it.
         if len(answer) < len(messages) or self._misses_topic:
             self.close()
         return answer
 
     def close(self) -> None:
-        """Drop the producer with its connections, and what it has not sent yet."""
+        """Drop the producer, its connections and its unsent messages."""
         if self._producer is not None:
             self._producer.purge()
             self._producer.poll(0)
@@ -124,7 +123,7 @@ class EventProducer:
         if self._producer is None:
             try:
                 self._producer = self._new_producer()
-            except KafkaException as error:  # brokers that librdkafka cannot read, for one
+            except KafkaException as error:  # such as brokers that librdkafka cannot parse
                 raise KafkaUnavailable(error.args[0].str()) from error
         return self._producer
 
@@ -135,14 +134,13 @@ class EventProducer:
                 "client.id": self._client_id,
                 "enable.idempotence": True,
                 "acks": "all",
-                # The Go producers hash keys with FNV-1a; one key must meet one partition,
-                # whoever sends.
+                # As the Go producers: a key must have the same partition from both.
                 "partitioner": "fnv1a_random",
                 "linger.ms": 5,
                 "message.timeout.ms": MESSAGE_SECONDS * 1000,
                 "topic.metadata.propagation.max.ms": ADMIN_SECONDS * 1000,
                 "reconnect.backoff.max.ms": 2000,
-                # Its own log would repeat every failed connection to standard error.
+                # Its log would repeat every failed connection on standard error.
                 "log_level": 0,
                 "error_cb": self._on_error,
             }
@@ -168,7 +166,7 @@ class EventProducer:
             except KafkaException as error:
                 reports[message.id] = self._failure(error.args[0])
                 return
-            except (TypeError, ValueError) as error:  # nothing that librdkafka can send
+            except (TypeError, ValueError) as error:  # librdkafka cannot send it
                 text = f"{type(error).__name__}: {error}"
                 reports[message.id] = Failure(text, refused=True)
                 return
@@ -177,7 +175,7 @@ class EventProducer:
 
     def _failure(self, error: KafkaError) -> Failure:
         if error.fatal():
-            self._producer = None  # it will never send again; the next one starts afresh
+            self._producer = None  # it sends nothing more
         code = error.code()
         self._misses_topic |= code in _UNKNOWN
         if code in _REFUSALS:
@@ -187,9 +185,8 @@ class EventProducer:
     def _ensure_topics(self, producer: Producer, topics: set[str]) -> None:
         """Create the topics that are missing, once per producer.
 
-        A broker may create topics by itself, but with its own number of partitions, so it is
-        asked for its list without naming one. Where creating is not possible, the messages
-        themselves find out.
+        A broker may create a topic that is named in a request, with its own number of partitions,
+        so the request for the list names none. If creation fails, the messages fail.
         """
         unknown = topics - self._topics
         if not unknown:
@@ -197,7 +194,7 @@ class EventProducer:
         try:
             present = producer.list_topics(timeout=ADMIN_SECONDS).topics
         except KafkaException as error:
-            producer.poll(POLL_SECONDS)  # lets _on_error hear which broker does not answer
+            producer.poll(POLL_SECONDS)  # calls _on_error with the broker that does not respond
             raise KafkaUnavailable(self._reason(error.args[0])) from error
         self._create(unknown - present.keys())
         self._topics |= unknown
@@ -215,7 +212,7 @@ class EventProducer:
                 _log.info("topic_created", topic=topic, partitions=PARTITIONS)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    _log.warning("topic_not_created", topic=topic, reason=error.args[0].str())
+                    _log.warning("topic_creation_failed", topic=topic, reason=error.args[0].str())
 
     def _on_error(self, error: KafkaError) -> None:
         self._last_error = error.str()

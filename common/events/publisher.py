@@ -1,8 +1,8 @@
-"""The publisher: takes events from the outbox to Kafka, and deletes what Kafka has stored.
+"""The publisher: sends events from the outbox to Kafka, and deletes those that Kafka has stored.
 
-One publisher at a time per database and service, by an advisory lock, for two would overtake
-each other on a key. It always reads from the oldest event: an event that was committed late
-has a lower id than others already sent, and a position that only moves on would skip it.
+An advisory lock allows one publisher per database and service: two would break the order of a key.
+Each round reads from the oldest event: an event that was committed late has a lower id than events
+already sent, and a stored position would skip it.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ _log = logs.logger(__name__)
 
 BATCH_EVENTS = 2_000
 MOST_TRIES = 5
-# Keys held back behind a refused event; beyond that many the round ends and starts again.
+# Keys held back behind a refused event; with more, the round ends and the next begins.
 MOST_HELD_KEYS = 10_000
 
 _NO_REPORT = Failure("no delivery report in time", refused=False)
@@ -40,8 +40,7 @@ _NO_REPORT = Failure("no delivery report in time", refused=False)
 class Published:
     """What one round did.
 
-    ``left`` events wait on; ``reason`` says why no more could be published now, and
-    ``elsewhere`` that another process is at it.
+    ``left`` events still wait, because of ``reason``; ``elsewhere``: another process is publishing.
     """
 
     published: int = 0
@@ -52,7 +51,7 @@ class Published:
 
 
 class Publisher:
-    """Publishes one service's events. Every call is from one and the same thread."""
+    """Publishes the events of one service. Not thread-safe."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
@@ -62,34 +61,34 @@ class Publisher:
         self.connection: Session | None = None
 
     def drain(self, *, stopping: Callable[[], bool]) -> Published:
-        """Publish until nothing can be published any more, or ``stopping`` says so.
+        """Publish until no event can be published or ``stopping()`` is true.
 
-        Raises psycopg.Error where the database fails; Kafka's failures are in the answer.
+        Raises psycopg.Error or PassError if the database fails; Kafka's failures are in the result.
         """
         connection = self._open()
-        box = Outbox(connection, self._service)
+        outbox = Outbox(connection, self._service)
         with connection.try_lock(f"toast-outbox/{self._service}") as is_ours:
             if is_ours:
-                return _Round(box, self._kafka, self._service).run(stopping)
-        left = box.waiting()
+                return _Round(outbox, self._kafka, self._service).run(stopping)
+        left = outbox.waiting()
         reason = "another process is publishing" if left else ""
         return Published(left=left, reason=reason, elsewhere=bool(left))
 
     def close(self) -> None:
-        """Give up both connections; the next drain opens them again."""
+        """Close both connections; the next drain opens them again."""
         self.disconnect()
         if self._producer is not None:
             self._producer.close()
 
     def disconnect(self) -> None:
-        """Give up the database connection, after an error or while idle."""
+        """Close the database connection, after an error or while idle."""
         if self.connection is not None:
             self.connection.close()
             self.connection = None
 
     def _kafka(self) -> "EventProducer":
         if self._producer is None:
-            # Only here: a worker that has not published yet need not carry librdkafka in memory.
+            # Imported here so that a worker that has not published does not load librdkafka.
             from common.events.producer import EventProducer
 
             brokers = self._settings[KAFKA_BROKERS]
@@ -106,11 +105,13 @@ class Publisher:
 class _Round:
     """One round over the whole outbox, in order."""
 
-    def __init__(self, box: Outbox, producer: Callable[[], "EventProducer"], service: str) -> None:
-        self._outbox = box
+    def __init__(
+        self, outbox: Outbox, producer: Callable[[], "EventProducer"], service: str
+    ) -> None:
+        self._outbox = outbox
         self._producer = producer
         self._service = service
-        # Keys whose turn is held back, because an earlier event of theirs has to go first.
+        # Topics and keys held back, because an earlier event of theirs must be first.
         self._held: set[tuple[str, str]] = set()
         self._published = 0
         self._set_aside = 0
@@ -128,10 +129,10 @@ class _Round:
         return Published(self._published, self._set_aside, left, self._reason)
 
     def _read(self, after: int) -> tuple[list[StoredEvent], int]:
-        """The next events and the last id among them, which is 0 where none is left.
+        """The next events and the last id among them, or 0 if none is left.
 
-        Some text can be stored in an encoding that knows no UTF-8 for it. Such an event is set
-        aside at once, or it would keep all the others from being read.
+        In some encodings, text without an equivalent in UTF-8 can be stored. Such an event is set
+        aside at once, because it would block the read of all others.
         """
         try:
             events = self._outbox.read(after=after, limit=BATCH_EVENTS)
@@ -152,12 +153,12 @@ class _Round:
     def _send_first_of_each_key(
         self, events: list[StoredEvent], stopping: Callable[[], bool]
     ) -> list[StoredEvent]:
-        """Send at most one event per key, so that none can overtake another; return the rest."""
+        """Send at most one event per key, to keep the order of each key; return the rest."""
         sending: dict[tuple[str, str], StoredEvent] = {}
         later: list[StoredEvent] = []
         for event in events:
             place = (event.topic, event.key)
-            if event.resting or place in self._held:
+            if event.is_postponed or place in self._held:
                 self._held.add(place)
             elif place in sending:
                 later.append(event)
@@ -187,7 +188,7 @@ class _Round:
     def _reports(
         self, events: list[StoredEvent], stopping: Callable[[], bool]
     ) -> dict[int, Failure | None]:
-        """Send events together; those that were refused together again, one by one."""
+        """Send events together; send those with a shared refusal again, one by one."""
         outgoing = [self._outgoing(event) for event in events]
         reports = self._producer().send(outgoing, stopping=stopping)
         for message in outgoing:
@@ -196,14 +197,14 @@ class _Round:
                 try:
                     reports |= self._producer().send([message], stopping=stopping)
                 except KafkaUnavailable:
-                    break  # what was stored before that must still be deleted
+                    break  # the events stored so far must be deleted
         return reports
 
     def _failed(self, event: StoredEvent, failure: Failure) -> None:
         if not failure.refused:
             self._reason = failure.reason
         elif event.tries + 1 < MOST_TRIES:
-            self._outbox.rest(event, failure.reason)
+            self._outbox.postpone(event, failure.reason)
             metrics.RETRIES.labels(self._service, "event").inc()
             self._held.add((event.topic, event.key))
         else:

@@ -1,12 +1,11 @@
-"""One line per record: `key=value` for a person at a terminal, a JSON object for a machine.
+"""One line per record: `key=value` at a terminal, a JSON object elsewhere.
 
-Every record has a time (UTC, milliseconds), a level, a static event name and fields; what
-`bind` has bound in this thread comes first among the fields. Records of libraries take the
-same way, their message as the event. Nothing in a record can break its line or write to
-the terminal: what is not printable is escaped. Every string goes through `redact`. Lines for
-systemd's journal begin with their priority, which the journal takes off.
+Every record has a time (UTC, milliseconds), a level, a static event name and fields, those of
+`bind` first. Records of libraries have the same form, with their message as the event. Characters
+that are not printable are escaped, so no record breaks its line or controls the terminal. Every
+string goes through `redact`. Lines for systemd's journal begin with their priority.
 
-Logging never raises: a value that cannot be shown is named by its error instead.
+Logging never raises: if a value cannot be shown, its error stands in its place.
 """
 
 import contextlib
@@ -44,7 +43,7 @@ _TAKEN = ("time", "level", "event")
 # journald splits lines at 48 KiB: a response body in an error must not tear its record.
 _LONGEST = 10_000
 
-# It writes whole URLs: of every request at debug, of retries and odd headers at warning.
+# urllib3 logs whole URLs: of every request at debug, of retries and odd headers at warning.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _Plain = str | int | float | bool | None
@@ -95,7 +94,7 @@ def configure(level: str, format: str, stream: TextIO | None = None, *, journal:
 
     `level` is debug, info, warning or error; `format` is text, json, or auto: text where the
     stream is a terminal, else json. `journal` is the device and inode of the stream to systemd's
-    journal, if there is one; it may have been handed down by somebody else's parent.
+    journal, if there is one; it may be inherited from an unrelated parent.
     """
     handler = _Handler(stream or sys.stderr)
     handler.to_journal = bool(journal) and journal == _identity(handler.stream)
@@ -106,8 +105,10 @@ def configure(level: str, format: str, stream: TextIO | None = None, *, journal:
 
 
 def take_over() -> None:
-    """Log what the interpreter would write to standard error itself, raw, with whatever secret is
-    in it: what nobody caught, on any thread or in a destructor, and warnings."""
+    """Log warnings and uncaught exceptions of any thread or destructor.
+
+    The interpreter would write them to standard error with every secret in them.
+    """
     configure("warning", "auto")  # until the settings are known
     logging.captureWarnings(True)
     sys.excepthook = lambda kind, error, trace: _uncaught(error, "")
@@ -119,7 +120,7 @@ def take_over() -> None:
 
 def _uncaught(error: BaseException | None, thread: str) -> None:
     fields = {"thread": thread} if thread else {}
-    logging.getLogger(__name__).error("uncaught", extra={_OURS: fields}, exc_info=error)
+    logging.getLogger(__name__).error("exception_uncaught", extra={_OURS: fields}, exc_info=error)
 
 
 def _identity(stream: TextIO) -> str:
@@ -140,11 +141,11 @@ class _Handler(logging.StreamHandler[TextIO]):
         return f"<{_priority(record.levelno)}>{line}" if self.to_journal else line
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Drop the record: the stream is gone, and the work must go on without it."""
+        """Drop the record: the stream is gone, and the work goes on."""
 
 
 def _priority(level: int) -> int:
-    """The priority of syslog(3) for a level of Python's."""
+    """The syslog(3) priority of a Python log level."""
     return next((priority for least, priority in _PRIORITIES if level >= least), 7)
 
 
@@ -180,7 +181,7 @@ class _Formatter(logging.Formatter):
 
 
 def _plain(value: object) -> _Plain:
-    """Reduce a value to what JSON knows; times are UTC, durations seconds."""
+    """Reduce a value to a JSON type; times are in UTC, durations in seconds."""
     match value:
         case bool() | None:
             return value
@@ -212,7 +213,7 @@ def _clean(text: str) -> str:
 def _attempt(show: Callable[[], str]) -> str:
     try:
         return show()
-    except Exception as error:  # a foreign __str__ may raise anything; the record must live
+    except Exception as error:  # a foreign __str__ may raise anything
         return f"<unprintable: {type(error).__name__}>"
 
 
@@ -228,7 +229,7 @@ def _text_line(entry: Mapping[str, _Plain]) -> str:
 
 
 def _quoted(value: _Plain) -> str:
-    """Write a value for a person; in quotes, with escapes, where it is not one plain word."""
+    """Write a value as one word, or in quotes with escapes."""
     if not isinstance(value, str):
         return json.dumps(value)
     if value and value.isprintable() and not re.search(r'[\s"=\\]', value):

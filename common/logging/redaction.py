@@ -1,9 +1,9 @@
-"""Takes secrets out of text that is about to leave the process: logs, errors, run history.
+"""Removes secrets from text that leaves the process: logs, errors, run history.
 
-Three nets: the values registered as secret at start, wherever they appear and however they are
-spelled; values that a caller knows to be secret in one text; and the shapes that secrets have
-(passwords in URLs and connection strings, webhook URLs, Authorization headers and cookies, tokens
-in JSON, forms and queries). Where the end of a secret is unclear, more is hidden.
+`redact` hides values registered at start, in any spelling; values that a caller passes for one
+text; and patterns of secrets (passwords in URLs and connection strings, webhook URLs,
+Authorization headers and cookies, tokens in JSON, forms and queries). If the end of a secret is
+unclear, more is hidden.
 """
 
 import json
@@ -15,11 +15,11 @@ from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
 
-# As html.escape does, whose module brings the names of 2,231 characters along.
+# As html.escape does; its module would load 2,231 character names.
 _IN_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 
-# Shorter values are part of everyday words and numbers: hiding "db" or "123" everywhere
-# would spoil every line and, by its gaps, show what the secret is.
+# Shorter values are part of ordinary words and numbers: hiding "db" or "123" everywhere would
+# spoil every line and reveal the secret by its gaps.
 _SHORTEST = 4
 
 _SLASH = r"(?:/|\\{1,4}/|%2F)"
@@ -28,13 +28,13 @@ _KEY = (
     r"|token|secret|(?:access|api|private|secret|sentry|signing)[_-]?key)"
 )
 
-# No pattern begins with an open-ended repetition, so each stays linear on hostile text.
+# No pattern begins with an unbounded repetition, so each is linear on hostile text.
 _URL_PASSWORD = re.compile(
     r"""(?P<user>://[^\s/:@\[]*:)(?:[^\s/"<>]*|(?!\d{1,5}[/?\#])[^\s@]{0,200})@"""
 )
 # A key in the place of a user name, as in Sentry's DSNs.
 _URL_KEY = re.compile(r'://(?=[^\s/:@"<>]*\d)[^\s/:@"<>]{16,}@')
-# Discord, Slack, Teams, Zapier, IFTTT: whoever knows the last part may post.
+# Webhook URLs of chat and automation services: the last part is the right to post.
 _WEBHOOK = re.compile(
     rf"""(?P<path>{_SLASH}(?:
         api{_SLASH}(?:v\d+{_SLASH})?webhooks{_SLASH}[^\s/\\%]+
@@ -60,7 +60,7 @@ _COOKIE = re.compile(
     r"(?P<name>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?)[^\s\"'\\](?:[^\r\n\"'\\]|\\.)*",
     re.IGNORECASE,
 )
-# A secret of Standard Webhooks, a JSON web token: known by how they begin.
+# A secret of Standard Webhooks, a JSON web token: recognised by their beginning.
 _TOKEN = re.compile(r"(?<![\w-])(?:whsec_[\w+/=-]{8,}|eyJ[\w-]{6,}\.eyJ[\w-]*(?:\.[\w-]*)?)")
 _PAIR = re.compile(
     rf"(?P<key>{_KEY}\\*[\"']?\s*[:=]\s*)"
@@ -70,8 +70,8 @@ _PAIR = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-# What a word that is a token looks like, and hardly any other: letters between digits or digits
-# between letters, or long. broker-1 is none.
+# A word that looks like a token: letters between digits, digits between letters, or long.
+# broker-1 does not.
 _WORD = re.compile(r"[^\s/\\?&=#@:,;.\"'<>()\[\]{}|]+")
 _TOKEN_LIKE = re.compile(
     r"(?=.*(?:[A-Za-z][^A-Za-z0-9]*[0-9]+[^A-Za-z0-9]*[A-Za-z]"
@@ -100,32 +100,31 @@ _registry = _Registry()
 
 
 def register(values: Iterable[str]) -> None:
-    """Hide these values wherever `redact` meets them, for the life of the process.
+    """Make `redact` hide these values, for the life of the process.
 
-    Their spellings in URLs, JSON, HTML and Python are hidden too, and so are user and password
-    of a value that is a URL. Values shorter than four characters are ignored: they are part of
-    ordinary words.
+    It hides their spellings in URLs, JSON, HTML and Python, too, and user and password of a
+    value that is a URL. Values shorter than four characters are ignored.
     """
     _registry.add(values)
 
 
 def redact(text: str, *secrets: str) -> str:
-    """Return the text with every secret replaced by `***`; a second time changes nothing.
+    """Return the text with every secret replaced by `***`; idempotent.
 
-    ``secrets`` are values to hide in this text only, as if they had been registered: for secrets
-    of which there are too many, and that no other text can hold.
+    ``secrets`` are hidden in this text only: for secrets that are too many to register and occur
+    in no other text.
     """
     if pattern := _pattern(_worth_hiding(secrets)):
         text = pattern.sub(MASK, text)
-    # What replaces one secret can complete the shape of another, hence a second round.
+    # A replacement can complete the pattern of another secret, hence a second round.
     hidden = _hide(text)
     return hidden if hidden == text else _hide(hidden)
 
 
 def cut(text: str, most: int, *secrets: str) -> str:
-    """The first ``most`` characters, fewer where one of these secrets would be cut in two.
+    """The first ``most`` characters, fewer if that would split one of these secrets.
 
-    Half a secret is not known for one by `redact`, which is to follow.
+    Call it before `redact`, which does not recognise half a secret.
     """
     pattern = _pattern(_worth_hiding(secrets))
     for found in pattern.finditer(text) if pattern else ():
@@ -135,7 +134,7 @@ def cut(text: str, most: int, *secrets: str) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a URL, or of a value in the wrong setting, that look like secrets."""
+    """The words of this text that look like secrets."""
     return [word for word in _WORD.findall(text) if _TOKEN_LIKE.fullmatch(word)]
 
 
@@ -171,7 +170,7 @@ def _userinfo(value: str) -> list[str]:
 
 
 def _pattern(values: Iterable[str]) -> re.Pattern[str] | None:
-    # Longest first: a secret that contains another one is hidden whole.
+    # Longest first: a secret that contains another is hidden whole.
     ordered = sorted(values, key=lambda value: (-len(value), value))
     spelled = ("".join(map(_spelling, value)) for value in ordered)
     return re.compile("|".join(spelled)) if ordered else None
@@ -179,12 +178,12 @@ def _pattern(values: Iterable[str]) -> re.Pattern[str] | None:
 
 @cache
 def _spelling(character: str) -> str:
-    """A pattern for a character as URLs, JSON, HTML and Python write it, quoted or not."""
+    """A pattern for a character as URLs, JSON, HTML and Python write it."""
     if character.isascii() and character.isalnum():
         return character
     code = ord(character)
     escaped = {re.escape(character), f"(?i:u{code:04x})", f"(?i:x{code:02x})"}
-    # \t, \n and their like; half a surrogate pair each for what is beyond 16 bits.
+    # \t, \n and so on; beyond 16 bits, JSON writes a surrogate pair.
     escaped.add(re.escape(repr(character)[1:-1].lstrip("\\")))
     in_json = re.escape(json.dumps(character)[1:-1].lstrip("\\"))
     escaped.add(in_json.replace(r"\\", r"\\{1,4}"))
@@ -195,5 +194,5 @@ def _spelling(character: str) -> str:
         re.escape(_IN_HTML.get(character, character)),
     ]
     blank = [r"\+"] if character == " " else []
-    # Bounded, for a pattern may begin with it.
+    # Bounded, because a pattern may begin with it.
     return rf"(?:\\{{0,4}}(?:{'|'.join(sorted(filter(None, escaped)))})|{'|'.join(others + blank)})"

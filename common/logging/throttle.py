@@ -1,29 +1,29 @@
-"""Something that goes on is worth a line in the log when it begins, and then now and then."""
+"""Limits log records of a condition that lasts."""
 
 import time
 
-SAY_AGAIN_SECONDS = 60.0
+REPEAT_SECONDS = 60.0
 
 
 class LogThrottle:
-    """Decides for one condition whether it is to be said now: at first, then once a minute."""
+    """Log a repeated condition the first time, then once per REPEAT_SECONDS."""
 
     def __init__(self) -> None:
-        self._said_at: float | None = None
-        self._unsaid = 0
+        self._admitted_at: float | None = None
+        self._skipped = 0
 
     def admit(self) -> int | None:
-        """Note that the condition was met again.
+        """Note the condition once more.
 
-        Returns None if that is not to be said, else how often it was met since it was last said.
+        Returns None to skip this record, else the number of records skipped since the last one.
         """
         now = time.monotonic()
-        if self._said_at is not None and now - self._said_at < SAY_AGAIN_SECONDS:
-            self._unsaid += 1
+        if self._admitted_at is not None and now - self._admitted_at < REPEAT_SECONDS:
+            self._skipped += 1
             return None
-        unsaid, self._unsaid, self._said_at = self._unsaid, 0, now
-        return unsaid
+        skipped, self._skipped, self._admitted_at = self._skipped, 0, now
+        return skipped
 
     def reset(self) -> None:
-        """Note that the condition is over: the next time is the first again."""
-        self._said_at, self._unsaid = None, 0
+        """Note that the condition is over; the next record is admitted."""
+        self._admitted_at, self._skipped = None, 0

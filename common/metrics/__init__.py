@@ -1,7 +1,8 @@
 """Metrics of a worker process: every name, and Prometheus' text format.
 
-``metrics.NAME`` is a counter, gauge or histogram of the catalogue; ``metrics.remote_call`` times
-a call of another server, ``metrics.exposition`` is the text of a scrape.
+``metrics.NAME`` is a counter, gauge or histogram of the catalogue; a service declares its own ones
+by ``metrics.REGISTRY``. ``metrics.remote_call`` times a call of another server,
+``metrics.exposition`` is the text of a scrape.
 """
 
 from common.metrics.catalogue import (
@@ -11,7 +12,6 @@ from common.metrics.catalogue import (
     CONSECUTIVE_FAILURES,
     DATABASE_ERROR_KINDS,
     DATABASE_ERRORS,
-    DELIVERY_FAILURES,
     DURATION,
     ENABLED,
     EXECUTIONS,
@@ -31,7 +31,6 @@ from common.metrics.catalogue import (
     PUBLISHER_FAILURES,
     REGISTRY,
     RETRIES,
-    RETRY_QUEUE,
     count_call,
     count_database_error,
     exposition,
@@ -47,7 +46,6 @@ __all__ = [
     "CONSECUTIVE_FAILURES",
     "DATABASE_ERRORS",
     "DATABASE_ERROR_KINDS",
-    "DELIVERY_FAILURES",
     "DURATION",
     "ENABLED",
     "EXECUTIONS",
@@ -67,7 +65,6 @@ __all__ = [
     "PUBLISH_FAILURES",
     "REGISTRY",
     "RETRIES",
-    "RETRY_QUEUE",
     "count_call",
     "count_database_error",
     "exposition",

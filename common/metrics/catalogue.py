@@ -1,10 +1,8 @@
-"""Every metric of a worker, as Prometheus reads it: the names are an interface.
+"""The metrics of a worker process; their names are an interface.
 
-Those that begin with ``background_job_``, ``notification_`` and ``webhook_`` are the live services'
-names, which their rules and dashboards already use; ours begin with ``toast_``. Labels
-are of few values: no ids, no URLs, no texts. Seconds are seconds, times are Unix times.
-
-The metrics are of the process, and a process is one service.
+Names that begin with ``background_job_`` are those of the live services, for existing rules and
+dashboards; ours begin with ``toast_``. Labels have few values: no ids, no URLs, no texts. Durations
+are in seconds, times are Unix times.
 """
 
 import time
@@ -21,7 +19,7 @@ REGISTRY = Registry()
 
 _JOB = ("service", "scheduler")
 
-# From an idle pass to a sync of all characters.
+# From an idle pass to one of an hour.
 _PASS_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)
 _CALL_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
@@ -58,7 +56,7 @@ LAST_SUCCESS = REGISTRY.gauge(
 )
 INTERVAL = REGISTRY.gauge("toast_job_interval_seconds", "Time from one pass to the next.", _JOB)
 ENABLED = REGISTRY.gauge("toast_job_enabled", "1 where the scheduler is on.", _JOB)
-IN_PROGRESS = REGISTRY.gauge("toast_job_in_progress", "1 while a pass is under way.", _JOB)
+IN_PROGRESS = REGISTRY.gauge("toast_job_in_progress", "1 while a pass runs.", _JOB)
 ITEMS = REGISTRY.counter(
     "toast_job_items_total",
     "What passes did: processed, events, failed, and the scheduler's own counts.",
@@ -66,9 +64,7 @@ ITEMS = REGISTRY.counter(
 )
 RETRIES = REGISTRY.counter(
     "toast_retry_attempts_total",
-    "What was tried again: a pass that failed, an event that Kafka refused, a request of"
-    " Battle.net, a notification, a delivery of webhook-delivery. What webhook-retry schedules"
-    " for others to send are its items.",
+    "Retries, by kind: pass, event (that Kafka refused), or one of the service's own.",
     ("service", "kind"),
 )
 CLOCK_DIFFERENCE = REGISTRY.gauge(
@@ -77,7 +73,7 @@ CLOCK_DIFFERENCE = REGISTRY.gauge(
     ("service",),
 )
 
-# --- what waits: sampled, and absent while the database cannot be asked -----------------------
+# --- backlog: sampled, and absent while the database is unreachable ---------------------------
 
 BACKLOG = REGISTRY.gauge(
     "toast_backlog_rows",
@@ -86,13 +82,8 @@ BACKLOG = REGISTRY.gauge(
 )
 FAILED_ROWS = REGISTRY.gauge(
     "toast_failed_rows",
-    "Rows that could not be changed and are passed over for a while, counted to 10,000.",
+    "Rows that could not be changed and are set aside, counted no further than 10,000.",
     _JOB,
-)
-RETRY_QUEUE = REGISTRY.gauge(
-    "notification_retry_queue_size",
-    "Notifications that are due to be sent again, counted no further than 10,000.",
-    ("service",),
 )
 OUTBOX_WAITING = REGISTRY.gauge(
     "toast_outbox_waiting_events",
@@ -155,18 +146,13 @@ RATE_LIMIT_WAITS = REGISTRY.counter(
 )
 RATE_LIMIT_SECONDS = REGISTRY.counter(
     "toast_rate_limit_wait_seconds_total",
-    "How long those waits were meant to be; several calls may be told of one and the same.",
+    "How long those waits were meant to be; several calls can report the same wait.",
     ("service", "remote"),
-)
-DELIVERY_FAILURES = REGISTRY.counter(
-    "webhook_delivery_failures_total",
-    "Attempts of webhook deliveries that failed.",
-    ("service",),
 )
 
 
 def count_database_error(service: str, error: BaseException) -> None:
-    """Counter an error if it is PostgreSQL's, by its kind."""
+    """Count an error by its kind if it is PostgreSQL's."""
     if not isinstance(error, psycopg.Error):
         return
     kind = "contention" if contended(error) else "other"
@@ -175,7 +161,8 @@ def count_database_error(service: str, error: BaseException) -> None:
 
 @contextmanager
 def remote_call(service: str, remote: str) -> Iterator[Callable[[str], None]]:
-    """Counter and time one call of a remote API; the block says what came of it, if an answer."""
+    """Count and time one call of a remote API; the block sets the outcome label if there was a
+    reply."""
     started = time.monotonic()
     outcomes = ["no_answer"]
     try:
@@ -185,25 +172,25 @@ def remote_call(service: str, remote: str) -> Iterator[Callable[[str], None]]:
 
 
 def count_call(service: str, remote: str, outcome: str, seconds: float) -> None:
-    """Counter one call of a remote API that has taken so long."""
+    """Count one call of a remote API that took ``seconds``."""
     REMOTE_CALLS.labels(service, remote, outcome).inc()
     REMOTE_SECONDS.labels(service, remote).observe(seconds)
 
 
 def http_outcome(status: int) -> str:
-    """An HTTP status as a label: 429 by itself, others by their class."""
+    """An HTTP status as a label: 429, or the class such as 2xx."""
     return "429" if status == 429 else f"{status // 100}xx"
 
 
 def rate_limited(service: str, remote: str, seconds: float) -> None:
-    """Counter a wait that a remote API asked for."""
+    """Count a wait of ``seconds`` that a remote API asked for."""
     RATE_LIMIT_WAITS.labels(service, remote).inc()
     RATE_LIMIT_SECONDS.labels(service, remote).inc(seconds)
 
 
 def exposition() -> str:
-    """All metrics as text, in Prometheus's format of version 0.0.4."""
-    # Only here: an idle worker that nobody scrapes need not carry what tells of it.
+    """All metrics in Prometheus' text format, version 0.0.4."""
+    # Imported here so that an idle worker without scrapes does not load it.
     from common.metrics import process_usage
 
     lines = chain(process_usage.lines(), *(metric.lines() for metric in REGISTRY.metrics))

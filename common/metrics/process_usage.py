@@ -1,4 +1,4 @@
-"""What a process uses, by the names that every Prometheus client has for it."""
+"""Resource usage of the process, by the names that all Prometheus clients use."""
 
 import os
 import resource
@@ -13,7 +13,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def lines() -> Iterator[str]:
-    """What Prometheus is told of this process, as it is now."""
+    """The current values, as lines of the text format."""
     size, resident = map(int, Path("/proc/self/statm").read_text().split()[:2])
     for name, documentation, value in (
         ("virtual_memory_bytes", "Virtual memory size in bytes.", size * _PAGE),
@@ -30,9 +30,9 @@ def lines() -> Iterator[str]:
 
 
 def _started_at() -> float:
-    """Unix time; the kernel counts from the boot."""
+    """Unix time of the start; the kernel counts from boot."""
     status = Path("/proc/self/stat").read_text()
-    # The second field is a name, and may hold anything.
+    # The second field is a name, with any characters.
     ticks = int(status.rpartition(")")[2].split()[19])
     boot = Path("/proc/stat").read_text().split("\nbtime ")[1].split()[0]
     return int(boot) + ticks / _TICKS

@@ -1,7 +1,7 @@
-"""Counters, gauges and histograms, in the text format that Prometheus reads (version 0.0.4).
+"""Counters, gauges and histograms, in Prometheus' text format, version 0.0.4.
 
-By hand, because prometheus_client loads a web server and a web client with them: a tenth of the
-memory of an idle worker, and of the time to its first pass.
+Our own, because prometheus_client also loads a web server and a web client: a tenth of an idle
+worker's memory and of its time to the first pass.
 """
 
 import threading
@@ -19,7 +19,7 @@ _VALUE_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 class Counter:
-    """One series of a counter, from 0."""
+    """One series of a counter; starts at 0."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,7 +34,7 @@ class Counter:
 
 
 class Gauge(Counter):
-    """One series of a gauge, from 0."""
+    """One series of a gauge; starts at 0."""
 
     def set(self, value: float) -> None:
         with self._lock:
@@ -42,7 +42,7 @@ class Gauge(Counter):
 
 
 class Histogram:
-    """One series of a histogram: how many values were at most each limit, and their sum."""
+    """One series of a histogram: number of values up to each limit, and their sum."""
 
     def __init__(self, limits: Sequence[float]) -> None:
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ Series = TypeVar("Series", bound=Counter | Histogram)
 
 
 class Metric(Generic[Series]):
-    """A name with its series, one for each combination of its labels' values."""
+    """A metric with one series for each combination of label values."""
 
     def __init__(
         self,
@@ -89,19 +89,19 @@ class Metric(Generic[Series]):
         self._known: dict[tuple[str, ...], Series] = {}
 
     def labels(self, *values: str) -> Series:
-        """The series with these values of the labels; it begins with 0 when first asked for."""
+        """The series with these label values; created at first use."""
         with self._lock:
             if values not in self._known:
                 self._known[values] = self._new_series()
             return self._known[values]
 
     def remove(self, *values: str) -> None:
-        """Forget this series."""
+        """Remove this series."""
         with self._lock:
             self._known.pop(values, None)
 
     def lines(self) -> Iterator[str]:
-        """What Prometheus is told of it."""
+        """The metric and its series, as lines of the text format."""
         yield from heading(self.kind, self.name, self.documentation)
         with self._lock:
             known = list(self._known.items())
@@ -111,7 +111,7 @@ class Metric(Generic[Series]):
 
 
 class Registry:
-    """All metrics of a process, in the order in which they were declared."""
+    """All metrics of a process, in the order of their declaration."""
 
     def __init__(self) -> None:
         self.metrics: list[Metric[Counter] | Metric[Gauge] | Metric[Histogram]] = []
@@ -129,7 +129,7 @@ class Registry:
     def histogram(
         self, name: str, documentation: str, labels: Sequence[str], limits: Sequence[float]
     ) -> Metric[Histogram]:
-        """``limits`` ascend; a value above the last one is counted, too."""
+        """``limits`` ascend; a value above the last is counted, too."""
         new_series = partial(Histogram, limits)
         metric = Metric("histogram", name, documentation, labels, new_series)
         self.metrics.append(metric)
@@ -137,7 +137,7 @@ class Registry:
 
 
 def heading(kind: Kind, name: str, documentation: str) -> Iterator[str]:
-    """The two lines above the samples of a metric."""
+    """The HELP and TYPE lines of a metric."""
     yield f"# HELP {name} {documentation.translate(_HELP_ESCAPES)}"
     yield f"# TYPE {name} {kind}"
 

@@ -1,6 +1,29 @@
-"""What a scheduler is, how its passes run, and the ways to find and change the rows that are due.
+"""Schedulers: what one is, how its passes run, and how they find and change due rows.
 
-``scheduler`` has the types ``Scheduler``, ``Pass`` and ``PassResult``; ``batched_change`` changes
-all due rows of a table, ``retention`` deletes old ones, ``alerts`` raises an alert once;
-``loop`` and ``pass_runner`` run passes.
+A scheduler takes ``Scheduler``, ``Pass`` and ``PassResult`` from here. ``batched_change`` changes
+all due rows of a table, ``retention`` deletes old ones, ``alerts`` raises an alert once,
+``due_rows`` counts; a worker loads only those that its schedulers import. ``loop`` and
+``pass_runner`` run passes.
 """
+
+from common.scheduling.scheduler import (
+    NOTHING,
+    PREVIEW_ROWS,
+    Pass,
+    PassResult,
+    Preview,
+    Remote,
+    Scheduler,
+    Service,
+)
+
+__all__ = [
+    "NOTHING",
+    "PREVIEW_ROWS",
+    "Pass",
+    "PassResult",
+    "Preview",
+    "Remote",
+    "Scheduler",
+    "Service",
+]

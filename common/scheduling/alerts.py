@@ -1,7 +1,7 @@
-"""Alerts about rows of live tables that we may not change: what has been said is remembered.
+"""Alerts about rows of live tables that we may not change; raised alerts are in toast_alerts.
 
-An alert is raised when it becomes true, again when its facts change, again once per interval
-while it stays true, and not again because a process was restarted or a second machine looks.
+An alert is raised when it becomes true, when its facts change, and once per interval while it stays
+true, but not again after a restart or by a second machine.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +14,8 @@ from common.database import ctid
 from common.scheduling.batched_change import BatchedChange
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview
 
-# An alert that stays true is raised again when this share of the interval has passed: a pass
-# that starts a little early must not put it off by a whole interval.
+# An alert that stays true is raised again after this share of the interval: a pass that starts a
+# little early must not delay it by a whole interval.
 _REPEAT_AFTER = 0.9
 
 
@@ -23,10 +23,10 @@ def alerts_to_raise(rows: str) -> str:
     """SQL for the alerts to raise: all columns of the query ``rows``, and ``is_current``.
 
     An ``id`` is to be raised if no row of toast_alerts has its ``facts``, or none raised within the
-    interval. ``is_current`` is NULL where the id has no row there yet, and false otherwise.
+    interval. ``is_current`` is NULL if the id has no row yet, otherwise false.
     """
-    # A subquery that gives a value is looked up in the index row by row; a join, the planner would
-    # do by reading every alert there is, for each batch. OFFSET 0 keeps it from looking up twice.
+    # A scalar subquery uses the index, row by row; for a join the planner would read all alerts in
+    # each batch. OFFSET 0 prevents a second lookup.
     return f"""
     SELECT * FROM (
         SELECT candidate.*, (
@@ -41,14 +41,14 @@ def alerts_to_raise(rows: str) -> str:
 
 
 def store_alerts(rows: str) -> str:
-    """CTEs that store the alerts of the query ``rows``: ``due``, and ``raised``, to announce.
+    """CTEs that store the alerts of the query ``rows``: ``due``, and ``raised``, to publish.
 
-    Where two machines raise the same alert, the second one waits for the first. An alert that had
-    been raised before is then not announced again. One that is new makes the statement fail with
-    a UniqueViolation: run it again, and the alert is no longer to be raised.
+    If two machines raise the same alert, the second waits for the first. A repeated alert is then
+    not published again. A new alert makes the statement fail with a UniqueViolation: run it again,
+    and the alert is no longer due.
     """
-    # ON CONFLICT looks into the index once more for each alert, so what is new does without it.
-    # Both go in order of ids, or two machines could wait for each other.
+    # ON CONFLICT costs one more lookup for each alert, so new alerts do without it. Both inserts
+    # are in order of ids, to avoid a deadlock of two machines.
     insert = """
     INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
     SELECT %(scheduler)s, id, facts, %(now)s FROM due"""
@@ -66,10 +66,10 @@ due AS ({alerts_to_raise(rows)}
 
 
 def _forget(still_true: str) -> tuple[str, str]:
-    """The two statements of the walk that forgets alerts which are no longer true."""
-    # What this pass has raised is true, and need not be looked at. A condition that IS TRUE is no
-    # join to the planner, which takes a table that is not analysed yet for a handful of rows, and
-    # would compare every row with every other.
+    """``due`` and ``batch`` of the BatchedChange that deletes alerts which are no longer true."""
+    # Alerts that this pass has raised are true. IS TRUE keeps the planner from a join: of a table
+    # that is not analysed it expects a handful of rows, and would compare every row with every
+    # other.
     is_over = f"""
         alert.scheduler = %(scheduler)s AND alert.raised_at < %(now)s
         AND (NOT EXISTS ({still_true})) IS TRUE
@@ -89,16 +89,16 @@ def _forget(still_true: str) -> tuple[str, str]:
 
 
 def _forgotten(done: PassResult) -> PassResult:
-    """What the walk that forgets did, by its own name: it has raised nothing."""
+    """The deleted alerts as ``forgotten``: they are not processed rows."""
     return replace(done, processed=0, details={"forgotten": done.processed})
 
 
 class Alerts:
-    """One scheduler's alerts over one live table.
+    """The alerts of one scheduler about one live table.
 
-    ``due``, ``batch`` and what collects are those of a BatchedChange: the alerts to raise, and the
-    statement that stores and announces them. ``still_true`` is SQL that selects the subject of
-    ``alert`` where it still holds. All may use the parameter ``repeat_before``.
+    ``due``, ``batch`` and ``collect...`` are those of a BatchedChange: the alerts to raise, and the
+    statement that stores and publishes them. ``still_true`` is SQL that selects the subject of
+    ``alert`` if the alert is still true. All may use the parameter ``repeat_before``.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Alerts:
         )
 
     def run(self, current: Pass) -> PassResult:
-        """Raise what is alerts_to_raise, then forget what is over, so that it may come again."""
+        """Raise the due alerts, then delete those that are no longer true."""
         raised = self._raise.run(current)
 
         def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
@@ -147,11 +147,11 @@ class Alerts:
         )
 
     def preview(self, current: Pass) -> Preview:
-        """Say which alerts would be raised."""
+        """The alerts that a pass would raise."""
         return self._raise.preview(current)
 
     def backlog(self, current: Pass, most: int) -> int:
-        """Count the alerts that would be raised, no further than ``most``."""
+        """Count the alerts that a pass would raise, at most ``most``."""
         return self._raise.backlog(current, most)
 
     def _parameters(self, current: Pass) -> dict[str, Any]:

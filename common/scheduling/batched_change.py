@@ -1,11 +1,10 @@
-"""Change every due row of a table, however many there are, in short batches at flat memory.
+"""Change every due row of a table in short batches, with constant memory.
 
-Where an index serves, the due rows are counted in no time, and where they are few, one statement
-over the whole table does them all. Otherwise the same statement is given one slice of the heaps
-after another by ctid range: each page is read once, in physical order, in short transactions, and
-no batch has to step over the dead rows of those before it, which makes every LIMIT-after-LIMIT
-loop slower as it goes. A row that was moved behind the slices meanwhile is found by the look that
-follows, unless it may as well wait for the next pass.
+With a suitable index, counting due rows takes milliseconds; if they are few, one statement over the
+whole table changes them. Otherwise the same statement runs on one slice of the heaps after another,
+by ctid range: each page is read once, in physical order, in short transactions. A loop with LIMIT
+would be slower with each batch, because it reads the dead rows of the batches before. A row that
+moves behind the slices in the meantime is found by the next round, or by the next pass.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,21 +20,22 @@ from common.scheduling.batches import MOST_FAILED_ROWS, Batches
 from common.scheduling.due_rows import backlog, preview
 from common.scheduling.scheduler import Pass, PassResult, Preview
 
-# So many due rows are too many for one transaction.
+# From this many due rows on, one transaction would be too long.
 BATCH_ROWS = 5_000
-# Counting takes longer than this where no index serves: the slices read the table as fast, and no
-# transaction is long enough for others to feel it.
-LOOK_LIMITS = {"statement_timeout": "100ms"}
+# Without a suitable index, counting takes longer; the slices read the table as fast, in short
+# transactions.
+COUNT_LIMITS = {"statement_timeout": "100ms"}
 # 1 MiB of heap: some thousand rows of the usual width, tens of milliseconds a transaction.
 SLICE_PAGES = 128
-# An eager batch takes a fraction of that time for a row, and what it locks is rarely wanted.
+# An eager batch takes a fraction of that time, and other transactions rarely need the rows that it
+# locks.
 EAGER_SLICES = 4
-# So many that failed in a pass, and none that did not, are no matter of single rows either.
+# If this many rows fail in a pass and none succeeds, the cause is not a single row.
 MOST_FAILED_ALONE = 100
 
-# Looks in a row that found rows and changed none before these are looked at one by one: another
+# Consecutive rounds that found rows and changed none, before each row is tried alone: another
 # session may have changed them in between.
-MOST_IDLE_LOOKS = 3
+MOST_IDLE_ROUNDS = 3
 
 _FAILED_ROWS = """
 SELECT array_agg(row_id) AS ids FROM (
@@ -47,21 +47,20 @@ SELECT array_agg(row_id) AS ids FROM (
 
 @dataclass(frozen=True, slots=True)
 class BatchedChange:
-    """How one table's due rows are changed.
+    """How the due rows of one table are changed.
 
-    ``batch`` is one statement that changes the due rows with ctid in [first, end), passing over
-    the ids in ``failed_rows`` and over rows that somebody has locked, and returns one row of
-    counts: ``found`` due, ``processed``, ``events`` and any of its own. Whatever it changes, it
-    changes under the whole condition by which a row is due. ``eager`` does the same but
-    waits for locks, where that is cheaper and a lock is rare, and returns nothing. ``due`` selects
-    what the batch would change, for a dry run. All may use ``now`` and what ``parameters`` adds.
-    What is not ``urgent`` and is moved behind the slices by somebody is left to the next pass.
-    ``forgets`` is False where a walk is a part of a pass only, which then forgets for itself what
-    has recovered.
+    ``batch`` is one statement that changes the due rows with ctid in [first, end) except the ids in
+    ``failed_rows`` and locked rows, and returns one row of counts: ``found`` due, ``processed``,
+    ``events`` and any of its own. It repeats the whole condition by which a row is due at the row
+    that it changes. ``eager`` does the same, but waits for locks and returns nothing; use it if
+    that is cheaper and locks are rare. ``due`` selects the rows that the batch would change. All
+    may use ``now`` and what ``parameters`` adds. If not ``urgent``, a row that moves behind the
+    slices is handled by the next pass. ``forgets`` is False for a part of a pass, which then calls
+    forget_recovered itself.
 
-    Where finding what is due is dear whatever the range, the statements ``collect`` put it into a
-    temporary table, ``collected``, and the batches take it from there by that one's ctid; they run
-    in one transaction, with the server's settings ``collecting``.
+    If the query for due rows is expensive for any ctid range, the statements ``collect`` copy them
+    into the temporary table ``collected``, in one transaction with the server's settings
+    ``collecting``; the batches then use ctid ranges of that table.
     """
 
     table: str
@@ -77,17 +76,17 @@ class BatchedChange:
     collecting: Mapping[str, str] = field(default_factory=dict)
 
     def preview(self, current: Pass) -> Preview:
-        """Count the due rows and fetch the first of them; changes nothing."""
+        """Count the due rows and fetch the first of them, without changes."""
         return preview(current, self.due, self._parameters(current))
 
     def backlog(self, current: Pass, most: int) -> int:
-        """Count the due rows, no further than ``most``."""
+        """Count the due rows, at most ``most``."""
         return backlog(current, self.due, self._parameters(current), most)
 
     def run(self, current: Pass) -> PassResult:
-        """Change every due row, setting aside those that cannot be changed.
+        """Change every due row; set aside those that cannot be changed.
 
-        Raises PassError where no row can be changed.
+        Raises PassError if none of many rows can be changed.
         """
         result = _BatchedPass(self, current, self._parameters(current)).run()
         if result.failed >= MOST_FAILED_ALONE and not result.processed:
@@ -106,76 +105,76 @@ class BatchedChange:
 class _BatchedPass:
     """One pass over one table."""
 
-    def __init__(self, walk: BatchedChange, current: Pass, parameters: dict[str, Any]) -> None:
-        self._walk = walk
+    def __init__(self, change: BatchedChange, current: Pass, parameters: dict[str, Any]) -> None:
+        self._change = change
         self._pass = current
         self._parameters = parameters
         self._batches = Batches(
             current,
-            table=walk.table,
-            heaps=walk.collected or walk.table,
-            id_column=walk.id_column,
-            due=walk.due,
-            batch=walk.batch,
-            eager=walk.eager,
+            table=change.table,
+            heaps=change.collected or change.table,
+            id_column=change.id_column,
+            due=change.due,
+            batch=change.batch,
+            eager=change.eager,
             parameters=parameters,
         )
 
     def run(self) -> PassResult:
-        if self._walk.collect:
+        if self._change.collect:
             return self._run_collected()
-        total, idle_looks = PassResult(), 0
+        total, idle_rounds = PassResult(), 0
         while not self._pass.stopping():
             waiting = self._count()
             if waiting == 0:
                 return total
             few = waiting is not None and waiting < BATCH_ROWS
-            look, unchanged = self._few() if few else self._all_slices()
-            total += look
-            idle_looks = 0 if look.processed or look.failed else idle_looks + 1
-            if idle_looks and waiting and not unchanged:
+            done, unchanged = self._few() if few else self._all_slices()
+            total += done
+            idle_rounds = 0 if done.processed or done.failed else idle_rounds + 1
+            if idle_rounds and waiting and not unchanged:
                 self._require_locked()
                 return total
-            if unchanged and (idle_looks == MOST_IDLE_LOOKS or not (few or self._walk.urgent)):
+            if unchanged and (idle_rounds == MOST_IDLE_ROUNDS or not (few or self._change.urgent)):
                 self._batches.is_careful = True
                 return total + self._all_slices()[0]
-            if not unchanged and (few or idle_looks or not self._walk.urgent):
+            if not unchanged and (few or idle_rounds or not self._change.urgent):
                 return total
         return total + PassResult(complete=False)
 
     def _run_collected(self) -> PassResult:
         connection = self._pass.connection
         with connection.hold():
-            with connection.begin(self._walk.collecting):
-                for statement in self._walk.collect:
+            with connection.begin(self._change.collecting):
+                for statement in self._change.collect:
                     connection.execute(statement, self._parameters)
             try:
                 return self._all_slices()[0]
             finally:
                 if not connection.closed:
-                    connection.execute(f"DROP TABLE {self._walk.collected}")
+                    connection.execute(f"DROP TABLE {self._change.collected}")
 
     def _count(self) -> int | None:
-        """How many rows are due, no further than BATCH_ROWS; None where that takes too long."""
+        """Number of due rows, at most BATCH_ROWS; None if counting takes too long."""
         try:
-            with self._pass.connection.limited(LOOK_LIMITS):
-                return backlog(self._pass, self._walk.due, self._parameters, BATCH_ROWS)
+            with self._pass.connection.limited(COUNT_LIMITS):
+                return backlog(self._pass, self._change.due, self._parameters, BATCH_ROWS)
         except psycopg.errors.QueryCanceled:
             return None
 
     def _few(self) -> tuple[PassResult, int]:
-        """Do what is due in one statement; returns what was done, and how many were unchanged."""
+        """Change the due rows in one statement; returns the result and the number unchanged."""
         try:
             return self._batches.run(*ctid.WHOLE_TABLE)
         except psycopg.Error as error:
             if server_fault(error):
                 raise
-        # One of these rows is bad. The slices find out which.
+        # One of these rows fails; the slices find it.
         return self._all_slices()
 
     def _all_slices(self) -> tuple[PassResult, int]:
         total, unchanged = PassResult(), 0
-        eager = bool(self._walk.eager) and not self._batches.is_careful
+        eager = bool(self._change.eager) and not self._batches.is_careful
         heaps = ctid.pages(self._pass.connection, self._batches.heaps)
         step = SLICE_PAGES * (EAGER_SLICES if eager else 1)
         for first, end, self._batches.share in ctid.slices(heaps, step):
@@ -187,7 +186,7 @@ class _BatchedPass:
             unchanged += left
         self._batches.share = None
         if eager and not total.processed:
-            unchanged += 1  # the eager statement does not say what it has found
+            unchanged += 1  # the eager statement does not return what it found
         return total, unchanged
 
     def _slice(self, first: int, end: int, eager: bool) -> tuple[PassResult, int]:
@@ -202,18 +201,18 @@ class _BatchedPass:
         return done + self._batches.run_all_but_bad_rows(first, end), 0
 
     def _require_locked(self) -> None:
-        """Raise PassError if rows are due that are not locked, but hidden from changes."""
-        connection, id_column = self._pass.connection, self._walk.id_column
-        due = f"SELECT {id_column} AS id FROM ({self._walk.due}) AS due LIMIT 1"
-        lock = f"SELECT FROM {self._walk.table} WHERE {id_column} = %(id)s FOR UPDATE NOWAIT"
+        """Raise PassError if due rows are hidden from changes rather than locked."""
+        connection, id_column = self._pass.connection, self._change.id_column
+        due = f"SELECT {id_column} AS id FROM ({self._change.due}) AS due LIMIT 1"
+        lock = f"SELECT FROM {self._change.table} WHERE {id_column} = %(id)s FOR UPDATE NOWAIT"
         row = connection.execute(due, self._parameters).fetchone()
         try:
             if row is None or connection.execute(lock, row).rowcount:
                 return
         except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
-            return  # alerts may not lock, and change, the rows that they are about
+            return  # alerts have no right to lock or change their rows
         if self._count():
             raise PassError(
-                f"rows of {self._walk.table} are due, but hidden from those who change them: give "
-                "this role a policy FOR ALL, or the attribute BYPASSRLS"
+                f"rows of {self._change.table} are due, but hidden from those who change them: "
+                "give this role a policy FOR ALL, or the attribute BYPASSRLS"
             )

@@ -1,8 +1,8 @@
-"""The statement of a walk, run on one range of places after another, and the rows that it fails on.
+"""Runs the statement of a BatchedChange on ranges of rows, and isolates the rows that fail.
 
-A row is to blame for an error if the statement succeeds without it, whatever the error says: a
-trigger raises what it likes. A row that is found and locked, and unchanged afterwards, again and
-again, is as bad: a trigger or a rule undoes what we do.
+A row is to blame for an error if the statement succeeds without it; the SQLSTATE does not decide,
+because a trigger may raise any. A row that is found, locked and repeatedly unchanged fails, too: a
+trigger or a rule undoes the change.
 """
 
 from collections.abc import Sequence
@@ -21,25 +21,24 @@ from common.scheduling.scheduler import Pass, PassResult
 
 _log = logs.logger(__name__)
 
-# What an eager batch waits for a lock before it passes over what is locked.
+# How long an eager batch waits for a lock before it skips locked rows.
 EAGER_LIMITS = {"lock_timeout": "100ms"}
-# Rows that are tried together where one is known to fail: enough to share the cost of a statement,
-# few enough for little to be done in vain.
+# Rows tried together when one is known to fail: enough to share the cost of a statement, few
+# enough to waste little work.
 SUSPECT_ROWS = 64
-# What such a try may take: a row may wait for a lock, or its trigger for a long time.
+# Limits of such a try: a row may wait for a lock, its trigger for anything.
 SUSPECT_LIMITS = {"lock_timeout": "500ms", "statement_timeout": "15s"}
-# Rows passed over because they failed before; more than this says that the table's own rules
-# have changed, and an operator must look.
+# Failed rows that a pass skips. With more, the rules of the table have probably changed, and an
+# operator must look.
 MOST_FAILED_ROWS = 10_000
 
 
 @dataclass(slots=True)
 class Batches:
-    """Runs the statement ``batch`` of a walk, and ``eager`` where that is asked for; ``due``
-    selects what it has to change.
+    """Runs ``batch``, or ``eager`` on request, on ranges of rows; ``due`` selects the due rows.
 
-    ``heaps`` names the table by whose places the rows are chosen, ``share`` is the part of them
-    that is done with the batch at hand. ``is_careful`` says that unchanged rows are bad ones.
+    ``heaps`` names the table whose ctid ranges choose the rows, ``share`` is the part of it that is
+    done after the current batch. ``is_careful``: rows that stay unchanged count as failed.
     """
 
     current: Pass
@@ -54,15 +53,15 @@ class Batches:
     is_careful: bool = False
 
     def run(self, first: int, end: int, *, eager: bool = False) -> tuple[PassResult, int]:
-        """Change the rows of a range; returns what was done, and how many were unchanged."""
+        """Change the rows of a range; returns the result and the number unchanged."""
         return self._run(first, end, eager=eager)
 
     def run_all_but_bad_rows(self, first: int, end: int) -> PassResult:
-        """Run a range in which some rows fail, in groups, and set aside those that do."""
-        # Without any row it must succeed, or no row is to blame.
+        """Change the rows of a range in groups, and set aside those that fail."""
+        # Without any row it must succeed; otherwise no row is to blame.
         self._run(first, first)
         total = PassResult()
-        # Where rows are unchanged, no others are due any more.
+        # Only unchanged rows are still due.
         id_column = self.id_column
         still_due = f"{id_column} IN (SELECT {id_column} FROM ({self.due}) AS due)"
         condition = still_due if self.is_careful else "true"
@@ -74,13 +73,13 @@ class Batches:
         return total
 
     def _suspects(self, places: Sequence[int]) -> PassResult:
-        """Run some rows; where one fails, halve them until that row stands alone."""
+        """Change these rows; if one fails, halve the group until that row is alone."""
         if self.current.stopping():
             return PassResult(complete=False)
         if len(places) == 1:
             return self._at_one_place(places[0])
         try:
-            # So small a range costs more to plan than to run.
+            # Planning such a small range costs more than running it.
             done, unchanged = self._run(places[0], places[-1] + 1, prepare=True)
         except psycopg.Error as error:
             if server_fault(error):
@@ -92,27 +91,27 @@ class Batches:
         return self._suspects(places[:middle]) + self._suspects(places[middle:])
 
     def _at_one_place(self, place: int) -> PassResult:
-        """Run the row at this place, or one after the other where several heaps have one."""
+        """Change the row at this place, or one after another if several heaps have one."""
         ids = ctid.ids(self.current.connection, self.heaps, self.id_column, place)
         if not ids:
-            # Moved by another session meanwhile, and met again later; or there never was a row to
-            # blame, as with a trigger against every statement, and then this fails again.
+            # Another session moved the row, and a later round finds it; or no row is to blame, as
+            # with a trigger on every statement, and this fails again.
             return self._run(place, place + 1)[0]
         total = PassResult()
-        for one in ids:
-            total += self._alone(place, one, [other for other in ids if other != one])
+        for row in ids:
+            total += self._alone(place, row, [other for other in ids if other != row])
         return total
 
     def _alone(self, place: int, row: UUID, others: Sequence[UUID]) -> PassResult:
         try:
             done, unchanged = self._run(place, place + 1, without=others, prepare=True)
-            if unchanged and self.is_careful:  # perhaps it was changed by another session just then
+            if unchanged and self.is_careful:  # another session may just have changed it
                 done, unchanged = self._run(place, place + 1, without=others, prepare=True)
         except psycopg.Error as error:
             if server_fault(error):
                 raise
             if contended(error):
-                _log.debug("locked_row_passed_over", table=self.table, row_id=row)
+                _log.debug("locked_row_skipped", table=self.table, row_id=row)
                 return PassResult()
             return self._set_aside(row, reason(error))
         if unchanged and self.is_careful:
@@ -137,8 +136,8 @@ class Batches:
             try:
                 counts = self._execute(parameters, prepare)
             except psycopg.errors.UniqueViolation:
-                # Another process may have done these rows a moment before: they are not due any
-                # more then. Otherwise it is a fault of a row, and comes again.
+                # Another process may have just changed these rows, so they are no longer due.
+                # Otherwise a row is to blame, and the second run fails as well.
                 counts = self._execute(parameters, prepare)
         found = counts.pop("found", 0)
         result = PassResult(
@@ -151,13 +150,13 @@ class Batches:
         return {**self.parameters, "first": ctid.tid(first), "end": ctid.tid(end)}
 
     def _eagerly(self, parameters: dict[str, Any]) -> dict[str, int] | None:
-        """Run the eager statement; None where a row is locked."""
+        """Run the eager statement; None if a row is locked."""
         connection = self.current.connection
         try:
             with connection.limited(EAGER_LIMITS):
                 done = connection.execute(self.eager, parameters).rowcount
         except psycopg.errors.LockNotAvailable:
-            _log.debug("locked_rows_passed_over", table=self.table)
+            _log.debug("locked_rows_skipped", table=self.table)
             return None
         return {"found": done, "processed": done}
 

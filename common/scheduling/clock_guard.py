@@ -1,4 +1,4 @@
-"""A guard for passes that delete by age: a wrong clock must not empty a table."""
+"""Stops passes that delete by age while a clock is wrong."""
 
 from datetime import timedelta
 
@@ -13,9 +13,9 @@ class ClocksDiffer(PassError):
 
 
 def require_agreement(current: Pass) -> None:
-    """Raise ClocksDiffer where database and host disagree about the time by over ten minutes.
+    """Raise ClocksDiffer if the clocks of database and host differ by over ten minutes.
 
-    Which of the two is wrong cannot be known here, and deleting can wait.
+    Which of them is wrong is unknown, and deleting can wait.
     """
     difference = abs(current.now - current.host_now)
     if difference > MOST_DIFFERENCE:

@@ -1,4 +1,4 @@
-"""What a query says is due: the first rows for a dry run, and their number for a metric."""
+"""Due rows of a query: the first of them for a dry run, their number for a metric."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def preview(current: Pass, due: str, parameters: Mapping[str, Any]) -> Preview:
 
 
 def backlog(current: Pass, due: str, parameters: Mapping[str, Any], most: int) -> int:
-    """Count the rows of the query ``due``, no further than ``most``."""
+    """Count the rows of the query ``due``, at most ``most``."""
     counted = current.connection.execute(
         f"SELECT count(*) FROM (SELECT FROM ({due}) AS due LIMIT {most:d}) AS counted", parameters
     ).fetchone()

@@ -1,4 +1,4 @@
-"""The rights in PostgreSQL that a service needs, column by column, and the GRANTs for them."""
+"""The PostgreSQL rights that a service needs, by column, and their GRANTs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ class Right:
 
 
 def accesses(schedulers: Sequence[Scheduler]) -> list[TableAccess]:
-    """Every table that a worker with these schedulers uses, ours included; some twice."""
-    publishing = own_tables.PUBLISHING if any(one.topics for one in schedulers) else ()
+    """Every table that a worker with these schedulers uses, also our own; duplicates possible."""
+    publishing = own_tables.PUBLISHING if any(scheduler.topics for scheduler in schedulers) else ()
     chosen = [access for scheduler in schedulers for access in scheduler.tables]
     chosen.sort(key=lambda access: not access.table.is_live)
     return [*chosen, *own_tables.EVERY_WORKER, *publishing]
 
 
 def is_expected(scheduler: Scheduler) -> bool:
-    """Whether it is on unless somebody switches it off."""
+    """True if the scheduler is on by default."""
     return scheduler.enabled.parse(scheduler.enabled.default or "")
 
 
 def expected(service: Service) -> list[TableAccess]:
-    """What a worker uses with every scheduler that is on by default."""
-    return accesses([one for one in service.schedulers if is_expected(one)])
+    """The tables that a worker uses with the schedulers that are on by default."""
+    return accesses([each for each in service.schedulers if is_expected(each)])
 
 
 def needed(accesses: Iterable[TableAccess]) -> list[Right]:
@@ -47,7 +47,7 @@ def needed(accesses: Iterable[TableAccess]) -> list[Right]:
 
 
 def by_table(rights: Iterable[Right]) -> dict[str, list[str]]:
-    """These rights, in the order of ``needed``, as GRANT has them, such as ``SELECT (a, b)``."""
+    """Rights in the order of ``needed``, as GRANT writes them, such as ``SELECT (a, b)``."""
     return {
         table: [
             _privilege(privilege, [right.column for right in same if right.column])

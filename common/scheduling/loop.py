@@ -1,8 +1,8 @@
-"""The loop that every scheduler shares: pass after pass at a fixed cadence, until the stop.
+"""The loop of a scheduler: passes at a fixed interval until the stop.
 
-The first pass runs at once, the next ones at multiples of the interval from there, on the
-monotonic clock; ticks that passed while a pass ran are dropped. A pass that failed is tried
-again soon, then at growing distance, never later than the next tick.
+The first pass runs at once, the next ones at multiples of the interval after it, on the monotonic
+clock; ticks during a pass are dropped. A failed pass is retried with back-off, never later than the
+next tick.
 """
 
 import math
@@ -15,15 +15,15 @@ from common.scheduling.pass_runner import PassRunner
 
 _log = logs.logger(__name__)
 
-# A pass that was due this long ago, while none is running, will not begin by itself any more.
+# If no pass is running and one was due this long ago, the loop is stuck.
 LATE_SECONDS = 60.0
 
 
 class Loop:
-    """Runs one scheduler on a thread of its own."""
+    """Runs one scheduler on its own thread."""
 
     def __init__(self, runner: PassRunner, interval: float, stopping: threading.Event) -> None:
-        """``interval`` is in seconds; ``stopping`` ends the loop once wake() is called too."""
+        """``interval`` is in seconds; to end the loop, set ``stopping`` and call wake()."""
         self.runner = runner
         self.name = runner.scheduler.name
         self._interval = interval
@@ -37,13 +37,13 @@ class Loop:
         self.thread.start()
 
     def stalled(self) -> bool:
-        """Whether a pass makes no progress, or should have begun long ago and has not."""
+        """True if the pass makes no progress, or the next one is long overdue."""
         if self.runner.running:
             return self.runner.stalled()
         return time.monotonic() - self._due_at > LATE_SECONDS
 
     def wake(self) -> None:
-        """Run a pass as soon as none is running, or notice the stop; the cadence stays."""
+        """Run the next pass now, or notice the stop; the ticks stay the same."""
         self._wake.set()
 
     def _run(self) -> None:
@@ -62,7 +62,7 @@ class Loop:
 
     def _wait(self, seconds: float) -> None:
         self._wake.wait(min(seconds, threading.TIMEOUT_MAX))
-        # Only ever cleared here, and the stop is asked for next: it is not missed.
+        # Cleared only here, before the stop is checked, so the stop is not missed.
         self._wake.clear()
 
     def _retry_after(self, failures: int) -> float:

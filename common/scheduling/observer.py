@@ -1,26 +1,26 @@
-"""Who wants to know how a pass is getting on: metrics, Sentry, the log, the publisher."""
+"""The interface for metrics, Sentry, the log and the publisher to follow passes."""
 
 from common.database.run_history import Run
 from common.scheduling.scheduler import Pass, PassResult
 
 
 class Observer:
-    """Told of every pass of a worker, on the thread that runs it; overrides what it wants to hear.
+    """Callbacks of a pass, on the thread that runs it; override those that are needed.
 
-    It must be quick and must not raise: the pass waits for it.
+    They must be fast and must not raise: the pass waits for them.
     """
 
     def started(self, run: Run) -> None:
-        """A pass begins; whether PostgreSQL is there is not known yet."""
+        """A pass begins, before it connects to PostgreSQL."""
 
     def connected(self, run: Run, current: Pass) -> None:
-        """PostgreSQL is there, and the pass about to do its work."""
+        """The pass has its connection and is about to start its work."""
 
     def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
-        """The pass is alive and has done that since it last said so.
+        """The pass has done ``done`` since the previous call.
 
-        ``share`` of all its work is behind it, from 0 to 1; None where it cannot know.
+        ``share`` of all its work is done, from 0 to 1; None if unknown.
         """
 
     def ended(self, run: Run, error: Exception | None) -> None:
-        """The pass has ended as ``run`` says; ``error`` is why it failed."""
+        """The pass has ended with the result in ``run``; ``error`` if it failed."""

@@ -1,6 +1,6 @@
-"""When a scheduler counts as overdue: one answer for `toast status`, alert rules and Sentry."""
+"""When a scheduler is overdue: one rule for `toast status`, alert rules and Sentry."""
 
-# One pass may fail or be long and the next one mend it; a minute covers a restart.
+# One pass may fail or be long if the next succeeds; a minute covers a restart.
 INTERVALS = 2
 MARGIN_SECONDS = 60.0
 

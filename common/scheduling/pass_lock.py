@@ -1,4 +1,4 @@
-"""One machine at a time: for passes whose effects are outside the database."""
+"""A lock for passes with effects outside the database: one machine at a time."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,10 @@ from common.scheduling.scheduler import Pass, PassResult
 
 
 def exclusive(run: Callable[[Pass], PassResult]) -> Callable[[Pass], PassResult]:
-    """Let this pass run on one machine at a time; the others skip theirs.
+    """Wrap ``run`` so that one machine at a time runs it; the others skip their pass.
 
-    The advisory lock belongs to the connection that records the results: a process that has
-    lost its lock has lost the means to record, too.
+    The advisory lock is on the connection that records the results: a process that loses the lock
+    cannot record either.
     """
 
     def run_alone(current: Pass) -> PassResult:

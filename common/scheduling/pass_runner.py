@@ -1,4 +1,4 @@
-"""One pass from connect to record: everything around a scheduler's own work."""
+"""Runs one pass: everything around a scheduler's own work, from connect to record."""
 
 import threading
 import time
@@ -27,14 +27,14 @@ from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Sche
 
 _log = logs.logger(__name__)
 
-# No batch may take longer than one statement may, and some time to connect.
+# A batch takes at most one statement's limit, and some time to connect.
 STALLED_SECONDS = STATEMENT_SECONDS + 30.0
 
 _NOW = "SELECT clock_timestamp() AS now"
 
 
 class PassRunner:
-    """Runs single passes of one scheduler: connect, do it, record it, never raise."""
+    """Runs single passes of one scheduler and records them; never raises."""
 
     def __init__(
         self,
@@ -45,7 +45,8 @@ class PassRunner:
         stop: threading.Event | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
-        """``stop`` ends a pass early; ``observers`` are told how it is getting on."""
+        """``stop`` ends a pass early; ``observers`` are called at the start, after each commit and
+        at the end."""
         self.scheduler = scheduler
         self.service = settings.service
         self._settings = settings
@@ -56,15 +57,15 @@ class PassRunner:
         self._connection: Session | None = None
         self._done = NOTHING
         self._progressed_at: float | None = None
-        # Failed runs that wait for the database to come back.
+        # Failed runs to record when the database is back.
         self._unrecorded: list[Run] = []
-        self._outage = LogThrottle()
+        self._outage_throttle = LogThrottle()
         self.connection_lost = False
-        # Why the last pass failed, where waiting does not mend that; empty otherwise.
+        # Why the last pass failed if only an operator can fix that, else "".
         self.lasting_failure = ""
 
     def run(self) -> Run:
-        """Run one pass; whatever happens, it is logged and in the Run that is returned."""
+        """Run one pass; its result, or its error, is logged and in the returned Run."""
         run = Run(self.service, self.scheduler.name)
         with logs.bind(scheduler=self.scheduler.name, run_id=run.id):
             _log.debug("pass_started")
@@ -76,11 +77,11 @@ class PassRunner:
                 observer.started(run)
             try:
                 self._run(run, started)
-            # The one broad except: whatever one pass meets, its loop and its siblings go on.
+            # Broad, so that no error of a pass ends its loop or the other schedulers.
             except Exception as error:
                 failure = error
                 self._failed(run, started, error)
-                lasting = "" if _mends_itself(error) else run.error
+                lasting = "" if _is_transient(error) else run.error
             finally:
                 self._connection = None
                 self.lasting_failure = lasting
@@ -91,7 +92,7 @@ class PassRunner:
         return run
 
     def preview(self) -> Preview:
-        """Say what a pass would do, over a connection that is not allowed to write."""
+        """What a pass would do; in a read-only transaction."""
         with self._database.connect() as connection:
             migrations.require(connection, may_apply=False)
             usable_tables.require(connection, self._tables)
@@ -99,22 +100,22 @@ class PassRunner:
                 return self.scheduler.preview(self._new_pass(connection))
 
     def backlog(self, connection: Session, most: int) -> int | None:
-        """Count what is due, no further than ``most``; None where that cannot be asked cheaply."""
+        """Count the due rows, at most ``most``; None if the scheduler has no cheap count."""
         count = self.scheduler.backlog
         return count(self._new_pass(connection), most) if count else None
 
     def abort_connection(self) -> None:
-        """Break the pass's connection from another thread; the pass then fails at once."""
+        """Abort the connection of the pass from another thread; the pass fails at once."""
         if self._connection is not None:
             abort_connection(self._connection)
 
     @property
     def running(self) -> bool:
-        """Whether a pass is under way."""
+        """True while a pass runs."""
         return self._progressed_at is not None
 
     def stalled(self) -> bool:
-        """Whether a pass is under way that has made no progress for too long."""
+        """True while a pass runs without progress for more than STALLED_SECONDS."""
         progressed_at = self._progressed_at
         return progressed_at is not None and time.monotonic() - progressed_at > STALLED_SECONDS
 
@@ -135,13 +136,13 @@ class PassRunner:
             run.result = _outcome(result)
             run.counts, run.error = result.counts, redact(result.skipped or result.note)
             run.record_end(connection)
-        self._outage.reset()
+        self._outage_throttle.reset()
         self._log_end(run, result)
 
     def _new_pass(self, connection: Session, run: Run | None = None) -> Pass:
         def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
             if run is not None:
-                self._committed(run, done, share)
+                self._progressed(run, done, share)
 
         row = connection.execute(_NOW).fetchone()
         host_now = datetime.now(UTC)
@@ -156,7 +157,7 @@ class PassRunner:
             report_progress=report_progress,
         )
 
-    def _committed(self, run: Run, done: PassResult, share: float | None) -> None:
+    def _progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         if done != NOTHING:
             failpoints.reach("committed")
         self._progressed_at = time.monotonic()
@@ -176,27 +177,27 @@ class PassRunner:
         run.error = redact(advised(text, error))
         self.connection_lost = connection_lost(error)
         self._log_failure(run, error)
-        self._keep(run)
+        self._keep_unrecorded(run)
         if not self.connection_lost:
             self._try_to_record()
 
     def _log_failure(self, run: Run, error: Exception) -> None:
         fields = {"seconds": round(run.seconds, 3), "error": run.error, **run.counts}
         if self.connection_lost:
-            # A pass is tried every few seconds then, and each line would say the same.
-            unsaid = self._outage.admit()
-            write = _log.debug if unsaid is None else _log.error
-            write("pass_failed", **fields, **({"repeated": unsaid} if unsaid else {}))
+            # It is retried every few seconds, with the same error each time.
+            skipped = self._outage_throttle.admit()
+            write = _log.debug if skipped is None else _log.error
+            write("pass_failed", **fields, **({"repeated": skipped} if skipped else {}))
             return
-        self._outage.reset()
-        # A traceback helps with a bug, not with a setting to change.
+        self._outage_throttle.reset()
+        # A traceback helps with a bug, not with a setting.
         write = _log.error if isinstance(error, PassError) else _log.exception
         write("pass_failed", **fields)
 
-    def _keep(self, run: Run) -> None:
-        """Remember a failed run until it can be recorded.
+    def _keep_unrecorded(self, run: Run) -> None:
+        """Keep a failed run until it can be recorded.
 
-        Of those in a row that found no database, the first and the last tell it all.
+        Of consecutive runs without a database connection, only the first and the last are kept.
         """
         in_a_row = [*self._unrecorded[-2:], run]
         if len(in_a_row) == 3 and not any(each.begun for each in in_a_row):
@@ -209,7 +210,7 @@ class PassRunner:
                 self._connection = connection
                 self._record_earlier(connection)
         except psycopg.Error:
-            _log.debug("run_not_recorded")  # kept, and recorded by the next pass
+            _log.debug("run_record_failed")  # kept, and recorded by the next pass
 
     def _record_earlier(self, connection: Session) -> None:
         while self._unrecorded:
@@ -217,9 +218,9 @@ class PassRunner:
             self._unrecorded.pop(0)
 
 
-def _mends_itself(error: Exception) -> bool:
-    """Whether the next pass may succeed although nobody has changed anything."""
-    # Whether migrations are pending still, /readyz asks the database itself.
+def _is_transient(error: Exception) -> bool:
+    """True if a later pass may succeed without an operator."""
+    # /readyz checks for pending migrations itself.
     passing = isinstance(error, RemoteAway | MigrationsPending)
     return passing or connection_lost(error) or contended(error)
 

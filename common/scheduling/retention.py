@@ -1,4 +1,4 @@
-"""Retention: really delete every row older than so many days."""
+"""Retention: delete rows older than a number of days, not only mark them as deleted."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from common.scheduling.scheduler import Pass, PassResult, Preview
 
 
 class Retention:
-    """A walk that deletes; ``days`` is the setting whose value gives its ``cutoff``."""
+    """A BatchedChange that deletes rows older than ``cutoff``, which the setting ``days`` gives."""
 
     def __init__(
         self, *, table: str, due: str, delete: str, days: Variable[Any], eager: str = ""
     ) -> None:
-        """``delete`` is the walk's batch; ``eager`` is what a BatchedChange says."""
+        """``delete`` is the ``batch`` of a BatchedChange, ``eager`` its ``eager``."""
         self._days = days
-        self._walk = BatchedChange(
+        self._change = BatchedChange(
             table=table,
             due=due,
             batch=delete,
@@ -26,18 +26,18 @@ class Retention:
         )
 
     def run(self, current: Pass) -> PassResult:
-        """Delete what is too old. Raises ClocksDiffer rather than trust a doubtful clock."""
+        """Delete the rows that are too old. Raises ClocksDiffer if a clock is wrong."""
         require_agreement(current)
-        return self._walk.run(current)
+        return self._change.run(current)
 
     def preview(self, current: Pass) -> Preview:
-        """Say what would be deleted, on the same condition."""
+        """The rows that a pass would delete. Raises ClocksDiffer if a clock is wrong."""
         require_agreement(current)
-        return self._walk.preview(current)
+        return self._change.preview(current)
 
     def backlog(self, current: Pass, most: int) -> int:
-        """Count what is too old, no further than ``most``."""
-        return self._walk.backlog(current, most)
+        """Count the rows that are too old, at most ``most``."""
+        return self._change.backlog(current, most)
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {"cutoff": current.now - current.settings[self._days]}

@@ -1,7 +1,7 @@
-"""What a scheduler is, and what one pass of it is given and gives back.
+"""A scheduler, and the input and result of one pass.
 
-A scheduler supplies one pass as a plain function. When passes run, on which thread, and what
-becomes of an error is the loop's business (common/scheduling/loop.py).
+A scheduler supplies one pass as a plain function. The loop (common/scheduling/loop.py) decides when
+and on which thread passes run, and handles errors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from common.config import Settings, Variable
 from common.config.kinds import Need
 from common.database.session import Session
 from common.database.table_access import TableAccess
+from common.metrics.prometheus import Gauge, Metric
 
 # Rows that a dry run shows.
 PREVIEW_ROWS = 10
@@ -24,9 +25,9 @@ class PassResult:
     """What one pass did.
 
     ``processed`` rows changed or handled, ``events`` put into the outbox, ``failed`` rows set
-    aside; ``details`` breaks these down by the scheduler's own names. ``note`` says in one
-    line why rows failed. ``complete`` is False where a stop ended the pass early; ``skipped``
-    says why the pass was left to somebody else.
+    aside; ``details`` has the scheduler's own counts. ``note`` is one line with the reason of a
+    failed row. ``complete`` is False if a stop ended the pass early. ``skipped`` is why this
+    process skipped the pass (another process holds the lock).
     """
 
     processed: int = 0
@@ -65,29 +66,28 @@ NOTHING = PassResult()
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a pass would do: how many rows are due, and the first of them."""
+    """What a pass would do: the number of due rows, and the first of them."""
 
     count: int
     rows: Sequence[Mapping[str, Any]]
 
 
 class ReportProgress(Protocol):
-    """How a pass says that it is alive, and what it has done since it last said so."""
+    """Callback: a pass reports its progress since the previous call."""
 
     def __call__(self, done: PassResult = NOTHING, /, *, share: float | None = None) -> object:
-        """``share`` is the part of the work that is behind it, from 0 to 1, where that is known."""
+        """``share`` is the part of all work that is done, from 0 to 1; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one pass may use.
+    """The input of one pass.
 
-    ``now`` is the database's clock at the start of the pass; every decision of the pass is
-    made by it. ``host_now`` is this machine's clock at the same moment. ``stopping()`` asks
-    whether the worker is to end; ``wait(seconds)`` waits that long for a remote side's sake
-    and returns True as soon as it is. ``report_progress(done)`` is to be called after each commit,
-    with what it did, and now and then during a long wait: a pass that does not call it counts as
-    stalled.
+    ``now`` is the database's clock at the start of the pass; every decision uses it. ``host_now``
+    is this machine's clock at the same moment. ``stopping()`` is True once the worker is to stop;
+    ``wait(seconds)`` waits that long, and returns True as soon as the worker is to stop. Call
+    ``report_progress(done)`` after each commit and every minute of a long wait: a pass that
+    does not call it counts as stalled.
     """
 
     scheduler: str
@@ -102,10 +102,10 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A server other than PostgreSQL and Kafka that a scheduler cannot work without.
+    """A server other than PostgreSQL and Kafka that a scheduler needs.
 
-    ``address`` is where it listens, as host:port; ``check`` asks it something harmless and
-    says in one line what it answered, or raises PassError with what to do.
+    ``address`` is its host:port; ``check`` sends it a harmless request and returns the answer in
+    one line, or raises PassError with what to do.
     """
 
     name: str
@@ -115,12 +115,12 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """One background job: its name, its settings, one pass of it, and a dry run.
+    """One background job: its name, its settings, one pass, and a dry run.
 
-    ``needs`` are settings that are empty by default and may not be while it is enabled.
-    ``backlog`` counts what is due, no further than it is told; None where that cannot be asked
-    cheaply. ``tables`` are the live tables and what is done with them; ``collects`` says that a
-    pass makes a temporary one.
+    ``needs`` are settings that must not be empty while it is enabled. ``backlog(pass, limit)``
+    counts the due rows, at most ``limit``; None if there is no cheap count. ``backlog_gauge`` shows
+    that number by another name, too; its label is the service. ``tables`` declares the tables and
+    their use; ``collects``: a pass creates a temporary table.
     """
 
     name: str
@@ -133,6 +133,7 @@ class Scheduler:
     needs: tuple[Variable[Any], ...] = ()
     topics: tuple[str, ...] = ()
     backlog: Callable[[Pass, int], int] | None = None
+    backlog_gauge: Metric[Gauge] | None = None
     tables: tuple[TableAccess, ...] = ()
     collects: bool = False
     remotes: tuple[Remote, ...] = ()
@@ -144,7 +145,7 @@ class Scheduler:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The schedulers that share one worker process, and its port for metrics and health."""
+    """The schedulers of one worker process, and its default port for metrics and health."""
 
     name: str
     schedulers: tuple[Scheduler, ...] = ()
@@ -157,13 +158,13 @@ class Service:
 
     @property
     def variables(self) -> tuple[Variable[Any], ...]:
-        """Every setting of this service's own, each once, in the order of its schedulers."""
+        """Every setting of this service, each once, in the order of its schedulers."""
         every = (variable for scheduler in self.schedulers for variable in scheduler.variables)
         return tuple({variable.name: variable for variable in (self.metrics, *every)}.values())
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """Which settings may not be empty, and the switch that makes it so."""
+        """The settings that must not be empty, each with its switch."""
         return tuple(
             (scheduler.enabled, needed)
             for scheduler in self.schedulers

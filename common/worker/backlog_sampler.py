@@ -1,7 +1,7 @@
-"""What waits - due rows, failed rows, the outbox - counted for the metrics.
+"""Counts the backlog for the metrics: due rows, failed rows, the outbox.
 
-Counting happens because somebody scrapes, never by itself: an installation without Prometheus
-pays nothing. It is done beside the scrape, which gets the figures of the last time.
+Counts run only after a scrape of /metrics, on a thread of their own; the scrape gets the previous
+figures. Without Prometheus there is no cost.
 """
 
 import threading
@@ -24,28 +24,25 @@ from common.scheduling.pass_runner import PassRunner
 
 _log = logs.logger(__name__)
 
-# At most once a minute, and at most this share of the time: a table without an index that
-# serves is read from end to end.
+# At most once a minute, and at most this share of the time: without a suitable index, a count reads
+# the whole table.
 LEAST_SECONDS = 60.0
 MOST_SHARE = 0.01
-# A backlog is small or it is not: nobody needs the exact number of a big one.
+# The exact number of a big backlog is not needed.
 MOST_ROWS = 10_000
 MOST_EVENTS = 100_000
-# Of each single statement, and of all together where the server no longer answers.
+# Limits of each statement, and of all together if the server no longer responds.
 _LIMITS = {"statement_timeout": "2s"}
 SAMPLE_SECONDS = 30.0
 
-# The live services have a name of their own for this backlog.
-_LIVE_NAMES = {"notification-retry": metrics.RETRY_QUEUE}
-
 GaugeMetric = Metric[Gauge]
 
-# A gauge, the values of its labels, and its own.
+# A gauge, its label values, and its value.
 Sample = tuple[GaugeMetric, tuple[str, ...], float]
 
 
 class BacklogSampler:
-    """Counts what waits for one service."""
+    """Samples the backlog of one service."""
 
     def __init__(self, service: str, database: Database, runners: Sequence[PassRunner]) -> None:
         self._service = service
@@ -55,39 +52,39 @@ class BacklogSampler:
         self._due_at = float("-inf")
         self._lock = threading.Lock()
 
-    def scraped(self) -> None:
-        """Count anew, on a thread of its own, if it is time; returns at once."""
+    def sample_if_due(self) -> None:
+        """Start to count on another thread, if it is time; returns at once."""
         if time.monotonic() >= self._due_at and self._lock.acquire(blocking=False):
             threading.Thread(target=self._run, name="sampler", daemon=True).start()
 
     def _run(self) -> None:
         samples: list[Sample] = []
-        rest = LEAST_SECONDS
+        pause = LEAST_SECONDS
         try:
             with logs.bind(service=self._service):
                 started = time.monotonic()
                 try:
                     samples = self._count()
                 finally:
-                    self._show(samples)
-                rest = max(LEAST_SECONDS, (time.monotonic() - started) / MOST_SHARE)
+                    self._set_gauges(samples)
+                pause = max(LEAST_SECONDS, (time.monotonic() - started) / MOST_SHARE)
         except (psycopg.Error, PassError) as error:
             metrics.count_database_error(self._service, error)
-            _log.debug("nothing_counted", error=error)
-        # A defect here is a line in the log: it must not look as if the work had stopped.
+            _log.debug("backlog_count_failed", error=error)
+        # A defect here must not end the process: the passes go on.
         except Exception:
-            _log.exception("counting_failed")
+            _log.exception("backlog_sampling_failed")
         finally:
-            self._due_at = time.monotonic() + rest
+            self._due_at = time.monotonic() + pause
             self._lock.release()
 
     def _count(self) -> list[Sample]:
         with self._database.connect_for(SAMPLE_SECONDS) as connection:
             migrations.require(connection, may_apply=False)
-            return [sample for ask in self._questions() for sample in _ask(ask, connection)]
+            return [sample for query in self._queries() for sample in _rows_of(query, connection)]
 
-    def _show(self, samples: Sequence[Sample]) -> None:
-        """What could not be counted goes: an old number would look like a new one."""
+    def _set_gauges(self, samples: Sequence[Sample]) -> None:
+        """Set the gauges; remove those without a new value, because an old one would mislead."""
         for gauge, labels, value in samples:
             gauge.labels(*labels).set(value)
         shown = {(gauge, labels) for gauge, labels, _ in samples}
@@ -95,7 +92,7 @@ class BacklogSampler:
             gauge.remove(*labels)
         self._shown = shown
 
-    def _questions(self) -> Iterator[Callable[[Session], Iterator[Sample]]]:
+    def _queries(self) -> Iterator[Callable[[Session], Iterator[Sample]]]:
         yield self._outbox
         for runner in self._runners:
             yield partial(self._failed_rows, runner)
@@ -113,21 +110,21 @@ class BacklogSampler:
         yield metrics.FAILED_ROWS, (self._service, name), failed
 
     def _backlog(self, runner: PassRunner, connection: Session) -> Iterator[Sample]:
-        name = runner.scheduler.name
+        scheduler = runner.scheduler
         due = runner.backlog(connection, MOST_ROWS)
         if due is not None:
-            yield metrics.BACKLOG, (self._service, name), due
-            if name in _LIVE_NAMES:
-                yield _LIVE_NAMES[name], (self._service,), due
+            yield metrics.BACKLOG, (self._service, scheduler.name), due
+            if scheduler.backlog_gauge:
+                yield scheduler.backlog_gauge, (self._service,), due
 
 
-def _ask(question: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
-    """The answer; none where this one question is too dear, or fails as its pass will."""
+def _rows_of(query: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
+    """The samples of one query; an empty list if the query times out or fails."""
     try:
         with connection.begin(_LIMITS, read_only=True):
-            return list(question(connection))
+            return list(query(connection))
     except (psycopg.Error, PassError) as error:
         if connection_lost(error):
             raise
-        _log.debug("not_counted", error=error)
+        _log.debug("backlog_count_failed", error=error)
         return []

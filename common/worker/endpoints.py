@@ -1,7 +1,7 @@
-"""What a worker serves on 127.0.0.1: /metrics, /healthz, /readyz, and nothing else.
+"""Serves /metrics, /healthz and /readyz on 127.0.0.1.
 
-Sleeps until somebody asks: no timer, no polling. A port that is taken is an error in the log and
-tried again, for the work must go on without it.
+Blocks in accept(): no timer, no polling. If the port is taken, that is logged and tried again; the
+worker runs without it.
 """
 
 import errno
@@ -23,7 +23,7 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Page(NamedTuple):
-    """What one path answers."""
+    """The response of one path."""
 
     text: str
     content_type: str = PLAIN
@@ -39,16 +39,16 @@ def verdict(faults: list[str]) -> Page:
 
 
 class Endpoints:
-    """Serves ``pages``, by path, on one port; each is made when it is asked for."""
+    """Serves ``pages``, functions by path, on one port."""
 
     def __init__(self, port: int, pages: Mapping[str, Callable[[], Page]]) -> None:
         self._port = port
         self._pages = pages
         self._server: PageServer | None = None
-        self._said = False
+        self._is_failure_logged = False
 
     def open(self) -> None:
-        """Begin to serve, unless it does or the port is 0; where that fails, call it again."""
+        """Start to serve, unless started or the port is 0; if it fails, call it again later."""
         if self._server is not None or not self._port:
             return
         try:
@@ -57,16 +57,16 @@ class Endpoints:
             self._log_port_taken(error)
             return
         threading.Thread(target=self._server.serve, name="endpoints", daemon=True).start()
-        _log.info("metrics_served", host=HOST, port=self._port)
+        _log.info("metrics_port_opened", host=HOST, port=self._port)
 
     def _log_port_taken(self, error: OSError) -> None:
-        if self._said:
+        if self._is_failure_logged:
             return
-        self._said = True
+        self._is_failure_logged = True
         taken = error.errno == errno.EADDRINUSE
         reason = "it is in use by another process" if taken else error.strerror
         _log.error(
-            "metrics_port_not_opened",
+            "metrics_port_open_failed",
             port=self._port,
             reason=f"METRICS_PORT {self._port} cannot be opened: {reason}",
             action="set METRICS_PORT to a free port, or to 0 for none; tried again until then",
@@ -74,10 +74,10 @@ class Endpoints:
 
 
 class PageServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Listens, and answers each connection on a thread of its own."""
+    """Serves each connection on its own thread."""
 
-    # Not http.server's own, which looks up its host's name when it starts. And a restart must
-    # not wait until the connections of its predecessor are forgotten.
+    # Not HTTPServer, which looks up its host name at the start. Reuse the address, so that a
+    # restart need not wait for old connections to time out.
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
@@ -94,18 +94,18 @@ class PageServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return make()
 
     def serve(self) -> None:
-        """Serve for as long as the process lives; serve_forever would wake up twice a second."""
+        """Serve until the process ends; serve_forever would wake up twice a second."""
         while True:
             self.handle_request()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what went wrong, unless it is only that the client has gone away."""
+        """Log the error, unless the client has only disconnected."""
         if not isinstance(sys.exception(), OSError):
             _log.exception("metrics_request_failed")
 
 
 def _answer(request: Any, client_address: Any, server: PageServer) -> BaseRequestHandler:
-    # Only here: where nobody asks, a worker need not carry http.server in memory.
+    # Imported here so that a worker without requests does not load http.server.
     from common.worker.request_handler import PageHandler
 
     return PageHandler(request, client_address, server)

@@ -1,4 +1,4 @@
-"""What a service and its passes tell the metrics."""
+"""Keeps the metrics of a service and its passes."""
 
 import time
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ _NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def describe(service: Service, settings: Settings) -> None:
-    """Set what does not change while the process runs, and begin with 0 what counts.
+    """Set the constant metrics, and create the counters with 0.
 
-    An increase from nothing to 1 is none to Prometheus.
+    Prometheus sees no increase if the first sample of a counter is 1.
     """
     metrics.BUILD.labels(VERSION).set(1)
     for kind in metrics.DATABASE_ERROR_KINDS:
@@ -65,8 +65,8 @@ class PassMetrics(Observer):
     def connected(self, run: Run, current: Pass) -> None:
         difference = current.now - current.host_now
         metrics.CLOCK_DIFFERENCE.labels(self._service).set(difference.total_seconds())
-        # Of whatever process: a restart must not look like a job that never succeeded, nor the
-        # second of two machines, which skips its passes, like one that does not.
+        # Of any process: neither a restart nor the second of two machines, which skips its passes,
+        # may look like a job that never succeeded.
         last = run_history.last_success(current.connection, *self._job)
         if last is not None:
             metrics.LAST_SUCCESS.labels(*self._job).set((last - difference).timestamp())
@@ -76,7 +76,7 @@ class PassMetrics(Observer):
         self._count(done.counts)
 
     def ended(self, run: Run, error: Exception | None) -> None:
-        # Most of it has been counted on the way; of some counts only the end knows.
+        # Most counts were reported during the pass; some are known only at the end.
         self._count(run.counts, counted=self._counted.counts)
         metrics.IN_PROGRESS.labels(*self._job).set(0)
         metrics.EXECUTIONS.labels(*self._job, run.result).inc()

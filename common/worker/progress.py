@@ -1,4 +1,4 @@
-"""How far a long pass has come: a log record now and then, or a line on a terminal."""
+"""Shows the progress of a long pass: a log record every LOG_SECONDS, or a line on a terminal."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from common.scheduling.scheduler import NOTHING, PassResult
 
 _log = logs.logger(__name__)
 
-# A pass that ends sooner says all with its end.
+# The end of a shorter pass is logged with all counts.
 LOG_SECONDS = 10.0
 LINE_SECONDS = 0.2
 
@@ -20,7 +20,7 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 class ProgressLog(Observer):
-    """Logs how far a pass is, every LOG_SECONDS at most. For one scheduler."""
+    """Logs the progress of one scheduler's pass, at most every LOG_SECONDS."""
 
     def __init__(self) -> None:
         self._done = NOTHING
@@ -35,11 +35,11 @@ class ProgressLog(Observer):
         if time.monotonic() >= self._due_at:
             self._due_at = time.monotonic() + LOG_SECONDS
             percent = {} if share is None else {"percent": round(100 * share)}
-            _log.info("pass_progress", **percent, **self._done.counts)
+            _log.info("progress_reported", **percent, **self._done.counts)
 
 
 class ProgressLine(Observer):
-    """Keeps one line of a terminal current while passes run, and leaves none behind."""
+    """Updates one line of a terminal while passes run, and clears it at the end."""
 
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
@@ -58,15 +58,15 @@ class ProgressLine(Observer):
         if now >= self._due_at:
             self._due_at = now + LINE_SECONDS
             percent = "" if share is None else f" {share:.0%},"
-            said = ", ".join(f"{count:,} {name}" for name, count in self._done.counts.items())
-            self._write(f"{run.scheduler}:{percent} {said} ({now - self._started_at:.0f} s)")
+            counts = ", ".join(f"{count:,} {name}" for name, count in self._done.counts.items())
+            self._write(f"{run.scheduler}:{percent} {counts} ({now - self._started_at:.0f} s)")
 
     def ended(self, run: Run, error: Exception | None) -> None:
         self._write("")
 
     def _write(self, text: str) -> None:
-        with suppress(OSError):  # the terminal is gone, and the pass must go on without it
-            # A line that wraps could not be taken back; a width of 0 is not known.
+        with suppress(OSError):  # the terminal is gone; the pass goes on
+            # A line that wraps could not be cleared; a width of 0 means unknown.
             columns = os.get_terminal_size(self._terminal.fileno()).columns or 80
             self._terminal.write(_CLEAR_LINE + text[: columns - 1])
             self._terminal.flush()

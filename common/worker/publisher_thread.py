@@ -1,4 +1,4 @@
-"""The publisher's thread: publish when a pass says so, and look around now and then."""
+"""The publisher's thread: publish after commits with events, check the outbox every 180 s."""
 
 import threading
 import time
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 _log = logs.logger(__name__)
 
-# Events left behind by `toast once` or by another machine are looked for this often. Most of what
-# an idle worker costs is to prove its password to PostgreSQL each time.
+# How often to look for events of `toast once` or another machine. Password authentication at each
+# connect is the main cost of an idle worker.
 SWEEP_SECONDS = 180.0
-# Then the connections are given up: most services publish once in minutes or hours.
+# After this time the connections are closed: most services publish once in minutes or hours.
 IDLE_SECONDS = 10.0
-# A refused event is tried again after 2 seconds at the earliest.
+# A refused event is retried after 2 seconds at the earliest.
 REFUSED_SECONDS = 2.0
 
 
 class PublisherThread(Observer):
-    """Runs one service's publisher, as soon as a pass has committed events, or may have."""
+    """Runs the publisher of one service when a pass has, or may have, committed events."""
 
     def __init__(
         self, publisher: Publisher, service: str, reports: "Reports | None" = None
@@ -44,18 +44,18 @@ class PublisherThread(Observer):
         self._publisher = publisher
         self._reports = reports
         self._service = service
-        # Why the last round could not publish all; empty if it could.
+        # Why the last round could not publish all events, else "".
         self.fault = ""
         self._outcome = Published()
         self._wake = threading.Event()
         # Schedulers whose last pass lost its connection.
-        self._in_doubt: set[str] = set()
+        self._lost_connection: set[str] = set()
         self._stop = threading.Event()
-        self._give_up_at = float("inf")
+        self._stop_at = float("inf")
         self._failures = 0
-        self._waiting = LogThrottle()
+        self._throttle = LogThrottle()
         self._draining = False
-        self._alive_at = 0.0
+        self._progressed_at = 0.0
         self.thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -66,32 +66,32 @@ class PublisherThread(Observer):
             self._wake.set()
 
     def connected(self, run: Run, current: Pass) -> None:
-        # The pass before may have committed events without being told so. The publisher is woken
-        # only now, for while PostgreSQL was away it could but fail as well.
-        if run.scheduler in self._in_doubt:
-            self._in_doubt.discard(run.scheduler)
+        # The previous pass may have committed events without receiving the COMMIT reply. The
+        # publisher is woken only now, because without PostgreSQL it would fail, too.
+        if run.scheduler in self._lost_connection:
+            self._lost_connection.discard(run.scheduler)
             self._wake.set()
 
     def ended(self, run: Run, error: Exception | None) -> None:
         if error and connection_lost(error):
-            self._in_doubt.add(run.scheduler)
+            self._lost_connection.add(run.scheduler)
 
     def summary(self) -> str:
-        """What the last round left in the outbox, for a person."""
+        """What the last round left in the outbox, in a few words."""
         return status_line.outbox(self._outcome.left, self._outcome.reason)
 
     def stop(self, seconds: float) -> None:
-        """Publish what is ready, for at most that long, then end; returns at once."""
-        self._give_up_at = time.monotonic() + seconds
+        """Publish for at most ``seconds``, then end the thread; returns at once."""
+        self._stop_at = time.monotonic() + seconds
         self._stop.set()
         self._wake.set()
 
     def stalled(self) -> bool:
-        """Whether it has been in one call of the database for too long."""
-        return self._draining and time.monotonic() - self._alive_at > STALLED_SECONDS
+        """True if one call of the database takes more than STALLED_SECONDS."""
+        return self._draining and time.monotonic() - self._progressed_at > STALLED_SECONDS
 
     def abort_connection(self) -> None:
-        """Break the database connection from another thread."""
+        """Abort the database connection from another thread."""
         connection = self._publisher.connection
         if connection is not None:
             abort_connection(connection)
@@ -107,11 +107,11 @@ class PublisherThread(Observer):
             self._close()
 
     def _drain(self) -> Published:
-        self._wake.clear()  # before reading: what is committed from here on wakes us again
-        self._alive_at, self._draining = time.monotonic(), True
+        self._wake.clear()  # before reading: later commits set it again
+        self._progressed_at, self._draining = time.monotonic(), True
         try:
-            outcome = self._publisher.drain(stopping=self._giving_up)
-        # As of a pass: whatever one round meets, the next one is tried, and the process lives.
+            outcome = self._publisher.drain(stopping=self._must_stop)
+        # Broad, so that no error of a round ends the process: the next round runs.
         except Exception as error:
             outcome = self._failed(error)
         else:
@@ -125,13 +125,13 @@ class PublisherThread(Observer):
         return outcome
 
     def _failed(self, error: Exception) -> Published:
-        """Begin anew with the next round; how many events wait is not known: nobody can say."""
+        """Prepare the next round; the number of waiting events is unknown after an error."""
         metrics.count_database_error(self._service, error)
         if isinstance(error, psycopg.Error | PassError):
             self._publisher.disconnect()
         else:
             metrics.PUBLISHER_FAILURES.labels(self._service).inc()
-            _log.exception("publishing_failed")
+            _log.exception("publish_crashed")
             self._close()
         if self._reports and not connection_lost(error):
             self._reports.failure(error)
@@ -140,35 +140,35 @@ class PublisherThread(Observer):
     def _close(self) -> None:
         try:
             self._publisher.close()
-        # What cannot be closed is given up: it has no say in whether the thread goes on.
+        # An error here must not end the thread.
         except Exception:
-            _log.exception("publisher_not_closed")
+            _log.exception("publisher_close_failed")
 
-    def _giving_up(self) -> bool:
-        self._alive_at = time.monotonic()  # asked between any two calls of the database
-        return time.monotonic() > self._give_up_at
+    def _must_stop(self) -> bool:
+        self._progressed_at = time.monotonic()  # called between two calls of the database
+        return time.monotonic() > self._stop_at
 
     def _report(self, outcome: Published) -> None:
         if outcome.published or outcome.set_aside:
             _log.info("events_published", published=outcome.published, set_aside=outcome.set_aside)
         if not outcome.reason:
             self._failures = 0
-            self._waiting.reset()
+            self._throttle.reset()
             return
         self._failures += 1
-        unsaid = self._waiting.admit()
+        skipped = self._throttle.admit()
         waiting = {"left": outcome.left} if outcome.left else {}
-        repeated = {"repeated": unsaid} if unsaid else {}
-        write = _log.debug if unsaid is None else _log.warning
-        write("events_waiting", **waiting, reason=outcome.reason, **repeated)
+        repeated = {"repeated": skipped} if skipped else {}
+        write = _log.debug if skipped is None else _log.warning
+        write("publish_failed", **waiting, reason=outcome.reason, **repeated)
 
     def _wait(self, outcome: Published) -> None:
         if outcome.reason:
-            # Not cut short by new events: they would only make an outage busier.
+            # New events do not shorten it: that would only add load during an outage.
             self._stop.wait(retry_delay(self._failures, RECONNECT_SECONDS))
         elif outcome.left:
             self._wake.wait(REFUSED_SECONDS)
-        # Who has just published may have more to say soon.
+        # After publishing, keep the connections for IDLE_SECONDS: more events are likely.
         elif not self._wake.wait(IDLE_SECONDS if outcome.published else 0.0):
             self._close()
             self._wake.wait(SWEEP_SECONDS)

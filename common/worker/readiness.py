@@ -1,4 +1,4 @@
-"""Whether what a worker depends on can be reached at this moment, and if not, why."""
+"""Checks whether the servers that a worker needs are reachable now."""
 
 import socket
 import threading
@@ -16,14 +16,14 @@ from common.errors import PassError
 from common.logging.redaction import redact
 from common.scheduling.scheduler import Service
 
-# Whoever asks all the time gets the last answer.
+# Results are cached for FRESH_SECONDS.
 FRESH_SECONDS = 2.0
-# For PostgreSQL to answer once it is connected, and for each other server to be connected to.
+# Limit for PostgreSQL to respond once connected, and for each other server to accept.
 ANSWER_SECONDS = 3.0
 
 
 class Readiness:
-    """Asks PostgreSQL, Kafka and the remotes of the schedulers that are enabled."""
+    """Checks PostgreSQL, Kafka and the remote servers of the enabled schedulers."""
 
     def __init__(self, service: Service, settings: Settings, database: Database) -> None:
         self._service = service
@@ -34,7 +34,7 @@ class Readiness:
         self._faults: list[str] = []
 
     def faults(self) -> list[str]:
-        """One line for each dependency that cannot be reached; takes some seconds at most."""
+        """One line for each server that is not reachable; takes some seconds at most."""
         with self._lock:
             if time.monotonic() - self._asked_at > FRESH_SECONDS:
                 self._faults = [*self._postgres(), *self._kafka(), *self._remotes()]
@@ -55,7 +55,7 @@ class Readiness:
         for broker in self._settings[config.KAFKA_BROKERS]:
             fault = unreachable(broker)
             if not fault:
-                return  # librdkafka needs one of them, and asks it for the others
+                return  # librdkafka gets the other brokers from this one
             faults.append(fault)
         yield f"Kafka: {'; '.join(faults)}"
 
@@ -72,7 +72,7 @@ class Readiness:
 
 
 def unreachable(address: str) -> str:
-    """Why no connection to host:port comes about; empty where one does."""
+    """Why a connection to host:port fails; "" if it succeeds."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()

@@ -1,21 +1,21 @@
-"""One request for a page of a worker, and the answer to it."""
+"""Handles one HTTP request for a page of a worker."""
 
 from http.server import BaseHTTPRequestHandler
 from typing import Protocol, cast
 
-# For a client that connects and does not ask, or does not take the answer.
+# For a client that sends no request or does not read the response.
 CLIENT_SECONDS = 5.0
 
 
 class Pages(Protocol):
-    """The server of a request, which makes the pages."""
+    """The server of a request, which has the pages."""
 
     def page(self, path: str) -> tuple[str, str, int]:
-        """The text, its content type and the status that this path answers."""
+        """Text, content type and status of the response for this path."""
 
 
 class PageHandler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD with what the server's pages say of the path."""
+    """Answers GET and HEAD with the server's page of the path."""
 
     timeout = CLIENT_SECONDS
     server_version = "toast-workers"
@@ -34,4 +34,4 @@ class PageHandler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing: a line per scrape would bury the log."""
+        """Log nothing: a line per scrape would flood the log."""

@@ -1,8 +1,7 @@
-"""Reports to Sentry: what failed, and that schedulers run at all. Only where SENTRY_DSN is set.
+"""Reports failures and check-ins of schedulers to Sentry, if SENTRY_DSN is set.
 
-Nothing waits for Sentry: the SDK's own thread sends what a bounded queue holds, and drops the
-rest. What it sends is what the log would show: texts go through `redact`, the local variables
-and source lines of a traceback stay here.
+Nothing waits for Sentry: the SDK's thread sends from a bounded queue, and drops what does not fit.
+Texts go through `redact`, as in the log; local variables and source lines are not sent.
 """
 
 import math
@@ -30,33 +29,33 @@ if TYPE_CHECKING:
 
 Level = Literal["warning", "error"]
 
-# A loop that fails every second has one thing to say, not 600.
+# A loop that fails every second sends one report, not 600.
 REPEAT_SECONDS = 600.0
-# More causes than these at once are no longer told apart in time.
+# With more causes than this, the throttle is reset.
 MOST_CAUSES = 1_000
-# Sentry's schedules know nothing shorter than a minute.
+# Sentry's shortest schedule is a minute.
 CHECK_IN_SECONDS = 60.0
-# A sync of everything may take hours; a cleanup that takes an hour deserves a look.
+# Sentry reports a run that takes longer than this and than its interval.
 LONGEST_RUN_SECONDS = 3_600.0
-# With it, a stop takes no longer than a worker has promised.
+# Part of the time limit of a stop.
 FLUSH_SECONDS = 1.5
 QUEUE_EVENTS = 100
 
-# What tells one row from another in a message, and not one cause from another.
-_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+", re.IGNORECASE)
+# Values in a message that differ from row to row, not from cause to cause.
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+", re.IGNORECASE)
 
 
 class Reports:
     """Sends reports of one worker; safe to call from every thread."""
 
     def __init__(self, settings: Settings) -> None:
-        # Only here: without a DSN a worker need not carry the SDK in memory.
+        # Imported here so that a worker without a DSN does not load the SDK.
         import sentry_sdk
 
         self._sdk = sentry_sdk
         self._service = settings.service
         self._lock = threading.Lock()
-        # When a cause was last reported, and how often it has come since.
+        # By cause: when it was last reported, and how often it occurred since then.
         self._reported: dict[Hashable, tuple[float, int]] = {}
         sentry_sdk.init(
             dsn=settings[config.SENTRY_DSN],
@@ -64,7 +63,7 @@ class Reports:
             environment=settings[config.ENVIRONMENT],
             server_name=socket.gethostname(),
             before_send=_scrub,
-            # Integrations would report our log records and each thread's error once more.
+            # Integrations would report our log records and thread errors a second time.
             default_integrations=False,
             auto_enabling_integrations=False,
             include_local_variables=False,
@@ -73,18 +72,18 @@ class Reports:
             propagate_traces=False,
             auto_session_tracking=False,
             send_client_reports=False,
-            # Its watchdog and its metrics would wake up threads of their own.
+            # These would start threads that wake up.
             enable_backpressure_handling=False,
             enable_metrics=False,
             transport_queue_size=QUEUE_EVENTS,
             shutdown_timeout=FLUSH_SECONDS,
-            # Not by the SDK's own variables in the environment.
+            # Not from the SDK's environment variables.
             debug=False,
             spotlight=False,
         )
 
     def failure(self, error: BaseException, *, scheduler: str = "", run_id: str = "") -> None:
-        """Report an error, unless its cause was reported a short while ago."""
+        """Report an error, unless its cause was reported within REPEAT_SECONDS."""
         self._report(error, _cause(error), {"scheduler": scheduler, "run_id": run_id})
 
     def problem(
@@ -96,13 +95,13 @@ class Reports:
         run_id: str = "",
         level: Level = "error",
     ) -> None:
-        """Report what is no exception: the same ``cause`` again is not reported for a while."""
+        """Report a text, unless its ``cause`` was reported within REPEAT_SECONDS."""
         self._report(text, cause, {"scheduler": scheduler, "run_id": run_id}, level)
 
     def check_in(
         self, slug: str, status: str, monitor: "MonitorConfig", check_in: str | None, seconds: float
     ) -> str | None:
-        """Say that a pass has begun or ended; returns by what id Sentry knows it."""
+        """Send the begin or end of a pass; returns Sentry's id of the check-in."""
         return self._sdk.crons.capture_checkin(
             monitor_slug=slug,
             check_in_id=check_in,
@@ -112,7 +111,7 @@ class Reports:
         )
 
     def flush(self) -> None:
-        """Send what is waiting, for at most FLUSH_SECONDS."""
+        """Send the queued reports, for at most FLUSH_SECONDS."""
         self._sdk.flush(FLUSH_SECONDS)
 
     def _report(
@@ -133,7 +132,7 @@ class Reports:
                 scope.capture_exception(what)
 
     def _repeated(self, cause: Hashable) -> int | None:
-        """How often it has come unreported since its last report; None if that is too recent."""
+        """Occurrences since the last report; None if that was within REPEAT_SECONDS."""
         now = time.monotonic()
         with self._lock:
             at, count = self._reported.get(cause, (-math.inf, 0))
@@ -162,11 +161,11 @@ class PassReports(Observer):
         now = time.monotonic()
         if now - self._checked_in_at >= CHECK_IN_SECONDS:
             self._checked_in_at = now
-            self._check_in = self._tell("in_progress", 0.0)
+            self._check_in = self._send_check_in("in_progress", 0.0)
 
     def ended(self, run: Run, error: Exception | None) -> None:
         if self._check_in is not None:
-            self._tell("error" if run.result == "failed" else "ok", run.seconds)
+            self._send_check_in("error" if run.result == "failed" else "ok", run.seconds)
         if error is not None:
             self._reports.failure(error, scheduler=run.scheduler, run_id=str(run.id))
         elif failed := run.counts.get("failed"):
@@ -178,17 +177,17 @@ class PassReports(Observer):
                 level="warning",
             )
 
-    def _tell(self, status: str, seconds: float) -> str | None:
+    def _send_check_in(self, status: str, seconds: float) -> str | None:
         return self._reports.check_in(self._slug, status, self._monitor, self._check_in, seconds)
 
 
 def start(settings: Settings) -> Reports | None:
-    """Begin to report; None where SENTRY_DSN is not set."""
+    """Start the reports; None if SENTRY_DSN is not set."""
     return Reports(settings) if settings[config.SENTRY_DSN] else None
 
 
 def _monitor(interval: float) -> "MonitorConfig":
-    """What the first check-in makes of a monitor, in whole minutes."""
+    """The monitor that the first check-in creates, in whole minutes."""
     return {
         "schedule": {"type": "interval", "value": _minutes(interval), "unit": "minute"},
         "checkin_margin": _minutes(overdue_after(interval) - interval),
@@ -202,32 +201,32 @@ def _minutes(seconds: float) -> int:
 
 
 def _cause(error: BaseException) -> str:
-    """What errors have in common that have one cause, whichever row they met."""
+    """A name that is the same for all errors of one cause, in any row."""
     name = type(error).__name__
     if isinstance(error, psycopg.Error):
         return f"{name} {error.sqlstate or ''}".rstrip()
-    if isinstance(error, PassError):  # its text goes into the details behind the colon
-        # Redacted first: a secret without its digits would not be known for one.
-        return f"{name}: {_without_particulars(redact(str(error)).partition(':')[0])}"
+    if isinstance(error, PassError):  # after the colon are details
+        # Redacted first: without its digits, a secret would not be recognised.
+        return f"{name}: {_without_values(redact(str(error)).partition(':')[0])}"
     frames = traceback.extract_tb(error.__traceback__)
     return f"{name} in {frames[-1].name}" if frames else name
 
 
-def _without_particulars(text: str) -> str:
-    return _PARTICULARS.sub("…", text)
+def _without_values(text: str) -> str:
+    return _VALUES.sub("…", text)
 
 
 def _scrub(event: "Event", hint: "Hint") -> "Event":
     exceptions: Any = event.get("exception") or {}
     for exception in exceptions.get("values") or ():
-        # PostgreSQL's lines after the first are the row and the statement.
+        # After the first line, PostgreSQL quotes the row and the statement.
         exception["value"] = next(iter(str(exception.get("value") or "").splitlines()), "")
     scrubbed: Event = _redacted(event)
     return scrubbed
 
 
 def _redacted(value: Any) -> Any:
-    """The same structure with every text of it redacted."""
+    """The same structure with every text redacted."""
     match value:
         case str():
             return redact(value)

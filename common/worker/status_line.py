@@ -1,4 +1,4 @@
-"""One line for a person on how a worker is: `link-expiration ok 12 s ago; outbox empty`."""
+"""The state of a worker in one line, such as `NAME ok 12 s ago; outbox empty`."""
 
 import time
 
@@ -6,18 +6,18 @@ from common.database.run_history import Run
 from common.logging.redaction import redact
 from common.scheduling.observer import Observer
 
-# For one line of a terminal: the log has the whole story.
+# For one line of a terminal; the log has the whole reason.
 LONGEST_REASON = 80
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class LastPass(Observer):
-    """Remembers how the last pass of one scheduler ended."""
+    """Keeps the result of the last pass of one scheduler."""
 
     def __init__(self, scheduler: str) -> None:
         self._scheduler = scheduler
-        # Replaced as a whole, for it is written on one thread and read on another.
+        # Replaced as a whole: one thread writes it, another reads it.
         self._ended: tuple[str, str, float] | None = None
 
     def ended(self, run: Run, error: Exception | None) -> None:
@@ -25,7 +25,7 @@ class LastPass(Observer):
         self._ended = (run.result, reason, time.monotonic())
 
     def summary(self) -> str:
-        """How it ended, how long ago, and why if it did not end well."""
+        """Result and age of the last pass, with the reason unless it was ok."""
         if self._ended is None:
             return f"{self._scheduler} in its first pass"
         result, reason, at = self._ended
@@ -33,14 +33,14 @@ class LastPass(Observer):
 
 
 def outbox(left: int, reason: str) -> str:
-    """What is known of the outbox: ``left`` events wait, and ``reason`` why."""
+    """The state of the outbox: ``left`` events wait because of ``reason``."""
     if left:
         return f"{left} {'event waits' if left == 1 else 'events wait'}{because(reason)}"
     return f"outbox not published{because(reason)}" if reason else "outbox empty"
 
 
 def because(reason: str) -> str:
-    """The reason in brackets, on one line, without secrets and not too long; or nothing."""
+    """The reason in brackets, on one line, redacted and cut; "" if there is none."""
     text = " ".join(redact(reason).split())
     shown = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
     return f" ({shown})" if shown else ""

@@ -1,4 +1,4 @@
-"""How the threads of a worker are: alive, and making progress."""
+"""Checks that the threads of a worker are alive and make progress."""
 
 import threading
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _log = logs.logger(__name__)
 
 
 class ThreadWatch:
-    """Watches over the loops of one worker and, where it has one, its publisher."""
+    """Watches the loops of one worker and its publisher, if it has one."""
 
     def __init__(
         self,
@@ -39,20 +39,20 @@ class ThreadWatch:
     def faults(self) -> list[str]:
         """One line for each thread that has died or made no progress for too long."""
         if self._stopping.is_set():
-            return []  # threads end, as they should
+            return []  # threads end now
         faults = [f"the thread {thread.name} has died" for thread in self.died()]
         stalled = [loop.name for loop in self._loops if loop.stalled()]
         if self._publisher and self._publisher.stalled():
             stalled.append("publisher")
         return faults + [f"{name} has made no progress for too long" for name in stalled]
 
-    def break_what_is_stalled(self) -> list[str]:
-        """Sever the connections that threads are blocked on; returns the schedulers concerned."""
+    def abort_stalled(self) -> list[str]:
+        """Abort the connections of stalled threads; returns the names of their schedulers."""
         if self._publisher and self._publisher.stalled():
             _log.error("publisher_stalled")
             self._publisher.abort_connection()
-        broken = [loop for loop in self._loops if loop.runner.stalled()]
-        for loop in broken:
+        stalled = [loop for loop in self._loops if loop.runner.stalled()]
+        for loop in stalled:
             _log.error("pass_stalled", scheduler=loop.name)
             loop.runner.abort_connection()
-        return [loop.name for loop in broken]
+        return [loop.name for loop in stalled]

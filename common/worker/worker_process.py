@@ -1,8 +1,8 @@
 """One worker process: the loops of one service, its publisher, and the signals.
 
-SIGTERM and SIGINT stop it: the batch in hand is finished, what is ready is published, and the
-process exits with 0 within STOP_SECONDS. SIGUSR1 runs every scheduler now. Bad settings end it
-with exit code 78; no dependency that is away ever does.
+SIGTERM and SIGINT stop it: it finishes the current batches, publishes their events and exits with 0
+within STOP_SECONDS. SIGUSR1 runs every scheduler now. Invalid settings end it with exit code 78; an
+unreachable server never ends it.
 """
 
 import logging
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 _log = logs.logger(__name__)
 
 
-# The whole stop; supervisord and systemd wait longer than this before they kill.
+# Limit of the whole stop; supervisord and systemd kill later.
 STOP_SECONDS = 8.0
-# Of it, kept for publishing what the last batches left, and for closing.
+# Of it, for publishing the events of the last batches, and for closing.
 PUBLISH_SECONDS = 2.5
 CLOSE_SECONDS = 0.5
 SUPERVISE_SECONDS = 5.0
@@ -64,16 +64,16 @@ def main(service: Service) -> int:
     redaction.register(settings.secrets)
     reports = sentry.start(settings)
     threading.excepthook = partial(_uncaught, reports)
-    # Before the first thread exists, so that none of them can be interrupted by these.
+    # Before the first thread starts, so that all threads inherit the mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     with logs.bind(service=service.name):
         for warning in settings.warnings:
-            _log.warning("unknown_setting", reason=warning)
+            _log.warning("setting_ignored", reason=warning)
         return Worker(service, settings, reports).run()
 
 
 class Worker:
-    """The threads of one worker process and their common end."""
+    """Starts, watches and stops the threads of one worker process."""
 
     def __init__(
         self, service: Service, settings: Settings, reports: Reports | None = None
@@ -81,7 +81,7 @@ class Worker:
         self._service = service
         self._reports = reports
         self._stopping = threading.Event()
-        self._manager = SystemdNotifier(config.notify_socket())
+        self._systemd = SystemdNotifier(config.notify_socket())
         self._last_passes: list[LastPass] = []
         database = Database(settings)
         self._publisher = _publisher(service, settings, database, reports)
@@ -126,16 +126,16 @@ class Worker:
         for thread in self._thread_watch.threads:
             thread.start()
         self._endpoints.open()
-        self._manager.ready()
+        self._systemd.ready()
         code = self._serve_signals()
-        self._manager.stopping()
+        self._systemd.stopping()
         self._stop()
         if self._reports:
             self._reports.flush()
         _log.info("worker_stopped", exit_code=code)
         if any(thread.is_alive() for thread in self._thread_watch.threads):
-            # Blocked in a call that nothing can break, and the interpreter's own exit might
-            # wait for it. The server finishes or rolls back what is open, whole in any case.
+            # A thread is blocked in a call that cannot be aborted, and the interpreter's exit might
+            # wait for it. The server commits or rolls back open transactions as a whole.
             logging.shutdown()
             os._exit(code)
         return code
@@ -153,7 +153,7 @@ class Worker:
         return [*stopping, *faults, *failing, *waiting]
 
     def _metrics(self) -> Page:
-        self._sampler.scraped()
+        self._sampler.sample_if_due()
         return Page(metrics.exposition(), METRICS)
 
     def _observers(self, scheduler: Scheduler, settings: Settings) -> list[Observer]:
@@ -171,10 +171,10 @@ class Worker:
 
     def _serve_signals(self) -> int:
         while True:
-            self._tell_manager()
+            self._notify_systemd()
             received = _next_signal()
             if received is None:
-                self._break_what_is_stalled()
+                self._abort_stalled()
                 self._endpoints.open()
                 if self._thread_watch.died():
                     return exit_codes.BUG
@@ -186,25 +186,25 @@ class Worker:
                 _log.info("stop_requested", signal=signal.Signals(received).name)
                 return 0
 
-    def _tell_manager(self) -> None:
-        if not self._manager.listens:
+    def _notify_systemd(self) -> None:
+        if not self._systemd.is_enabled:
             return
         faults = self._thread_watch.faults()
         if not faults:
-            self._manager.alive()
-        words = [last.summary() for last in self._last_passes]
+            self._systemd.feed_watchdog()
+        summaries = [last.summary() for last in self._last_passes]
         if self._publisher:
-            words.append(self._publisher.summary())
-        self._manager.status("; ".join([*faults, *words]) or "no scheduler is enabled")
+            summaries.append(self._publisher.summary())
+        self._systemd.status("; ".join([*faults, *summaries]) or "no scheduler is enabled")
 
-    def _break_what_is_stalled(self) -> None:
-        for scheduler in self._thread_watch.break_what_is_stalled():
+    def _abort_stalled(self) -> None:
+        for scheduler in self._thread_watch.abort_stalled():
             if self._reports:
                 text = "a pass has made no progress for too long, and was broken off"
                 self._reports.problem("stalled", text, scheduler=scheduler)
 
     def _stop(self) -> None:
-        """Passes first, for they still fill the outbox; then the publisher."""
+        """Stop the passes first, because they fill the outbox, then the publisher."""
         failpoints.reach("stopping")
         deadline = time.monotonic() + STOP_SECONDS
         self._stopping.set()
@@ -220,17 +220,17 @@ class Worker:
 
 
 def _next_signal() -> int | None:
-    """Wait for a signal; None where none has come for SUPERVISE_SECONDS.
+    """Wait for a signal; None after SUPERVISE_SECONDS.
 
-    In a process that was paused for longer than that, by SIGSTOP or with its whole machine,
-    CPython's sigtimedwait returns what happens to lie in its memory.
+    If the process was paused for longer, by SIGSTOP or with its machine, CPython's sigtimedwait
+    returns uninitialised memory.
     """
     received = signal.sigtimedwait(_SIGNALS, SUPERVISE_SECONDS)
     return received.si_signo if received and received.si_signo in _SIGNALS else None
 
 
 def _uncaught(reports: Reports | None, caught: threading.ExceptHookArgs) -> None:
-    """Standard error would show it raw: on many lines, and with whatever secret is in it."""
+    """Log it: standard error would show it on many lines, with every secret in it."""
     _log.exception("thread_died", thread=caught.thread.name if caught.thread else "")
     if reports and caught.exc_value:
         reports.failure(caught.exc_value)
@@ -246,7 +246,7 @@ def _publisher(
 ) -> "PublisherThread | None":
     if not service.topics:
         return None
-    # Only here: a service that publishes nothing need not carry librdkafka in memory.
+    # Imported here so that a service without topics does not load the publisher.
     from common.events.publisher import Publisher
     from common.worker.publisher_thread import PublisherThread
 

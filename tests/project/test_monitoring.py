@@ -144,7 +144,7 @@ def monitored(promtool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 for name, port in ports.items()
             }
             for process in processes.values():
-                process.wait_for("metrics_served")
+                process.wait_for("metrics_port_opened")
             configuration = _configuration(folder, ports)
             yield Monitored(stack.enter_context(Prometheus(configuration, folder)), processes)
     finally:

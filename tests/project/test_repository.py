@@ -20,6 +20,7 @@ from devservers.child_processes import ROOT
 
 MOST_LINES_OF_A_MODULE = 260
 MOST_LINES_OF_A_FUNCTION = 50
+MOST_IMPORTS_OF_COMMON = 5  # in the file of a scheduler
 
 # Who may import whom, besides what is installed.
 ALLOWED = {
@@ -48,6 +49,17 @@ SCHEDULERS = [
     (name, scheduler) for name in workers.SERVICES for scheduler in workers.load(name).schedulers
 ]
 
+# Services that are English words: only as a literal do they mean the service.
+ENGLISH = {"blog", "link", "notification", "sse"}
+# Words of services and remote sides that common must not have, not even in a comment.
+FOREIGN_WORDS = {
+    *(scheduler.name for _, scheduler in SCHEDULERS),
+    *(name for name in workers.SERVICES if name not in ENGLISH),
+    *("discord", "battle.net", "battle_net", "twitch", "sse service"),
+}
+# The URL of a webhook is a secret, of whatever service.
+ALLOWED_WORDS = {"common/logging/redaction.py": {"webhook"}}
+
 
 def files() -> Iterator[Path]:
     """Every file of the repository: all that .gitignore does not name."""
@@ -72,6 +84,9 @@ def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
         name = path.relative_to(ROOT).as_posix()
         if path.suffix == ".py" and name.startswith(tuple(f"{folder}/" for folder in folders)):
             yield name, ast.parse(path.read_text("utf-8"))
+
+
+COMMON = list(modules("common"))
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -105,6 +120,15 @@ def test_imports_point_one_way(folder: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize(
+    ("service", "scheduler"), SCHEDULERS, ids=[scheduler.name for _, scheduler in SCHEDULERS]
+)
+def test_a_scheduler_needs_few_imports_of_common(service: str, scheduler: Scheduler) -> None:
+    path = ROOT / "workers" / service / f"{scheduler.name.replace('-', '_')}.py"
+    lines = re.findall(r"^(?:from|import) common\b.*", path.read_text("utf-8"), re.MULTILINE)
+    assert 1 <= len(lines) <= MOST_IMPORTS_OF_COMMON, lines
+
+
 def test_the_environment_is_read_in_one_place() -> None:
     readers = {
         name
@@ -114,6 +138,15 @@ def test_the_environment_is_read_in_one_place() -> None:
         or (isinstance(node, ast.alias) and node.name in ("environ", "environb", "getenv"))
     }
     assert readers == {"common/config/settings.py"}
+
+
+@pytest.mark.parametrize(("name", "tree"), COMMON, ids=[name for name, _ in COMMON])
+def test_common_names_no_service(name: str, tree: ast.Module) -> None:
+    text = (ROOT / name).read_text("utf-8").lower()
+    found = {word for word in FOREIGN_WORDS if word in text}
+    assert found <= ALLOWED_WORDS.get(name, set())
+    literals = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert not literals & set(workers.SERVICES)
 
 
 # --- code -------------------------------------------------------------------------------------

@@ -294,14 +294,14 @@ def _(stage: Stage) -> None:
     stage.worker("pass_failed", "workers.webhook")
 
 
-@path("details of a reason that cannot be recorded", "reason_not_recorded", "not today")
+@path("details of a reason that cannot be recorded", "reason_record_failed", "not today")
 def _(stage: Stage) -> None:
     add_notification(stage.database, f"https://r.example{QUERY_PATH}")
     _details(stage, "notification_notifications", PLAIN_CODE)
     stage.once("notification", "notification-retry")
 
 
-@path("an error at the end of a transaction", "not_synced", "not today")
+@path("an error at the end of a transaction", "sync_failed", "not today")
 def _(stage: Stage) -> None:
     add_delivery(stage.database, f"https://r.example{QUERY_PATH}")
     _details(stage, "toast_alerts", PLAIN_CODE)
@@ -451,7 +451,7 @@ for _status in (401, 418, 500):
     )
 path("Battle.net's login answers no JSON", "token is not JSON")(_battle_net("/token", 200, "<{}"))
 path("Battle.net answers no JSON", "is not JSON")(_battle_net("/character/", 200, "{} {}"))
-path("Battle.net answers other JSON", "not_synced", "InvalidReply")(
+path("Battle.net answers other JSON", "sync_failed", "InvalidReply")(
     _battle_net("/character/", 200, '{"name": "Ann", "realm": {}, "level": {}}')
 )
 
@@ -459,7 +459,7 @@ path("Battle.net answers other JSON", "not_synced", "InvalidReply")(
 # --- the SSE service --------------------------------------------------------------------------
 
 
-@path("the SSE service refuses and repeats all", "client_not_disconnected", "refused by")
+@path("the SSE service refuses and repeats all", "client_disconnect_failed", "refused by")
 def _(stage: Stage) -> None:
     sse = stage.enter(SseServer())
     for name in ("one", "two", f"three?token={QUERY_TOKEN}"):
@@ -484,11 +484,11 @@ def _expire_a_link(stage: Stage) -> None:
     stage.database.insert("link_links", short_code="a", is_active=True, expires_at=NOW)
 
 
-@path("Kafka is away", "events_waiting", "503 ", "Connection refused")
+@path("Kafka is away", "publish_failed", "503 ", "Connection refused")
 def _(stage: Stage) -> None:
     _expire_a_link(stage)
     stage.brokers = NO_BROKER
-    stage.worker("events_waiting")
+    stage.worker("publish_failed")
     stage.toast("outbox", "list")
 
 
@@ -530,13 +530,15 @@ path("a note on failed rows", "pass_finished")(_bug("note", "pass_finished"))
 path("a pass that is skipped", "pass_finished", "skipped")(_bug("skipped", "pass_finished"))
 path("a thread that dies", "thread_died", "doomed", "RuntimeError")(_bug("thread", "thread_died"))
 path("a warning of the interpreter", "RuntimeWarning")(_bug("warning", "pass_finished"))
-path("an error that nobody can catch", "uncaught", "RuntimeError")(_bug("unraisable", "uncaught"))
+path("an error that nobody can catch", "exception_uncaught", "RuntimeError")(
+    _bug("unraisable", "exception_uncaught")
+)
 
 
 @path("a bug before the first line of the log", "RuntimeError", "no setting can be")
 def _(stage: Stage) -> None:
     stage.worker(
-        "uncaught",
+        "exception_uncaught",
         "tests.promises.secrets.crashing",
         "none",
         pages=False,

@@ -1,6 +1,6 @@
 """The live table of blog, as far as its scheduler uses it."""
 
-from common.database.table_access import TEXT, TIME, UUID, Table
+from common.database import TEXT, TIME, UUID, Table
 
 POSTS = Table(
     "blog_posts",

@@ -1,6 +1,6 @@
 """foodfolio: alerts about food that expires and stock that runs out."""
 
-from common.scheduling.scheduler import Service
+from common.scheduling import Service
 from workers.foodfolio import item_expiration, stock_level
 
 SERVICE = Service(

@@ -12,12 +12,10 @@ from datetime import timedelta
 from typing import Any
 
 from common import config
-from common.database import ctid, own_tables
-from common.database.table_access import Index, TableAccess
+from common.database import Index, TableAccess, ctid, own_tables
 from common.events import envelope
-from common.scheduling import alerts
-from common.scheduling.alerts import Alerts
-from common.scheduling.scheduler import Pass, Scheduler
+from common.scheduling import Pass, Scheduler
+from common.scheduling.alerts import Alerts, alerts_to_raise, store_alerts
 from workers.foodfolio.tables import DETAILS
 
 EXPIRED = "foodfolio.detail.expired"
@@ -52,7 +50,7 @@ _SELECT_CANDIDATES = f"""
 # The items that the next pass alerts about, for a dry run.
 DUE = f"""
 SELECT id, item_variant_id, expiry_date, has_expired
-FROM ({alerts.alerts_to_raise(_SELECT_CANDIDATES)}) AS due"""
+FROM ({alerts_to_raise(_SELECT_CANDIDATES)}) AS due"""
 
 _FIELDS = {
     "detail_id": "id",
@@ -66,7 +64,7 @@ _IN_RANGE = f"""{_SELECT_CANDIDATES}
 
 # Raise the alerts of one batch of items and announce each.
 RAISE = f"""
-WITH {alerts.store_alerts(_IN_RANGE)}, expired AS (
+WITH {store_alerts(_IN_RANGE)}, expired AS (
     SELECT * FROM raised WHERE has_expired
 ), expiring AS (
     SELECT * FROM raised WHERE NOT has_expired

@@ -12,12 +12,10 @@ slice it would take a scan, or as many look-ups as there are items, for each sli
 """
 
 from common import config
-from common.database import ctid, own_tables
-from common.database.table_access import Index, TableAccess
+from common.database import Index, TableAccess, ctid, own_tables
 from common.events import envelope
-from common.scheduling import alerts
-from common.scheduling.alerts import Alerts
-from common.scheduling.scheduler import Scheduler
+from common.scheduling import Scheduler
+from common.scheduling.alerts import Alerts, alerts_to_raise, store_alerts
 from workers.foodfolio.tables import DETAILS, VARIANTS
 
 EMPTY = "foodfolio.variant.stock.empty"
@@ -55,7 +53,7 @@ _SELECT_SHORT = f"""
 # The variants that the next pass alerts about, for a dry run.
 DUE = f"""
 SELECT id, variant_name, current_stock, min_sku
-FROM ({alerts.alerts_to_raise(_SELECT_SHORT)}) AS due"""
+FROM ({alerts_to_raise(_SELECT_SHORT)}) AS due"""
 
 # All variants that are short, for this pass's batches. Where the tables have no statistics,
 # the planner would take them for small, and compare every variant with every stock.
@@ -81,7 +79,7 @@ _IN_RANGE = f"""
 
 # Raise the alerts of one batch of variants and announce each.
 RAISE = f"""
-WITH {alerts.store_alerts(_IN_RANGE)}, empty AS (
+WITH {store_alerts(_IN_RANGE)}, empty AS (
     SELECT * FROM raised WHERE current_stock = 0
 ), low AS (
     SELECT * FROM raised WHERE current_stock > 0

@@ -1,6 +1,6 @@
 """The live tables of foodfolio, as far as its schedulers use them."""
 
-from common.database.table_access import BIGINT, BOOLEAN, TEXT, TIME, UUID, Table
+from common.database import BIGINT, BOOLEAN, TEXT, TIME, UUID, Table
 
 DETAILS = Table(
     "foodfolio_item_details",

@@ -1,6 +1,6 @@
 """link: expires short links."""
 
-from common.scheduling.scheduler import Service
+from common.scheduling import Service
 from workers.link import link_expiration
 
 SERVICE = Service("link", (link_expiration.SCHEDULER,), metrics_port=9803)

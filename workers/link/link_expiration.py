@@ -7,11 +7,10 @@ due.
 """
 
 from common import config
-from common.database import ctid, own_tables
-from common.database.table_access import Index, TableAccess
+from common.database import Index, TableAccess, ctid, own_tables
 from common.events import envelope
+from common.scheduling import Scheduler
 from common.scheduling.batched_change import BatchedChange
-from common.scheduling.scheduler import Scheduler
 from workers.link.tables import LINKS
 
 TOPIC = "link.expired"

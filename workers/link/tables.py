@@ -1,6 +1,6 @@
 """The live table of link, as far as its scheduler uses it."""
 
-from common.database.table_access import BOOLEAN, TEXT, TIME, UUID, Table
+from common.database import BOOLEAN, TEXT, TIME, UUID, Table
 
 LINKS = Table(
     "link_links",

@@ -1,6 +1,6 @@
 """notification: sends failed Discord notifications again and cleans up old ones."""
 
-from common.scheduling.scheduler import Service
+from common.scheduling import Service
 from workers.notification import notification_cleanup, notification_retry
 
 SERVICE = Service(

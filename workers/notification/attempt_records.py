@@ -12,7 +12,7 @@ from common.database.row_guard import RowGuard
 from common.database.session import Session
 from common.logging import logs
 from common.logging.redaction import tokens
-from common.scheduling.scheduler import PassResult
+from common.scheduling import PassResult
 from workers.notification.discord import SendResult
 from workers.notification.due_notifications import EVERYWHERE, Channel
 from workers.notification.rate_limits import ChannelLimits, PassClock
@@ -110,7 +110,7 @@ class AttemptRecords:
             why = f"not recorded: {why}"
             return self._unsent.set_aside(row["id"], why, at, delivered=delivered)
         if not recorded:
-            _log.warning("notification_changed_meanwhile", notification_id=row["id"])
+            _log.warning("notification_changed", notification_id=row["id"])
             return PassResult(details={"superseded": 1})
         if attempt.error:
             return PassResult(1, failed=1, note=f"notification {row['id']}: {attempt.error}")

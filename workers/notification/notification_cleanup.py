@@ -6,10 +6,9 @@ half-way leaves whole batches deleted, never a notification without its attempts
 """
 
 from common import config
-from common.database import ctid, own_tables
-from common.database.table_access import Index, TableAccess
+from common.database import Index, TableAccess, ctid, own_tables
+from common.scheduling import Scheduler
 from common.scheduling.retention import Retention
-from common.scheduling.scheduler import Scheduler
 from workers.notification.tables import ATTEMPTS, NOTIFICATIONS
 
 RETENTION = config.days(

@@ -27,10 +27,11 @@ from typing import Any
 
 from common import config, metrics
 from common.database import own_tables
+from common.scheduling import Pass, PassResult, Preview, Scheduler
 from common.scheduling.due_rows import backlog, preview
 from common.scheduling.pass_lock import exclusive
-from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
 from workers.notification.due_notifications import DUE, DueNotifications
+from workers.notification.metrics import RETRY_QUEUE
 from workers.notification.tables import RETRYING
 
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.
@@ -98,6 +99,7 @@ SCHEDULER = Scheduler(
     run=exclusive(_run),
     preview=_preview,
     backlog=_backlog,
+    backlog_gauge=RETRY_QUEUE,
     settings=(MAX_RETRIES, ALLOW_LOOPBACK_HTTP),
     tables=(*RETRYING, own_tables.SETTING_ROWS_ASIDE),
 )

@@ -21,7 +21,7 @@ from common import metrics
 from common.database.error_classification import reason
 from common.database.row_guard import RowGuard
 from common.logging import logs
-from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling import Pass, PassResult
 from workers.notification import rate_limits
 from workers.notification.attempt_records import AttemptRecords, gone_reason
 from workers.notification.discord import Discord, DiscordReply, RateLimited, SendResult, UnusableUrl
@@ -215,7 +215,7 @@ class RetryPass:
     def _give_up(self, channel: Channel, reason: str) -> None:
         """Call this channel no more."""
         _log.warning(
-            "channel_unreachable",
+            "channel_set_aside",
             channel_id=channel.id,
             channel=channel.name,
             waiting=channel.left,

@@ -1,6 +1,6 @@
 """The tables of notification: the live ones, as far as its schedulers use them, and ours."""
 
-from common.database.table_access import (
+from common.database import (
     BIGINT,
     BOOLEAN,
     TEXT,

@@ -12,7 +12,7 @@ from common.database import failed_rows
 from common.database.error_classification import contended, reason, server_fault
 from common.database.session import Session
 from common.logging import logs
-from common.scheduling.scheduler import NOTHING, PassResult
+from common.scheduling import NOTHING, PassResult
 from workers.notification.due_notifications import IS_WAITING, Channel
 from workers.notification.rate_limits import PassClock
 
@@ -60,7 +60,7 @@ class UnsentNotifications:
             notification,
             f"delivered, but {why}" if delivered else why,
             self._clock.time(at),
-            rest=_REST_DELIVERED if delivered else _REST,
+            retry_after=_REST_DELIVERED if delivered else _REST,
         )
         _log.error("notification_set_aside", notification_id=notification, reason=reason)
         return PassResult(failed=1, note=f"notification {notification} set aside: {reason}")
@@ -79,7 +79,7 @@ class UnsentNotifications:
         except psycopg.Error as error:
             if server_fault(error):
                 raise
-            _log.warning("reason_not_recorded", channel_id=channel.id, error=error)
+            _log.warning("reason_record_failed", channel_id=channel.id, error=error)
             if not contended(error):
                 return self._explain_one_by_one(values, at)
         return NOTHING

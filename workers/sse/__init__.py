@@ -1,6 +1,6 @@
 """sse: disconnects clients of the event stream that have gone quiet."""
 
-from common.scheduling.scheduler import Service
+from common.scheduling import Service
 from workers.sse import client_cleanup
 
 SERVICE = Service("sse", (client_cleanup.SCHEDULER,), metrics_port=9805)

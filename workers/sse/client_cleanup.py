@@ -23,12 +23,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from common import config
-from common.config import Settings
 from common.errors import PassError
 from common.logging import logs
-from common.scheduling.clock_guard import require_agreement
+from common.scheduling import (
+    PREVIEW_ROWS,
+    Pass,
+    PassResult,
+    Preview,
+    Remote,
+    Scheduler,
+    clock_guard,
+)
 from common.scheduling.pass_lock import exclusive
-from common.scheduling.scheduler import PREVIEW_ROWS, Pass, PassResult, Preview, Remote, Scheduler
 
 if TYPE_CHECKING:
     from workers.sse.sse_management import Client, ClientPage, SseManagement
@@ -146,7 +152,7 @@ class _Cleanup:
         reasons = self._service.disconnect(client_ids)
         self._waiting.difference_update(client_ids)
         for client_id, reason in reasons.items():
-            _log.warning("client_not_disconnected", client_id=client_id, reason=reason)
+            _log.warning("client_disconnect_failed", client_id=client_id, reason=reason)
         note = next((f"client {client_id}: {reason}" for client_id, reason in reasons.items()), "")
         cut = PassResult(len(client_ids) - len(reasons), failed=len(reasons), note=note)
         self._pass.report_progress(cut)
@@ -159,7 +165,7 @@ class _Cleanup:
         now = self._pass.now + timedelta(seconds=time.monotonic() - self._started)
         if newest - now > MOST_CLOCK_DIFFERENCE and not _clock_warning_given.is_set():
             _clock_warning_given.set()
-            _log.warning("sse_clock_ahead", seconds=round((newest - now).total_seconds()))
+            _log.warning("clock_skew_detected", seconds=round((newest - now).total_seconds()))
 
 
 def run(current: Pass) -> PassResult:
@@ -168,14 +174,14 @@ def run(current: Pass) -> PassResult:
     Raises PassError where the SSE service does not answer, and ClocksDiffer rather than trust
     a doubtful clock.
     """
-    require_agreement(current)
+    clock_guard.require_agreement(current)
     with _connect(current.settings) as service:
         return _Cleanup(current, service).run()
 
 
 def preview(current: Pass) -> Preview:
     """List the clients that a pass would disconnect, the longest inactive first."""
-    require_agreement(current)
+    clock_guard.require_agreement(current)
     with _connect(current.settings) as service:
         cleanup = _Cleanup(current, service)
         due = [client for client in cleanup.clients() if cleanup.is_due(client)]
@@ -192,16 +198,16 @@ def preview(current: Pass) -> Preview:
     return Preview(len(due), rows)
 
 
-def _address(settings: Settings) -> str:
+def _address(settings: config.Settings) -> str:
     return settings[ADDRESS]
 
 
-def _check(settings: Settings) -> str:
+def _check(settings: config.Settings) -> str:
     with _connect(settings) as service:
         return service.health()
 
 
-def _connect(settings: Settings) -> "SseManagement":
+def _connect(settings: config.Settings) -> "SseManagement":
     # gRPC writes to standard error, past our log, when a service goes away.
     config.environment_default("GRPC_VERBOSITY", "ERROR")
     # Only here: `toast list` loads every service and need not carry gRPC in memory.

@@ -1,6 +1,6 @@
 """twitchbot: deletes old chat messages and closes orphaned streams."""
 
-from common.scheduling.scheduler import Service
+from common.scheduling import Service
 from workers.twitchbot import message_cleanup, stream_closer
 
 SERVICE = Service(

@@ -5,10 +5,9 @@ Changes: the rows are gone. No event. A crash half-way leaves whole batches dele
 """
 
 from common import config
-from common.database import ctid, own_tables
-from common.database.table_access import Index, TableAccess
+from common.database import Index, TableAccess, ctid, own_tables
+from common.scheduling import Scheduler
 from common.scheduling.retention import Retention
-from common.scheduling.scheduler import Scheduler
 from workers.twitchbot.tables import MESSAGES
 
 RETENTION = config.days("MESSAGE_CLEANUP_RETENTION_DAYS", "90", "days that chat messages are kept")

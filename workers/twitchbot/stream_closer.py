@@ -8,10 +8,9 @@ whole batches done; the rest is still due.
 from typing import Any
 
 from common import config
-from common.database import ctid, own_tables
-from common.database.table_access import Index, TableAccess
+from common.database import Index, TableAccess, ctid, own_tables
+from common.scheduling import Pass, Scheduler
 from common.scheduling.batched_change import BatchedChange
-from common.scheduling.scheduler import Pass, Scheduler
 from workers.twitchbot.tables import STREAMS
 
 # "Chat-Only Messages": the live bot's home for what is said while no stream is live. It is

@@ -1,6 +1,6 @@
 """The live tables of twitchbot, as far as its schedulers use them."""
 
-from common.database.table_access import BOOLEAN, TEXT, TIME, UUID, Table
+from common.database import BOOLEAN, TEXT, TIME, UUID, Table
 
 MESSAGES = Table(
     "twitchbot_messages",

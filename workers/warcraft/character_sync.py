@@ -13,10 +13,10 @@ half-way leaves whole characters done; the rest is still due.
 from datetime import datetime
 
 from common import config
-from common.database.table_access import TableAccess
+from common.database import TableAccess
 from common.events import envelope
+from common.scheduling import Pass, PassResult, Scheduler
 from common.scheduling.pass_lock import exclusive
-from common.scheduling.scheduler import Pass, PassResult, Scheduler
 from workers.warcraft import character_replies, reference_rows
 from workers.warcraft.battle_net import client
 from workers.warcraft.character_replies import Character

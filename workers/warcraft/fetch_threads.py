@@ -11,7 +11,7 @@ from uuid import UUID
 
 from common.database.row_guard import RowGuard
 from common.errors import PassError
-from common.scheduling.scheduler import Pass
+from common.scheduling import Pass
 from workers.warcraft.battle_net.errors import BattleNetError
 from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, StopRequested
 

@@ -80,7 +80,7 @@ class GuildFetcher:
             return {entry.whole("id"): entry.text("name") for entry in reply.objects(name)}
         except (NotFound, InvalidReply) as error:
             # A guild is worth having without them.
-            _log.warning("names_not_found", region=region, reason=str(error))
+            _log.warning("names_lookup_failed", region=region, reason=str(error))
             return {}
 
 

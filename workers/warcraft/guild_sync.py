@@ -11,10 +11,10 @@ characters that joined or left, and the faction where it is new. Event:
 from datetime import datetime
 
 from common import config
-from common.database.table_access import TableAccess
+from common.database import TableAccess
 from common.events import envelope
+from common.scheduling import Pass, PassResult, Scheduler
 from common.scheduling.pass_lock import exclusive
-from common.scheduling.scheduler import Pass, PassResult, Scheduler
 from workers.warcraft import reference_rows
 from workers.warcraft.battle_net import client
 from workers.warcraft.fetch_threads import Subject

@@ -16,8 +16,8 @@ from common.database.error_classification import reason
 from common.database.row_guard import RowGuard
 from common.errors import PassError, RemoteAway
 from common.logging import logs
+from common.scheduling import Pass, PassResult, Preview
 from common.scheduling.due_rows import backlog, preview
-from common.scheduling.scheduler import Pass, PassResult, Preview
 from workers.warcraft.battle_net.client import REGION, BattleNet
 from workers.warcraft.battle_net.errors import NotFound, Refused, Unavailable
 from workers.warcraft.fetch_threads import DIED, Fetch, FetchResult, FetchThreads, Subject
@@ -162,13 +162,13 @@ class Sync(Generic[T]):
         ).fetchone()
         fields = {self.kind: str(subject), f"{self.kind}_id": subject.id, "reason": why}
         if missing and not (row and row["is_overdue"]):
-            _log.info("not_found", **fields)
+            _log.info("subject_not_found", **fields)
             return PassResult(details={"not_found": 1})
         if missing:
             why = f"not found for more than {GRACE.days} days"
-            _log.error("not_found_for_days", **fields)
+            _log.error("subject_missing", **fields)
         else:
-            _log.error("not_synced", **fields)
+            _log.error("sync_failed", **fields)
         return PassResult(failed=1, note=f"{self.kind} {subject}: {why}")
 
     def _now(self, current: Pass) -> datetime:

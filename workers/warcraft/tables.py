@@ -1,6 +1,6 @@
 """The tables of warcraft: the live ones, as far as its schedulers use them, and ours."""
 
-from common.database.table_access import BIGINT, JSON, TEXT, TIME, UUID, Table, TableAccess
+from common.database import BIGINT, JSON, TEXT, TIME, UUID, Table, TableAccess
 
 CHARACTERS = Table(
     "characters",

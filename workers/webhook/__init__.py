@@ -1,6 +1,6 @@
 """webhook: schedules failed deliveries for retry, cleans up old ones, and may deliver them."""
 
-from common.scheduling.scheduler import Service
+from common.scheduling import Service
 from workers.webhook import webhook_cleanup, webhook_delivery, webhook_retry
 
 SERVICE = Service(

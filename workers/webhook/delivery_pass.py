@@ -17,13 +17,14 @@ from common.database import failed_rows
 from common.database.error_classification import contended, reason
 from common.database.row_guard import RowGuard
 from common.logging import logs
-from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling import Pass, PassResult
 from workers.webhook.delivery_rows import DeliveryRows
 from workers.webhook.http_delivery import attempt
 from workers.webhook.http_delivery.attempt import Attempt, Delivery, hide
 from workers.webhook.http_delivery.delivery_client import DeliveryClient
 from workers.webhook.http_delivery.retry_decision import RetryDecision, judge
 from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
+from workers.webhook.metrics import DELIVERY_FAILURES
 from workers.webhook.sender_pool import HostQueue, SenderPool
 
 _log = logs.logger(__name__)
@@ -144,7 +145,7 @@ class DeliveryPass:
         )
         ids = {"delivery_id": delivery.id, "webhook_id": delivery.webhook_id}
         if not self._write(made, outcome, now):
-            _log.warning("outcome_dropped", **ids, reason="the lease had run out")
+            _log.warning("lease_lost", **ids, reason="the lease had run out")
             self._add(PassResult(details={"dropped": 1}))
             return
         if reply.refused:
@@ -157,7 +158,7 @@ class DeliveryPass:
         if outcome.status == "success":
             self._add(PassResult(processed=1, details={"delivered": 1}))
         else:
-            metrics.DELIVERY_FAILURES.labels("webhook").inc()
+            DELIVERY_FAILURES.labels("webhook").inc()
             self._add(PassResult(processed=1, details={"undelivered": 1}))
 
     def _write(self, made: Attempt, outcome: RetryDecision, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """The live tables of webhook, as far as its schedulers use them."""
 
-from common.database.table_access import (
+from common.database import (
     BIGINT,
     BOOLEAN,
     TEXT,

@@ -7,10 +7,9 @@ attempts.
 """
 
 from common import config
-from common.database import ctid, own_tables
-from common.database.table_access import Index, TableAccess
+from common.database import Index, TableAccess, ctid, own_tables
+from common.scheduling import Scheduler
 from common.scheduling.retention import Retention
-from common.scheduling.scheduler import Scheduler
 from workers.webhook.tables import ATTEMPTS, DELIVERIES
 
 RETENTION = config.days(

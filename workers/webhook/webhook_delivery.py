@@ -22,16 +22,16 @@ from typing import Any
 from common import config, metrics
 from common.database import ctid, failed_rows, own_tables
 from common.errors import PassError
+from common.scheduling import Pass, PassResult, Preview, Scheduler, due_rows
 from common.scheduling.batched_change import BatchedChange
-from common.scheduling.due_rows import backlog, preview
-from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
 from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
+from workers.webhook.metrics import DELIVERY_FAILURES
 from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
 
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.
 metrics.RETRIES.labels("webhook", "delivery")
-metrics.DELIVERY_FAILURES.labels("webhook")
+DELIVERY_FAILURES.labels("webhook")
 
 TIMEOUT = config.duration(
     "WEBHOOK_DELIVERY_TIMEOUT",
@@ -114,11 +114,11 @@ def _parameters(current: Pass) -> dict[str, Any]:
 
 
 def _preview(current: Pass) -> Preview:
-    return preview(current, DUE, _parameters(current))
+    return due_rows.preview(current, DUE, _parameters(current))
 
 
 def _backlog(current: Pass, most: int) -> int:
-    return backlog(current, DUE, _parameters(current), most)
+    return due_rows.backlog(current, DUE, _parameters(current), most)
 
 
 SCHEDULER = Scheduler(

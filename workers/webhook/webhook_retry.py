@@ -10,10 +10,9 @@ done; the rest is still due.
 from typing import Any
 
 from common import config
-from common.database import ctid, own_tables
-from common.database.table_access import Index, TableAccess
+from common.database import Index, TableAccess, ctid, own_tables
+from common.scheduling import Pass, Scheduler
 from common.scheduling.batched_change import BatchedChange
-from common.scheduling.scheduler import Pass, Scheduler
 from workers.webhook.tables import DELIVERIES, WEBHOOKS
 
 MAX_RETRIES = config.integer(

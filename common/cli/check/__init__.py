@@ -1,7 +1,6 @@
-"""`toast check`: whether a service would find all that it needs, and what to do where not.
+"""`toast check`: whether a service has all that it needs, and what to do if not.
 
-Nothing is changed, neither in PostgreSQL nor in Kafka. What only a scheduler that is switched
-off would need is not looked at.
+It changes nothing in PostgreSQL and Kafka, and ignores the needs of schedulers that are off.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,7 +62,7 @@ def _jobs(subjects: Sequence[Subject]) -> Iterator[CheckJob]:
         yield CheckJob("postgres", _names(group), partial(postgres.check, group))
     publishing = [subject for subject in subjects if subject.topics]
     if publishing:
-        # Only here: who publishes nothing need not have librdkafka loaded.
+        # Imported here so that services without topics do not load librdkafka.
         from common.cli.check import kafka
 
         for group in _alike(publishing, (config.KAFKA_BROKERS,)):
@@ -76,7 +75,7 @@ def _jobs(subjects: Sequence[Subject]) -> Iterator[CheckJob]:
 def _alike(
     subjects: Iterable[Subject], settings: Sequence[config.Variable[Any]]
 ) -> list[list[Subject]]:
-    """The subjects for which these settings are the same, together."""
+    """Groups of subjects with equal values of these settings."""
     groups: dict[tuple[object, ...], list[Subject]] = {}
     for subject in subjects:
         values = tuple(subject.settings[variable] for variable in settings)

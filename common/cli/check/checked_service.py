@@ -1,4 +1,4 @@
-"""One service that is checked, with its settings, and what follows from them."""
+"""A service to check, with its settings and its needs."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from common.scheduling.scheduler import Remote, Scheduler, Service
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A service whose settings can be used."""
+    """A service whose settings are valid."""
 
     service: Service
     settings: Settings
@@ -22,8 +22,8 @@ class Subject:
 
     @property
     def schedulers(self) -> list[Scheduler]:
-        """Those that are switched on."""
-        return [one for one in self.service.schedulers if self.settings[one.enabled]]
+        """The schedulers that are switched on."""
+        return [each for each in self.service.schedulers if self.settings[each.enabled]]
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -31,26 +31,26 @@ class Subject:
 
     @property
     def remotes(self) -> list[Remote]:
-        """Each once."""
+        """The remote servers that they need, each once."""
         every = (remote for scheduler in self.schedulers for remote in scheduler.remotes)
         return list({remote.name: remote for remote in every}.values())
 
     @property
     def accesses(self) -> list[TableAccess]:
-        """What the schedulers that are switched on do with tables."""
+        """The tables that they use."""
         return grants.accesses(self.schedulers)
 
     @property
     def live(self) -> list[TableAccess]:
-        """Of those, what they do with live tables."""
+        """The live tables that they use."""
         return [access for access in self.accesses if access.table.is_live]
 
     @property
     def needed(self) -> list[Right]:
-        """The rights that may not be missing."""
+        """The rights that they need."""
         return grants.needed(self.accesses)
 
     @property
     def allowed(self) -> set[Right]:
-        """The rights that are not too many: a scheduler may be switched off for a while."""
+        """The rights that are not too many; includes schedulers that are on by default."""
         return {*self.needed, *grants.needed(grants.expected(self.service))}

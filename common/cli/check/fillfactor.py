@@ -1,7 +1,7 @@
-"""Room on the pages of big tables, where the new version of a row finds its place beside the old.
+"""Checks for free room on the pages of big tables, for new versions of updated rows.
 
-Without it, a pass that changes many rows writes as many more pages, and to every index. Nothing is
-wrong then, so this is advice.
+Without it, a pass that changes many rows writes more pages, and to every index. That is no fault,
+so this is advice.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from common.cli.check.findings import Finding, ok
 from common.cli.check.table_sizes import Sizes
 from common.database.session import Connection
 
-# In percent. Of it `make bench` shows the gain.
+# In percent; `make bench` measures the gain.
 ROOMY_FILLFACTOR = 50
 
-# The tables whose fillfactor nobody has set: PostgreSQL fills their pages to the brim.
+# Tables without a fillfactor: PostgreSQL fills their pages.
 _FULL = """
 SELECT class.oid::regclass::text AS table
 FROM pg_class AS class
@@ -25,8 +25,8 @@ ORDER BY 1"""
 
 
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
-    """Look at every big table whose rows a scheduler that is switched on changes."""
-    # Whoever deletes rows may update them only to lock them.
+    """Check every big table that an enabled scheduler updates."""
+    # A scheduler that deletes rows has UPDATE only to lock them.
     changing = (access for access in subject.live if access.update and not access.delete)
     tables = list({access.table.name for access in changing})
     sizes = Sizes(connection, tables)
@@ -35,7 +35,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
         if sizes.is_big(table):
             yield ok(
                 "pages",
-                f"{sizes.in_words(table)}, on full pages; with room, many are changed in less time",
+                f"{sizes.describe(table)}, on full pages; with room, many are changed in less time",
                 f"ALTER TABLE {table} SET (fillfactor = {ROOMY_FILLFACTOR}); what is there gets"
                 f" it by VACUUM FULL {table}, which locks the table",
             )

@@ -1,4 +1,4 @@
-"""What `toast check` has found out, and how it is told to people and to programs."""
+"""The findings of `toast check`, and their report as text or JSON."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ OK, WARNING, ERROR = "ok", "warning", "error"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact: which check it is of, how bad it is, and what to do about it."""
+    """One fact: its check, its level, and what to do."""
 
     check: str
     level: str
@@ -26,22 +26,22 @@ Found = tuple[str, Finding]
 
 
 def ok(check: str, message: str, fix: str = "") -> Finding:
-    """All is well, and could be better at most."""
+    """Works; ``fix`` is an improvement at most."""
     return Finding(check, OK, message, fix)
 
 
 def warning(check: str, message: str, fix: str = "") -> Finding:
-    """It works, but not as it should, or nobody knows."""
+    """Works but should be changed, or could not be checked."""
     return Finding(check, WARNING, message, fix)
 
 
 def error(check: str, message: str, fix: str = "") -> Finding:
-    """Some pass will fail, or do harm."""
+    """A pass will fail, or do harm."""
     return Finding(check, ERROR, message, fix)
 
 
 class Report:
-    """All findings; what is the same for several services is told once."""
+    """All findings; equal findings of several services are listed once."""
 
     def __init__(self, services: Sequence[str], found: Iterable[Found], bad_settings: bool) -> None:
         self._services = services
@@ -57,11 +57,13 @@ class Report:
         if self._bad_settings:
             return exit_codes.BAD_SETTINGS
         return (
-            exit_codes.FAILED if any(one.level == ERROR for one in self._found) else exit_codes.FINE
+            exit_codes.FAILED
+            if any(finding.level == ERROR for finding in self._found)
+            else exit_codes.FINE
         )
 
     def as_text(self) -> str:
-        """One aligned line for each; behind ``=>`` is what to do."""
+        """One aligned line for each; after ``=>`` is what to do."""
         return text_table.render(
             ("level", "service", "check", "found"),
             ((row["level"], row["service"], row["check"], _message(row)) for row in self._rows()),
@@ -72,7 +74,7 @@ class Report:
         return json.dumps(self._rows(), ensure_ascii=False)
 
     def _rows(self) -> list[dict[str, str]]:
-        """First what concerns several services, then one service after the other."""
+        """First the findings of several services, then one service after another."""
         order = sorted(self._found.items(), key=lambda item: self._place(item[1]))
         return [
             {
@@ -89,8 +91,8 @@ class Report:
         return len(about) == 1, self._services.index(about[0])
 
     def _label(self, about: Sequence[str]) -> str:
-        everyone = len(about) == len(self._services) > 1
-        return "all" if everyone else ",".join(about)
+        is_all = len(about) == len(self._services) > 1
+        return "all" if is_all else ",".join(about)
 
 
 def _line(text: str) -> str:

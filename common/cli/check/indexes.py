@@ -1,10 +1,8 @@
-"""Indexes: those that ON CONFLICT asks for, those of references to rows that are deleted, and
-those that spare a pass which finds nothing to do the reading of a whole table.
+"""Checks indexes: for ON CONFLICT, for references to deleted rows, and for a pass without due rows.
 
-An index counts as there if it is a valid B-tree that begins with the wanted columns in their
-order. A partial one must have the same condition, but need not exclude soft-deleted rows,
-which are few; a whole one does not do instead: it holds, and begins with, all rows that were
-done long ago.
+An index counts as present if it is a valid B-tree that begins with the wanted columns in order. A
+partial index must have the same condition, but need not exclude soft-deleted rows, which are few. A
+full index does not replace it: it begins with all rows that were processed long ago.
 """
 
 import re
@@ -37,7 +35,7 @@ JOIN pg_am AS method ON method.oid = itself.relam
 WHERE method.amname = 'btree'
   AND class.oid = ANY (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)"""
 
-# The columns by which any table refers to rows of these.
+# Foreign keys of any table to these tables.
 _REFERENCES = """
 SELECT reference.conrelid::regclass::text AS table,
        ARRAY(SELECT attribute.attname::text
@@ -59,7 +57,7 @@ Wanted = tuple[str, Index]
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A B-tree that is there; an expression among its ``columns`` is ''."""
+    """A B-tree in the database; an expression among its ``columns`` is ""."""
 
     table: str
     name: str
@@ -69,18 +67,18 @@ class Present:
     condition: str
 
     def begins_as(self, wanted: Index) -> bool:
-        """Whether it serves, if it is valid."""
+        """True if it can serve as the wanted index, provided it is valid."""
         fits = tuple(self.columns[: len(wanted.columns)]) == wanted.columns
         return fits and _same(self.condition, wanted.where)
 
     def decides(self, columns: Sequence[str]) -> bool:
-        """Whether ON CONFLICT may name these columns."""
+        """True if ON CONFLICT can use these columns."""
         whole = self.is_unique and not self.condition
         return self.is_valid and whole and sorted(self.columns) == sorted(columns)
 
 
 class _Indexes:
-    """The indexes of some tables; that a table is missing is not said here."""
+    """The indexes of some tables; missing tables are ignored."""
 
     def __init__(self, connection: Connection, tables: Sequence[str], sizes: Sizes) -> None:
         self._sizes = sizes
@@ -91,16 +89,16 @@ class _Indexes:
 
     def is_there(self, wanted: Wanted) -> bool:
         table, index = wanted
-        present = any(one.is_valid and one.begins_as(index) for one in self._of[table])
+        present = any(each.is_valid and each.begins_as(index) for each in self._of[table])
         return present or table not in self._sizes
 
     def decides(self, table: str, columns: Sequence[str]) -> bool:
-        return any(one.decides(columns) for one in self._of[table]) or table not in self._sizes
+        return any(index.decides(columns) for index in self._of[table]) or table not in self._sizes
 
     def statement(self, wanted: Wanted) -> str:
-        """What creates it, instead of one whose creation was broken off."""
+        """SQL that creates the index, and drops an invalid one."""
         table, index = wanted
-        broken = [one.name for one in self._of[table] if one.begins_as(index)]
+        broken = [each.name for each in self._of[table] if each.begins_as(index)]
         drop = "".join(f"DROP INDEX CONCURRENTLY {name}; " for name in broken)
         where = f" WHERE {index.where}" if index.where else ""
         columns = ", ".join(index.columns)
@@ -108,25 +106,29 @@ class _Indexes:
 
 
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
-    """Look for every index that a scheduler which is switched on asks for."""
+    """Look for every index that an enabled scheduler declares."""
     live = subject.live
-    references = _references(connection, [one.table.name for one in live if one.delete])
-    declared = ((one.table.name, index) for one in live for index in one.needs)
+    references = _references(connection, [access.table.name for access in live if access.delete])
+    declared = ((access.table.name, index) for access in live for index in access.needs)
     needs = dict.fromkeys((*references, *declared))
-    profits = dict.fromkeys((one.table.name, index) for one in live for index in one.profits)
-    uniques = [(one.table.name, columns) for one in subject.accesses for columns in one.unique]
+    profits = dict.fromkeys(
+        (access.table.name, index) for access in live for index in access.profits
+    )
+    uniques = [
+        (access.table.name, columns) for access in subject.accesses for columns in access.unique
+    ]
     decisions = list(dict.fromkeys(uniques))
     tables = list({table for table, _ in (*needs, *profits, *decisions)})
     sizes = Sizes(connection, tables)
     indexes = _Indexes(connection, tables, sizes)
     findings = [
-        *(_undecided(*one) for one in decisions if not indexes.decides(*one)),
+        *(_undecided(*each) for each in decisions if not indexes.decides(*each)),
         *_needed(indexes, sizes, needs),
         *_profitable(indexes, sizes, profits),
     ]
     yield from findings
     if live and not findings:
-        later = sum(not indexes.is_there(one) for one in profits)
+        later = sum(not indexes.is_there(each) for each in profits)
         more = f"; {later} more would pay beyond {BIG_ROWS:,} rows" if later else ""
         yield ok("indexes", f"those that matter are there{more}")
 
@@ -146,29 +148,29 @@ def _undecided(table: str, columns: Sequence[str]) -> Finding:
 
 
 def _needed(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
-    for one in wanted:
-        if not indexes.is_there(one):
-            table, index = one
+    for each in wanted:
+        if not indexes.is_there(each):
+            table, index = each
             level = error if sizes.is_big(table) else warning
             columns = ", ".join(index.columns)
-            message = f"{sizes.in_words(table)}, looked up by {columns} without an index"
-            yield level("indexes", message, indexes.statement(one))
+            message = f"{sizes.describe(table)}, looked up by {columns} without an index"
+            yield level("indexes", message, indexes.statement(each))
 
 
 def _profitable(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
-    for one in wanted:
-        if not indexes.is_there(one) and sizes.is_big(one[0]):
-            message = f"{sizes.in_words(one[0])}, all read by every pass that looks for due ones"
-            yield warning("indexes", message, indexes.statement(one))
+    for each in wanted:
+        if not indexes.is_there(each) and sizes.is_big(each[0]):
+            message = f"{sizes.describe(each[0])}, all read by every pass that looks for due ones"
+            yield warning("indexes", message, indexes.statement(each))
 
 
 def _same(present: str, wanted: str) -> bool:
-    """Whether an index with the first condition serves where the second one holds."""
+    """True if an index with the condition ``present`` serves the condition ``wanted``."""
     has, wants = _terms(present), _terms(wanted)
     return has in (wants, wants - {_NOT_DELETED} or wants)
 
 
 def _terms(condition: str) -> frozenset[str]:
-    """The terms that AND joins, spelled alike."""
+    """The terms that AND joins, normalised."""
     plain = _CAST.sub("", condition).replace("(", "").replace(")", "").replace(" = true", "")
     return frozenset(filter(None, map(str.strip, plain.split(" AND "))))

@@ -1,4 +1,4 @@
-"""Kafka: reachable, with the topics that a service publishes to, or the right to create them."""
+"""Checks Kafka: reachable, with the topics of a service, or the right to create them."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -14,7 +14,7 @@ from common.errors import PassError
 from common.events.producer import ADMIN_SECONDS, PARTITIONS, RETENTION_MS, new_topic
 from common.worker.readiness import unreachable
 
-# The answer to a request is there a little after the request's own time is over.
+# A reply may arrive a little after the request's timeout.
 ANSWER_SECONDS = ADMIN_SECONDS + 2
 
 _CREATE = (
@@ -43,12 +43,12 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
         return
     reachable = [
         ok("kafka", f"{','.join(brokers)}: {len(cluster.brokers)} brokers"),
-        *_some(faults),
+        *_of_brokers(faults),
     ]
     topics = {topic: topic in cluster.topics for subject in subjects for topic in subject.topics}
-    doubts = _doubts(admin, topics, ",".join(brokers))
+    findings = _topic_findings(admin, topics, ",".join(brokers))
     for subject in subjects:
-        for finding in (*reachable, *_of_topics(subject.topics, topics, doubts)):
+        for finding in (*reachable, *_of_topics(subject.topics, topics, findings)):
             yield subject.name, finding
 
 
@@ -56,26 +56,27 @@ def _reason(fault: KafkaException | PassError) -> str:
     return fault.args[0].str() if isinstance(fault, KafkaException) else str(fault)
 
 
-def _some(faults: Sequence[str]) -> Iterator[Finding]:
+def _of_brokers(faults: Sequence[str]) -> Iterator[Finding]:
     for fault in faults:
         message = f"no connection to {fault}; the other brokers do for now"
         yield warning("kafka", message, "start it, or take it out of KAFKA_BROKERS")
 
 
 def _of_topics(
-    topics: Sequence[str], present: dict[str, bool], doubts: dict[str, Finding]
+    topics: Sequence[str], present: dict[str, bool], findings: dict[str, Finding]
 ) -> Iterator[Finding]:
-    yield from (doubts[topic] for topic in topics if topic in doubts)
-    fine = [topic for topic in topics if topic not in doubts]
+    yield from (findings[topic] for topic in topics if topic in findings)
+    fine = [topic for topic in topics if topic not in findings]
     if there := [topic for topic in fine if present[topic]]:
         yield ok("topics", f"there: {', '.join(there)}")
     if missing := [topic for topic in fine if not present[topic]]:
         yield ok("topics", f"created with the first event: {', '.join(missing)}")
 
 
-def _doubts(admin: AdminClient, topics: dict[str, bool], brokers: str) -> dict[str, Finding]:
-    """What is wrong with topics, those that are there (True) and those that are not; all are
-    asked for at once."""
+def _topic_findings(
+    admin: AdminClient, topics: dict[str, bool], brokers: str
+) -> dict[str, Finding]:
+    """Faults by topic. ``topics``: True if the topic exists. All requests run at once."""
     there = [topic for topic, is_there in topics.items() if is_there]
     missing = [topic for topic, is_there in topics.items() if not is_there]
     described: dict[str, Future[Any]] = {}
@@ -90,18 +91,18 @@ def _doubts(admin: AdminClient, topics: dict[str, bool], brokers: str) -> dict[s
         created = admin.create_topics(
             list(map(new_topic, missing)), validate_only=True, request_timeout=ADMIN_SECONDS
         )
-    doubts = {
+    findings = {
         **{topic: _not_writable(topic, answer, brokers) for topic, answer in described.items()},
         **{topic: _not_creatable(topic, answer, brokers) for topic, answer in created.items()},
     }
-    return {topic: finding for topic, finding in doubts.items() if finding}
+    return {topic: finding for topic, finding in findings.items() if finding}
 
 
 def _not_writable(topic: str, answer: Future[Any], brokers: str) -> Finding | None:
     try:
         allowed = answer.result(ANSWER_SECONDS).authorized_operations
     except KafkaException:
-        return None  # it was listed, and not every broker can be asked for more
+        return None  # it is listed, and not every broker gives details
     if not allowed or "WRITE" in {operation.name for operation in allowed}:
         return None
     fix = _ALLOW.format(brokers=brokers, topic=topic)
@@ -119,7 +120,7 @@ def _not_creatable(topic: str, answer: Future[Any], brokers: str) -> Finding | N
         fix = _ALLOW.format(brokers=brokers, topic=topic)
         return error("topics", f"{topic} is there, but hidden from this client", fix)
     fix = _CREATE.format(brokers=brokers, topic=topic)
-    if reason.code() < 0:  # librdkafka's own words: no broker has said no
+    if reason.code() < 0:  # an error of librdkafka: no broker has refused
         message = f"{topic} is not there, and whether it can be created is not known"
         return warning("topics", f"{message}: {reason.str()}", fix)
     return error("topics", f"{topic} is not there and cannot be created: {reason.str()}", fix)

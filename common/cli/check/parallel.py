@@ -1,4 +1,4 @@
-"""Checks side by side, each with a deadline: whatever hangs hides nothing of the others."""
+"""Runs checks in parallel with a deadline: a check that hangs does not hide the others."""
 
 import threading
 import time
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from common.cli.check.findings import Found, error
 
-# Every step of a check has a shorter deadline of its own; this one is for what cannot have one,
-# such as the look-up of a host's name.
+# Each step of a check has a shorter deadline; this is for those that cannot, such as a host name
+# lookup.
 DEADLINE_SECONDS = 60.0
 
 
@@ -23,7 +23,7 @@ class CheckJob:
 
 class _Thread(threading.Thread):
     def __init__(self, job: CheckJob) -> None:
-        # A daemon: what hangs must not keep the command from ending.
+        # A daemon, so that a check that hangs does not keep the command alive.
         super().__init__(name=f"check {job.check}", daemon=True)
         self.job = job
         self.found: list[Found] = []
@@ -36,7 +36,7 @@ class _Thread(threading.Thread):
 
 
 def run_all(jobs: Iterable[CheckJob], seconds: float = DEADLINE_SECONDS) -> Iterator[Found]:
-    """What each job finds, in their order; of one that does not end in time, what it has found."""
+    """The findings of each job, in order; after ``seconds``, what it has found so far."""
     deadline = time.monotonic() + seconds
     threads = [_Thread(job) for job in jobs]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""PostgreSQL: reachable, new enough, in time, and with everything in it that a service needs."""
+"""Checks PostgreSQL: reachable, recent enough, clocks in sync, and all that a service needs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,14 +18,14 @@ from common.database.usable_tables import way_to
 from common.scheduling import clock_guard
 
 OLDEST_VERSION = 14
-# All of it, and each statement.
+# Limits of the whole check, and of each statement.
 SECONDS = 45.0
 _LIMITS = {"statement_timeout": "10s"}
 SUSPICIOUS_DIFFERENCE = timedelta(minutes=1)
 
 _NOW = "SELECT clock_timestamp() AS now"
 
-# Tables go where the search path begins, and a later migration may change an earlier one's.
+# Tables go into the first schema of the search path; a later migration may alter earlier tables.
 _MAY_MIGRATE = """
 SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
        AND coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class
@@ -33,7 +33,7 @@ SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
 
 
 def check(subjects: Sequence[Subject]) -> Iterator[Found]:
-    """Check services that use one database by one role."""
+    """Check services with the same database and role."""
     settings = subjects[0].settings
     place = f"{settings[config.DB_HOST]}:{settings[config.DB_PORT]}/{settings[config.DB_NAME]}"
     try:
@@ -69,12 +69,14 @@ def _contents(connection: Session, subject: Subject) -> Iterator[Finding]:
 
 def _version(connection: Session, place: str) -> Finding:
     version = connection.info.server_version
-    said = f"{place} as {connection.info.user}: PostgreSQL {version // 10_000}.{version % 10_000}"
+    summary = (
+        f"{place} as {connection.info.user}: PostgreSQL {version // 10_000}.{version % 10_000}"
+    )
     if connection.is_pooled:
-        said = f"{said}, through a connection pooler"
+        summary = f"{summary}, through a connection pooler"
     if version // 10_000 < OLDEST_VERSION:
-        return error("postgres", said, f"upgrade it to {OLDEST_VERSION} or later")
-    return ok("postgres", said)
+        return error("postgres", summary, f"upgrade it to {OLDEST_VERSION} or later")
+    return ok("postgres", summary)
 
 
 def _clocks(connection: Session, subject: Subject) -> Iterator[Finding]:
@@ -86,7 +88,7 @@ def _clocks(connection: Session, subject: Subject) -> Iterator[Finding]:
 
 
 def judge_clocks(ahead: timedelta) -> Finding:
-    """What it means that the database's clock is ahead of this host's by so much."""
+    """The finding for a database clock that is ``ahead`` of this host's."""
     difference = abs(ahead)
     seconds = f"{difference.total_seconds():.1f} s"
     if difference <= SUSPICIOUS_DIFFERENCE:

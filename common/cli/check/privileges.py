@@ -1,4 +1,4 @@
-"""The rights of our role: none missing, and none that it does not need."""
+"""Checks the rights of our role: none missing, none too many."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from common.database.session import Connection
 from common.scheduling import grants
 from common.scheduling.grants import Right
 
-# Tables named in one line.
+# Tables to name in one line.
 MOST_TABLES = 5
 
-# Of these rights on tables and columns that are there, the numbers of those that are missing.
+# The numbers of missing rights, of those on existing tables and columns.
 _MISSING = """
 SELECT need.number
 FROM unnest(%(tables)s::text[], %(columns)s::text[], %(privileges)s::text[])
@@ -33,7 +33,7 @@ SELECT rolname AS name, rolsuper, rolcreaterole, rolcreatedb, rolreplication, ro
        current_schema()::text AS schema
 FROM pg_roles WHERE rolname = current_user"""
 
-# Every right on a table or column of somebody's, extensions' aside.
+# Every right on a table or column, except those of extensions.
 _PRESENT = """
 SELECT class.oid::regclass::text AS name, pg_has_role(class.relowner, 'USAGE') AS is_owner,
        part.name AS part, privilege.name AS privilege
@@ -65,7 +65,7 @@ _ATTRIBUTES = {
 
 
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
-    """Compare the rights that are needed with those that this role has, from wherever."""
+    """Compare the needed rights with those that this role has, also through other roles."""
     role = connection.execute(_ROLE).fetchone()
     assert role is not None
     missing = [*_missing(connection, subject, role["name"]), *_cannot_collect(subject, role)]
@@ -75,7 +75,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
         own = roles.role_of(subject.service)
         fix = f"use the role {own} of db/roles.sql"
         if role["name"] == own:
-            fix = "run db/roles.sql again; what everybody may, REVOKE FROM PUBLIC"
+            fix = "run db/roles.sql again; REVOKE FROM PUBLIC what all roles may"
         yield warning("privileges", f"{role['name']} {too_much}: more than it needs", fix)
     elif not missing:
         yield ok("privileges", f"{role['name']} may do what it needs, and no more")
@@ -111,12 +111,12 @@ def _cannot_collect(subject: Subject, role: dict[str, Any]) -> Iterator[Finding]
 
 
 def _too_much(connection: Connection, subject: Subject, role: dict[str, Any]) -> str:
-    """What the role may do beyond its needs, as the rest of a sentence; empty where nothing."""
+    """What the role may do beyond its needs, as the rest of a sentence, or ""."""
     if role["rolsuper"]:
         return "is a superuser"
-    said = [text for attribute, text in _ATTRIBUTES.items() if role[attribute]]
+    excess = [text for attribute, text in _ATTRIBUTES.items() if role[attribute]]
     if role["creates"]:
-        said.append(f"may create tables in {role['schema']}")
+        excess.append(f"may create tables in {role['schema']}")
     owned: dict[str, None] = {}
     beyond: dict[str, dict[str, None]] = {}
     for row in connection.execute(_PRESENT):
@@ -125,11 +125,11 @@ def _too_much(connection: Connection, subject: Subject, role: dict[str, Any]) ->
         elif Right(row["name"], row["privilege"], row["part"]) not in subject.allowed:
             beyond.setdefault(row["name"], {})[row["privilege"]] = None
     if owned:
-        said.append(f"owns {_some(list(owned))}")
+        excess.append(f"owns {_some(list(owned))}")
     if beyond:
         kinds = [f"{', '.join(names)} on {table}" for table, names in beyond.items()]
-        said.append(f"may {_some(kinds)}")
-    return ", ".join(said)
+        excess.append(f"may {_some(kinds)}")
+    return ", ".join(excess)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The other servers that a service cannot work without: asked something harmless."""
+"""Checks the remote servers that a service needs, by a harmless request."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from common.worker.readiness import unreachable
 
 
 def check(subject: Subject, remote: Remote) -> Iterator[Found]:
-    """Ask it, and then connect to where its work is done, which may be elsewhere."""
+    """Send the request, then connect to its work address, which may be another."""
     address = remote.address(subject.settings)
     try:
         answer = remote.check(subject.settings)

@@ -1,4 +1,4 @@
-"""The live tables: there, with the columns that a service uses, and of types that fit."""
+"""Checks the live tables: present, with the columns and types that a service uses."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from common.database.session import Connection
 from common.database.table_access import Table, TableAccess
 from common.database.usable_tables import obstacles
 
-# What our statements do not tell from one another.
+# Types that our statements treat alike.
 _ALIKE = (
     frozenset({"text", "character varying"}),
     frozenset({"smallint", "integer", "bigint"}),
@@ -32,16 +32,16 @@ _MOVED = "adapt the scheduler to the live service's new table, or switch it off 
 
 
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
-    """Compare what is declared with what is there."""
+    """Compare the declared tables with the database."""
     uses: defaultdict[str, list[TableAccess]] = defaultdict(list)
     for access in subject.live:
         uses[access.table.name].append(access)
     present: defaultdict[str, list[DictRow]] = defaultdict(list)
     for row in connection.execute(_COLUMNS, {"tables": list(uses)}):
         present[row["table"]].append(row)
-    # Those of our own are looked at when they are there: what is pending is said elsewhere.
+    # Our own tables are checked once they exist; postgres.py reports pending migrations.
     used = subject.live if migrations.pending_inside(connection) else subject.accesses
-    findings = [error("tables", one.message, one.fix) for one in obstacles(connection, used)]
+    findings = [error("tables", found.message, found.fix) for found in obstacles(connection, used)]
     findings += (
         finding
         for name, accesses in uses.items()
@@ -55,7 +55,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
 
 
 def fits(declared: str, present: str) -> bool:
-    """Whether our statements work on a column of this type."""
+    """True if our statements work on a column of the type ``present``."""
     return declared == present or any({declared, present} <= alike for alike in _ALIKE)
 
 
@@ -89,7 +89,7 @@ def _odd_columns(table: Table, used: Sequence[str], types: Mapping[str, str]) ->
 
 
 def _used(accesses: Sequence[TableAccess]) -> list[str]:
-    """Every column that one of these names; ctid every table has."""
+    """Every column that these accesses name, except ctid."""
     named = (
         name for access in accesses for name in (*access.select, *access.insert, *access.update)
     )

@@ -1,4 +1,4 @@
-"""The session that a worker has: what it sets itself, and what it leaves as it finds it."""
+"""Checks a worker's session: the settings it overrides, and those that it keeps."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,7 @@ from common.database.connection import Database
 from common.database.session import Session
 from common.database.session_settings import PINNED, SQL_ASCII
 
-# What a worker wants at once besides one connection for each pass: /readyz, and the counting for
-# /metrics.
+# Connections besides one per pass: for /readyz, and for the counts of /metrics.
 _MORE_CONNECTIONS = 2
 
 _SETTINGS = """
@@ -21,7 +20,7 @@ SELECT name, current_setting(name) AS value, source FROM pg_settings WHERE name 
 
 _READ_ONLY = "default_transaction_read_only"
 
-# Who may have set a parameter, by pg_settings.source; what a client sets is our own doing.
+# Where a parameter was set, by pg_settings.source, except by our client.
 _SET_BY = {
     "configuration file": "the server's configuration",
     "command line": "the server's command line",
@@ -38,7 +37,7 @@ FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_da
 
 
 def check(connection: Session, subject: Subject) -> Iterator[Finding]:
-    """Compare a session of ours with one that sets nothing."""
+    """Compare our session with one without our settings."""
     limits = connection.execute(_LIMITS).fetchone()
     assert limits is not None
     ours = _settings(connection)
@@ -73,7 +72,7 @@ def _overridden(
         for name, row in plain.items()
         if name in PINNED and row["source"] in _SET_BY
         if row["value"].lower() != ours[name]["value"].lower()
-        # Each server has that of its place.
+        # Each server has its local time zone.
         if (name, row["source"]) != ("TimeZone", "configuration file")
     }
     if read_only := found.pop(_READ_ONLY, ""):

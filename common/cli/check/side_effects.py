@@ -1,6 +1,5 @@
-"""What stands between a statement and its table: policies, rules, triggers, publications, and
-tables of the same name in another schema. Some of it refuses the statement, some changes what it
-finds."""
+"""Checks what may refuse a statement or change its effect: policies, rules, triggers,
+publications, and tables of the same name in another schema."""
 
 from collections.abc import Iterator
 
@@ -15,7 +14,7 @@ WITH wanted AS (
     FROM unnest(%(names)s::text[], %(commands)s::text[]) AS wanted (name, commands)
 )"""
 
-# Tables of which policies decide what this role sees, unless one of them lets all rows through.
+# Tables whose policies limit what this role sees, unless one of them allows all rows.
 _POLICIES = f"""{_WANTED}, policy AS (
     SELECT polrelid, polname, polpermissive, polcmd,
            coalesce(pg_get_expr(polqual, polrelid), 'true') = 'true' AND polcmd = '*'
@@ -39,7 +38,7 @@ WHERE NOT is_instead AND ev_enabled <> 'D' AND ev_type IN ('2', '3', '4')
   AND (ARRAY['', 'w', 'a', 'd'])[ev_type::text::int] = ANY (wanted.commands)
 ORDER BY 1, 3"""
 
-# Functions of triggers that run with our rights, and name a table of which we may do nothing.
+# Trigger functions that run with our rights, and name a table on which we have none.
 _TRIGGERS = f"""{_WANTED}
 SELECT DISTINCT wanted.oid::regclass::text AS table, quote_ident(tgname) AS trigger,
        proc.oid::regprocedure::text AS function, other.oid::regclass::text AS other
@@ -57,7 +56,7 @@ WHERE nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%%'
   AND NOT has_table_privilege(other.oid, 'DELETE')
 ORDER BY 1, 2, 4"""
 
-# Of a published table, every row that is changed must have an identity.
+# In a published table, every changed row must have a replica identity.
 _PUBLISHED = f"""{_WANTED}
 SELECT DISTINCT wanted.oid::regclass::text AS table, published.pubname AS publication
 FROM wanted JOIN pg_class AS class ON class.oid = wanted.oid
@@ -83,9 +82,9 @@ GROUP BY 1, 3 ORDER BY 1"""
 
 
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
-    """Look at every table that a scheduler which is switched on uses."""
+    """Check every table that an enabled scheduler uses."""
     wanted = commands_by_table(subject.accesses)
-    walked = {access.table.name for access in subject.accesses if "ctid" in access.select}
+    by_ctid = {access.table.name for access in subject.accesses if "ctid" in access.select}
     for row in connection.execute(_POLICIES, wanted):
         yield warning(
             "row security",
@@ -93,8 +92,8 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
             f"CREATE POLICY {row['role']} ON {row['table']} TO {row['role']} USING (true);",
         )
     for row in connection.execute(_RULES, wanted):
-        # What finds rows by their places changes them in a WITH, where no rule may be.
-        yield (error if row["name"] in walked else warning)(
+        # Changes by ctid are in a WITH, which allows no rule.
+        yield (error if row["name"] in by_ctid else warning)(
             "rules",
             f"the rule {row['rule']} on {row['table']} is more than the statements of a pass allow",
             f"DROP RULE {row['rule']} ON {row['table']}; a trigger can do the same",
@@ -118,7 +117,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
 def _elsewhere(
     connection: Connection, subject: Subject, wanted: dict[str, list[str]]
 ) -> Iterator[Finding]:
-    """Tables that are there twice, so that others may mean the other one."""
+    """Tables that exist in two schemas, so that others may use the other one."""
     own = {access.table.name for access in subject.accesses if not access.table.is_live}
     places: dict[tuple[str, str], list[str]] = {}
     for row in connection.execute(_ELSEWHERE, wanted):
@@ -129,5 +128,5 @@ def _elsewhere(
         yield warning(
             "schemas",
             f"{', '.join(names)}: used in {schema}, and there in {others} as well",
-            "drop what nobody uses, or let every role's search_path begin with the same schema",
+            "drop what is not used, or let every role's search_path begin with the same schema",
         )

@@ -1,13 +1,13 @@
-"""How big tables are, without counting."""
+"""Estimates the size of tables without counting."""
 
 from collections.abc import Sequence
 
 from common.database.session import Connection
 
-# Smaller tables are read from end to end in some milliseconds.
+# A full read of a smaller table takes some milliseconds.
 BIG_ROWS = 10_000
 
-# How many rows there are, as the planner sees it; of a table that it does not know, by its size.
+# The number of rows as the planner estimates it; without statistics, by the table's size.
 _ROWS = """
 SELECT class.oid::regclass::text AS table,
        CASE WHEN class.relpages > 0
@@ -19,7 +19,7 @@ WHERE class.oid = ANY (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) 
 
 
 class Sizes:
-    """The sizes of those of some tables that are there."""
+    """The sizes of those of ``tables`` that exist."""
 
     def __init__(self, connection: Connection, tables: Sequence[str]) -> None:
         found = connection.execute(_ROWS, {"tables": tables})
@@ -31,6 +31,6 @@ class Sizes:
     def is_big(self, table: str) -> bool:
         return self._rows[table] > BIG_ROWS
 
-    def in_words(self, table: str) -> str:
-        """The table and its size, in words."""
+    def describe(self, table: str) -> str:
+        """The table and its number of rows, in words."""
         return f"{table} has about {self._rows[table]:,} rows"

@@ -1,4 +1,4 @@
-"""`toast status`: what every scheduler did and does, and how the processes are.
+"""`toast status`: the state of every scheduler, outbox and process.
 
-``collector`` asks the database and the process managers, ``text`` formats, ``screen`` shows.
+``collector`` reads the database and the process managers, ``text`` formats, ``screen`` prints.
 """

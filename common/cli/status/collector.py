@@ -1,4 +1,4 @@
-"""How every scheduler is: what `toast status` shows, from the run history and the settings."""
+"""Collects what `toast status` shows, from the run history and the settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +24,9 @@ ANSWER_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One database, with the services that use it; ``fault`` says why it cannot be asked.
+    """One database, with the services that use it; ``fault`` is why it cannot be read.
 
-    ``busy`` are the workers' sessions that have been in one statement for unusually long.
+    ``busy`` are the workers' sessions whose statement takes unusually long.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All that is known."""
+    """The state of all schedulers, databases and processes."""
 
     jobs: Sequence[Job]
     servers: Sequence[Server]
@@ -47,19 +47,19 @@ class Status:
 
     @property
     def is_bad(self) -> bool:
-        """Whether an operator must look."""
+        """True if an operator must act."""
         return any(job.state in BAD for job in self.jobs)
 
 
-def look(services: Sequence[tuple[Service, Settings]], processes: Sequence[Process]) -> Status:
-    """Ask every database that these services use; raises nothing for one that is away."""
+def collect(services: Sequence[tuple[Service, Settings]], processes: Sequence[Process]) -> Status:
+    """Read every database that these services use; an unreachable one is no error."""
     by_database: dict[str, list[tuple[Service, Settings]]] = {}
     for service, settings in services:
         by_database.setdefault(Database(settings).name, []).append((service, settings))
     jobs: list[Job] = []
     servers: list[Server] = []
     for name, users in by_database.items():
-        server, found = _ask(name, users)
+        server, found = _collect_from(name, users)
         servers.append(server)
         jobs += found
     order = [service.name for service, _ in services]
@@ -70,7 +70,7 @@ def look(services: Sequence[tuple[Service, Settings]], processes: Sequence[Proce
     return Status(jobs, servers, processes)
 
 
-def _ask(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple[Server, list[Job]]:
+def _collect_from(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple[Server, list[Job]]:
     names = [service.name for service, _ in users]
     jobs = [
         (service.name, scheduler, settings)
@@ -78,7 +78,7 @@ def _ask(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple[Server, 
         for scheduler in service.schedulers
     ]
     try:
-        # Not named like a worker's session: those are looked for.
+        # Not named like a worker's session, which job_history looks for.
         database = Database(users[0][1], application_name="toast status")
         with database.connect_for(ANSWER_SECONDS) as connection:
             migrations.require(connection, may_apply=False)

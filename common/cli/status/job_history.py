@@ -1,4 +1,4 @@
-"""What every scheduler did and does, by the run history and the sessions of one database."""
+"""The state of every scheduler, from the run history and the sessions of one database."""
 
 import socket
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ from common.scheduling.scheduler import Scheduler
 OK, FAILING, RUNNING, OVERDUE = "ok", "failing", "running", "overdue"
 DISABLED, NEVER_RAN, UNKNOWN = "disabled", "never ran", "unknown"
 
-# What an operator must look at.
+# States in which an operator must act.
 BAD = frozenset({FAILING, OVERDUE, NEVER_RAN, UNKNOWN})
 
-# Enough for a sparkline, and to find a pass under way behind those that left it alone.
+# Enough for a sparkline, and to find a running pass behind skipped ones.
 RECENT_RUNS = 24
-# A scheduler that fails every second has more; the exact number is no matter then.
+# A scheduler that fails every second has more; the exact number is not needed.
 MOST_RUNS = 10_000
 
-# A pass takes unusually long after so many times the longest of the last ones, and these seconds.
+# A pass takes unusually long after this many times the longest of the last ones, and these seconds.
 SLOW_TIMES = 3
 SLOW_SECONDS = 5.0
 
@@ -39,7 +39,7 @@ CROSS JOIN LATERAL (
     ORDER BY started_at DESC LIMIT {RECENT_RUNS}
 ) AS run"""
 
-# Of each job the last success, and how many runs of the last 24 hours, and how many failed.
+# For each job: the last success, and the runs and failures of the last 24 hours.
 _TOTALS = f"""
 SELECT job.service, job.scheduler, day.runs, day.failures, (
     SELECT finished_at FROM toast_runs
@@ -63,10 +63,9 @@ _NOW = "SELECT clock_timestamp() AS now"
 class Job:
     """One scheduler; times are by the database's clock, ``interval`` and durations in seconds.
 
-    ``durations`` are those of the last runs, the oldest first. ``next_run`` is None where it is
-    not known, will be soon after a failure, or will not be, because the process is down.
-    ``running_for`` seconds a pass has been under way that takes unusually long, and ``waits`` says
-    for what, where that is known.
+    ``durations`` are those of the last runs, oldest first. ``next_run`` is None if it is unknown,
+    soon because of a failure, or will not happen because the process is down. ``running_for`` is
+    set if the current pass takes unusually long, and ``waits`` is what it waits for, if known.
     """
 
     service: str
@@ -88,7 +87,7 @@ class Job:
 
 
 class History:
-    """What the run history of one database says."""
+    """The run history and the sessions of one database."""
 
     def __init__(
         self, connection: Session, jobs: Sequence[tuple[str, Scheduler, Settings]]
@@ -110,8 +109,12 @@ class History:
 
     @property
     def busy(self) -> list[Activity]:
-        """The sessions that have been in one statement for unusually long."""
-        return [one for one in self._sessions if one.is_busy and one.seconds > SLOW_SECONDS]
+        """The sessions whose statement takes unusually long."""
+        return [
+            session
+            for session in self._sessions
+            if session.is_busy and session.seconds > SLOW_SECONDS
+        ]
 
     def job(self, service: str, scheduler: Scheduler, settings: Settings) -> Job:
         runs = self._recent.get((service, scheduler.name), [])
@@ -119,16 +122,16 @@ class History:
         interval = settings[scheduler.interval].total_seconds()
         enabled = settings[scheduler.enabled]
         ended = [run for run in runs if run["result"] is not None]
-        # A stop says nothing about the work, and a pass left to another process neither.
-        telling = next((run for run in ended if run["result"] in ("ok", "failed")), None)
-        under_way = self._under_way(service, runs)
-        shown = under_way or telling or next(iter(ended), None)
+        # A stopped or skipped pass has no result of its own.
+        decided = next((run for run in ended if run["result"] in ("ok", "failed")), None)
+        current = self._current_run(service, runs)
+        shown = current or decided or next(iter(ended), None)
         session = self._busiest(service)
-        if under_way is None and enabled:
-            under_way = self._unseen(shown, interval, session)
-        state = self._state(enabled, interval, telling, under_way, totals["last_success"])
+        if current is None and enabled:
+            current = self._unrecorded_run(shown, interval, session)
+        state = self._state(enabled, interval, decided, current, totals["last_success"])
         durations = [_seconds(run) for run in reversed(ended)]
-        running_for = self._unusual(under_way, durations)
+        running_for = self._slow_for(current, durations)
         next_run = shown["started_at"] + timedelta(seconds=interval) if shown else None
         return Job(
             service,
@@ -137,14 +140,14 @@ class History:
             interval,
             state,
             shown["started_at"] if shown else None,
-            _seconds(telling) if telling else None,
-            telling["counts"] if telling else {},
+            _seconds(decided) if decided else None,
+            decided["counts"] if decided else {},
             totals["last_success"],
             next_run if enabled and state != FAILING else None,
             totals["runs"],
             totals["failures"],
             durations,
-            telling["error"] if telling else "",
+            decided["error"] if decided else "",
             running_for,
             session.waits if session and running_for is not None else "",
         )
@@ -153,23 +156,23 @@ class History:
         self,
         enabled: bool,
         interval: float,
-        telling: dict[str, Any] | None,
-        under_way: dict[str, Any] | None,
+        decided: dict[str, Any] | None,
+        current: dict[str, Any] | None,
         last_success: datetime | None,
     ) -> str:
-        patience = timedelta(seconds=overdue_after(interval))
+        limit = timedelta(seconds=overdue_after(interval))
         if not enabled:
             return DISABLED
-        if under_way and self.now - under_way["started_at"] <= patience:
+        if current and self.now - current["started_at"] <= limit:
             return RUNNING
-        if telling and telling["result"] == "failed":
+        if decided and decided["result"] == "failed":
             return FAILING
         if last_success is None:
             return NEVER_RAN
-        return OVERDUE if self.now - last_success > patience else OK
+        return OVERDUE if self.now - last_success > limit else OK
 
-    def _under_way(self, service: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-        """The pass that is running, if one is: what a killed process began never ends."""
+    def _current_run(self, service: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        """The running pass, if there is one; a run of a killed process never ends."""
         later: set[str] = set()
         for run in runs:
             superseded = run["host"] in later
@@ -178,10 +181,10 @@ class History:
                 return run
         return None
 
-    def _unseen(
+    def _unrecorded_run(
         self, last: dict[str, Any] | None, interval: float, session: Activity | None
     ) -> dict[str, Any] | None:
-        """A pass that cannot even write down that it has begun, as when a COMMIT hangs."""
+        """A pass that cannot record its start, such as when a COMMIT hangs."""
         if session is None or not (session.is_busy or session.is_hidden):
             return None
         due = last["started_at"] + timedelta(seconds=interval) if last else None
@@ -193,17 +196,15 @@ class History:
             return None
         return {"started_at": began}
 
-    def _unusual(
-        self, under_way: dict[str, Any] | None, durations: Sequence[float]
-    ) -> float | None:
-        if under_way is None:
+    def _slow_for(self, current: dict[str, Any] | None, durations: Sequence[float]) -> float | None:
+        if current is None:
             return None
-        seconds: float = (self.now - under_way["started_at"]).total_seconds()
+        seconds: float = (self.now - current["started_at"]).total_seconds()
         usual = max(SLOW_TIMES * max(durations, default=0.0), SLOW_SECONDS)
         return seconds if seconds > usual else None
 
     def _busiest(self, service: str) -> Activity | None:
-        """The session of a service that has been in one statement for the longest time."""
+        """The session of a service with the longest statement."""
         ours = [session for session in self._sessions if session.service == service]
         busy = (session for session in ours if session.is_busy or session.is_hidden)
         return next(busy, ours[0] if ours else None)
@@ -211,7 +212,7 @@ class History:
     def _is_alive(self, service: str, run: dict[str, Any]) -> bool:
         if run["host"] == socket.gethostname():
             return Path(f"/proc/{run['process']}").exists()
-        # Of another machine's processes only their connections can be seen from here.
+        # Of processes on another machine, only the sessions are visible.
         return any(session.service == service for session in self._sessions)
 
 

@@ -1,4 +1,4 @@
-"""What supervisord, systemd or the worker itself says of the eight processes."""
+"""The state of the worker processes, from supervisord, systemd or the worker itself."""
 
 import http.client
 import shutil
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Whichever is asked, an answer comes at once or does not matter.
+# Limit of each request.
 ANSWER_SECONDS = 3.0
 
-# Of a checkout, and of an installation.
+# In a checkout, and in an installation.
 SUPERVISOR_FILES = (Path("supervisord.conf"), Path(sys.prefix) / "etc" / "supervisord.conf")
 
 _UNIT_FIELDS = "Id,LoadState,ActiveState,SubState,MainPID,StatusText"
@@ -20,9 +20,9 @@ _PROGRAM = "toast-"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One service's process; ``manager`` is supervisord, systemd, itself, or '' if none knows.
+    """The process of a service; ``manager`` is supervisord, systemd, itself, or "" if unknown.
 
-    ``is_up`` is None where that is not known.
+    ``is_up`` is None if unknown.
     """
 
     service: str
@@ -32,7 +32,7 @@ class Process:
 
 
 def processes(ports: Mapping[str, int]) -> list[Process]:
-    """Say of each service how its process is; ``ports`` are those of the workers' endpoints."""
+    """The process of each service; ``ports`` are those of the workers' endpoints."""
     known: dict[str, list[Process]] = {}
     for process in (*_supervisord(), *_systemd(ports)):
         known.setdefault(process.service, []).append(process)
@@ -63,18 +63,18 @@ def _systemd(services: Iterable[str]) -> Iterator[Process]:
     units = [f"{_PROGRAM}{service}.service" for service in services]
     for unit in _blocks(_answer([control, "show", f"--property={_UNIT_FIELDS}", *units])):
         if unit.get("LoadState") == "loaded":
-            said = unit.get("StatusText", "")
+            text = unit.get("StatusText", "")
             state = f"{unit.get('ActiveState', '')} ({unit.get('SubState', '')})"
             yield Process(
                 unit["Id"].removeprefix(_PROGRAM).removesuffix(".service"),
                 "systemd",
-                f"{state}: {said}" if said else state,
+                f"{state}: {text}" if text else state,
                 unit.get("ActiveState") in ("active", "activating", "reloading"),
             )
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The blocks of NAME=value lines, which empty lines part."""
+    """The blocks of NAME=value lines, separated by empty lines."""
     block: dict[str, str] = {}
     for line in (*lines, ""):
         if line:
@@ -86,7 +86,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def _answer(command: Sequence[str]) -> list[str]:
-    """What the command prints; nothing where it cannot say."""
+    """The output of the command; empty if it fails."""
     try:
         done = subprocess.run(
             command,
@@ -102,16 +102,16 @@ def _answer(command: Sequence[str]) -> list[str]:
 
 
 def _itself(service: str, port: int) -> Process:
-    """Ask the worker, which answers on this machine only, and only if it has a port."""
+    """Ask the worker itself, if it has a port on this machine."""
     if not port:
-        return Process(service, "", "not known: METRICS_PORT is 0, and nobody manages it", None)
+        return Process(service, "", "not known: METRICS_PORT is 0, and no manager runs it", None)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/healthz")
         reply = connection.getresponse()
-        said = reply.read(1_000).decode("utf-8", "replace").strip()
+        text = reply.read(1_000).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException):
         return Process(service, "", f"not seen on this machine (port {port})", False)
     finally:
         connection.close()
-    return Process(service, "itself", said, reply.status == 200)
+    return Process(service, "itself", text, reply.status == 200)

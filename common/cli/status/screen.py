@@ -1,4 +1,4 @@
-"""`toast status`: once, or again and again on a terminal."""
+"""Prints `toast status` once, or keeps it current on a terminal."""
 
 import shutil
 import sys
@@ -21,23 +21,23 @@ _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def show(services: Sequence[tuple[Service, Settings]], *, as_json: bool) -> bool:
-    """Print the status once; returns whether an operator must look."""
-    found = _look(services)
+    """Print the status once; returns True if an operator must act."""
+    found = _collect(services)
     print(status_text.as_json(found) if as_json else _text(found))
     return found.is_bad
 
 
 def watch(services: Sequence[tuple[Service, Settings]]) -> None:
-    """Keep the terminal current until Ctrl-C, and leave it as it was."""
+    """Show the status on the terminal until Ctrl-C, then restore the terminal."""
     with _full_screen(), _until_interrupted():
         while True:
-            _draw(_text(_look(services)))
+            _draw(_text(_collect(services)))
             threading.Event().wait(WATCH_SECONDS)
 
 
-def _look(services: Sequence[tuple[Service, Settings]]) -> Status:
+def _collect(services: Sequence[tuple[Service, Settings]]) -> Status:
     ports = {service.name: settings[service.metrics] for service, settings in services}
-    return collector.look(services, processes.processes(ports))
+    return collector.collect(services, processes.processes(ports))
 
 
 def _text(found: Status) -> str:
@@ -48,7 +48,7 @@ def _text(found: Status) -> str:
 
 
 def _draw(text: str) -> None:
-    """Over what is there, so that nothing flickers; no more than the terminal has lines."""
+    """Overwrite the screen, without flicker; at most as many lines as the terminal has."""
     lines = text.splitlines()
     height = shutil.get_terminal_size().lines
     if len(lines) > height:
@@ -72,4 +72,4 @@ def _until_interrupted() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        return  # it is how one leaves
+        return  # the normal end

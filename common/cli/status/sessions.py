@@ -1,4 +1,4 @@
-"""What the workers' sessions in PostgreSQL do at this moment, and what they wait for."""
+"""What the workers' sessions in PostgreSQL do now, and what they wait for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from psycopg.rows import class_row
 
 from common.database.session import Session
 
-# Every role may see that a session is there, and which lock stops it. What else it does only the
-# same role sees, or one with pg_read_all_stats: to others it is NULL.
+# Every role sees that a session exists and which lock blocks it. Other columns are NULL except for
+# the same role or one with pg_read_all_stats.
 _SESSIONS = """
 SELECT substr(application_name, 7) AS service, coalesce(state, '') AS state,
        coalesce(wait_event_type, '') AS kind, coalesce(wait_event, '') AS event,
@@ -23,7 +23,7 @@ ORDER BY seconds DESC"""
 
 _IDLE = "idle"
 
-# What PostgreSQL calls it, and what that means.
+# PostgreSQL's wait events, and what they mean.
 _WAITS = {
     "SyncRep": "for a standby to confirm its COMMIT (synchronous_standby_names)",
     "ClientRead": "for its worker, not for PostgreSQL",
@@ -32,7 +32,7 @@ _WAITS = {
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One session of a worker; ``seconds`` is how long its last statement has been under way."""
+    """One session of a worker; ``seconds`` since its last statement began."""
 
     service: str
     state: str
@@ -43,7 +43,7 @@ class Activity:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether our role may not see what it does."""
+        """True if our role may not see what it does."""
         return not self.state
 
     @property
@@ -52,7 +52,7 @@ class Activity:
 
     @property
     def waits(self) -> str:
-        """``for ...``; empty where it works."""
+        """``for ...``, or "" if it does not wait."""
         if self.blockers:
             return f"for a lock of {', '.join(self.blockers)}"
         if self.is_hidden:
@@ -63,6 +63,6 @@ class Activity:
 
 
 def of_workers(connection: Session) -> list[Activity]:
-    """The sessions of all workers in this database; the longest statement first."""
+    """The sessions of all workers in this database, longest statement first."""
     with connection.cursor(row_factory=class_row(Activity)) as cursor:
         return cursor.execute(_SESSIONS).fetchall()

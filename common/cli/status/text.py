@@ -1,4 +1,4 @@
-"""The status as text: a table for terminals of any width, with colours or without, or JSON."""
+"""Formats the status: a table for a terminal of any width, with or without colours, or JSON."""
 
 import json
 from collections import Counter
@@ -24,10 +24,10 @@ _COLOURS = {
     job_history.DISABLED: "2",
 }
 
-# Where the terminal is too narrow, the first of these go first; at 60 characters all have gone.
+# Columns to drop if the terminal is too narrow, in this order; at 60 characters all are dropped.
 _DISPENSABLE = ("durations", "on", "runs 24 h", "next run", "last success", "service", "took")
 _FIRST_COUNTS = ("processed", "events", "failed")
-# In a terminal that has no room for all of them.
+# On a narrow terminal.
 _COUNTS_CHARACTERS = 24
 
 
@@ -39,7 +39,7 @@ def as_json(found: Status) -> str:
 
 
 def as_text(found: Status, *, width: int | None = None, colours: bool = False) -> str:
-    """The whole picture; no line is longer than ``width``, where that is given."""
+    """The status as text; no line is longer than ``width``, if given."""
     clocks = {service: server.now for server in found.servers for service in server.services}
     header, *body = _table([_row(job, clocks[job.service]) for job in found.jobs], width)
     place = header.find("STATE")
@@ -47,7 +47,9 @@ def as_text(found: Status, *, width: int | None = None, colours: bool = False) -
     for job, line in zip(found.jobs, body, strict=True):
         line = _cut(line, width)
         lines.append(_coloured(line, place, job.state) if colours else line)
-    details = [f"{job.service} {job.scheduler}: {one}" for job in found.jobs for one in _about(job)]
+    details = [
+        f"{job.service} {job.scheduler}: {detail}" for job in found.jobs for detail in _about(job)
+    ]
     lines += ["", *(_cut(detail, width) for detail in details)] if details else []
     return "\n".join(lines)
 
@@ -67,13 +69,14 @@ def _head(found: Status) -> Iterator[str]:
             yield f"  toast-{process.service}{manager}: {process.state}"
     for server in found.servers:
         yield f"database {server.name}: {_outbox(server)}"
-        for one in server.busy:
-            waits = f"; it waits {one.waits}" if one.waits else ""
-            yield f"  toast-{one.service}: in one statement for {_seconds(one.seconds)}{waits}"
+        for session in server.busy:
+            waits = f"; it waits {session.waits}" if session.waits else ""
+            seconds = _seconds(session.seconds)
+            yield f"  toast-{session.service}: in one statement for {seconds}{waits}"
 
 
 def _about(job: Job) -> Iterator[str]:
-    """What there is no column for."""
+    """Details that have no column."""
     if job.running_for is not None:
         before = f", {_seconds(max(job.durations))} at most before" if job.durations else ""
         waits = f"; it waits {job.waits}" if job.waits else ""
@@ -91,7 +94,7 @@ def _outbox(server: Server) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, str]], width: int | None) -> list[str]:
-    """The lines of the table, without what there is no room for."""
+    """The lines of the table, without columns that do not fit."""
     columns = list(rows[0])
     lines = text_table.render(columns, [list(row.values()) for row in rows]).splitlines()
     if width is None or _fits(lines, width):
@@ -111,7 +114,7 @@ def _fits(lines: Sequence[str], width: int) -> bool:
 
 
 def _row(job: Job, now: datetime | None) -> dict[str, str]:
-    """The cells of one scheduler, by column; what is not known is a dash."""
+    """The cells of one scheduler, by column; unknown values are a dash."""
     is_known = now is not None and job.last_run is not None
     return {
         "service": job.service,
@@ -151,14 +154,14 @@ def _runs(job: Job) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    """What is not 0, but for `processed`, which is always said; the common ones first."""
+    """The counts that are not 0, and always `processed`; the common ones first."""
     names = sorted(counts, key=lambda name: (*(name != each for each in _FIRST_COUNTS), name))
-    said = (f"{counts[name]} {name}" for name in names if counts[name] or name == "processed")
-    return ", ".join(said)
+    shown = (f"{counts[name]} {name}" for name in names if counts[name] or name == "processed")
+    return ", ".join(shown)
 
 
 def _sparkline(durations: Sequence[float]) -> str:
-    """A bar for each run, the oldest first, the longest of them of full height."""
+    """A bar for each run, oldest first; the longest has full height."""
     longest = max(durations, default=0.0) or 1.0
     return "".join(_BARS[round(each / longest * (len(_BARS) - 1))] for each in durations)
 

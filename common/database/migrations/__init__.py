@@ -1,6 +1,6 @@
-"""Numbered SQL files that create the tables of our own; they never touch a live table.
+"""Numbered SQL files that create our own tables; they never touch a live table.
 
-A file that has been applied anywhere is never edited: a change is a new file.
+An applied file is never edited: a change is a new file.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _RECORD = "INSERT INTO toast_migrations (number, name) VALUES (%s, %s)"
 
 
 class MigrationsPending(PassError):
-    """Tables of our own are missing, and this process may not or could not create them."""
+    """Our own tables are missing, and this process may not or could not create them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Migration:
     sql: str
 
 
-@cache  # asked for at every pass
+@cache  # every pass needs it
 def all_migrations() -> tuple[Migration, ...]:
-    """Every migration that this version ships, in order."""
+    """Every migration of this version, in order."""
     files = sorted(Path(__file__).parent.glob("*.sql"))
     return tuple(
         Migration(int(file.name[:4]), file.stem, file.read_text("utf-8")) for file in files
@@ -55,7 +55,7 @@ def all_migrations() -> tuple[Migration, ...]:
 
 
 def pending(connection: Connection) -> tuple[Migration, ...]:
-    """The migrations that this database has not seen yet; reads only."""
+    """The migrations that are not applied to this database; reads only."""
     try:
         applied = {row["number"] for row in connection.execute(_APPLIED)}
     except psycopg.errors.UndefinedTable:
@@ -64,15 +64,15 @@ def pending(connection: Connection) -> tuple[Migration, ...]:
 
 
 def pending_inside(connection: Connection) -> tuple[Migration, ...]:
-    """As ``pending``, for use in a transaction, which an error would end."""
+    """As ``pending``, inside a transaction, which an error would end."""
     row = connection.execute(_IS_THERE).fetchone()
     return pending(connection) if row and row["is_there"] else all_migrations()
 
 
 def migrate(connection: Session) -> tuple[Migration, ...]:
-    """Apply what is pending in one transaction, under a lock, and return it.
+    """Apply and return the pending migrations, in one transaction under a lock.
 
-    Two processes may call this at once: the second waits and finds nothing to do.
+    Two processes may call this at once: the second waits and finds none.
     """
     if not pending(connection):
         return ()
@@ -89,9 +89,9 @@ def migrate(connection: Session) -> tuple[Migration, ...]:
 
 
 def require(connection: Session, *, may_apply: bool) -> None:
-    """Make sure that the tables of our own are there, applying migrations where allowed.
+    """Require our own tables; apply pending migrations if ``may_apply``.
 
-    Raises MigrationsPending, naming what to run, where they are missing and stay so.
+    Raises MigrationsPending, with the command to run, if tables stay missing.
     """
     if may_apply:
         if not pending(connection):

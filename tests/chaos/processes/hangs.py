@@ -156,7 +156,7 @@ def _silent_broker(arena: Arena, database: TestDatabase) -> Iterator[Hang]:
                 "KAFKA_BROKERS": arena.kafka.address,
             },
             begins="worker_started",
-            ends=("events_waiting",),
+            ends=("publish_failed",),
         )
     finally:
         arena.kafka.thaw()

@@ -133,7 +133,7 @@ def _stop(server: PostgresServer, how: str) -> None:
 
 def _complaints(worker: Process, began: float, ended: float) -> int:
     """How many warnings and errors it wrote then."""
-    names: Iterable[str] = ("pass_failed", "events_waiting", "pass_stalled", "publisher_stalled")
+    names: Iterable[str] = ("pass_failed", "publish_failed", "pass_stalled", "publisher_stalled")
     records = (record for name in names for record in worker.records(name))
     return sum(began <= _moment(record) <= ended for record in records)
 

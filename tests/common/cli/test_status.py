@@ -371,7 +371,7 @@ def test_a_long_history_is_read_in_a_moment(database: TestDatabase) -> None:
 def test_a_worker_that_nobody_manages_is_asked_itself(database: TestDatabase) -> None:
     port = str(free_port())
     with Process("workers.link", env=environment(database, METRICS_PORT=port)) as process:
-        process.wait_for("metrics_served")
+        process.wait_for("metrics_port_opened")
         [known] = report(database, "link", METRICS_PORT=port)["processes"]
         assert known == {"service": "link", "manager": "itself", "state": "ok", "is_up": True}
     [known] = report(database, "link", METRICS_PORT=port)["processes"]

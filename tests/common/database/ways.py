@@ -321,7 +321,7 @@ HARMLESS = (
     harmless(
         "tables of our own in two schemas",
         "CREATE SCHEMA old; CREATE TABLE old.toast_outbox (LIKE toast_outbox)",
-        "toast_outbox: used in public, and there in old as well => drop what nobody uses",
+        "toast_outbox: used in public, and there in old as well => drop what is not used",
         "warning",
     ),
     harmless(
@@ -329,7 +329,7 @@ HARMLESS = (
         "CREATE SCHEMA old; GRANT USAGE ON SCHEMA old TO {role};"
         " ALTER ROLE {role} SET search_path = public, old;"
         " CREATE TABLE old.link_links (LIKE link_links)",
-        "link_links: used in public, and there in old as well => drop what nobody uses",
+        "link_links: used in public, and there in old as well => drop what is not used",
         "warning",
     ),
     harmless(

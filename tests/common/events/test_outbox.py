@@ -70,7 +70,7 @@ def test_an_event_is_read_as_it_was_stored(database: TestDatabase, box: Outbox) 
     [event] = box.read(after=0, limit=1)
     assert (event.key, event.event_id, event.payload) == (str(number), str(event_id), '{"a": "Ü"}')
     assert event.occurred_at == "2026-01-02T03:04:05.678900Z"
-    assert (event.tries, event.resting) == (0, False)
+    assert (event.tries, event.is_postponed) == (0, False)
 
 
 def test_deleting_nothing_deletes_nothing(database: TestDatabase, box: Outbox) -> None:
@@ -86,7 +86,7 @@ def test_a_refused_event_rests_twice_as_long_after_each_try(
     rests = []
     for tries in range(1, 5):
         [event, other] = box.read(after=0, limit=2)
-        box.rest(event, f"reason {tries}")
+        box.postpone(event, f"reason {tries}")
         [row] = database.query(
             "SELECT retry_at - clock_timestamp() AS rest, tries, error FROM toast_outbox"
             " WHERE id = %s",
@@ -94,7 +94,7 @@ def test_a_refused_event_rests_twice_as_long_after_each_try(
         )
         assert (row["tries"], row["error"]) == (tries, f"reason {tries}")
         rests.append(row["rest"].total_seconds())
-        assert [event.resting for event in box.read(after=0, limit=2)] == [True, False]
+        assert [event.is_postponed for event in box.read(after=0, limit=2)] == [True, False]
         assert other.id == bystander
     for rest, expected in zip(rests, (2, 4, 8, 16), strict=True):
         assert expected - 1.5 < rest <= expected  # read a moment after it was written
@@ -103,7 +103,7 @@ def test_a_refused_event_rests_twice_as_long_after_each_try(
 def test_the_rest_ends_by_itself(database: TestDatabase, box: Outbox) -> None:
     add_event(database, tries=3, retry_at=datetime(2026, 1, 1, tzinfo=UTC))
     [event] = box.read(after=0, limit=1)
-    assert not event.resting
+    assert not event.is_postponed
 
 
 def test_an_event_is_set_aside_with_its_reason_and_all_it_was(
@@ -123,13 +123,13 @@ def test_an_event_is_set_aside_with_its_reason_and_all_it_was(
 
 def test_a_reason_is_cut_and_without_secrets(database: TestDatabase, box: Outbox) -> None:
     redaction.register(["s3cret-of-the-outbox"])
-    resting, refused = add_event(database), add_event(database)
+    postponed, refused = add_event(database), add_event(database)
     reason = "s3cret-of-the-outbox " + "x" * 1000
     [event, _] = box.read(after=0, limit=2)
-    box.rest(event, reason)
+    box.postpone(event, reason)
     set_aside(box, refused, reason)
     errors = [
-        waiting(database, resting)["error"],
+        waiting(database, postponed)["error"],
         database.query("SELECT error FROM toast_outbox_set_aside")[0]["error"],
     ]
     for error in errors:

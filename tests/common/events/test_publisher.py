@@ -575,7 +575,7 @@ def test_a_defect_in_a_round_is_reported_and_does_not_end_the_thread(
     assert [type(error) for error in told.errors] == [UnicodeDecodeError] * 2
     assert counted.value == before + 2
     names = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert names.count("publishing_failed") == 2
+    assert names.count("publish_crashed") == 2
 
 
 def test_a_stop_does_not_wait_for_a_broker_that_is_frozen(

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from common.logging.throttle import SAY_AGAIN_SECONDS, LogThrottle
+from common.logging.throttle import REPEAT_SECONDS, LogThrottle
 
 
 def test_it_is_said_at_once_then_once_a_minute_and_at_once_again_when_it_was_over(
@@ -16,7 +16,7 @@ def test_it_is_said_at_once_then_once_a_minute_and_at_once_again_when_it_was_ove
         outage = LogThrottle()
 
         assert [outage.admit() for _ in range(4)] == [0, None, None, None]
-        now += SAY_AGAIN_SECONDS
+        now += REPEAT_SECONDS
         assert [outage.admit() for _ in range(3)] == [3, None, None]
         outage.reset()
         assert outage.admit() == 0

@@ -207,7 +207,7 @@ class Started:
         self._process = Process(f"workers.{service}", env=env)
 
     def __enter__(self) -> Worker:
-        self._process.wait_for("metrics_served")
+        self._process.wait_for("metrics_port_opened")
         return Worker(self._process, self._port)
 
     def __exit__(self, *error: object) -> None:

@@ -259,7 +259,7 @@ def test_an_outage_is_logged_at_once_and_then_once_a_minute(
         return [record.__dict__["toast_fields"].get("repeated", 0) for record in found]
 
     assert errors(5) == [0]
-    monkeypatch.setattr(throttle, "SAY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(throttle, "REPEAT_SECONDS", 0.0)
     assert errors(2) == [4, 0]
     monkeypatch.undo()
     with TcpProxy(database.server.port, port):

@@ -80,7 +80,7 @@ def test_what_waits_is_counted(database: TestDatabase, port: int) -> None:
 @pytest.mark.usefixtures("only_link_expiration")
 def test_nothing_waits(database: TestDatabase, port: int) -> None:
     with Process("workers.link", env=environment(database, METRICS_PORT=str(port))) as worker:
-        worker.wait_for("metrics_served")
+        worker.wait_for("metrics_port_opened")
         scraped = scrape_until(port, counted)
     names = (BACKLOG, "toast_failed_rows", WAITING, "toast_outbox_oldest_event_age_seconds")
     assert [scraped.value(name) for name in names] == [0, 0, 0, 0]
@@ -111,7 +111,7 @@ def test_it_is_counted_once_a_minute_however_often_it_is_scraped(
     env = environment(database, METRICS_PORT=str(port))
     with Process("workers.twitchbot", env=env) as worker:
         worker.wait_for("pass_finished", count=2)
-        worker.wait_for("metrics_served")
+        worker.wait_for("metrics_port_opened")
         before = sessions(database)
         scrape_until(port, counted)
         assert poll_until(lambda: sessions(database) > before, PATIENCE)
@@ -128,7 +128,7 @@ def test_a_scrape_does_not_wait_for_the_database(database: TestDatabase, port: i
         env = environment(database, DB_PORT=str(proxy.port), METRICS_PORT=str(port))
         with Process("workers.twitchbot", env=env) as worker:
             worker.wait_for("pass_finished", count=2)
-            worker.wait_for("metrics_served")
+            worker.wait_for("metrics_port_opened")
             hangs = proxy.hang_at(b"default_transaction_read_only")
             began = time.monotonic()
             for number in range(5):
@@ -177,7 +177,7 @@ def sampler(
 
 def sampled(one: BacklogSampler) -> dict[str, float | None]:
     """What is known of foodfolio after one more scrape, and the counting that it has begun."""
-    one.scraped()
+    one.sample_if_due()
     for thread in threading.enumerate():
         if thread.name == "sampler":
             thread.join(PATIENCE)
@@ -299,7 +299,7 @@ def test_a_defect_while_counting_is_a_line_in_the_log_and_counting_goes_on(
         patch.setattr(outbox, "of_service", break_down)
         assert sampled(one)["waiting"] is None
     errors = [each.message for each in caplog.records if each.levelname == "ERROR"]
-    assert errors == ["counting_failed"]
+    assert errors == ["backlog_sampling_failed"]
     add_event(database, service="foodfolio")
     assert sampled(one)["waiting"] == 1
 

@@ -40,7 +40,7 @@ def twitchbot(module_database: TestDatabase, port: int) -> Iterator[Process]:
     env = environment(module_database, METRICS_PORT=str(port))
     with Process("workers.twitchbot", env=env) as worker:
         worker.wait_for("pass_finished", count=2)
-        worker.wait_for("metrics_served", port=port)
+        worker.wait_for("metrics_port_opened", port=port)
         yield worker
 
 
@@ -189,7 +189,7 @@ def test_a_worker_that_is_asked_how_it_is_carries_no_library_that_it_does_not_us
         PYTHONPROFILEIMPORTTIME="1",
     )
     with Process(f"workers.{service}", env=env) as worker:
-        worker.wait_for("metrics_served")
+        worker.wait_for("metrics_port_opened")
         if service != "sse":
             worker.wait_for("pass_finished")
         assert [ask(port, path).status for path in PATHS][:2] == [200, 200]
@@ -209,14 +209,14 @@ def test_a_port_in_use_is_an_error_and_taken_when_it_is_free(
     with socket.create_server(("127.0.0.1", port)) as taken:
         env = environment(database, METRICS_PORT=str(port))
         with Process("workers.link", env=env) as worker:
-            record = worker.wait_for("metrics_port_not_opened", level="error", service="link")
+            record = worker.wait_for("metrics_port_open_failed", level="error", service="link")
             assert (record["port"], record["reason"]) == (
                 port,
                 f"METRICS_PORT {port} cannot be opened: it is in use by another process",
             )
             worker.wait_for("pass_finished", processed=1)  # which goes on as if nothing were
             taken.close()
-            worker.wait_for("metrics_served", port=port)
+            worker.wait_for("metrics_port_opened", port=port)
             assert ask(port, "/healthz").status == 200
             assert worker.stop() == 0
     assert database.query("SELECT is_active FROM link_links WHERE id = %s", link) == [
@@ -232,20 +232,20 @@ def test_a_port_that_stays_in_use_is_said_once(port: int) -> None:
         for _ in range(3):
             endpoints.open()
     [line] = written.getvalue().splitlines()
-    assert " error metrics_port_not_opened " in line
+    assert " error metrics_port_open_failed " in line
 
 
 def test_a_restart_has_its_port_at_once(database: TestDatabase, port: int) -> None:
     env = environment(database, METRICS_PORT=str(port))
     for _ in range(2):
         with Process("workers.twitchbot", env=env) as worker:
-            worker.wait_for("metrics_served", port=port)
+            worker.wait_for("metrics_port_opened", port=port)
             with socket.create_connection(("127.0.0.1", port)) as client:
                 client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
                 # To its end, which makes the worker's side the one that remembers it.
                 assert client.makefile().read().startswith("HTTP/1.0 200 ")
                 assert worker.stop() == 0
-        assert worker.records("metrics_port_not_opened") == []
+        assert worker.records("metrics_port_open_failed") == []
 
 
 # --- health -----------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_a_dependency_that_is_away_is_no_matter_of_health(
     env = environment(database, DB_PORT="1", METRICS_PORT=str(port))
     with Process("workers.link", env=env) as worker:
         worker.wait_for("pass_failed")
-        worker.wait_for("events_waiting")
+        worker.wait_for("publish_failed")
         # The first pass may fail before the port is open.
         assert ask_until(port, "/healthz", 200).text == "ok\n"
 
@@ -368,7 +368,7 @@ def test_events_that_wait_say_why(database: TestDatabase, port: int) -> None:
         broker = f"127.0.0.1:{silent.getsockname()[1]}"
         env = environment(database, broker, METRICS_PORT=str(port))
         with Process("workers.link", env=env) as worker:
-            reason = worker.wait_for("events_waiting")["reason"]
+            reason = worker.wait_for("publish_failed")["reason"]
             answer = ask_until(port, "/readyz", 503)
             assert answer.text == f"events wait: {' '.join(reason.split())}\n"
 

@@ -165,7 +165,7 @@ def test_a_pass_under_way_shows_and_what_it_waited_for_in_vain(
 def test_servers_that_are_away_are_counted(database: TestDatabase, port: int) -> None:
     env = served(database, port, DB_PORT="1")
     with Process("workers.link", env=env) as worker:
-        worker.wait_for("events_waiting")
+        worker.wait_for("publish_failed")
         scraped = scrape_after(port, "link-expiration", "failed", passes=2)
         # Passes, and the publisher too.
         assert (scraped.value("toast_database_errors_total", kind="connection") or 0) >= 3

@@ -54,7 +54,7 @@ def records(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]
 
     def read() -> list[dict[str, Any]]:
         every = map(json.loads, written.getvalue().splitlines())
-        return [record for record in every if record["event"] == "pass_progress"]
+        return [record for record in every if record["event"] == "progress_reported"]
 
     return read
 
@@ -122,7 +122,7 @@ def test_a_worker_says_how_far_a_long_pass_is(database: TestDatabase) -> None:
     database.query(PAUSE.format(seconds=1))
     with Process("workers.link", env=environment(database)) as worker:
         started = worker.wait_for("scheduler_started")["time"]
-        said = worker.wait_for("pass_progress", scheduler="link-expiration")
+        said = worker.wait_for("progress_reported", scheduler="link-expiration")
         seconds = (datetime.fromisoformat(said["time"]) - datetime.fromisoformat(started)).seconds
         assert seconds >= 10
         assert 0 < said["processed"] == said["events"] < 150_000

@@ -92,7 +92,7 @@ def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
     for address in ("", str(tmp_path / "gone"), "@nobody"):
         manager = SystemdNotifier(address)
         manager.ready()
-        manager.alive()
+        manager.feed_watchdog()
         manager.status("fine")
         manager.stopping()
 

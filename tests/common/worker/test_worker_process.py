@@ -193,7 +193,7 @@ def test_kafka_that_is_not_there_yet_is_waited_for_and_then_forgotten(
     links = {add_link(database) for _ in range(3)}
     with Process("workers.link", env=environment(database, f"127.0.0.1:{port}")) as worker:
         worker.wait_for("pass_finished", processed=3, events=3)
-        outage = worker.wait_for("events_waiting")
+        outage = worker.wait_for("publish_failed")
         assert outage["left"] == 3
         assert f"{port}" in outage["reason"]
         assert "Connection refused" in outage["reason"]
@@ -333,7 +333,7 @@ def test_a_worker_that_was_paused_for_longer_than_it_waits_goes_on(database: Tes
             worker.send(signal.SIGCONT)
             assert not poll_until(lambda: worker.ended is not None, 0.5)
         assert worker.stop() == 0
-    assert worker.records("uncaught") == []
+    assert worker.records("exception_uncaught") == []
 
 
 def test_a_stop_breaks_whatever_blocks_a_worker(database: TestDatabase, mock_broker: str) -> None:
@@ -550,7 +550,7 @@ def test_a_worker_says_what_it_does(database: TestDatabase, mock_broker: str) ->
 
     [started] = worker.records("worker_started")
     assert (started["process"], started["schedulers"]) == (worker.pid, "link-expiration")
-    [warning] = worker.records("unknown_setting")
+    [warning] = worker.records("setting_ignored")
     assert "did you mean LINK_EXPIRATION_INTERVAL?" in warning["reason"]
     [begun] = worker.records("pass_started")
     [run] = runs(database)

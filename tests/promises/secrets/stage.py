@@ -79,7 +79,7 @@ class Stage:
         with Process(module, *arguments, env=env) as worker:
             poll_until(lambda: event in worker.log, PATIENCE)
             if pages:
-                poll_until(lambda: "metrics_served" in worker.log, PATIENCE)
+                poll_until(lambda: "metrics_port_opened" in worker.log, PATIENCE)
                 self.keep({path: page(port, path) for path in ("metrics", "healthz", "readyz")})
             worker.send(signal.SIGTERM)
             worker.exit_code()

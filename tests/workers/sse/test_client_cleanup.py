@@ -249,7 +249,7 @@ def test_clients_that_cannot_be_cut_are_counted_and_named_and_stop_nobody(
     named = {
         fields["client_id"]: fields["reason"]
         for record in caplog.records
-        if record.getMessage() == "client_not_disconnected"
+        if record.getMessage() == "client_disconnect_failed"
         for fields in [vars(record)["toast_fields"]]
     }
     assert named == {
@@ -519,15 +519,15 @@ def test_a_clock_over_a_minute_ahead_is_warned_of_once_per_process(
     env = environment(database, SSE_GRPC_ADDR=sse.address, SSE_CLIENT_CLEANUP_INTERVAL="100ms")
     with Process("workers.sse", env=env) as worker:
         worker.wait_for("pass_finished", count=3)
-        assert worker.records("sse_clock_ahead") == []
+        assert worker.records("clock_skew_detected") == []
         sse.orders.clock_ahead = HOUR
         sse.orders.active_once_listed = {"active-0": 1}
-        warning = worker.wait_for("sse_clock_ahead")
+        warning = worker.wait_for("clock_skew_detected")
         worker.wait_for("pass_finished", count=len(worker.records("pass_finished")) + 3)
 
     assert warning["level"] == "warning"
     assert 3_500 < warning["seconds"] <= 3_600
-    assert len(worker.records("sse_clock_ahead")) == 1
+    assert len(worker.records("clock_skew_detected")) == 1
     assert sse.cuts == []
 
 

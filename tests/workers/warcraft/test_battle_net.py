@@ -471,7 +471,7 @@ def test_no_secret_shows_up_anywhere(worker: WarcraftWorker, mock_broker: str) -
         output += "".join(process.communicate(timeout=60))
         worker.battle_net.credentials = ("refused", "now")
         worker.database.query("UPDATE toast_sync_failures SET retry_at = now()")
-    assert "not_synced" in output
+    assert "sync_failed" in output
     assert "are BLIZZARD_CLIENT_ID and BLIZZARD_CLIENT_SECRET those" in output
     tables = worker.database.query(
         "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'"

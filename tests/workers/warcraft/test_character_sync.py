@@ -427,7 +427,7 @@ def test_a_404_is_reported_when_it_lasts_seven_days(
         run = worker.run(SYNC)
         assert run.counts["failed"] == failed
         errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
-        assert errors == ["not_found_for_days"] * failed
+        assert errors == ["subject_missing"] * failed
     assert run.error == "character missing of silvermoon (eu): not found for more than 7 days"
     assert worker.count("characters") == 1
 

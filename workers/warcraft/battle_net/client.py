@@ -12,7 +12,7 @@ from common.backoff import retry_delay
 from common.config import Settings
 from common.config.kinds import Variable
 from common.errors import PassError
-from common.scheduling.scheduler import Remote
+from common.scheduling import Remote
 from workers.warcraft.battle_net import addresses, api_request, json_reader
 from workers.warcraft.battle_net.api_request import ApiReply, RetryableError
 from workers.warcraft.battle_net.errors import InvalidReply, NotFound, Refused, Unavailable
