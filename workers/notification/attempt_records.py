@@ -16,7 +16,7 @@ from common.scheduling.scheduler import PassResult
 from workers.notification.discord import SendResult
 from workers.notification.due_notifications import EVERYWHERE, Channel
 from workers.notification.rate_limits import ChannelLimits, PassClock
-from workers.notification.unsent import UnsentNotifications
+from workers.notification.unsent_notifications import UnsentNotifications
 
 _log = logs.logger(__name__)
 

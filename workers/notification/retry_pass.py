@@ -25,10 +25,10 @@ from common.scheduling.scheduler import Pass, PassResult
 from workers.notification import rate_limits
 from workers.notification.attempt_records import AttemptRecords, gone_reason
 from workers.notification.discord import Discord, DiscordReply, RateLimited, SendResult, UnusableUrl
+from workers.notification.discord_message import DiscordMessage, build_message
 from workers.notification.due_notifications import Channel, DueNotifications
 from workers.notification.embed import UnreadablePayload
-from workers.notification.task import Task, prepare
-from workers.notification.unsent import UnsentNotifications
+from workers.notification.unsent_notifications import UnsentNotifications
 
 _log = logs.logger(__name__)
 
@@ -62,7 +62,7 @@ class RetryPass:
         self._queue: list[tuple[float, datetime, UUID, Channel]] = []
         self._everybody = rate_limits.Window(rate_limits.ALTOGETHER)
         self._quiet_until = 0.0
-        self._under_way: dict[Future[DiscordReply], Task] = {}
+        self._under_way: dict[Future[DiscordReply], DiscordMessage] = {}
         self._done: queue.SimpleQueue[Future[DiscordReply]] = queue.SimpleQueue()
         self._stop_at: float | None = None
         nothing = {"delivered": 0, "rate_limited": 0, "skipped": 0, "unreachable": 0, "left": 0}
@@ -121,14 +121,14 @@ class RetryPass:
     def _hand_out(self, senders: ThreadPoolExecutor, remote: Discord) -> None:
         """Give every free sender a notification, as far as the limits allow it now."""
         while self._may_hand_out() and self._until_next() <= 0:
-            task = self._next_task(heapq.heappop(self._queue)[-1])
-            if task:
+            message = self._next_task(heapq.heappop(self._queue)[-1])
+            if message:
                 self._everybody.add(time.monotonic())
-                future = senders.submit(remote.post, task.webhook, task.embed)
-                self._under_way[future] = task
+                future = senders.submit(remote.post, message.webhook, message.embed)
+                self._under_way[future] = message
                 future.add_done_callback(self._done.put)
 
-    def _next_task(self, channel: Channel) -> Task | None:
+    def _next_task(self, channel: Channel) -> DiscordMessage | None:
         """What to send to this channel next; None if that is nothing, now or ever."""
         while (notification := self._due.next(channel)) is not None:
             if self._pass.stopping():
@@ -138,7 +138,9 @@ class RetryPass:
                 if row is None:
                     continue
                 try:
-                    return prepare(channel, row, allow_loopback_http=self._allow_loopback_http)
+                    return build_message(
+                        channel, row, allow_loopback_http=self._allow_loopback_http
+                    )
                 except UnusableUrl as refusal:
                     self._give_up(channel, f"not sent: {refusal}")
                     return None
@@ -163,25 +165,25 @@ class RetryPass:
         seconds = min(self._until_next(), _LOOK_SECONDS) if self._may_hand_out() else _LOOK_SECONDS
         with suppress(queue.Empty):
             future = self._done.get(timeout=max(0.0, seconds))
-            task = self._under_way.pop(future)
+            message = self._under_way.pop(future)
             reply = None
-            with self._blaming(task.channel, task.row["id"]):
+            with self._blaming(message.channel, message.row["id"]):
                 reply = future.result()
-            self._answered(task, reply)
+            self._answered(message, reply)
 
-    def _answered(self, task: Task, reply: DiscordReply | None) -> None:
+    def _answered(self, message: DiscordMessage, reply: DiscordReply | None) -> None:
         """Record the reply, and let the channel have its next turn; None if sending failed."""
-        channel = task.channel
+        channel = message.channel
         if reply is None:
             channel.limits.answered(time.monotonic(), None)
         elif isinstance(reply.outcome, RateLimited):
             channel.limits.answered(reply.at, reply.bucket)
-            channel.next_ids.appendleft(task.row["id"])
+            channel.next_ids.appendleft(message.row["id"])
             self._apply_rate_limit(channel, reply.outcome, reply.at)
         else:
             channel.limits.answered(reply.at, reply.bucket)
             metrics.RETRIES.labels("notification", "notification").inc()
-            self._record(channel, task.row, reply.outcome, reply.at)
+            self._record(channel, message.row, reply.outcome, reply.at)
             if reply.outcome.permanent:
                 self._give_up(channel, gone_reason(reply.outcome))
                 return

@@ -1,4 +1,4 @@
-"""The notifications that are not sent, and why: set aside one by one, or all of a channel."""
+"""The notifications that are not sent, with the reason: set aside one by one, or all of a channel."""
 
 import time
 from collections.abc import Mapping

@@ -20,8 +20,8 @@ from common.scheduling.scheduler import Pass, PassResult, Scheduler
 from workers.warcraft import character_replies, reference_rows
 from workers.warcraft.battle_net import client
 from workers.warcraft.character_replies import Character
+from workers.warcraft.database_values import storable, to_jsonb
 from workers.warcraft.fetch_threads import Subject
-from workers.warcraft.storable import document, storable
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
     CHARACTERS,
@@ -170,8 +170,8 @@ def record(current: Pass, subject: Subject, character: Character, now: datetime)
         "faction_name": profile.faction.name,
         "avatar": character.avatar,
         "achievement_points": profile.achievement_points,
-        "equipment": document(character.equipment),
-        "stats": document(character.stats),
+        "equipment": to_jsonb(character.equipment),
+        "stats": to_jsonb(character.stats),
     }
     row = connection.execute(RECORD, values).fetchone()
     counts = dict(row or {})

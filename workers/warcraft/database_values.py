@@ -27,7 +27,7 @@ def storable(session: Session, value: T) -> T:
     return result
 
 
-def document(value: object) -> Jsonb:
+def to_jsonb(value: object) -> Jsonb:
     """The value as jsonb. Not with its characters escaped: few encodings understand that."""
     return Jsonb(value, dumps=_dumps)
 

@@ -17,9 +17,9 @@ from common.scheduling.pass_lock import exclusive
 from common.scheduling.scheduler import Pass, PassResult, Scheduler
 from workers.warcraft import reference_rows
 from workers.warcraft.battle_net import client
+from workers.warcraft.database_values import storable
 from workers.warcraft.fetch_threads import Subject
 from workers.warcraft.guild_replies import Guild, GuildFetcher
-from workers.warcraft.storable import storable
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
     CHARACTERS,
