@@ -19,7 +19,7 @@ class DiscordMessage:
     embed: dict[str, Any]
 
 
-def build_message(channel: Channel, row: DictRow, *, allow_loopback_http: bool) -> DiscordMessage:
+def build_message(channel: Channel, row: DictRow, allow_loopback_http: bool) -> DiscordMessage:
     """Build the message of one row. Raises UnusableUrl or UnreadablePayload."""
     webhook = discord.webhook(row["webhook_url"], allow_loopback_http=allow_loopback_http)
     event = embed.rebuild(

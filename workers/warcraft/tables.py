@@ -1,4 +1,4 @@
-"""The tables of warcraft: the live ones, as far as its schedulers use them, and ours."""
+"""The live tables of warcraft: the columns that its schedulers use; and their own tables."""
 
 from common.database.table_access import BIGINT, JSON, TEXT, TIME, UUID, Table, TableAccess
 

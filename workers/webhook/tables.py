@@ -1,4 +1,4 @@
-"""The live tables of webhook, as far as its schedulers use them."""
+"""The live tables of webhook: the columns that its schedulers use."""
 
 from common.database.table_access import (
     BIGINT,

@@ -610,7 +610,7 @@ def test_no_limit_is_waited_for_when_nothing_is_left(
 def test_a_long_wait_gives_signs_of_life(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry_pass, "_SIGN_OF_LIFE_SECONDS", 0.1)
+    monkeypatch.setattr(retry_pass, "_PROGRESS_SECONDS", 0.1)
     add(database, add_channel(database, server, "news"), "e1")
     server.order("news", rate_limited(0.8))
     signs: list[PassResult] = []
@@ -774,7 +774,7 @@ def test_no_secret_gets_out(database: TestDatabase, server: DiscordServer) -> No
 
 def quicker(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     """Let the limits that the client keeps by itself be as much shorter as the stand-in's."""
-    for name in ("PER_WEBHOOK", "PER_CHANNEL", "ALTOGETHER"):
+    for name in ("PER_WEBHOOK", "PER_CHANNEL", "GLOBAL"):
         limit = getattr(rate_limits, name)
         monkeypatch.setattr(rate_limits, name, replace(limit, seconds=limit.seconds * scale))
 
