@@ -48,7 +48,7 @@ class UnreadablePayload(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEvent:
+class NotificationEvent:
     """An event of a notification; ``fields`` are names and values, in their order, as text.
     ``timestamp`` is in UTC, or None if it is unknown."""
 
@@ -61,7 +61,7 @@ class StoredEvent:
 
 def rebuild(
     payload: str, *, event_id: str, event_type: str, created_at: datetime | None
-) -> StoredEvent:
+) -> NotificationEvent:
     """Read an event from its stored JSON, an envelope with ``data`` or a flat object.
 
     What the payload lacks is taken from the other columns of its row. Python's first and last
@@ -78,7 +78,7 @@ def rebuild(
     except RecursionError:
         raise UnreadablePayload("event_payload is nested too deeply") from None
     type_ = _string(event, "type") or event_type
-    return StoredEvent(
+    return NotificationEvent(
         id=_string(event, "id") or event_id,
         type=type_,
         source=_string(event, "source") or f"{_service(type_)}-service",
@@ -87,7 +87,7 @@ def rebuild(
     )
 
 
-def embed(event: StoredEvent, color: int) -> dict[str, Any]:
+def embed(event: NotificationEvent, color: int) -> dict[str, Any]:
     """Build the embed. ``color`` is the channel's; 0 or an invalid one means the event's."""
     title = cut(f"\N{PUBLIC ADDRESS LOUDSPEAKER} {event.type}", TITLE)
     footer = cut(f"Event ID: {event.id}", FOOTER - _NOTE)
@@ -115,7 +115,7 @@ def cut(text: str, limit: int) -> str:
     return text[:end] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def _fitting(event: StoredEvent, room: int) -> Iterator[tuple[str, str]]:
+def _fitting(event: NotificationEvent, room: int) -> Iterator[tuple[str, str]]:
     for name, value in event.fields[:FIELDS]:
         name, value = cut(_shown(name), FIELD_NAME), _shown(value)
         left = room - len(name)
@@ -126,7 +126,7 @@ def _fitting(event: StoredEvent, room: int) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _note(event: StoredEvent, fields: list[tuple[str, str]]) -> str:
+def _note(event: NotificationEvent, fields: list[tuple[str, str]]) -> str:
     """How many fields the embed leaves out or shortens, for its footer."""
     missing = len(event.fields) - len(fields)
     pairs = zip(event.fields, fields, strict=False)

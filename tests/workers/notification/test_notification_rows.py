@@ -393,7 +393,7 @@ def test_a_row_that_cannot_say_why_it_waits_leaves_the_others_their_reason(
 def fail_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
     build = embed.embed
 
-    def fail(event: embed.StoredEvent, color: int) -> dict[str, Any]:
+    def fail(event: embed.NotificationEvent, color: int) -> dict[str, Any]:
         if event.id == "odd":
             raise OverflowError("too odd")
         return build(event, color)
