@@ -21,7 +21,7 @@ from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Preview
 from devservers.child_processes import ROOT
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Guild, Realm, World
+from devservers.standins.battle_net_world import Character, Game, Guild, Realm
 from testing.database import TestDatabase
 from workers.warcraft import SERVICE
 
@@ -64,7 +64,7 @@ class WarcraftWorker:
         }
 
     @property
-    def world(self) -> World:
+    def world(self) -> Game:
         return self.battle_net.world
 
     def track(self, *them: Character | Guild, **columns: object) -> UUID:

@@ -6,11 +6,9 @@ prints its address and serves until SIGTERM or SIGINT.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import gzip
 import json
-import signal
 import sys
 import threading
 import time
@@ -20,8 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from devservers.standins import battle_net_documents as documents
+from devservers.standins import command
 from devservers.standins.battle_net_traffic import Order, Request
-from devservers.standins.battle_net_world import CLASSES, RACES, World, sample_world
+from devservers.standins.battle_net_world import CLASSES, RACES, Game, sample_game
 
 _CHARACTER_PARTS = {
     "": documents.profile,
@@ -39,8 +38,8 @@ class BattleNetServer:
     rest of a second is refused; `latency` is in seconds.
     """
 
-    def __init__(self, world: World | None = None, *, port: int = 0) -> None:
-        self.world = world or World()
+    def __init__(self, world: Game | None = None, *, port: int = 0) -> None:
+        self.world = world or Game()
         self.credentials: tuple[str, str] | None = None
         self.requests: list[Request] = []
         self.connections = 0
@@ -232,16 +231,9 @@ def _error(status: int) -> dict[str, Any]:
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="devservers.standins.battle_net", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
-    options = parser.parse_args()
-    # Before the server's threads exist: what they inherit, only sigwait() below receives.
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with BattleNetServer(sample_world(), port=options.port) as server:
-        print(server.url, flush=True)
-        signal.sigwait(signals)
-    return 0
+    options = command.parser("devservers.standins.battle_net", __doc__).parse_args()
+    server = BattleNetServer(sample_game(), port=options.port)
+    return command.serve(server, lambda: server.url)
 
 
 if __name__ == "__main__":

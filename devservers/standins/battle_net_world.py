@@ -89,7 +89,7 @@ class Guild:
         del self.members[character.key]
 
 
-class World:
+class Game:
     """Everything that can be asked for."""
 
     def __init__(self, characters: Iterable[Character] = (), guilds: Iterable[Guild] = ()) -> None:
@@ -109,7 +109,7 @@ def slug(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower().replace("'", "").replace(" ", "-")
 
 
-def sample_world() -> World:
+def sample_game() -> Game:
     """What Battle.net would know of the sample rows: a bit more than the rows do.
 
     Every seventh character has joined or left a guild since, every tenth is a level higher,
@@ -126,7 +126,7 @@ def sample_world() -> World:
         for row in rows
         if row.table == "guilds"
     }
-    world = World(guilds=guilds.values())
+    world = Game(guilds=guilds.values())
     details = [row.values for row in rows if row.table == "character_details"]
     for number, known in enumerate(details):
         row = values[known["character_id"]]

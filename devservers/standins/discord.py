@@ -9,10 +9,8 @@ came in.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import signal
 import sys
 import threading
 import time
@@ -23,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from devservers.standins import command
 from devservers.standins.discord_answers import HEALTHY, UNKNOWN_WEBHOOK, Reply, Stall, rate_limited
 from devservers.standins.discord_rules import TrafficRules, Verdict, request_fault
 
@@ -217,17 +216,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="devservers.standins.discord", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
+    parser = command.parser("devservers.standins.discord", __doc__)
     parser.add_argument("--gone", metavar="ID", action="append", default=[], help="was deleted")
     options = parser.parse_args()
-    # Before the server's threads exist: what they inherit, only sigwait() below receives.
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with DiscordServer(options.port, gone=tuple(options.gone)) as server:
-        print(server.url, flush=True)
-        signal.sigwait(signals)
-    return 0
+    server = DiscordServer(options.port, gone=tuple(options.gone))
+    return command.serve(server, lambda: server.url)
 
 
 if __name__ == "__main__":

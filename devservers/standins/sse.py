@@ -7,9 +7,7 @@ stream, so the other clients go quiet as time passes.
 
 from __future__ import annotations
 
-import argparse
 import random
-import signal
 import sys
 import threading
 import time
@@ -23,6 +21,7 @@ from uuid import uuid4
 import grpc
 from google.protobuf.message import Message
 
+from devservers.standins import command
 from workers.sse import sse_management_pb2 as messages
 from workers.sse.sse_management_pb2 import ClientInfo
 
@@ -236,22 +235,15 @@ def new_client(now: datetime, *, idle: timedelta, had_events: bool = False) -> C
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="devservers.standins.sse", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
+    parser = command.parser("devservers.standins.sse", __doc__)
     parser.add_argument("--clients", type=int, default=10_000, help="how many are connected")
     parser.add_argument("--quiet", type=int, default=250, help="how many of them are inactive")
     options = parser.parse_args()
-    # Before the server's threads exist: what they inherit, only sigwait() below receives.
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with SseServer(options.port) as server:
-        now = datetime.now(UTC)
-        for number in range(options.clients):
-            idle = QUIET if number < options.quiet else ACTIVE * random.random()
-            server.connect(new_client(now, idle=idle, had_events=number % 3 > 0))
-        print(server.address, flush=True)
-        signal.sigwait(signals)
-    return 0
+    server, now = SseServer(options.port), datetime.now(UTC)
+    for number in range(options.clients):
+        idle = QUIET if number < options.quiet else ACTIVE * random.random()
+        server.connect(new_client(now, idle=idle, had_events=number % 3 > 0))
+    return command.serve(server, lambda: server.address)
 
 
 if __name__ == "__main__":

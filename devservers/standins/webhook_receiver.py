@@ -8,15 +8,16 @@ With a secret, a request whose signatures or times are wrong gets 401 and is not
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from devservers.standins import command
 from devservers.standins.webhook_answers import Server
 
 
@@ -71,12 +72,8 @@ class WebhookReceiver:
         self.stop()
 
     def start(self) -> None:
-        """Serve on a thread of its own."""
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self) -> None:
-        """Serve on this thread until somebody calls stop."""
-        self._server.serve_forever(poll_interval=0.05)
+        """Serve on its own thread."""
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop serving, and end what still stalls."""
@@ -109,18 +106,15 @@ class WebhookReceiver:
                 self._at_once -= 1
 
 
-def main() -> None:
-    """Serve until the process is ended."""
-    parser = argparse.ArgumentParser(description="A receiver of webhooks on loopback.")
+def main() -> int:
+    """Serve until a signal; returns the exit code."""
+    parser = command.parser("devservers.standins.webhook_receiver", __doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--secret", default="", help="of every webhook; '' verifies nothing")
     options = parser.parse_args()
     receiver = WebhookReceiver(host=options.host, port=options.port, secret=options.secret)
-    print(receiver.url, flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        receiver.serve()
+    return command.serve(receiver, lambda: receiver.url)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
