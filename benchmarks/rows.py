@@ -22,7 +22,7 @@ _UNCHECKED = "SET session_replication_role = replica"
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FilledDatabase:
     """A filled database, for which ``statements`` may use the parameter ``size``.
 
     That is how many rows are due or, where none is, how many there are.

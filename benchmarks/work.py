@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks import rows
 from benchmarks.floor import messages
-from benchmarks.rows import Rows
+from benchmarks.rows import FilledDatabase
 from common.events import envelope
 from common.scheduling.scheduler import Scheduler
 from workers.blog import post_publisher
@@ -27,8 +27,8 @@ class Work:
     filled: tuple[str, ...]
     floor: str
 
-    def rows(self, due: int) -> Rows:
-        return Rows(self.filled, due)
+    def rows(self, due: int) -> FilledDatabase:
+        return FilledDatabase(self.filled, due)
 
 
 def _links(filled: tuple[str, ...]) -> Work:

@@ -18,7 +18,7 @@ _Place = tuple[str, int]  # topic and partition
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class PublishedEvent:
     """One message: when the broker stored it, where, and the fields of its event."""
 
     time: datetime
@@ -59,7 +59,7 @@ class EventStream:
         self._consumer.close()
         self._questions.close()
 
-    def poll(self, seconds: float) -> Iterator[Event]:
+    def poll(self, seconds: float) -> Iterator[PublishedEvent]:
         """What arrives within `seconds`."""
         if time.monotonic() >= self._discover_at:
             self._discover()
@@ -67,7 +67,7 @@ class EventStream:
             if message.error() is None:
                 yield self._event(message)
 
-    def drain(self, seconds: float) -> Iterator[Event]:
+    def drain(self, seconds: float) -> Iterator[PublishedEvent]:
         """Everything that the topics hold at this moment, for at most `seconds`."""
         deadline = time.monotonic() + seconds
         self._discover()
@@ -111,14 +111,14 @@ class EventStream:
                 )
         return ends
 
-    def _event(self, message: Message) -> Event:
+    def _event(self, message: Message) -> PublishedEvent:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         assert topic is not None
         assert partition is not None
         assert offset is not None
         self._next_offsets[topic, partition] = offset + 1
         _, milliseconds = message.timestamp()
-        return Event(
+        return PublishedEvent(
             time=datetime.fromtimestamp(milliseconds / 1000, UTC),
             topic=topic,
             key=(message.key() or b"").decode(errors="replace"),

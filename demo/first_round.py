@@ -15,7 +15,7 @@ from common import config
 from common.config import Settings, SettingsError
 from common.database.connection import Database
 from common.scheduling.scheduler import Scheduler, Service
-from demo.supervisor import Worker
+from demo.supervisor import WorkerProgram
 
 # A worker killed by a launch before may have had the same process number.
 _FIRST_RUNS = """
@@ -101,7 +101,7 @@ class FirstRound:
             if outcome.state == "waiting"
         ]
 
-    def update(self, processes: Mapping[str, Worker]) -> None:
+    def update(self, processes: Mapping[str, WorkerProgram]) -> None:
         """Look at the workers and at the run history of those that still owe a pass."""
         for plan in self._plans:
             worker = processes.get(plan.service.name)
@@ -139,7 +139,7 @@ class FirstRound:
                     plan.service, scheduler, runs[scheduler.name], interval
                 )
 
-    def _give_up(self, plan: Plan, worker: Worker) -> None:
+    def _give_up(self, plan: Plan, worker: WorkerProgram) -> None:
         name = plan.service.name
         problem = (
             f"toast-{name} ended with status {worker.exit_status}; see .run/log/toast-{name}.log"

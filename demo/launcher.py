@@ -18,7 +18,7 @@ from types import FrameType
 
 from common import config, exit_codes
 from demo import embedded, report
-from demo.event_stream import Event, EventStream
+from demo.event_stream import EventStream, PublishedEvent
 from demo.first_round import FirstRound, read_plans
 from demo.supervisor import Supervisor
 from devservers.child_processes import ServerError, poll_until
@@ -162,6 +162,6 @@ def _exit_code(first_round: FirstRound) -> int:
     return 0 if succeeded and not unpublished else 1
 
 
-def _show(events: Iterable[Event]) -> None:
+def _show(events: Iterable[PublishedEvent]) -> None:
     for event in events:
         say(report.event_line(event))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from common.cli import text_table
-from demo.event_stream import Event
+from demo.event_stream import PublishedEvent
 from demo.first_round import Outcome
 
 RULE = "-" * 78
@@ -65,7 +65,7 @@ def table(outcomes: Sequence[Outcome], now: datetime) -> str:
     return "\n".join(["", text_table.render(HEADINGS, rows), "", *problems])
 
 
-def event_line(event: Event) -> str:
+def event_line(event: PublishedEvent) -> str:
     """Time, topic, key, and the fields in short; the key's own field is left out."""
     fields = (
         f"{name}={_short(_shown(value))}"

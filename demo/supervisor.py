@@ -24,7 +24,7 @@ PROGRAM_PREFIX = "toast-"
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerProgram:
     """One program as supervisord sees it; `process` is 0 while it does not run."""
 
     process: int
@@ -69,10 +69,10 @@ class Supervisor:
         """Whether any supervisord, ours or an earlier one, serves this checkout's socket."""
         return self._call("getPID") is not None
 
-    def workers(self) -> dict[str, Worker]:
+    def workers(self) -> dict[str, WorkerProgram]:
         """The workers by the name of their service; none while supervisord does not answer."""
         return {
-            program["name"].removeprefix(PROGRAM_PREFIX): Worker(
+            program["name"].removeprefix(PROGRAM_PREFIX): WorkerProgram(
                 program["pid"], program["statename"], program["exitstatus"]
             )
             for program in self._call("getAllProcessInfo") or []

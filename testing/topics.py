@@ -14,7 +14,7 @@ from devservers.child_processes import PATIENCE, poll_until
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedMessage:
     """One message as a consumer gets it."""
 
     partition: int
@@ -51,7 +51,7 @@ class Topic:
         """How many messages have come."""
         return sum(end - self._begin.get(number, 0) for number, end in self._ends().items())
 
-    def read(self, count: int, *, seconds: float = PATIENCE) -> list[Received]:
+    def read(self, count: int, *, seconds: float = PATIENCE) -> list[ReceivedMessage]:
         """The messages that have come, in order within each partition.
 
         Waits until they are at least so many. AssertionError if they are not that many in time,
@@ -62,7 +62,7 @@ class Topic:
         assert present == count, f"{present} messages on {self.name}, expected {count}"
         return self._messages(count)
 
-    def so_far(self) -> list[Received]:
+    def so_far(self) -> list[ReceivedMessage]:
         """The messages that have come until now, in order within each partition."""
         return self._messages(self.count())
 
@@ -70,11 +70,11 @@ class Topic:
         """How many partitions it has; 0 while there is no such topic."""
         return len(self._ends())
 
-    def _messages(self, count: int) -> list[Received]:
+    def _messages(self, count: int) -> list[ReceivedMessage]:
         self._consumer.assign(
             [TopicPartition(self.name, n, self._begin.get(n, 0)) for n in sorted(self._ends())]
         )
-        received: list[Received] = []
+        received: list[ReceivedMessage] = []
         while len(received) < count:
             batch = self._consumer.consume(count - len(received), timeout=PATIENCE)
             assert batch, f"only {len(received)} of {count} messages could be read"
@@ -103,7 +103,7 @@ class Topic:
         return found[1]
 
 
-def _received(message: Message) -> Received:
+def _received(message: Message) -> ReceivedMessage:
     error = message.error()
     if error:
         raise KafkaException(error)
@@ -115,4 +115,4 @@ def _received(message: Message) -> Received:
     assert isinstance(value, bytes)
     headers: Any = message.headers() or ()
     texts = tuple((name, content.decode()) for name, content in headers)
-    return Received(partition, offset, key.decode(), value, texts)
+    return ReceivedMessage(partition, offset, key.decode(), value, texts)

@@ -10,7 +10,7 @@ from benchmarks.work import LINK_EXPIRATION
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import environment
-from testing.topics import Received, Topic
+from testing.topics import ReceivedMessage, Topic
 from workers.link.link_expiration import TOPIC
 
 _DUE = "FROM link_links WHERE expires_at <= now()"
@@ -30,7 +30,7 @@ class Links:
         [counted] = self.database.query(f"SELECT count(*) {_DUE} AND NOT is_active")
         return int(counted["count"])
 
-    def unannounced(self, messages: list[Received]) -> int:
+    def unannounced(self, messages: list[ReceivedMessage]) -> int:
         """How many of those that are due none of the messages is about."""
         due = {str(row["id"]) for row in self.database.query(f"SELECT id {_DUE}")}
         return len(due - {message.key for message in messages})

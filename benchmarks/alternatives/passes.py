@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.alternatives.links import filled
-from benchmarks.alternatives.program import Pass, Program
+from benchmarks.alternatives.program import PassReport, Program
 from benchmarks.worker_pass import Measured, measure
 from testing.arena import Arena
 from workers.link import link_expiration
@@ -23,7 +23,7 @@ def of_worker(arena: Arena, due: int) -> Measured:
     return measured
 
 
-def of_alternative(arena: Arena, commands: Sequence[Sequence[str]], due: int) -> Pass:
+def of_alternative(arena: Arena, commands: Sequence[Sequence[str]], due: int) -> PassReport:
     """What a program takes; the time until its library starts the pass is not counted."""
     with filled(arena, due) as links:
         with Program(commands, links.environment) as program:

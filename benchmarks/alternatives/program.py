@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class PassReport:
     """What one pass told: ``seconds`` from its start to the last delivery, and the most memory
     that its process has used."""
 
@@ -65,12 +65,12 @@ class Program:
             process.wait()
         self._processes.clear()
 
-    def passes(self) -> list[Pass]:
+    def passes(self) -> list[PassReport]:
         """Every pass that has ended so far."""
         # Celery writes a banner there, too; and the last line may be half written.
         lines = self._told.read_text().splitlines(keepends=True)
         told = (line for line in lines if line.startswith("{") and line.endswith("\n"))
-        return [Pass(**json.loads(line)) for line in told]
+        return [PassReport(**json.loads(line)) for line in told]
 
     def wait(self, done: Callable[[], bool], seconds: float) -> None:
         """Wait until something is ``done``. AssertionError if it is not in time."""

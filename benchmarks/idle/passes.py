@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from benchmarks.idle import rows
-from benchmarks.rows import Rows
+from benchmarks.rows import FilledDatabase
 from common import config
 from common.cli.check import indexes
 from common.cli.check.checked_service import Subject
@@ -41,7 +41,7 @@ _INDEXES = "SELECT indexname AS name FROM pg_indexes WHERE schemaname = 'public'
 def play(arena: Arena, scheduler: Scheduler, statements: tuple[str, ...], size: int) -> Figures:
     """Run passes in this process: one without the index that `toast check` proposes, then some
     with it."""
-    database = Rows(statements, size).original(arena)
+    database = FilledDatabase(statements, size).original(arena)
     settings = _settings(database, scheduler)
     server = Database(settings)
     look = partial(_pass, PassRunner(scheduler, settings, server))

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from devservers.sample_data import content, deliveries, food, twitch, warcraft
-from devservers.sample_data.source import Remotes, Row, Source
+from devservers.sample_data.source import Remotes, SampleRow, Source
 
 SEED = 20_240_229
 NOWHERE = Remotes()
@@ -28,7 +28,7 @@ _SERVICES = (
 )
 
 
-def generate(now: datetime, seed: int = SEED, remotes: Remotes = NOWHERE) -> Iterator[Row]:
+def generate(now: datetime, seed: int = SEED, remotes: Remotes = NOWHERE) -> Iterator[SampleRow]:
     """Every row, a referenced one before those that reference it; times are relative to `now`."""
     source = Source(seed, now, remotes)
     for rows in _SERVICES:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from devservers.sample_data.source import DAY, HOUR, MINUTE, Row, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, SampleRow, Source
 
 GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 # The id of a Discord webhook that somebody has deleted.
@@ -14,7 +14,7 @@ WEBHOOK_SECRET = "not-a-secret"
 EVENT_TYPES = ("link.expired", "blog.post.scheduled.published", "foodfolio.detail.expired")
 
 
-def notification_rows(source: Source) -> Iterator[Row]:
+def notification_rows(source: Source) -> Iterator[SampleRow]:
     """notification_channels, notification_notifications, notification_attempts."""
     live = [_channel(source) for _ in range(6)]
     live.append(_channel(source, number=GONE_WEBHOOK))
@@ -33,7 +33,7 @@ def _channel(
     number: int | None = None,
     active: bool = True,
     deleted: datetime | None = None,
-) -> Row:
+) -> SampleRow:
     number = number or source.number()
     values: dict[str, object] = {
         "id": source.id(),
@@ -51,10 +51,12 @@ def _channel(
         "last_failure_at": None,
     }
     created = source.ago(200 * DAY, 400 * DAY)
-    return Row("notification_channels", values | source.times(created, deleted))
+    return SampleRow("notification_channels", values | source.times(created, deleted))
 
 
-def _notifications(source: Source, live: list[Row], silent: list[Row]) -> Iterator[Row]:
+def _notifications(
+    source: Source, live: list[SampleRow], silent: list[SampleRow]
+) -> Iterator[SampleRow]:
     every = [*live, *silent]
     old = (31 * DAY, 190 * DAY)
     recent = (MINUTE, 29 * DAY)
@@ -78,8 +80,8 @@ def _notifications(source: Source, live: list[Row], silent: list[Row]) -> Iterat
 
 
 def _notification(
-    source: Source, channel: Row, status: str, attempts: int, created: datetime
-) -> Row:
+    source: Source, channel: SampleRow, status: str, attempts: int, created: datetime
+) -> SampleRow:
     sent = status == "success"
     values: dict[str, object] = {
         "id": source.id(),
@@ -91,7 +93,7 @@ def _notification(
         "last_error": "HTTP 500" if status == "failed" else "",
         "sent_at": created if sent else None,
     }
-    return Row("notification_notifications", values | source.times(created))
+    return SampleRow("notification_notifications", values | source.times(created))
 
 
 def _event(source: Source, created: datetime) -> dict[str, object]:
@@ -107,14 +109,14 @@ def _event(source: Source, created: datetime) -> dict[str, object]:
     return {"event_id": event_id, "event_type": event_type, "event_payload": json.dumps(payload)}
 
 
-def _notification_attempts(source: Source, notification: Row) -> Iterator[Row]:
+def _notification_attempts(source: Source, notification: SampleRow) -> Iterator[SampleRow]:
     for values in _attempts(source, notification):
         message = notification.values["discord_message_id"] if values["success"] else ""
         columns = {"notification_id": notification.id, "discord_message_id": message}
-        yield Row("notification_attempts", values | columns)
+        yield SampleRow("notification_attempts", values | columns)
 
 
-def _attempts(source: Source, delivery: Row) -> Iterator[dict[str, object]]:
+def _attempts(source: Source, delivery: SampleRow) -> Iterator[dict[str, object]]:
     """The columns that attempts of both services have; the last one decides."""
     count = delivery.values["attempt_count"]
     assert isinstance(count, int)
@@ -133,7 +135,7 @@ def _attempts(source: Source, delivery: Row) -> Iterator[dict[str, object]]:
         }
 
 
-def webhook_rows(source: Source) -> Iterator[Row]:
+def webhook_rows(source: Source) -> Iterator[SampleRow]:
     """webhook_webhooks, webhook_deliveries, webhook_delivery_attempts."""
     live = [_webhook(source) for _ in range(8)]
     inactive = [_webhook(source, active=False) for _ in range(3)]
@@ -146,7 +148,7 @@ def webhook_rows(source: Source) -> Iterator[Row]:
         yield from _delivery_attempts(source, delivery, urls[delivery.values["webhook_id"]])
 
 
-def _webhook(source: Source, *, active: bool = True, deleted: datetime | None = None) -> Row:
+def _webhook(source: Source, *, active: bool = True, deleted: datetime | None = None) -> SampleRow:
     number = source.number()
     values: dict[str, object] = {
         "id": source.id(),
@@ -163,10 +165,12 @@ def _webhook(source: Source, *, active: bool = True, deleted: datetime | None = 
         "last_failure_at": GO_ZERO_TIME,  # never
     }
     created = source.ago(200 * DAY, 400 * DAY)
-    return Row("webhook_webhooks", values | source.times(created, deleted))
+    return SampleRow("webhook_webhooks", values | source.times(created, deleted))
 
 
-def _deliveries(source: Source, live: list[Row], silent: list[Row]) -> Iterator[Row]:
+def _deliveries(
+    source: Source, live: list[SampleRow], silent: list[SampleRow]
+) -> Iterator[SampleRow]:
     every = [*live, *silent]
     old = (31 * DAY, 190 * DAY)
     recent = (MINUTE, 29 * DAY)
@@ -193,7 +197,9 @@ def _deliveries(source: Source, live: list[Row], silent: list[Row]) -> Iterator[
         yield _delivery(source, source.one_of(every), "success", 1, source.ago(*recent))
 
 
-def _delivery(source: Source, webhook: Row, status: str, attempts: int, created: datetime) -> Row:
+def _delivery(
+    source: Source, webhook: SampleRow, status: str, attempts: int, created: datetime
+) -> SampleRow:
     values: dict[str, object] = {
         "id": source.id(),
         "webhook_id": webhook.id,
@@ -205,10 +211,10 @@ def _delivery(source: Source, webhook: Row, status: str, attempts: int, created:
         "completed_at": created if status in ("success", "failed") else None,
         "last_error": "HTTP 500" if status in ("failed", "retrying") else "",
     }
-    return Row("webhook_deliveries", values | source.times(created))
+    return SampleRow("webhook_deliveries", values | source.times(created))
 
 
-def _delivery_attempts(source: Source, delivery: Row, url: object) -> Iterator[Row]:
+def _delivery_attempts(source: Source, delivery: SampleRow, url: object) -> Iterator[SampleRow]:
     for values in _attempts(source, delivery):
         columns = {
             "delivery_id": delivery.id,
@@ -217,4 +223,4 @@ def _delivery_attempts(source: Source, delivery: Row, url: object) -> Iterator[R
             "request_body": delivery.values["event_payload"],
             "response_headers": "{}",
         }
-        yield Row("webhook_delivery_attempts", values | columns)
+        yield SampleRow("webhook_delivery_attempts", values | columns)

@@ -27,7 +27,7 @@ class Remotes:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SampleRow:
     """One row to insert: its table and every column that has no default."""
 
     table: str

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from devservers.standins import battle_net_documents as documents
 from devservers.standins import command
-from devservers.standins.battle_net_traffic import Order, Request
+from devservers.standins.battle_net_traffic import BattleNetRequest, Order
 from devservers.standins.battle_net_world import CLASSES, RACES, Game, sample_game
 
 _CHARACTER_PARTS = {
@@ -41,7 +41,7 @@ class BattleNetServer:
     def __init__(self, world: Game | None = None, *, port: int = 0) -> None:
         self.world = world or Game()
         self.credentials: tuple[str, str] | None = None
-        self.requests: list[Request] = []
+        self.requests: list[BattleNetRequest] = []
         self.connections = 0
         self.most_in_flight = 0
         self.latency = 0.0
@@ -83,11 +83,11 @@ class BattleNetServer:
         self._orders.append(order)
         return order
 
-    def asked(self, part: str) -> list[Request]:
+    def asked(self, part: str) -> list[BattleNetRequest]:
         """The requests whose decoded path contains this."""
         return [request for request in [*self.requests] if part in request.path]
 
-    def serve(self, request: Request) -> tuple[int, Any, Order]:
+    def serve(self, request: BattleNetRequest) -> tuple[int, Any, Order]:
         """Answer one request: the status, the document, and how to send it."""
         with self._lock:
             self._in_flight += 1
@@ -107,7 +107,7 @@ class BattleNetServer:
                 return order
         return Order(path)
 
-    def _answer(self, request: Request, order: Order) -> tuple[int, Any]:
+    def _answer(self, request: BattleNetRequest, order: Order) -> tuple[int, Any]:
         if order.status:
             return order.status, _error(order.status)
         if request.method == "POST":
@@ -126,7 +126,7 @@ class BattleNetServer:
             order.edit(document)
         return 200, document
 
-    def _give_token(self, request: Request) -> tuple[int, Any]:
+    def _give_token(self, request: BattleNetRequest) -> tuple[int, Any]:
         given = request.headers.get("authorization", "").removeprefix("Basic ")
         known = given and (
             self.credentials is None
@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
-        request = Request(self.command, self.path, headers, body, time.monotonic())
+        request = BattleNetRequest(self.command, self.path, headers, body, time.monotonic())
         status, document, order = self.server.battle_net.serve(request)
         content = json.dumps(document).encode() if order.body is None else order.body
         zipped = "gzip" in headers.get("accept-encoding", "")

@@ -30,7 +30,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class BattleNetRequest:
     """One request as it came in, and the status it was answered with.
 
     ``target`` is raw, as on the wire; header names are in lower case; ``at`` is monotonic.

@@ -30,10 +30,10 @@ _FIRST_MESSAGE = 1_100_000_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DiscordRequest:
     """A request that came in, and the status it was answered with (0: not at all).
 
-    ``defiant``: it came although an earlier answer had said not to come yet.
+    ``too_early``: it came although an earlier answer had said not to come yet.
     """
 
     at: float
@@ -42,7 +42,7 @@ class Request:
     headers: Mapping[str, str]
     body: dict[str, Any]
     status: int
-    defiant: bool
+    too_early: bool
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -69,15 +69,15 @@ class DiscordServer:
         *,
         gone: tuple[str, ...] = (),
         scale: float = 1.0,
-        tells_limits: bool = True,
+        limit_headers: bool = True,
     ) -> None:
-        """``scale`` shortens the time of all limits: a minute is 6 s at 0.1. ``tells_limits``
+        """``scale`` shortens the time of all limits: a minute is 6 s at 0.1. ``limit_headers``
         is whether answers have the X-RateLimit headers."""
-        self.requests: list[Request] = []
+        self.requests: list[DiscordRequest] = []
         self._orders: defaultdict[str, deque[Reply | Stall]] = defaultdict(deque)
         self._always: dict[str, Reply | Stall] = dict.fromkeys(gone, UNKNOWN_WEBHOOK)
         self._rules = TrafficRules(scale)
-        self._tells_limits = tells_limits
+        self._tells_limits = limit_headers
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -106,9 +106,9 @@ class DiscordServer:
         """The event ids of all messages posted, in their order."""
         return [request.event_id for request in self.requests if request.status in (200, 204)]
 
-    def defiant(self) -> list[Request]:
+    def too_early(self) -> list[DiscordRequest]:
         """The requests that came inside an embargo."""
-        return [request for request in self.requests if request.defiant]
+        return [request for request in self.requests if request.too_early]
 
     def start(self) -> None:
         self._thread.start()
@@ -145,7 +145,7 @@ class DiscordServer:
                 answer = self._with_limits(webhook, answer, verdict, now)
             status = answer.status if isinstance(answer, Reply) else 0
             self.requests.append(
-                Request(now, webhook, target, headers, body, status, verdict.defiant)
+                DiscordRequest(now, webhook, target, headers, body, status, verdict.too_early)
             )
         self._stopping.wait(answer.delay if isinstance(answer, Reply) else answer.seconds)
         return answer if isinstance(answer, Reply) else None
@@ -160,10 +160,10 @@ class DiscordServer:
 
     def _with_limits(self, webhook: str, reply: Reply, verdict: Verdict, now: float) -> Reply:
         """Begin the embargo that goes with a reply, and add the headers that tell the limits."""
-        if reply.embargo and reply.everywhere:
-            self._rules.close_all(now, now + reply.embargo)
-        elif reply.embargo:
-            self._rules.close(webhook, now + reply.embargo)
+        if reply.retry_after and reply.everywhere:
+            self._rules.close_all(now, now + reply.retry_after)
+        elif reply.retry_after:
+            self._rules.close(webhook, now + reply.retry_after)
         if not self._tells_limits or reply.everywhere:
             return reply
         limits = {

@@ -12,12 +12,12 @@ STALL_SECONDS = 3600.0
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer, after ``delay`` seconds; 200 without a body is a message that was posted.
-    ``embargo`` seconds go with a 429: for this webhook, or ``everywhere``."""
+    ``retry_after`` seconds go with a 429: for this webhook, or ``everywhere``."""
 
     status: int
     body: Mapping[str, Any] | str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    embargo: float = 0.0
+    retry_after: float = 0.0
     everywhere: bool = False
     delay: float = 0.0
 
@@ -42,4 +42,4 @@ def rate_limited(seconds: float, *, everywhere: bool = False) -> Reply:
     body = {"message": "You are being rate limited.", "retry_after": seconds, "global": everywhere}
     scope = "global" if everywhere else "user"
     headers = {"Retry-After": str(int(seconds) + 1), "X-RateLimit-Scope": scope}
-    return Reply(429, body, headers, embargo=seconds, everywhere=everywhere)
+    return Reply(429, body, headers, retry_after=seconds, everywhere=everywhere)

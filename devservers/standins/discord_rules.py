@@ -13,18 +13,18 @@ from datetime import datetime
 from typing import Any
 
 # A request may have left before the answer to another one, with the embargo, was read.
-LAST_TO_LEAVE = 0.5
+IN_FLIGHT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the limits say of a request: seconds to wait (0: go ahead), and what its webhook has
-    left for how long. ``defiant``: an earlier answer had already asked to wait."""
+    left for how long. ``too_early``: an earlier answer had already asked to wait."""
 
     wait: float
     remaining: int
     reset_after: float
-    defiant: bool
+    too_early: bool
 
 
 class TrafficRules:
@@ -45,12 +45,12 @@ class TrafficRules:
         all_from, all_until = self._all_closed
         wait = max(self._closed_until[webhook], all_until) - now
         if wait > 0:
-            defiant = now < self._closed_until[webhook] or now > all_from + LAST_TO_LEAVE
-            return Verdict(wait, 0, wait, defiant)
+            too_early = now < self._closed_until[webhook] or now > all_from + IN_FLIGHT_SECONDS
+            return Verdict(wait, 0, wait, too_early)
         minute = self._minutes[webhook]
         if len(minute) == minute.maxlen and (hidden := minute[0] + self._minute - now) > 0:
             self.close(webhook, now + hidden)
-            return Verdict(hidden, 0, hidden, defiant=False)
+            return Verdict(hidden, 0, hidden, too_early=False)
         minute.append(now)
         return self._count(webhook, now)
 
@@ -69,7 +69,7 @@ class TrafficRules:
         remaining, ends = 5 - self._used[webhook], self._window_ends[webhook]
         if remaining == 0:
             self.close(webhook, ends)
-        return Verdict(0.0, remaining, ends - now, defiant=False)
+        return Verdict(0.0, remaining, ends - now, too_early=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from devservers.standins.webhook_answers import Server
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedRequest:
     """One request as it came in; header names in lower case; ``at`` on the monotonic clock."""
 
     path: str
@@ -36,7 +36,7 @@ class WebhookReceiver:
     """The receiver as a server in this process; use it in a `with`.
 
     ``secret`` is that of every webhook, `{name}` in it standing for the last part of the path;
-    '' verifies nothing. ``received`` are the requests in order, ``most_at_once`` how many were
+    '' verifies nothing. ``received`` are the requests in order, ``most_in_flight`` how many were
     under way together, ``connections`` how often anybody connected. ``answers`` gives a path
     the behaviour of another: `answers["/hook"] = "/status/503"`.
     """
@@ -51,11 +51,11 @@ class WebhookReceiver:
     ) -> None:
         self.secret = secret
         self.answers: dict[str, str] = {}
-        self.received: list[Received] = []
-        self.most_at_once = 0
+        self.received: list[ReceivedRequest] = []
+        self.most_in_flight = 0
         self.connections = 0
         self.stopping = threading.Event()
-        self._at_once = 0
+        self._in_flight = 0
         self._lock = threading.Lock()
         self._server = Server(self, host, port)
         shown = f"[{host}]" if ":" in host else host
@@ -96,14 +96,14 @@ class WebhookReceiver:
     ) -> Iterator[None]:
         """Record a request that is under way within the block."""
         with self._lock:
-            self.received.append(Received(path, headers, body, verified, time.monotonic()))
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self.received.append(ReceivedRequest(path, headers, body, verified, time.monotonic()))
+            self._in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self._in_flight)
         try:
             yield
         finally:
             with self._lock:
-                self._at_once -= 1
+                self._in_flight -= 1
 
 
 def main() -> int:

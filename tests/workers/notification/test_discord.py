@@ -298,13 +298,13 @@ def test_a_429_is_no_attempt_but_an_embargo(
 
 
 def test_a_429_that_says_nothing_silences_everything_for_a_minute(remote: Discord) -> None:
-    with DiscordServer(tells_limits=False) as server:
+    with DiscordServer(limit_headers=False) as server:
         answer = Reply(429, {"message": "You are being blocked", "code": 0})
         assert post(server, remote, answer).outcome == RateLimited(60.0, everywhere=True)
 
 
 def test_without_headers_there_is_no_bucket(remote: Discord) -> None:
-    with DiscordServer(tells_limits=False) as server:
+    with DiscordServer(limit_headers=False) as server:
         assert post(server, remote).bucket is None
 
 

@@ -406,8 +406,8 @@ def test_a_slow_host_holds_up_no_other(database: TestDatabase) -> None:
         watcher.join()
 
     assert at_slow == [2]  # while the quick one got all of its own
-    assert slow.most_at_once == 2
-    assert quick.most_at_once <= 2
+    assert slow.most_in_flight == 2
+    assert quick.most_in_flight <= 2
     assert result.details == {"delivered": 30, "undelivered": len(stalled)}
 
 
