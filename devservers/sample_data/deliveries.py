@@ -1,4 +1,4 @@
-"""Sample rows of notification and webhook: what is sent, and the attempts to send it."""
+"""Sample rows of notification and webhook: messages and their attempts."""
 
 import json
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from devservers.sample_data.source import DAY, HOUR, MINUTE, SampleRow, Source
 
 GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
-# The id of a Discord webhook that somebody has deleted.
+# The id of a deleted Discord webhook.
 GONE_WEBHOOK = 404
-# Of every webhook, so that one receiver can verify them all.
+# The same for every webhook, so that one receiver can verify all.
 WEBHOOK_SECRET = "not-a-secret"
 EVENT_TYPES = ("link.expired", "blog.post.scheduled.published", "foodfolio.detail.expired")
 
@@ -55,14 +55,14 @@ def _channel(
 
 
 def _notifications(
-    source: Source, live: list[SampleRow], silent: list[SampleRow]
+    source: Source, live: list[SampleRow], inactive: list[SampleRow]
 ) -> Iterator[SampleRow]:
-    every = [*live, *silent]
+    every = [*live, *inactive]
     old = (31 * DAY, 190 * DAY)
     recent = (MINUTE, 29 * DAY)
     for _ in range(110):  # cleanup deletes these
         yield _notification(source, source.one_of(every), "success", 1, source.ago(*old))
-    for _ in range(10):  # and these: deleted softly is still there
+    for _ in range(10):  # and these, which are soft-deleted
         notification = _notification(source, source.one_of(every), "success", 1, source.ago(*old))
         notification.values["deleted_at"] = source.ago(DAY, 30 * DAY)
         yield notification
@@ -71,9 +71,9 @@ def _notifications(
     for _ in range(25):  # a retry sends these
         attempts = source.between(1, 2)
         yield _notification(source, source.one_of(live), "failed", attempts, source.ago(*recent))
-    for _ in range(8):  # nobody wants these any more
-        yield _notification(source, source.one_of(silent), "failed", 1, source.ago(*recent))
-    for _ in range(90):  # attempts used up, for ever
+    for _ in range(8):  # not sent: the channel is inactive
+        yield _notification(source, source.one_of(inactive), "failed", 1, source.ago(*recent))
+    for _ in range(90):  # attempts used up
         yield _notification(source, source.one_of(every), "failed", 3, source.ago(*old))
     for _ in range(15):
         yield _notification(source, source.one_of(live), "pending", 0, source.ago(MINUTE, HOUR))
@@ -97,7 +97,7 @@ def _notification(
 
 
 def _event(source: Source, created: datetime) -> dict[str, object]:
-    """The columns of the event that is to be told, an envelope as the services write it."""
+    """The columns of the event to send, an envelope as the services write it."""
     event_id, event_type = str(source.id()), source.one_of(EVENT_TYPES)
     payload = {
         "id": event_id,
@@ -117,7 +117,7 @@ def _notification_attempts(source: Source, notification: SampleRow) -> Iterator[
 
 
 def _attempts(source: Source, delivery: SampleRow) -> Iterator[dict[str, object]]:
-    """The columns that attempts of both services have; the last one decides."""
+    """The common columns of both services' attempts; the last attempt decides."""
     count = delivery.values["attempt_count"]
     assert isinstance(count, int)
     for number in range(1, count + 1):
@@ -169,16 +169,16 @@ def _webhook(source: Source, *, active: bool = True, deleted: datetime | None = 
 
 
 def _deliveries(
-    source: Source, live: list[SampleRow], silent: list[SampleRow]
+    source: Source, live: list[SampleRow], inactive: list[SampleRow]
 ) -> Iterator[SampleRow]:
-    every = [*live, *silent]
+    every = [*live, *inactive]
     old = (31 * DAY, 190 * DAY)
     recent = (MINUTE, 29 * DAY)
     for _ in range(22):  # retry schedules these
         attempts = source.between(1, 2)
         yield _delivery(source, source.one_of(live), "failed", attempts, source.ago(*recent))
     for _ in range(10):  # but not for a webhook that is inactive or deleted
-        yield _delivery(source, source.one_of(silent), "failed", 1, source.ago(*recent))
+        yield _delivery(source, source.one_of(inactive), "failed", 1, source.ago(*recent))
     for _ in range(60):  # attempts used up
         yield _delivery(source, source.one_of(every), "failed", 3, source.ago(*recent))
     for status, attempts in (("success", 1), ("failed", 3)):  # cleanup deletes these
@@ -186,7 +186,7 @@ def _deliveries(
             row = _delivery(source, source.one_of(every), status, attempts, source.ago(*old))
             row.values["deleted_at"] = source.one_of((None, None, source.ago(DAY, 30 * DAY)))
             yield row
-    for _ in range(15):  # the delivery pool's turn has come
+    for _ in range(15):  # due for the delivery pool
         delivery = _delivery(source, source.one_of(live), "retrying", 1, source.ago(*recent))
         delivery.values["next_retry_at"] = source.ago(MINUTE, HOUR)
         yield delivery

@@ -1,4 +1,4 @@
-"""Sample rows of warcraft: guilds, characters and what was last seen of them."""
+"""Sample rows of warcraft: guilds, characters and their last sync."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
 """A stand-in for Battle.net: its OAuth server and its API, both on one port.
 
-`python -m devservers.standins.battle_net` knows the characters and guilds of the sample rows,
-prints its address and serves until SIGTERM or SIGINT.
+`python -m devservers.standins.battle_net` has the characters and guilds of the sample rows, prints
+its address and serves until SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _CHARACTER_PARTS = {
 
 
 class BattleNetServer:
-    """Battle.net on loopback; `port` 0 takes a free one.
+    """Battle.net on loopback; `port` 0 means a free one.
 
-    `world` is what it knows, `requests` what came in. `credentials` are those it takes, None
-    any; `token_seconds` is how long a token is good, `per_second` the quota, beyond which the
-    rest of a second is refused; `latency` is in seconds.
+    `world` has its characters and guilds, `requests` those received. It accepts `credentials`,
+    or any if None; `token_seconds` is the life of a token, `per_second` the quota, beyond which
+    it replies 429 until the next second; `latency` is in seconds.
     """
 
     def __init__(self, world: Game | None = None, *, port: int = 0) -> None:
@@ -70,15 +70,15 @@ class BattleNetServer:
 
     @property
     def token(self) -> str:
-        """The one that is good now."""
+        """The valid token."""
         return f"USstandin{self._server.server_port}token{self._token_number:04}"
 
     def expire_token(self) -> None:
-        """Refuse the token that was given; the next one is another."""
+        """Make the present token invalid; the next one differs."""
         self._token_number += 1
 
     def order(self, path: str, **how: Any) -> Order:
-        """Misbehave on a part of a path, as Order says; the first that fits counts."""
+        """Order a failure for a part of a path, see Order; the first that matches applies."""
         order = Order(path, **how)
         self._orders.append(order)
         return order
@@ -88,7 +88,7 @@ class BattleNetServer:
         return [request for request in [*self.requests] if part in request.path]
 
     def serve(self, request: BattleNetRequest) -> tuple[int, Any, Order]:
-        """Answer one request: the status, the document, and how to send it."""
+        """The reply to one request: status, document, and the order for it."""
         with self._lock:
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
@@ -127,12 +127,12 @@ class BattleNetServer:
         return 200, document
 
     def _give_token(self, request: BattleNetRequest) -> tuple[int, Any]:
-        given = request.headers.get("authorization", "").removeprefix("Basic ")
-        known = given and (
+        basic = request.headers.get("authorization", "").removeprefix("Basic ")
+        accepted = basic and (
             self.credentials is None
-            or base64.b64decode(given).decode() == ":".join(self.credentials)
+            or base64.b64decode(basic).decode() == ":".join(self.credentials)
         )
-        if not known or request.path != "/token" or b"client_credentials" not in request.body:
+        if not accepted or request.path != "/token" or b"client_credentials" not in request.body:
             return 401, {"error": "unauthorized", "error_description": "Bad credentials"}
         return 200, {
             "access_token": self.token,
@@ -173,7 +173,7 @@ class _Server(ThreadingHTTPServer):
     battle_net: BattleNetServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over a caller that was killed; anything else is a fault of this program."""
+        """Ignore a client that was killed; report other errors."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -188,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.battle_net.connections += 1
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing: `requests` holds it all."""
+        """Log nothing: `requests` has them."""
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -200,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._send(status, gzip.compress(content, 1) if zipped else content, zipped, order)
         except ConnectionError:
-            self.close_connection = True  # whoever asked has gone
+            self.close_connection = True  # the client has closed it
 
     do_POST = do_GET
 
@@ -219,8 +219,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not order.drip:
             self.wfile.write(content)
             return
-        for place in range(len(content)):
-            self.wfile.write(content[place : place + 1])
+        for index in range(len(content)):
+            self.wfile.write(content[index : index + 1])
             time.sleep(order.drip)
 
 

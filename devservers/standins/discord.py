@@ -1,10 +1,9 @@
 """Discord's webhook API on loopback, as strict as the real one.
 
 `python -m devservers.standins.discord --port 9900` prints its URL and serves until SIGTERM or
-SIGINT; port 0 means a free one. Every webhook exists, `/api/webhooks/ID/TOKEN` with whatever ID and
-token, but those named by `--gone ID`. Requests are judged by discord_rules.py beside this file.
-A test may start it in its own process, order other answers (discord_answers.py), and read what
-came in.
+SIGINT; port 0 means a free one. Every webhook exists, `/api/webhooks/ID/TOKEN` with any ID and
+token, except those with `--gone ID`. discord_rules.py has the rules for requests. A test may start
+it in its own process, order other replies (discord_answers.py), and read the requests.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ _FIRST_MESSAGE = 1_100_000_000_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class DiscordRequest:
-    """A request that came in, and the status it was answered with (0: not at all).
+    """A request, and the status of its reply (0: no reply).
 
-    ``too_early``: it came although an earlier answer had said not to come yet.
+    ``too_early``: an earlier reply had asked to wait longer.
     """
 
     at: float
@@ -55,13 +54,13 @@ class DiscordRequest:
 
     @property
     def event_id(self) -> str:
-        """The event that it tells of, by the footer of its embed."""
+        """The event's id, from the footer of the embed."""
         text: str = self.embed["footer"]["text"]
         return text.removeprefix("Event ID: ").split(" ")[0]
 
 
 class DiscordServer:
-    """The server; use it in a `with`, or start() and stop() it."""
+    """The server, in a `with` block or by start() and stop()."""
 
     def __init__(
         self,
@@ -71,8 +70,8 @@ class DiscordServer:
         scale: float = 1.0,
         limit_headers: bool = True,
     ) -> None:
-        """``scale`` shortens the time of all limits: a minute is 6 s at 0.1. ``limit_headers``
-        is whether answers have the X-RateLimit headers."""
+        """``scale`` shortens the time of all limits: a minute is 6 s at 0.1. ``limit_headers``:
+        replies have the X-RateLimit headers."""
         self.requests: list[DiscordRequest] = []
         self._orders: defaultdict[str, deque[Reply | Stall]] = defaultdict(deque)
         self._always: dict[str, Reply | Stall] = dict.fromkeys(gone, UNKNOWN_WEBHOOK)
@@ -89,25 +88,25 @@ class DiscordServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def webhook_url(self, webhook: str, token: str = "not-a-secret") -> str:
-        """A webhook's URL as Discord's UI hands it out: without a version."""
+        """A webhook's URL as Discord's UI shows it: without a version."""
         return f"{self.url}/api/webhooks/{webhook}/{token}"
 
     def order(self, webhook: str, *answers: Reply | Stall) -> None:
-        """Answer the next requests of this webhook so, one each."""
+        """Send these replies to the next requests of this webhook, one each."""
         with self._lock:
             self._orders[webhook].extend(answers)
 
     def order_always(self, webhook: str, answer: Reply | Stall) -> None:
-        """Answer every request of this webhook so."""
+        """Send this reply to every request of this webhook."""
         with self._lock:
             self._always[webhook] = answer
 
     def delivered(self) -> list[str]:
-        """The event ids of all messages posted, in their order."""
+        """The event ids of all messages posted, in order."""
         return [request.event_id for request in self.requests if request.status in (200, 204)]
 
     def too_early(self) -> list[DiscordRequest]:
-        """The requests that came inside an embargo."""
+        """The requests during the wait of an earlier 429."""
         return [request for request in self.requests if request.too_early]
 
     def start(self) -> None:
@@ -127,7 +126,7 @@ class DiscordServer:
         self.stop()
 
     def answer(self, target: str, headers: Mapping[str, str], body: dict[str, Any]) -> Reply | None:
-        """Judge and record one request; None where it is left without an answer."""
+        """Record one request and return the reply; None for no reply."""
         now = time.monotonic()
         path = _PATH.fullmatch(urlsplit(target).path)
         if path is None:
@@ -151,7 +150,7 @@ class DiscordServer:
         return answer if isinstance(answer, Reply) else None
 
     def _choose(self, webhook: str, verdict: Verdict) -> Reply | Stall:
-        """The limits go first, then what was ordered."""
+        """The limits first, then the ordered replies."""
         if verdict.wait > 0:
             return rate_limited(round(verdict.wait, 3))
         if self._orders[webhook]:
@@ -159,7 +158,7 @@ class DiscordServer:
         return self._always.get(webhook, HEALTHY)
 
     def _with_limits(self, webhook: str, reply: Reply, verdict: Verdict, now: float) -> Reply:
-        """Begin the embargo that goes with a reply, and add the headers that tell the limits."""
+        """Begin the wait of a 429, and add the headers with the limits."""
         if reply.retry_after and reply.everywhere:
             self._rules.close_all(now, now + reply.retry_after)
         elif reply.retry_after:
@@ -211,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing: `requests` has it all."""
+        """Log nothing: `requests` has them."""
 
 
 def main() -> int:

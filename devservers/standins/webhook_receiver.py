@@ -1,9 +1,9 @@
-"""A receiver of webhooks on loopback: verifies signatures, and misbehaves where the path says so.
+"""A receiver of webhooks on loopback: verifies signatures, and fails as the path orders.
 
 `python -m devservers.standins.webhook_receiver --port 9099 --secret TEXT` prints its URL and serves
-until it is ended. Any path answers 200, but for those that webhook_answers.py lists.
+until SIGTERM or SIGINT. The reply is 200, except for the paths in webhook_answers.py.
 
-With a secret, a request whose signatures or times are wrong gets 401 and is not `verified`.
+With a secret, a request with a wrong signature or time gets 401 and is not `verified`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from devservers.standins.webhook_answers import Server
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request as it came in; header names in lower case; ``at`` on the monotonic clock."""
+    """One request; header names in lower case; ``at`` on the monotonic clock."""
 
     path: str
     headers: Mapping[str, str]
@@ -33,12 +33,12 @@ class ReceivedRequest:
 
 
 class WebhookReceiver:
-    """The receiver as a server in this process; use it in a `with`.
+    """The receiver as a server in this process, in a `with` block.
 
-    ``secret`` is that of every webhook, `{name}` in it standing for the last part of the path;
-    '' verifies nothing. ``received`` are the requests in order, ``most_in_flight`` how many were
-    under way together, ``connections`` how often anybody connected. ``answers`` gives a path
-    the behaviour of another: `answers["/hook"] = "/status/503"`.
+    ``secret`` is that of every webhook, `{name}` in it means the last part of the path; '' verifies
+    nothing. ``received`` are the requests in order, ``most_in_flight`` the most at the same time,
+    ``connections`` their number. ``answers`` gives a path the reply of another:
+    `answers["/hook"] = "/status/503"`.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class WebhookReceiver:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop serving, and end what still stalls."""
+        """Stop serving, and end the requests that stall."""
         self.stopping.set()
         self._server.shutdown()
         self._server.server_close()
@@ -86,7 +86,7 @@ class WebhookReceiver:
         return self.secret.replace("{name}", path.rpartition("/")[2])
 
     def connected(self) -> None:
-        """Count a connection, whatever becomes of it."""
+        """Count a connection."""
         with self._lock:
             self.connections += 1
 
@@ -94,7 +94,7 @@ class WebhookReceiver:
     def answering(
         self, path: str, headers: Mapping[str, str], body: bytes, *, verified: bool
     ) -> Iterator[None]:
-        """Record a request that is under way within the block."""
+        """Record a request, which is in flight during the block."""
         with self._lock:
             self.received.append(ReceivedRequest(path, headers, body, verified, time.monotonic()))
             self._in_flight += 1
