@@ -1,4 +1,4 @@
-"""Deleting what is old by a worker's passes, beside the single DELETE of the same rows."""
+"""Deleting old rows by a worker's passes, compared with a single DELETE of the same rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workers.webhook import webhook_cleanup
 
 GROUP = "retention"
 RATIO = "times the single DELETE"
-LOOK_SECONDS = 0.01
+SAMPLE_SECONDS = 0.01
 
 MESSAGES = Work(
     message_cleanup.SCHEDULER,
@@ -40,7 +40,7 @@ DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM delet
 
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
-    """Delete by the worker and by the statement, each in a copy of the same database."""
+    """Delete by the worker and by one statement, each in a copy of the same database."""
     turns = arena.once(f"turns: {work.rows(due)}", count)
     if next(turns) % 2:
         single, (ours, longest) = _single(arena, work, due), _ours(arena, work, due)
@@ -59,16 +59,16 @@ def _ours(arena: Arena, work: Work, due: int) -> tuple[Measured, float]:
     application = f"toast-{service_of(work.scheduler)}"
     with (
         work.rows(due).database(arena) as database,
-        transactions.watched(database, application, every=LOOK_SECONDS) as longest,
+        transactions.watched(database, application, every=SAMPLE_SECONDS) as longest,
     ):
         return measure(database, work.scheduler, due), longest.seconds
 
 
 def _single(arena: Arena, work: Work, due: int) -> float:
-    # Watched too, though nothing is to be seen: it takes its share of the processor.
+    # Sampled too, without a result, because sampling uses processor time.
     with (
         work.rows(due).database(arena) as database,
-        transactions.watched(database, "", every=LOOK_SECONDS),
+        transactions.watched(database, "", every=SAMPLE_SECONDS),
     ):
         return floor.change(database, work.floor, {"now": datetime.now(UTC)})
 

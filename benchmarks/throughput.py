@@ -1,4 +1,4 @@
-"""Changing many rows and announcing them, beside one statement that streams to Kafka."""
+"""Changing and announcing many rows, compared with one statement that streams to Kafka."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RATIO = "times the floor"
 
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
-    """Do the work by its worker and by its floor, each on a copy of the same database."""
+    """Do the work by its worker and by its floor, each in a copy of the same database."""
     turns = arena.once(f"turns: {work.rows(due)}", count)
     if next(turns) % 2:
         least, ours = _floor(arena, work, due), _ours(arena, work, due)
@@ -45,7 +45,7 @@ def play(arena: Arena, work: Work, due: int) -> Figures:
 
 
 def _play_roomy(arena: Arena, due: int) -> Figures:
-    """The same on roomy pages, and by the worker on full ones."""
+    """The same on roomy pages, and by the worker on full pages."""
     full = _ours(arena, LINK_EXPIRATION, due)
     roomy = play(arena, ROOMY_LINK_EXPIRATION, due)
     return {**roomy, "times as long as on full pages": roomy["seconds"] / full.seconds}
@@ -74,7 +74,7 @@ def _floor(arena: Arena, work: Work, due: int) -> float:
 
 
 def _topics(arena: Arena, work: Work) -> list[Topic]:
-    """Its topics, made once, so that nobody's time is spent on that."""
+    """Its topics, created once, outside the measured time."""
     return [
         Topic(
             arena.kafka.address, arena.once(f"topic: {name}", partial(_create, arena.kafka, name))
@@ -89,9 +89,9 @@ def _create(kafka: KafkaServer, name: str) -> str:
 
 
 def _expect(topics: list[Topic], messages: int) -> None:
-    """AssertionError if the topics have not got so many messages."""
-    found = sum(topic.count() for topic in topics)
-    assert not topics or found == messages, f"{found} messages, expected {messages}"
+    """AssertionError unless the topics have so many messages."""
+    count = sum(topic.count() for topic in topics)
+    assert not topics or count == messages, f"{count} messages, expected {messages}"
 
 
 _GOALS = (

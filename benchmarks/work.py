@@ -1,7 +1,7 @@
-"""What schedulers have to do, each with the one statement that is the least it can cost.
+"""The work of schedulers, each with its floor: one statement with the same result.
 
-A statement changes the same rows as the pass and, where there are events, selects their messages.
-What has been said is kept in toast_alerts here too, but not looked up: the table is empty.
+The statement changes the same rows as the pass and, if there are events, selects their messages.
+Alerts are stored in toast_alerts here too, but not compared: the table is empty.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A pass that finds nothing to do, on tables of ten million rows, with and without an index."""
+"""A pass that finds nothing due, on tables of ten million rows, with and without an index."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from workers.webhook import webhook_retry
 GROUP = "idle-pass"
 ROWS = 10_000_000
 
-# So many with the index, of which a run takes the median; without it a pass reads gigabytes.
+# Passes with the index, for the median of a run; without it one pass, which reads gigabytes.
 PASSES = 20
 
 _INDEXES = "SELECT indexname AS name FROM pg_indexes WHERE schemaname = 'public'"
 
 
 def play(arena: Arena, scheduler: Scheduler, statements: tuple[str, ...], size: int) -> Figures:
-    """Run passes in this process: one without the index that `toast check` proposes, then some
-    with it."""
+    """Run passes in this process: one without the index that `toast check` proposes, then
+    PASSES with it."""
     database = FilledDatabase(statements, size).original(arena)
     settings = _settings(database, scheduler)
     server = Database(settings)
-    look = partial(_pass, PassRunner(scheduler, settings, server))
-    without = 1000 * _seconds(look)
+    idle_pass = partial(_pass, PassRunner(scheduler, settings, server))
+    without = 1000 * _seconds(idle_pass)
     with _proposed_indexes(database, scheduler, settings):
         return {
-            "with the index": _median_ms(look, PASSES),
+            "with the index": _median_ms(idle_pass, PASSES),
             "of which to connect": _median_ms(partial(_connect, server), PASSES),
             "without": without,
         }
@@ -85,7 +85,7 @@ def _settings(database: TestDatabase, scheduler: Scheduler) -> Settings:
 def _proposed_indexes(
     database: TestDatabase, scheduler: Scheduler, settings: Settings
 ) -> Iterator[None]:
-    """Create what `toast check` proposes, and drop it when the block ends."""
+    """Create the indexes that `toast check` proposes; drop them at the end of the block."""
     subject = Subject(Service(settings.service, (scheduler,)), settings)
     present = {row["name"] for row in database.query(_INDEXES)}
     with database.connect() as connection:
