@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
+from typing import TypeVar
 
 from testing.arena import Arena
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 # The figures of one run by the names of its benchmark's goals. A ratio is of two figures that were
 # measured in this run, one after the other.
@@ -49,6 +54,16 @@ class Benchmark:
             if goal.most is not None
             and not (goal.name in figures and goal.reached(figures[goal.name]))
         ]
+
+
+def in_turns(
+    one: Callable[..., A], other: Callable[..., B], arena: Arena, *details: object
+) -> tuple[A, B]:
+    """Call both with the same arguments; the one called first alternates from run to run."""
+    if next(arena.once(f"turns: {details}", count)) % 2:
+        second = other(arena, *details)
+        return one(arena, *details), second
+    return one(arena, *details), other(arena, *details)
 
 
 def _format(goal: Goal, figures: Figures) -> str:

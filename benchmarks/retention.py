@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 
 from benchmarks import floor, rows
-from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
 from benchmarks.work import Work
 from benchmarks.worker_pass import Measured, measure
 from testing import transactions
@@ -41,11 +40,7 @@ DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM delet
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
     """Delete by the worker and by one statement, each in a copy of the same database."""
-    turns = arena.once(f"turns: {work.rows(due)}", count)
-    if next(turns) % 2:
-        single, (ours, longest) = _single(arena, work, due), _ours(arena, work, due)
-    else:
-        (ours, longest), single = _ours(arena, work, due), _single(arena, work, due)
+    (ours, longest), single = in_turns(_ours, _single, arena, work, due)
     return {
         RATIO: ours.seconds / single,
         "longest transaction": 1000 * longest,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 
 from benchmarks import floor
-from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
 from benchmarks.work import (
     ITEM_EXPIRATION,
     LINK_EXPIRATION,
@@ -18,7 +17,6 @@ from benchmarks.work import (
     Work,
 )
 from benchmarks.worker_pass import Measured, measure
-from devservers.kafka import KafkaServer
 from testing.arena import Arena
 from testing.topics import Topic
 from testing.world import service_of
@@ -29,11 +27,7 @@ RATIO = "times the floor"
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
     """Do the work by its worker and by its floor, each in a copy of the same database."""
-    turns = arena.once(f"turns: {work.rows(due)}", count)
-    if next(turns) % 2:
-        least, ours = _floor(arena, work, due), _ours(arena, work, due)
-    else:
-        ours, least = _ours(arena, work, due), _floor(arena, work, due)
+    ours, least = in_turns(_ours, _floor, arena, work, due)
     return {
         RATIO: ours.seconds / least,
         "seconds": ours.seconds,
@@ -75,17 +69,9 @@ def _floor(arena: Arena, work: Work, due: int) -> float:
 
 def _topics(arena: Arena, work: Work) -> list[Topic]:
     """Its topics, created once, outside the measured time."""
-    return [
-        Topic(
-            arena.kafka.address, arena.once(f"topic: {name}", partial(_create, arena.kafka, name))
-        )
-        for name in work.scheduler.topics
-    ]
-
-
-def _create(kafka: KafkaServer, name: str) -> str:
-    kafka.create_topic(name)
-    return name
+    for name in work.scheduler.topics:
+        arena.topic(name)
+    return [Topic(arena.kafka.address, name) for name in work.scheduler.topics]
 
 
 def _expect(topics: list[Topic], messages: int) -> None:

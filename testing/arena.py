@@ -55,6 +55,10 @@ class Arena:
         value: T = self._cache[name]
         return value
 
+    def topic(self, name: str) -> None:
+        """Create a topic, once in the life of the arena."""
+        self.once(f"topic: {name}", lambda: self.kafka.create_topic(name))
+
     def enter(self, server: AbstractContextManager[T]) -> T:
         """Start a server that ends with the arena."""
         return self._servers.enter_context(server)

@@ -4,7 +4,7 @@ that it left in the outbox."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from psycopg.rows import DictRow
 
 from common import config
+from common.config import Need, Settings, Variable
 from common.database.connection import Database
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
 from testing.database import TestDatabase
@@ -28,6 +29,19 @@ DAY = timedelta(days=1)
 GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
+def load_settings(
+    service: str,
+    variables: Iterable[Variable[Any]],
+    environment: Mapping[str, str],
+    needs: Iterable[Need] = (),
+) -> Settings:
+    """The settings of a process with these environment variables."""
+    with pytest.MonkeyPatch.context() as process:
+        for name, value in environment.items():
+            process.setenv(name, value)
+        return config.load(service, variables, needs=needs)
+
+
 @contextmanager
 def open_pass(
     database: TestDatabase,
@@ -40,10 +54,7 @@ def open_pass(
     **settings: str,
 ) -> Iterator[Pass]:
     """A pass on a connection like a worker's; ``settings`` as an operator writes them."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {**database.environment, **settings}.items():
-            environment.setenv(name, value)
-        loaded = config.load("test", scheduler.variables)
+    loaded = load_settings("test", scheduler.variables, {**database.environment, **settings})
     with Database(loaded).connect() as connection:
         yield Pass(
             scheduler=scheduler.name,

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from common import config
+from common.config import Settings
 from common.database.connection import Database
 from common.database.run_history import Run
 from common.logging import redaction
@@ -23,6 +23,7 @@ from devservers.child_processes import ROOT
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Game, Guild, Realm
 from testing.database import TestDatabase
+from testing.passes import load_settings
 from workers.warcraft import SERVICE
 
 CLIENT_ID = "3bdd1d6b9ff54ee1planted"
@@ -103,15 +104,9 @@ class WarcraftWorker:
         redaction.register(loaded.secrets)
         return PassRunner(chosen, loaded, Database(loaded))
 
-    def load(self, **settings: str) -> config.Settings:
-        wanted = {**self.settings, **settings}
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
-            return config.load("warcraft", SERVICE.variables, needs=SERVICE.needs)
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+    def load(self, **settings: str) -> Settings:
+        environment = {**self.settings, **settings}
+        return load_settings("warcraft", SERVICE.variables, environment, SERVICE.needs)
 
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
         """`toast` with these arguments in its own process."""

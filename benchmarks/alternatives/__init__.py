@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 
 from benchmarks.alternatives.libraries import version
 from benchmarks.alternatives.passes import of_alternative, of_worker
 from benchmarks.alternatives.restarts import lost_by_alternative, lost_by_worker
-from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
+from benchmarks.worker_pass import Measured
 from testing.arena import Arena
 
 GROUP = "alternatives"
@@ -58,13 +58,7 @@ ALTERNATIVES = (GO, CELERY, APSCHEDULER, PROCRASTINATE)
 
 def play(arena: Arena, alternative: Alternative) -> Figures:
     """Expire as many links by the worker and by the alternative; the first one alternates."""
-    turns = arena.once(f"turns: {alternative.title}", count)
-    if next(turns) % 2:
-        theirs = of_alternative(arena, alternative.commands, DUE)
-        ours = of_worker(arena, DUE)
-    else:
-        ours = of_worker(arena, DUE)
-        theirs = of_alternative(arena, alternative.commands, DUE)
+    ours, theirs = in_turns(_of_worker, of_alternative, arena, alternative.commands, DUE)
     return {
         RATIO: theirs.seconds / ours.seconds,
         "seconds": theirs.seconds,
@@ -72,6 +66,10 @@ def play(arena: Arena, alternative: Alternative) -> Figures:
         "peak memory": theirs.megabytes,
         "our peak memory": ours.megabytes,
     }
+
+
+def _of_worker(arena: Arena, _: object, due: int) -> Measured:
+    return of_worker(arena, due)
 
 
 def play_go(arena: Arena) -> Figures:

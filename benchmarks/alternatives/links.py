@@ -46,13 +46,7 @@ class Links:
 @contextmanager
 def filled(arena: Arena, due: int) -> Iterator[Links]:
     """Links in their own database, dropped at the end of the block."""
-    # The same name as in throughput.py, which shares the arena.
-    arena.once(f"topic: {TOPIC}", lambda: _create_topic(arena))
+    arena.topic(TOPIC)
     address = arena.kafka.address
     with LINK_EXPIRATION.rows(due).database(arena) as database:
         yield Links(due, database, Topic(address, TOPIC), environment(database, address))
-
-
-def _create_topic(arena: Arena) -> str:
-    arena.kafka.create_topic(TOPIC)
-    return TOPIC

@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import pytest
-
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from benchmarks.idle import rows
 from benchmarks.rows import FilledDatabase
-from common import config
 from common.cli.check import indexes
 from common.cli.check.checked_service import Subject
 from common.config import Settings
@@ -22,6 +19,7 @@ from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Scheduler, Service
 from testing.arena import Arena
 from testing.database import TestDatabase
+from testing.passes import load_settings
 from testing.world import service_of
 from workers.blog import post_publisher
 from workers.foodfolio import item_expiration
@@ -42,7 +40,7 @@ def play(arena: Arena, scheduler: Scheduler, statements: tuple[str, ...], size: 
     """Run passes in this process: one without the index that `toast check` proposes, then
     PASSES with it."""
     database = FilledDatabase(statements, size).original(arena)
-    settings = _settings(database, scheduler)
+    settings = load_settings(service_of(scheduler), scheduler.variables, database.environment)
     server = Database(settings)
     idle_pass = partial(_pass, PassRunner(scheduler, settings, server))
     without = 1000 * _seconds(idle_pass)
@@ -72,13 +70,6 @@ def _pass(runner: PassRunner) -> None:
 def _connect(server: Database) -> None:
     with server.connect():
         pass
-
-
-def _settings(database: TestDatabase, scheduler: Scheduler) -> Settings:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in database.environment.items():
-            environment.setenv(name, value)
-        return config.load(service_of(scheduler), scheduler.variables)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from devservers.sample_data import content, deliveries, food, twitch, warcraft
-from devservers.sample_data.source import Remotes, SampleRow, Source
+from devservers.sample_data.source import Remotes, Row, Source
 
 SEED = 20_240_229
 NOWHERE = Remotes()
@@ -28,7 +28,7 @@ _SERVICES = (
 )
 
 
-def generate(now: datetime, seed: int = SEED, remotes: Remotes = NOWHERE) -> Iterator[SampleRow]:
+def generate(now: datetime, seed: int = SEED, remotes: Remotes = NOWHERE) -> Iterator[Row]:
     """Every row, parents before their children; times are relative to `now`."""
     source = Source(seed, now, remotes)
     for rows in _SERVICES:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from devservers.sample_data.source import DAY, HOUR, MINUTE, SECOND, SampleRow, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, SECOND, Row, Source
 
 CATEGORIES = ("travel", "kitchen", "workshop")
 TAGS = ("how-to", "opinion", "photos", "review")
 
 
-def rows(source: Source) -> Iterator[SampleRow]:
+def rows(source: Source) -> Iterator[Row]:
     """The tables of blog, then those of link."""
     posts = list(_posts(source))
     yield from posts
@@ -19,7 +19,7 @@ def rows(source: Source) -> Iterator[SampleRow]:
     yield from (_click(source, source.one_of(links)) for _ in range(400))
 
 
-def _about_posts(source: Source, posts: Sequence[SampleRow]) -> Iterator[SampleRow]:
+def _about_posts(source: Source, posts: Sequence[Row]) -> Iterator[Row]:
     """Categories, tags, pictures and comments."""
     top = {"description": "", "parent_id": None}
     categories = [_named(source, "blog_categories", name, **top) for name in CATEGORIES]
@@ -30,17 +30,17 @@ def _about_posts(source: Source, posts: Sequence[SampleRow]) -> Iterator[SampleR
         ("blog_post_tags", tags, "tag_entity_id"),
     ):
         for post in posts:
-            yield SampleRow(table, {"post_entity_id": post.id, column: source.one_of(named).id})
+            yield Row(table, {"post_entity_id": post.id, column: source.one_of(named).id})
     yield from (_picture(source) for _ in range(20))
     yield from (_comment(source, source.one_of(posts)) for _ in range(60))
 
 
-def _named(source: Source, table: str, name: str, **columns: object) -> SampleRow:
+def _named(source: Source, table: str, name: str, **columns: object) -> Row:
     values: dict[str, object] = {"id": source.id(), "name": name, "slug": name, **columns}
-    return SampleRow(table, values | source.times(source.ago(800 * DAY, 900 * DAY)))
+    return Row(table, values | source.times(source.ago(800 * DAY, 900 * DAY)))
 
 
-def _picture(source: Source) -> SampleRow:
+def _picture(source: Source) -> Row:
     name = f"{source.number()}.jpg"
     values: dict[str, object] = {
         "id": source.id(),
@@ -55,10 +55,10 @@ def _picture(source: Source) -> SampleRow:
         "created_at": source.ago(DAY, 800 * DAY),
         "deleted_at": None,
     }
-    return SampleRow("blog_media", values)
+    return Row("blog_media", values)
 
 
-def _comment(source: Source, post: SampleRow) -> SampleRow:
+def _comment(source: Source, post: Row) -> Row:
     reader = f"reader-{source.between(1, 30)}"
     values: dict[str, object] = {
         "id": source.id(),
@@ -69,10 +69,10 @@ def _comment(source: Source, post: SampleRow) -> SampleRow:
         "content": f"What a {source.name()}!",
         "status": source.one_of(("pending", "approved")),
     }
-    return SampleRow("blog_comments", values | source.times(source.ago(HOUR, 90 * DAY)))
+    return Row("blog_comments", values | source.times(source.ago(HOUR, 90 * DAY)))
 
 
-def _posts(source: Source) -> Iterator[SampleRow]:
+def _posts(source: Source) -> Iterator[Row]:
     for _ in range(14):  # due
         yield _post(source, "draft", source.ago(SECOND, 3 * DAY))
     for minute in range(1, 31):  # due soon, one after another
@@ -89,7 +89,7 @@ def _posts(source: Source) -> Iterator[SampleRow]:
 
 def _post(
     source: Source, status: str, published_at: datetime | None, deleted: datetime | None = None
-) -> SampleRow:
+) -> Row:
     title = f"The {source.name()}"
     slug = f"{title.lower().replace(' ', '-')}-{source.number()}"
     empty = dict.fromkeys(
@@ -112,12 +112,12 @@ def _post(
         "og_title": title,
         "canonical_url": f"https://blog.example/{slug}",
     }
-    return SampleRow(
+    return Row(
         "blog_posts", values | empty | source.times(source.ago(90 * DAY, 800 * DAY), deleted)
     )
 
 
-def _links(source: Source) -> Iterator[SampleRow]:
+def _links(source: Source) -> Iterator[Row]:
     for _ in range(24):  # due
         yield _link(source, source.ago(SECOND, 20 * DAY))
     for minute in range(5, 65, 3):  # due soon
@@ -138,7 +138,7 @@ def _link(
     *,
     active: bool = True,
     deleted: datetime | None = None,
-) -> SampleRow:
+) -> Row:
     number = source.number()
     values: dict[str, object] = {
         "id": source.id(),
@@ -151,10 +151,10 @@ def _link(
         "is_active": active,
         "click_count": source.between(0, 900),
     }
-    return SampleRow("link_links", values | source.times(source.ago(301 * DAY, 900 * DAY), deleted))
+    return Row("link_links", values | source.times(source.ago(301 * DAY, 900 * DAY), deleted))
 
 
-def _click(source: Source, link: SampleRow) -> SampleRow:
+def _click(source: Source, link: Row) -> Row:
     clicked = source.ago(MINUTE, 300 * DAY)
     values: dict[str, object] = {
         "id": source.id(),
@@ -168,4 +168,4 @@ def _click(source: Source, link: SampleRow) -> SampleRow:
         "clicked_at": clicked,
         "created_at": clicked,
     }
-    return SampleRow("link_clicks", values)
+    return Row("link_clicks", values)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from devservers.sample_data.source import DAY, HOUR, MINUTE, SampleRow, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, Row, Source
 
 GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 # The id of a deleted Discord webhook.
@@ -14,7 +14,7 @@ WEBHOOK_SECRET = "not-a-secret"
 EVENT_TYPES = ("link.expired", "blog.post.scheduled.published", "foodfolio.detail.expired")
 
 
-def notification_rows(source: Source) -> Iterator[SampleRow]:
+def notification_rows(source: Source) -> Iterator[Row]:
     """notification_channels, notification_notifications, notification_attempts."""
     live = [_channel(source) for _ in range(6)]
     live.append(_channel(source, number=GONE_WEBHOOK))
@@ -33,7 +33,7 @@ def _channel(
     number: int | None = None,
     active: bool = True,
     deleted: datetime | None = None,
-) -> SampleRow:
+) -> Row:
     number = number or source.number()
     values: dict[str, object] = {
         "id": source.id(),
@@ -51,12 +51,10 @@ def _channel(
         "last_failure_at": None,
     }
     created = source.ago(200 * DAY, 400 * DAY)
-    return SampleRow("notification_channels", values | source.times(created, deleted))
+    return Row("notification_channels", values | source.times(created, deleted))
 
 
-def _notifications(
-    source: Source, live: list[SampleRow], inactive: list[SampleRow]
-) -> Iterator[SampleRow]:
+def _notifications(source: Source, live: list[Row], inactive: list[Row]) -> Iterator[Row]:
     every = [*live, *inactive]
     old = (31 * DAY, 190 * DAY)
     recent = (MINUTE, 29 * DAY)
@@ -80,8 +78,8 @@ def _notifications(
 
 
 def _notification(
-    source: Source, channel: SampleRow, status: str, attempts: int, created: datetime
-) -> SampleRow:
+    source: Source, channel: Row, status: str, attempts: int, created: datetime
+) -> Row:
     sent = status == "success"
     values: dict[str, object] = {
         "id": source.id(),
@@ -93,7 +91,7 @@ def _notification(
         "last_error": "HTTP 500" if status == "failed" else "",
         "sent_at": created if sent else None,
     }
-    return SampleRow("notification_notifications", values | source.times(created))
+    return Row("notification_notifications", values | source.times(created))
 
 
 def _event(source: Source, created: datetime) -> dict[str, object]:
@@ -109,14 +107,14 @@ def _event(source: Source, created: datetime) -> dict[str, object]:
     return {"event_id": event_id, "event_type": event_type, "event_payload": json.dumps(payload)}
 
 
-def _notification_attempts(source: Source, notification: SampleRow) -> Iterator[SampleRow]:
+def _notification_attempts(source: Source, notification: Row) -> Iterator[Row]:
     for values in _attempts(source, notification):
         message = notification.values["discord_message_id"] if values["success"] else ""
         columns = {"notification_id": notification.id, "discord_message_id": message}
-        yield SampleRow("notification_attempts", values | columns)
+        yield Row("notification_attempts", values | columns)
 
 
-def _attempts(source: Source, delivery: SampleRow) -> Iterator[dict[str, object]]:
+def _attempts(source: Source, delivery: Row) -> Iterator[dict[str, object]]:
     """The common columns of both services' attempts; the last attempt decides."""
     count = delivery.values["attempt_count"]
     assert isinstance(count, int)
@@ -135,7 +133,7 @@ def _attempts(source: Source, delivery: SampleRow) -> Iterator[dict[str, object]
         }
 
 
-def webhook_rows(source: Source) -> Iterator[SampleRow]:
+def webhook_rows(source: Source) -> Iterator[Row]:
     """webhook_webhooks, webhook_deliveries, webhook_delivery_attempts."""
     live = [_webhook(source) for _ in range(8)]
     inactive = [_webhook(source, active=False) for _ in range(3)]
@@ -148,7 +146,7 @@ def webhook_rows(source: Source) -> Iterator[SampleRow]:
         yield from _delivery_attempts(source, delivery, urls[delivery.values["webhook_id"]])
 
 
-def _webhook(source: Source, *, active: bool = True, deleted: datetime | None = None) -> SampleRow:
+def _webhook(source: Source, *, active: bool = True, deleted: datetime | None = None) -> Row:
     number = source.number()
     values: dict[str, object] = {
         "id": source.id(),
@@ -165,12 +163,10 @@ def _webhook(source: Source, *, active: bool = True, deleted: datetime | None = 
         "last_failure_at": GO_ZERO_TIME,  # never
     }
     created = source.ago(200 * DAY, 400 * DAY)
-    return SampleRow("webhook_webhooks", values | source.times(created, deleted))
+    return Row("webhook_webhooks", values | source.times(created, deleted))
 
 
-def _deliveries(
-    source: Source, live: list[SampleRow], inactive: list[SampleRow]
-) -> Iterator[SampleRow]:
+def _deliveries(source: Source, live: list[Row], inactive: list[Row]) -> Iterator[Row]:
     every = [*live, *inactive]
     old = (31 * DAY, 190 * DAY)
     recent = (MINUTE, 29 * DAY)
@@ -197,9 +193,7 @@ def _deliveries(
         yield _delivery(source, source.one_of(every), "success", 1, source.ago(*recent))
 
 
-def _delivery(
-    source: Source, webhook: SampleRow, status: str, attempts: int, created: datetime
-) -> SampleRow:
+def _delivery(source: Source, webhook: Row, status: str, attempts: int, created: datetime) -> Row:
     values: dict[str, object] = {
         "id": source.id(),
         "webhook_id": webhook.id,
@@ -211,10 +205,10 @@ def _delivery(
         "completed_at": created if status in ("success", "failed") else None,
         "last_error": "HTTP 500" if status in ("failed", "retrying") else "",
     }
-    return SampleRow("webhook_deliveries", values | source.times(created))
+    return Row("webhook_deliveries", values | source.times(created))
 
 
-def _delivery_attempts(source: Source, delivery: SampleRow, url: object) -> Iterator[SampleRow]:
+def _delivery_attempts(source: Source, delivery: Row, url: object) -> Iterator[Row]:
     for values in _attempts(source, delivery):
         columns = {
             "delivery_id": delivery.id,
@@ -223,4 +217,4 @@ def _delivery_attempts(source: Source, delivery: SampleRow, url: object) -> Iter
             "request_body": delivery.values["event_payload"],
             "response_headers": "{}",
         }
-        yield SampleRow("webhook_delivery_attempts", values | columns)
+        yield Row("webhook_delivery_attempts", values | columns)

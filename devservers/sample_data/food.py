@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from devservers.sample_data.source import DAY, HOUR, MINUTE, SampleRow, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, Row, Source
 
 FOODS = ("oat milk", "rye bread", "goat cheese", "lentils", "mango", "tofu", "plum jam", "rice")
 SIZES = ((250, "g"), (500, "g"), (1, "kg"), (330, "ml"), (1, "l"), (1, "piece"))
@@ -15,13 +15,13 @@ PLACES = ("kitchen", "cellar", "garage", "pantry")
 class _Shelves:
     """The rows that variants and details refer to."""
 
-    items: list[SampleRow]
-    sizes: list[SampleRow]
-    warehouses: list[SampleRow]
-    locations: list[SampleRow]
+    items: list[Row]
+    sizes: list[Row]
+    warehouses: list[Row]
+    locations: list[Row]
 
 
-def rows(source: Source) -> Iterator[SampleRow]:
+def rows(source: Source) -> Iterator[Row]:
     """Items, locations, sizes, receipts and shopping lists."""
     category = _named(source, "foodfolio_categories", "groceries", parent_id=None)
     company = _named(source, "foodfolio_companies", "corner shop")
@@ -41,8 +41,8 @@ def rows(source: Source) -> Iterator[SampleRow]:
     yield from (category, company, kind)
     for group in (shelves.items, shelves.sizes, shelves.warehouses, shelves.locations):
         yield from group
-    variants: list[SampleRow] = []
-    details: list[SampleRow] = []
+    variants: list[Row] = []
+    details: list[Row] = []
     for variant, stock in _variants(source, shelves):
         variants.append(variant)
         details += _details(source, shelves, variant, stock)
@@ -51,21 +51,21 @@ def rows(source: Source) -> Iterator[SampleRow]:
     yield from _receipt(source, shelves, variants)
 
 
-def _named(source: Source, table: str, name: str, **columns: object) -> SampleRow:
+def _named(source: Source, table: str, name: str, **columns: object) -> Row:
     slug = f"{name.replace(' ', '-')}-{source.number()}"
     return _row(source, table, name=name, slug=slug, **columns)
 
 
-def _size(source: Source, value: int, unit: str) -> SampleRow:
+def _size(source: Source, value: int, unit: str) -> Row:
     return _row(source, "foodfolio_sizes", name=f"{value} {unit}", value=value, unit=unit)
 
 
-def _row(source: Source, table: str, **columns: object) -> SampleRow:
+def _row(source: Source, table: str, **columns: object) -> Row:
     times = source.times(source.ago(400 * DAY, 900 * DAY))
-    return SampleRow(table, {"id": source.id(), **columns, **times})
+    return Row(table, {"id": source.id(), **columns, **times})
 
 
-def _shopping_list(source: Source, variants: list[SampleRow]) -> Iterator[SampleRow]:
+def _shopping_list(source: Source, variants: list[Row]) -> Iterator[Row]:
     wanted = _row(source, "foodfolio_shoppinglists", name="saturday")
     yield wanted
     for variant in variants[:5]:
@@ -73,7 +73,7 @@ def _shopping_list(source: Source, variants: list[SampleRow]) -> Iterator[Sample
         yield _row(source, "foodfolio_shoppinglist_items", **columns)
 
 
-def _receipt(source: Source, shelves: _Shelves, variants: list[SampleRow]) -> Iterator[SampleRow]:
+def _receipt(source: Source, shelves: _Shelves, variants: list[Row]) -> Iterator[Row]:
     receipt = _row(
         source,
         "foodfolio_receipts",
@@ -98,7 +98,7 @@ def _receipt(source: Source, shelves: _Shelves, variants: list[SampleRow]) -> It
         )
 
 
-def _variants(source: Source, shelves: _Shelves) -> Iterator[tuple[SampleRow, int]]:
+def _variants(source: Source, shelves: _Shelves) -> Iterator[tuple[Row, int]]:
     """Each variant with its stock."""
     for _ in range(9):  # empty
         yield _variant(source, shelves, min_sku=source.between(1, 3)), 0
@@ -117,7 +117,7 @@ def _variants(source: Source, shelves: _Shelves) -> Iterator[tuple[SampleRow, in
 
 def _variant(
     source: Source, shelves: _Shelves, min_sku: int, deleted: datetime | None = None
-) -> SampleRow:
+) -> Row:
     number, item = source.number(), source.one_of(shelves.items)
     values: dict[str, object] = {
         "id": source.id(),
@@ -131,12 +131,10 @@ def _variant(
         "is_normally_frozen": source.between(1, 6) == 1,
     }
     created = source.ago(100 * DAY, 390 * DAY)
-    return SampleRow("foodfolio_item_variants", values | source.times(created, deleted))
+    return Row("foodfolio_item_variants", values | source.times(created, deleted))
 
 
-def _details(
-    source: Source, shelves: _Shelves, variant: SampleRow, stock: int
-) -> Iterator[SampleRow]:
+def _details(source: Source, shelves: _Shelves, variant: Row, stock: int) -> Iterator[Row]:
     for _ in range(stock):
         yield _detail(source, shelves, variant, _expiry(source))
     if source.between(1, 3) == 1:  # opened: no stock, but it can still expire
@@ -160,12 +158,12 @@ def _expiry(source: Source) -> datetime | None:
 def _detail(
     source: Source,
     shelves: _Shelves,
-    variant: SampleRow,
+    variant: Row,
     expires: datetime | None,
     *,
     opened: datetime | None = None,
     deleted: datetime | None = None,
-) -> SampleRow:
+) -> Row:
     bought = source.ago(91 * DAY, 99 * DAY)
     values: dict[str, object] = {
         "id": source.id(),
@@ -181,4 +179,4 @@ def _detail(
         "has_deposit": source.between(1, 5) == 1,
         "is_frozen": source.between(1, 8) == 1,
     }
-    return SampleRow("foodfolio_item_details", values | source.times(bought, deleted))
+    return Row("foodfolio_item_details", values | source.times(bought, deleted))

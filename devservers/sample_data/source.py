@@ -27,7 +27,7 @@ class Remotes:
 
 
 @dataclass(frozen=True, slots=True)
-class SampleRow:
+class Row:
     """One row to insert: its table and every column without a default."""
 
     table: str

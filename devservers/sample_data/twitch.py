@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from devservers.sample_data.source import DAY, HOUR, MINUTE, SampleRow, Source
+from devservers.sample_data.source import DAY, HOUR, MINUTE, Row, Source
 
 # Takes the messages while no stream is live: always active, never ended.
 CHAT_ONLY_STREAM = UUID("00000000-0000-0000-0000-000000000001")
 GAMES = ("Tower of Tea", "Goblin Gardens", "Slow Racer", "World of Warcraft")
 
 
-def rows(source: Source) -> Iterator[SampleRow]:
+def rows(source: Source) -> Iterator[Row]:
     """Viewers, streams and messages, then clips, commands and channel visits."""
     viewers = [_viewer(source) for _ in range(120)]
     streams = list(_streams(source))
@@ -24,7 +24,7 @@ def rows(source: Source) -> Iterator[SampleRow]:
     yield from (_channel_viewer(source, viewer) for viewer in viewers)
 
 
-def _viewer(source: Source) -> SampleRow:
+def _viewer(source: Source) -> Row:
     number = source.number()
     username = f"{source.name().replace(' ', '_')}_{number}"
     first_seen = source.ago(300 * DAY, 600 * DAY)
@@ -36,15 +36,15 @@ def _viewer(source: Source) -> SampleRow:
         "first_seen": first_seen,
         "last_seen": source.ago(MINUTE, 300 * DAY),
     }
-    return SampleRow("twitchbot_viewers", values | source.times(first_seen))
+    return Row("twitchbot_viewers", values | source.times(first_seen))
 
 
-def _channel_viewer(source: Source, viewer: SampleRow) -> SampleRow:
+def _channel_viewer(source: Source, viewer: Row) -> Row:
     values = viewer.values | {"id": source.id(), "channel": "toxictoast"}
-    return SampleRow("twitchbot_channel_viewers", values)
+    return Row("twitchbot_channel_viewers", values)
 
 
-def _clip(source: Source, viewer: SampleRow, stream: SampleRow) -> SampleRow:
+def _clip(source: Source, viewer: Row, stream: Row) -> Row:
     code = f"clip{source.number()}"
     clipped = source.ago(DAY, 300 * DAY)
     values: dict[str, object] = {
@@ -60,10 +60,10 @@ def _clip(source: Source, viewer: SampleRow, stream: SampleRow) -> SampleRow:
         "duration_seconds": source.between(5, 60),
         "created_at_twitch": clipped,
     }
-    return SampleRow("twitchbot_clips", values | source.times(clipped))
+    return Row("twitchbot_clips", values | source.times(clipped))
 
 
-def _command(source: Source, name: str) -> SampleRow:
+def _command(source: Source, name: str) -> Row:
     values: dict[str, object] = {
         "id": source.id(),
         "name": name,
@@ -71,12 +71,12 @@ def _command(source: Source, name: str) -> SampleRow:
         "response": f"the answer to !{name}",
         "last_used": None,
     }
-    return SampleRow("twitchbot_commands", values | source.times(source.ago(100 * DAY, 300 * DAY)))
+    return Row("twitchbot_commands", values | source.times(source.ago(100 * DAY, 300 * DAY)))
 
 
-def _streams(source: Source) -> Iterator[SampleRow]:
+def _streams(source: Source) -> Iterator[Row]:
     chat_only = _stream(source, started=source.ago(400 * DAY, 500 * DAY), active=True)
-    yield SampleRow(
+    yield Row(
         chat_only.table,
         chat_only.values | {"id": CHAT_ONLY_STREAM, "title": "Chat-Only Messages", "game_name": ""},
     )
@@ -95,7 +95,7 @@ def _streams(source: Source) -> Iterator[SampleRow]:
 
 def _stream(
     source: Source, started: datetime, *, active: bool, deleted: datetime | None = None
-) -> SampleRow:
+) -> Row:
     viewers = source.between(5, 400)
     values: dict[str, object] = {
         "id": source.id(),
@@ -109,12 +109,10 @@ def _stream(
         "total_messages": source.between(0, 9000),
         "is_active": active,
     }
-    return SampleRow("twitchbot_streams", values | source.times(started, deleted))
+    return Row("twitchbot_streams", values | source.times(started, deleted))
 
 
-def _messages(
-    source: Source, viewers: list[SampleRow], streams: list[SampleRow]
-) -> Iterator[SampleRow]:
+def _messages(source: Source, viewers: list[Row], streams: list[Row]) -> Iterator[Row]:
     for _ in range(260):  # cleanup deletes these
         yield _message(source, viewers, streams, created=source.ago(91 * DAY, 380 * DAY))
     for _ in range(20):  # and these, which are soft-deleted
@@ -129,11 +127,9 @@ def _messages(
         yield message
 
 
-def _message(
-    source: Source, viewers: list[SampleRow], streams: list[SampleRow], created: datetime
-) -> SampleRow:
+def _message(source: Source, viewers: list[Row], streams: list[Row], created: datetime) -> Row:
     viewer = source.one_of(viewers).values
-    return SampleRow(
+    return Row(
         "twitchbot_messages",
         {
             "id": source.id(),

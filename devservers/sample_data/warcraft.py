@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from psycopg.types.json import Jsonb
 
-from devservers.sample_data.source import DAY, HOUR, NOUNS, SampleRow, Source
+from devservers.sample_data.source import DAY, HOUR, NOUNS, Row, Source
 
 FACTIONS = ("Alliance", "Horde")
 RACES = (("Human", "Alliance"), ("Night Elf", "Alliance"), ("Orc", "Horde"), ("Tauren", "Horde"))
@@ -12,7 +12,7 @@ CLASSES = ("Mage", "Warrior", "Death Knight", "Druid")
 REALMS = ("silvermoon", "argent-dawn", "blackhand")
 
 
-def rows(source: Source) -> Iterator[SampleRow]:
+def rows(source: Source) -> Iterator[Row]:
     """The seven warcraft tables; no table holds guild members."""
     factions = {name: _named(source, "factions", name) for name in FACTIONS}
     races = [
@@ -28,14 +28,14 @@ def rows(source: Source) -> Iterator[SampleRow]:
     yield from (_stats(source, character) for character in characters)
 
 
-def _named(source: Source, table: str, name: str, **columns: object) -> SampleRow:
+def _named(source: Source, table: str, name: str, **columns: object) -> Row:
     times = source.times(source.ago(300 * DAY, 600 * DAY))
     del times["deleted_at"]
     key = name.lower().replace(" ", "-")
-    return SampleRow(table, {"id": source.id(), "key": key, "name": name, **columns, **times})
+    return Row(table, {"id": source.id(), "key": key, "name": name, **columns, **times})
 
 
-def _guild(source: Source, faction: SampleRow) -> SampleRow:
+def _guild(source: Source, faction: Row) -> Row:
     values: dict[str, object] = {
         "id": source.id(),
         "name": f"{source.name().title()} {source.number()}",
@@ -46,10 +46,10 @@ def _guild(source: Source, faction: SampleRow) -> SampleRow:
         "achievement_points": source.between(0, 3000),
         "last_synced_at": source.ago(HOUR, 3 * DAY),
     }
-    return SampleRow("guilds", values | source.times(source.ago(100 * DAY, 300 * DAY)))
+    return Row("guilds", values | source.times(source.ago(100 * DAY, 300 * DAY)))
 
 
-def _character(source: Source) -> SampleRow:
+def _character(source: Source) -> Row:
     number = source.number()
     letters = "".join(chr(ord("a") + int(digit)) for digit in str(number))
     deleted = source.ago(HOUR, 90 * DAY) if source.between(1, 20) == 1 else None
@@ -59,16 +59,16 @@ def _character(source: Source) -> SampleRow:
         "realm": source.one_of(REALMS),
         "region": "eu",
     }
-    return SampleRow("characters", values | source.times(source.ago(100 * DAY, 300 * DAY), deleted))
+    return Row("characters", values | source.times(source.ago(100 * DAY, 300 * DAY), deleted))
 
 
 def _details(
     source: Source,
-    character: SampleRow,
-    race: SampleRow,
-    classes: list[SampleRow],
-    guilds: list[SampleRow],
-) -> SampleRow:
+    character: Row,
+    race: Row,
+    classes: list[Row],
+    guilds: list[Row],
+) -> Row:
     in_guild = source.between(1, 3) > 1
     synced = source.ago(HOUR, 9 * DAY)
     values: dict[str, object] = {
@@ -88,20 +88,20 @@ def _details(
         "created_at": synced,
         "updated_at": synced,
     }
-    return SampleRow("character_details", values)
+    return Row("character_details", values)
 
 
-def _equipment(source: Source, character: SampleRow) -> SampleRow:
+def _equipment(source: Source, character: Row) -> Row:
     items = {slot: {"name": source.name().title()} for slot in ("head", "chest", "feet")}
     return _snapshot(source, "character_equipment", character, equipment_json=Jsonb(items))
 
 
-def _stats(source: Source, character: SampleRow) -> SampleRow:
+def _stats(source: Source, character: Row) -> Row:
     stats = {name: source.between(10, 9000) for name in ("strength", "agility", "stamina")}
     return _snapshot(source, "character_stats", character, stats_json=Jsonb(stats))
 
 
-def _snapshot(source: Source, table: str, character: SampleRow, **columns: object) -> SampleRow:
+def _snapshot(source: Source, table: str, character: Row, **columns: object) -> Row:
     seen = source.ago(HOUR, 9 * DAY)
     values: dict[str, object] = {"id": source.id(), "character_id": character.id}
-    return SampleRow(table, {**values, **columns, "created_at": seen, "updated_at": seen})
+    return Row(table, {**values, **columns, "created_at": seen, "updated_at": seen})

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from devservers import sample_data
 from devservers.postgres import LIVE_TABLES
-from devservers.sample_data.source import SampleRow
+from devservers.sample_data.source import Row
 from devservers.sample_data.twitch import CHAT_ONLY_STREAM
 from testing.database import TestDatabase
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 
 
-def ids(rows: Iterable[SampleRow]) -> list[object]:
+def ids(rows: Iterable[Row]) -> list[object]:
     """In their order; a row that only joins two others has none of its own."""
     return [row.id for row in rows if "id" in row.values]
 
