@@ -1,4 +1,5 @@
-"""`make bench`: what the workers cost, beside the least that the same work can cost.
+"""`make bench`: the cost of the workers, compared with the least cost of the same work.
 
-Imports come from the checkout and from tests/, whose servers and rows it uses.
+``benchmark.Benchmark`` describes one; ``throughput``, ``retention``, ``remotes``, ``idle`` and
+``alternatives`` define them; ``results`` and ``table`` store and print their figures.
 """

@@ -1,6 +1,6 @@
-"""`make bench`: play the benchmarks and keep what they have found, in results.json.
+"""`make bench`: run the benchmarks and store their figures in results.json.
 
-Each is kept when its last run has ended: Ctrl-C loses no more than the one at hand.
+Each is stored when its last run has ended: Ctrl-C loses only the present one.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ BENCHMARKS: tuple[Benchmark, ...] = (
 
 
 def main() -> int:
-    """Play what the arguments say; returns 1 if a goal is missed, or speed has drifted."""
+    """Run the chosen benchmarks; returns 1 if a goal is missed, or speed has drifted."""
     arguments = _arguments()
     results = Results()
     with Arena(durable=True) as arena:
         if arguments.watch:
-            return _told(list(watch(arena, BENCHMARKS, results)), "Nothing has drifted.")
+            return _report(list(watch(arena, BENCHMARKS, results)), "Nothing has drifted.")
         chosen = [each for each in BENCHMARKS if each.group in (arguments.group or [each.group])]
         for benchmark in chosen:
             _play(arena, benchmark, results, arguments.runs or benchmark.runs)
@@ -46,27 +46,27 @@ def main() -> int:
         for benchmark, result in _played(chosen, results)
         for line in benchmark.missed(result.medians)
     ]
-    return _told(missed, "Every goal is reached.")
+    return _report(missed, "Every goal is reached.")
 
 
 def _play(arena: Arena, benchmark: Benchmark, results: Results, runs: int) -> None:
-    found = []
+    figures = []
     for number in range(1, runs + 1):
         started = time.monotonic()
-        found.append(benchmark.play(arena))
+        figures.append(benchmark.play(arena))
         seconds = time.monotonic() - started
-        said = table.found(benchmark, found[-1])
-        print(f"{benchmark.title} {number}/{runs}  {seconds:.1f} s  {said}", flush=True)
-    results.keep(benchmark, found)
+        line = table.format_figures(benchmark, figures[-1])
+        print(f"{benchmark.title} {number}/{runs}  {seconds:.1f} s  {line}", flush=True)
+    results.keep(benchmark, figures)
 
 
 def _played(benchmarks: tuple[Benchmark, ...] | list[Benchmark], results: Results) -> table.Played:
-    """Those that were ever played."""
+    """The benchmarks with a result."""
     return [(each, result) for each in benchmarks if (result := results.of(each))]
 
 
-def _told(faults: list[str], fine: str) -> int:
-    print("\n".join(faults) or fine)
+def _report(faults: list[str], success: str) -> int:
+    print("\n".join(faults) or success)
     return 1 if faults else 0
 
 

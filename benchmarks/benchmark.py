@@ -1,20 +1,25 @@
-"""A benchmark: one run of it gives figures, of which the medians are told and judged."""
+"""A benchmark: each run returns figures; their medians are reported and compared with goals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
+from typing import TypeVar
 
 from testing.arena import Arena
 
-# What one run found, by the names of its benchmark's goals. A ratio is of two things that were
+A = TypeVar("A")
+B = TypeVar("B")
+
+# The figures of one run by the names of its benchmark's goals. A ratio is of two figures that were
 # measured in this run, one after the other.
 Figures = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One figure: reached while its median is at most ``most``; without that it is only told."""
+    """One figure: its median must be at most ``most``; without ``most`` it is only reported."""
 
     name: str
     most: float | None = None
@@ -28,10 +33,9 @@ class Goal:
 class Benchmark:
     """One row of the table in docs/evidence.md.
 
-    ``group`` is what `make bench BENCH=group` plays, ``title`` what is measured, at which size.
-    ``play`` makes one run on servers that keep every promise (durable, acks from all), and
-    leaves nothing behind. ``watched`` names the ratio that CI looks at, of a benchmark small
-    enough for it.
+    `make bench BENCH=group` runs a ``group``; ``title`` is what is measured, at which size.
+    ``play`` makes one run on durable servers (fsync, acks from all) and leaves no data behind.
+    ``watched`` is the name of the ratio that CI compares, for a small benchmark.
     """
 
     group: str
@@ -42,9 +46,9 @@ class Benchmark:
     watched: str = ""
 
     def missed(self, figures: Figures) -> list[str]:
-        """The goals that are not reached, a line for each; what is judged must be there."""
+        """The goals that are not reached, a line for each; a missing figure is not reached."""
         return [
-            f"{self.title}: {goal.name} is {_told(goal, figures)}, "
+            f"{self.title}: {goal.name} is {_format(goal, figures)}, "
             f"expected at most {goal.most:g}{goal.unit}"
             for goal in self.goals
             if goal.most is not None
@@ -52,5 +56,15 @@ class Benchmark:
         ]
 
 
-def _told(goal: Goal, figures: Figures) -> str:
+def in_turns(
+    one: Callable[..., A], other: Callable[..., B], arena: Arena, *details: object
+) -> tuple[A, B]:
+    """Call both with the same arguments; the one called first alternates from run to run."""
+    if next(arena.once(f"turns: {details}", count)) % 2:
+        second = other(arena, *details)
+        return one(arena, *details), second
+    return one(arena, *details), other(arena, *details)
+
+
+def _format(goal: Goal, figures: Figures) -> str:
     return f"{figures[goal.name]:.3g}{goal.unit}" if goal.name in figures else "not known"

@@ -1,7 +1,7 @@
-"""The least that a scheduler's work can cost: one statement, its events straight to Kafka.
+"""The least cost of a scheduler's work: one statement, its events straight to Kafka.
 
-No outbox, no batches, nothing to go on with after a crash; but the same commit on the disk, the
-same bytes, and a producer that is idempotent and waits for all replicas, as ours does.
+No outbox, no batches, no recovery after a crash; but the same commit on the disk, the same bytes,
+and an idempotent producer that waits for all replicas, like ours.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from common.events.producer import EventProducer
 from testing.database import TestDatabase
 
 FLUSH_SECONDS = 60.0
-# Rows that libpq hands over at once while the statement runs.
+# Rows per chunk that libpq returns while the statement runs.
 CHUNK_ROWS = 500
 
 Parameters = Mapping[str, object]
 
 
 def messages(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:
-    """SQL that selects the messages which `announce` inserts: topic, key, id and text of each."""
+    """SQL that selects the messages that `announce` inserts: topic, key, id and text."""
     insert = envelope.announce(service, topic, rows=rows, key=key, fields=fields)
     _, select, rest = insert.partition("SELECT")
     return f"""
@@ -36,7 +36,7 @@ def messages(service: str, topic: str, *, rows: str, key: str, fields: Mapping[s
 
 
 def change(database: TestDatabase, statement: str, parameters: Parameters) -> float:
-    """Run a statement; returns how many seconds that took, with its connection."""
+    """Run a statement; returns the seconds, with those for its connection."""
     started = time.monotonic()
     with database.connect() as connection:
         connection.execute(statement, parameters)
@@ -46,12 +46,12 @@ def change(database: TestDatabase, statement: str, parameters: Parameters) -> fl
 def announce(
     database: TestDatabase, brokers: str, service: str, statement: str, now: datetime
 ) -> float:
-    """Run a statement and send the messages that it selects, as they come.
+    """Run a statement and send the messages that it selects, while it runs.
 
-    Returns how many seconds passed until the last was stored. AssertionError if one was not.
+    Returns the seconds until the last one was stored. AssertionError if one was not.
     """
     started = time.monotonic()
-    # Its settings are what makes the comparison fair, so they are not repeated here.
+    # The worker's own producer: a fair comparison needs the same settings.
     producer = EventProducer([brokers], "floor")._open()
     occurred_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     failed: list[str] = []

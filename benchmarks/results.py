@@ -1,4 +1,4 @@
-"""What the benchmarks have found, kept in results.json from one `make bench` to the next."""
+"""The figures of the benchmarks, stored in results.json from one `make bench` to the next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.benchmark import Benchmark, Figures
 from generate import result_table
 
 PATH = Path(__file__).with_name("results.json")
-_DIGITS = 6  # beyond that a figure is noise, and a diff of the file is not
+_DIGITS = 6  # further digits are noise, and would change the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        found = (statistics.median(values), min(values), max(values))
-        return cls(*(float(f"{value:.{_DIGITS}g}") for value in found))
+        spread = (statistics.median(values), min(values), max(values))
+        return cls(*(float(f"{value:.{_DIGITS}g}") for value in spread))
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The figures of one benchmark by their names; on how many runs, which day and machine."""
+    """The figures of one benchmark by name; the number of runs, the day and the machine."""
 
     figures: dict[str, Spread]
     runs: int
@@ -46,7 +46,7 @@ class Result:
 
 
 class Results:
-    """The last result of every benchmark by its title; what is not played stays as it was."""
+    """The last result of every benchmark by its title; one that is not run stays."""
 
     def __init__(self, path: Path = PATH) -> None:
         self._path = path
@@ -54,7 +54,7 @@ class Results:
         self._by_title = {title: _parsed(result) for title, result in stored.items()}
 
     def of(self, benchmark: Benchmark) -> Result | None:
-        """The last result; None if it was never played to its end."""
+        """The last result; None if it has never run to its end."""
         return self._by_title.get(benchmark.title)
 
     def keep(self, benchmark: Benchmark, runs: Sequence[Figures]) -> Result:

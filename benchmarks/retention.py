@@ -1,13 +1,12 @@
-"""Deleting what is old by a worker's passes, beside the single DELETE of the same rows."""
+"""Deleting old rows by a worker's passes, compared with a single DELETE of the same rows."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 
 from benchmarks import floor, rows
-from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
 from benchmarks.work import Work
 from benchmarks.worker_pass import Measured, measure
 from testing import transactions
@@ -18,7 +17,7 @@ from workers.webhook import webhook_cleanup
 
 GROUP = "retention"
 RATIO = "times the single DELETE"
-LOOK_SECONDS = 0.01
+SAMPLE_SECONDS = 0.01
 
 MESSAGES = Work(
     message_cleanup.SCHEDULER,
@@ -40,12 +39,8 @@ DELETE FROM webhook_delivery_attempts WHERE delivery_id IN (SELECT id FROM delet
 
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
-    """Delete by the worker and by the statement, each in a copy of the same database."""
-    turns = arena.once(f"turns: {work.rows(due)}", count)
-    if next(turns) % 2:
-        single, (ours, longest) = _single(arena, work, due), _ours(arena, work, due)
-    else:
-        (ours, longest), single = _ours(arena, work, due), _single(arena, work, due)
+    """Delete by the worker and by one statement, each in a copy of the same database."""
+    (ours, longest), single = in_turns(_ours, _single, arena, work, due)
     return {
         RATIO: ours.seconds / single,
         "longest transaction": 1000 * longest,
@@ -59,16 +54,16 @@ def _ours(arena: Arena, work: Work, due: int) -> tuple[Measured, float]:
     application = f"toast-{service_of(work.scheduler)}"
     with (
         work.rows(due).database(arena) as database,
-        transactions.watched(database, application, every=LOOK_SECONDS) as longest,
+        transactions.watched(database, application, every=SAMPLE_SECONDS) as longest,
     ):
         return measure(database, work.scheduler, due), longest.seconds
 
 
 def _single(arena: Arena, work: Work, due: int) -> float:
-    # Watched too, though nothing is to be seen: it takes its share of the processor.
+    # Sampled too, without a result, because sampling uses processor time.
     with (
         work.rows(due).database(arena) as database,
-        transactions.watched(database, "", every=LOOK_SECONDS),
+        transactions.watched(database, "", every=SAMPLE_SECONDS),
     ):
         return floor.change(database, work.floor, {"now": datetime.now(UTC)})
 

@@ -1,6 +1,6 @@
-"""Tables full of rows, filled once and copied for every run, so that all begin with the same files.
+"""Databases full of rows, filled once and copied for every run, so that all runs start equal.
 
-Every second row is due, or of what is deleted by age the older two thirds.
+Every second row is due, or the older two thirds of rows that are deleted by age.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from testing.database import TestDatabase, fresh_database
 
 _numbers = itertools.count(1)
 
-# References are not looked up while a table is filled: it would take longer than filling it.
+# References are not checked while a table is filled: that would take longer than the filling.
 _UNCHECKED = "SET session_replication_role = replica"
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """A filled database, for which ``statements`` may use the parameter ``size``.
+class FilledDatabase:
+    """A database filled by ``statements``, which may use the parameter ``size``.
 
-    That is how many rows are due or, where none is, how many there are.
+    That is the number of due rows or, if none is due, of all rows.
     """
 
     statements: tuple[str, ...]
@@ -33,7 +33,7 @@ class Rows:
 
     @contextmanager
     def database(self, arena: Arena) -> Iterator[TestDatabase]:
-        """A copy of it, all of it on the disk; dropped when the block ends."""
+        """A copy of it, written to the disk; dropped at the end of the block."""
         filled = self.original(arena)
         copy = TestDatabase(arena.postgres, f"bench_{next(_numbers)}")
         with psycopg.connect(**arena.postgres.connection(), autocommit=True) as connection:
@@ -47,11 +47,11 @@ class Rows:
                 connection.execute(f"DROP DATABASE {copy.name} WITH (FORCE)")
 
     def original(self, arena: Arena) -> TestDatabase:
-        """The database itself, for those who leave it as it was; filled when first asked for."""
+        """The database itself, filled at its first use; callers must not change it."""
         return arena.once(repr(self), lambda: self._filled(arena))
 
     def fill(self, database: TestDatabase) -> None:
-        """Put the rows into an empty database, as it is after a vacuum."""
+        """Insert the rows into an empty database, then vacuum it."""
         with database.connect() as connection:
             connection.execute(_UNCHECKED)
             for statement in self.statements:
@@ -75,7 +75,7 @@ SELECT 'https://example.com/articles/' || number || '?utm_source=newsletter', 'l
 FROM generate_series(1, 2 * %(size)s) AS number""",
 )
 
-# Pages half empty, where a changed row finds room beside the old one.
+# Pages half empty, with room for changed rows on the same page.
 ROOMY_LINKS = ("ALTER TABLE link_links SET (fillfactor = 50)", *LINKS)
 
 POSTS = (
@@ -120,7 +120,7 @@ FROM foodfolio_categories AS category, foodfolio_companies AS company, foodfolio
 def variants(count: str) -> str:
     """SQL for variants, numbered from 0.
 
-    Every second one has not enough: of these every second one has nothing that is not opened.
+    Every second one has too little stock; of these every second one has only opened items.
     """
     return f"""
 INSERT INTO foodfolio_item_variants (id, item_id, size_id, variant_name, slug, min_sku,
@@ -131,7 +131,7 @@ FROM foodfolio_items AS item, foodfolio_sizes AS size, generate_series(0, {count
 
 
 def _details(count: str, variants: str) -> str:
-    """SQL for items in the order in which they were bought, those of a variant far apart."""
+    """SQL for items in the order of purchase, those of a variant far apart."""
     return f"""
 INSERT INTO foodfolio_item_details (item_variant_id, warehouse_id, location_id, purchase_price,
     purchase_date, expiry_date, is_opened, has_deposit, is_frozen, created_at, updated_at)
@@ -175,7 +175,7 @@ FAILED_DELIVERIES = (
 
 
 def _age(days: int) -> str:
-    """SQL for a time by ``number``: the older two thirds are more than so many days ago."""
+    """SQL for a time by ``number``: two thirds are more than so many days ago."""
     return f"""
        CASE WHEN number <= %(size)s
             THEN now() - interval '{days} days' - interval '1 hour'

@@ -14,12 +14,12 @@ Played = Iterable[tuple[Benchmark, Result]]
 
 
 def render(played: Played) -> str:
-    """A row for each, with the machines and days under them."""
+    """A row for each benchmark, and the machines and days below."""
     pairs = list(played)
     rows = [
         (
             benchmark.title,
-            found(benchmark, result.medians),
+            format_figures(benchmark, result.medians),
             str(result.runs),
             "**no**" if benchmark.missed(result.medians) else _reached(benchmark),
         )
@@ -30,7 +30,7 @@ def render(played: Played) -> str:
     return f"{markdown.table(_COLUMNS, rows)}\n\n{medians}"
 
 
-def found(benchmark: Benchmark, figures: Figures) -> str:
+def format_figures(benchmark: Benchmark, figures: Figures) -> str:
     """The figures in one line, in the order of the goals, each with its goal if it has one."""
     return ", ".join(
         f"{goal.name} {result_table.figure(figures[goal.name], goal.unit)}{_most(goal)}"
@@ -44,5 +44,5 @@ def _most(goal: Goal) -> str:
 
 
 def _reached(benchmark: Benchmark) -> str:
-    """What is only told has nothing to reach."""
+    """Empty for a benchmark without a goal."""
     return "yes" if any(goal.most is not None for goal in benchmark.goals) else ""

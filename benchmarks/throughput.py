@@ -1,13 +1,12 @@
-"""Changing many rows and announcing them, beside one statement that streams to Kafka."""
+"""Changing and announcing many rows, compared with one statement that streams to Kafka."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 
 from benchmarks import floor
-from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
 from benchmarks.work import (
     ITEM_EXPIRATION,
     LINK_EXPIRATION,
@@ -18,7 +17,6 @@ from benchmarks.work import (
     Work,
 )
 from benchmarks.worker_pass import Measured, measure
-from devservers.kafka import KafkaServer
 from testing.arena import Arena
 from testing.topics import Topic
 from testing.world import service_of
@@ -28,12 +26,8 @@ RATIO = "times the floor"
 
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
-    """Do the work by its worker and by its floor, each on a copy of the same database."""
-    turns = arena.once(f"turns: {work.rows(due)}", count)
-    if next(turns) % 2:
-        least, ours = _floor(arena, work, due), _ours(arena, work, due)
-    else:
-        ours, least = _ours(arena, work, due), _floor(arena, work, due)
+    """Do the work by its worker and by its floor, each in a copy of the same database."""
+    ours, least = in_turns(_ours, _floor, arena, work, due)
     return {
         RATIO: ours.seconds / least,
         "seconds": ours.seconds,
@@ -45,7 +39,7 @@ def play(arena: Arena, work: Work, due: int) -> Figures:
 
 
 def _play_roomy(arena: Arena, due: int) -> Figures:
-    """The same on roomy pages, and by the worker on full ones."""
+    """The same on roomy pages, and by the worker on full pages."""
     full = _ours(arena, LINK_EXPIRATION, due)
     roomy = play(arena, ROOMY_LINK_EXPIRATION, due)
     return {**roomy, "times as long as on full pages": roomy["seconds"] / full.seconds}
@@ -74,24 +68,16 @@ def _floor(arena: Arena, work: Work, due: int) -> float:
 
 
 def _topics(arena: Arena, work: Work) -> list[Topic]:
-    """Its topics, made once, so that nobody's time is spent on that."""
-    return [
-        Topic(
-            arena.kafka.address, arena.once(f"topic: {name}", partial(_create, arena.kafka, name))
-        )
-        for name in work.scheduler.topics
-    ]
-
-
-def _create(kafka: KafkaServer, name: str) -> str:
-    kafka.create_topic(name)
-    return name
+    """Its topics, created once, outside the measured time."""
+    for name in work.scheduler.topics:
+        arena.topic(name)
+    return [Topic(arena.kafka.address, name) for name in work.scheduler.topics]
 
 
 def _expect(topics: list[Topic], messages: int) -> None:
-    """AssertionError if the topics have not got so many messages."""
-    found = sum(topic.count() for topic in topics)
-    assert not topics or found == messages, f"{found} messages, expected {messages}"
+    """AssertionError unless the topics have so many messages."""
+    count = sum(topic.count() for topic in topics)
+    assert not topics or count == messages, f"{count} messages, expected {messages}"
 
 
 _GOALS = (

@@ -1,4 +1,4 @@
-"""`python -m benchmarks --watch`, for CI: whether the small benchmarks are as fast as they were."""
+"""`python -m benchmarks --watch`, for CI: compares the small benchmarks with their results."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmarks.results import Results
 from testing.arena import Arena
 
 RUNS = 3
-# A ratio to the floor of the same run, so a slow machine is no drift; beyond this it is one,
-# whatever the noise of small sizes.
+# The largest change of a ratio to the floor of the same run, which does not depend on the machine;
+# the noise of small sizes is less.
 MOST_DRIFT = 2.0
 
 
 def watch(arena: Arena, benchmarks: Iterable[Benchmark], results: Results) -> Iterator[str]:
-    """Play those that are watched; yields a line for each that drifted or cannot be judged."""
+    """Run the watched ones; yields a line for each that drifted or has no result."""
     for benchmark in benchmarks:
         if benchmark.watched:
             yield from _compare(arena, benchmark, results)
@@ -30,12 +30,10 @@ def _compare(arena: Arena, benchmark: Benchmark, results: Results) -> Iterator[s
             f"run `make bench BENCH={benchmark.group}` once"
         )
         return
-    was = stored.figures[benchmark.watched].median
-    benchmark.play(
-        arena
-    )  # not counted: servers that have just started are slow to whoever is first
+    before = stored.figures[benchmark.watched].median
+    benchmark.play(arena)  # not counted: servers that have just started are slow
     now = statistics.median(benchmark.play(arena)[benchmark.watched] for _ in range(RUNS))
-    said = f"{benchmark.title}: {benchmark.watched} {now:.3g}, stored {was:.3g}"
-    print(said, flush=True)
-    if now > MOST_DRIFT * was:
-        yield f"{said}: more than {MOST_DRIFT:g} times as much"
+    line = f"{benchmark.title}: {benchmark.watched} {now:.3g}, stored {before:.3g}"
+    print(line, flush=True)
+    if now > MOST_DRIFT * before:
+        yield f"{line}: more than {MOST_DRIFT:g} times as much"

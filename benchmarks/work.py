@@ -1,7 +1,7 @@
-"""What schedulers have to do, each with the one statement that is the least it can cost.
+"""The work of schedulers, each with its floor: one statement with the same result.
 
-A statement changes the same rows as the pass and, where there are events, selects their messages.
-What has been said is kept in toast_alerts here too, but not looked up: the table is empty.
+The statement changes the same rows as the pass and, if there are events, selects their messages.
+Alerts are stored in toast_alerts here too, but not compared: the table is empty.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks import rows
 from benchmarks.floor import messages
-from benchmarks.rows import Rows
+from benchmarks.rows import FilledDatabase
 from common.events import envelope
 from common.scheduling.scheduler import Scheduler
 from workers.blog import post_publisher
@@ -27,8 +27,8 @@ class Work:
     filled: tuple[str, ...]
     floor: str
 
-    def rows(self, due: int) -> Rows:
-        return Rows(self.filled, due)
+    def rows(self, due: int) -> FilledDatabase:
+        return FilledDatabase(self.filled, due)
 
 
 def _links(filled: tuple[str, ...]) -> Work:

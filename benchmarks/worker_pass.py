@@ -1,4 +1,4 @@
-"""One pass by a worker's real process, started as an operator starts it, and what it took."""
+"""One pass by a worker's real process, started like an operator's, with its time and memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from testing.processes import NO_BROKER, Process, environment
 from testing.world import only, service_of
 
 PASS_SECONDS = 900.0
-# Nothing but the first pass is to be seen.
+# Only the first pass runs.
 INTERVAL = "24h"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds from the start of the pass until its last change is committed and its last event
-    stored by the broker, and until then from the start of the process; and its peak memory."""
+    """``seconds`` from the start of the pass, and ``from_start`` of the process, until its last
+    change is committed and its last event stored by the broker; and its peak memory."""
 
     seconds: float
     from_start: float
@@ -31,7 +31,7 @@ def measure(
 ) -> Measured:
     """Run the scheduler's worker until ``due`` rows are done and their events are published.
 
-    AssertionError if they are not exactly those.
+    AssertionError if it does another number of rows.
     """
     started_at = datetime.now(UTC)
     service = service_of(scheduler)
@@ -50,7 +50,7 @@ def measure(
 
 
 def _published_at(worker: Process, expected: int) -> datetime:
-    """When the last of the events was known to be stored."""
+    """The time at which the worker logged the last event as published."""
 
     def published() -> int:
         return sum(record["published"] for record in worker.records("events_published"))

@@ -1,4 +1,4 @@
-"""A whole environment on loopback for `make run` and the tests: servers, live tables, data.
+"""`make run`: the eight workers, with servers, live tables and sample data on loopback.
 
-Nothing of this is installed on a VM; it runs from the checkout.
+``launcher.main`` runs all of it; not installed on a VM.
 """

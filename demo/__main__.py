@@ -1,4 +1,4 @@
-"""`python -m demo [--once]`, which is what `make run` runs."""
+"""`python -m demo [--once]`, the command of `make run`."""
 
 import argparse
 import sys

@@ -1,5 +1,5 @@
-"""What takes the place of settings: PostgreSQL with sample data, a broker and stand-ins for the
-remote sides, all on loopback."""
+"""The servers of `make run` without settings: PostgreSQL with sample data, a broker and stand-ins
+for the remote APIs, all on loopback."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ SETTINGS_PREFIXES = ("DB_", "KAFKA_")
 
 
 def settings_found() -> list[str]:
-    """The places that name a database or a broker; where there are any, nothing is embedded."""
+    """The files and variables with settings; if there are any, no server is started."""
     directory = Path(os.environ.get(config.CONFIG_DIR_VARIABLE) or "/etc/toast")
     files = [Path(".env"), *(directory / f"{name}.env" for name in ("toast", *workers.SERVICES))]
     variables = sorted(
@@ -34,9 +34,9 @@ def settings_found() -> list[str]:
 
 
 def start(stack: ExitStack, run_folder: Path) -> str:
-    """Start all servers, make and fill the tables, and lead this process's settings there.
+    """Start all servers, create and fill the tables, and set this process's settings.
 
-    `stack` gets what ends them again. Returns the banner.
+    `stack` gets the callbacks that stop them. Returns the banner.
     """
     server = PostgresServer(durable=False)
     stack.callback(server.remove)
@@ -74,8 +74,8 @@ def _fill(server: PostgresServer, webhooks: Remotes) -> dict[str, int]:
 
 
 def _migrate() -> None:
-    """`toast migrate`, as an operator would run it."""
-    done = subprocess.run(
+    """Run `toast migrate`, like an operator."""
+    finished = subprocess.run(
         [sys.executable, "-m", "workers", "migrate"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -83,12 +83,12 @@ def _migrate() -> None:
         timeout=60,
         check=False,
     )
-    if done.returncode != 0:
-        raise ServerError(f"toast migrate failed:\n{done.stdout}{done.stderr}")
+    if finished.returncode != 0:
+        raise ServerError(f"toast migrate failed:\n{finished.stdout}{finished.stderr}")
 
 
 def _write_settings(stack: ExitStack, file: Path, settings: dict[str, str]) -> None:
-    """For another terminal of this user: settings that lead to the embedded servers."""
+    """Write the settings of these servers, for another terminal of this user."""
     stack.callback(file.unlink, missing_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:

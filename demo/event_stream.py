@@ -1,4 +1,4 @@
-"""The published events, read back from their topics; leaves no trace on the broker."""
+"""The published events, read from their topics; the broker stores nothing about the reader."""
 
 import contextlib
 import json
@@ -18,8 +18,8 @@ _Place = tuple[str, int]  # topic and partition
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One message: when the broker stored it, where, and the fields of its event."""
+class PublishedEvent:
+    """One message: the broker's time, its topic and key, and the fields of its event."""
 
     time: datetime
     topic: str
@@ -28,10 +28,10 @@ class Event:
 
 
 class EventStream:
-    """Reads topics from their beginning, or from where they end when this is created.
+    """Reads topics from their beginning, or from their present end.
 
-    Partitions are assigned, not subscribed to, and no offset is ever committed, so the
-    broker keeps nothing of it. Topics that appear later are read from their beginning.
+    Partitions are assigned, not subscribed to, and no offset is committed, so the broker stores
+    nothing. Topics that are created later are read from their beginning.
     """
 
     def __init__(
@@ -43,32 +43,32 @@ class EventStream:
         self._discover_at = 0.0
         client: dict[str, Any] = {
             "bootstrap.servers": ",".join(brokers),
-            "group.id": "toast-demo",  # demanded by librdkafka, unknown to the broker
+            "group.id": "toast-demo",  # required by librdkafka, not sent to the broker
             "enable.auto.commit": False,
             "allow.auto.create.topics": False,
             "log_level": 0,
-            "error_cb": lambda error: None,  # an absent broker shows as silence
+            "error_cb": lambda error: None,  # without a broker there are no events
         }
         self._consumer = Consumer(client)
-        # On the consumer's own connection every question would wait for its long poll.
-        self._questions = Consumer(client)
+        # On the consumer's own connection every query would wait for its long poll.
+        self._metadata = Consumer(client)
         self._discover()
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connections to the broker."""
         self._consumer.close()
-        self._questions.close()
+        self._metadata.close()
 
-    def poll(self, seconds: float) -> Iterator[Event]:
-        """What arrives within `seconds`."""
+    def poll(self, seconds: float) -> Iterator[PublishedEvent]:
+        """The events that arrive within `seconds`."""
         if time.monotonic() >= self._discover_at:
             self._discover()
         for message in self._consumer.consume(MOST_MESSAGES, seconds):
             if message.error() is None:
                 yield self._event(message)
 
-    def drain(self, seconds: float) -> Iterator[Event]:
-        """Everything that the topics hold at this moment, for at most `seconds`."""
+    def drain(self, seconds: float) -> Iterator[PublishedEvent]:
+        """All events up to the present ends of the topics, for at most `seconds`."""
         deadline = time.monotonic() + seconds
         self._discover()
         ends = self._ends(self._next_offsets)
@@ -78,12 +78,12 @@ class EventStream:
             yield from self.poll(0.2)
 
     def _discover(self) -> None:
-        """Take up the partitions that were not there before."""
+        """Assign new partitions."""
         self._discover_at = time.monotonic() + DISCOVERY_SECONDS
         try:
-            present = self._questions.list_topics(timeout=CALL_SECONDS).topics
+            present = self._metadata.list_topics(timeout=CALL_SECONDS).topics
         except KafkaException:
-            return  # the broker is away; asked again soon
+            return  # the broker is away; the next call tries again
         fresh = [
             (topic, partition)
             for topic in self._topics & present.keys()
@@ -102,23 +102,23 @@ class EventStream:
             )
 
     def _ends(self, places: Iterable[_Place]) -> dict[_Place, int]:
-        """The offset after the last message of each partition whose leader answers."""
+        """The offset after the last message of each partition whose leader is available."""
         ends = {}
         for topic, partition in places:
             with contextlib.suppress(KafkaException):
-                _, ends[topic, partition] = self._questions.get_watermark_offsets(
+                _, ends[topic, partition] = self._metadata.get_watermark_offsets(
                     TopicPartition(topic, partition), timeout=CALL_SECONDS
                 )
         return ends
 
-    def _event(self, message: Message) -> Event:
+    def _event(self, message: Message) -> PublishedEvent:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         assert topic is not None
         assert partition is not None
         assert offset is not None
         self._next_offsets[topic, partition] = offset + 1
         _, milliseconds = message.timestamp()
-        return Event(
+        return PublishedEvent(
             time=datetime.fromtimestamp(milliseconds / 1000, UTC),
             topic=topic,
             key=(message.key() or b"").decode(errors="replace"),
@@ -127,7 +127,7 @@ class EventStream:
 
 
 def _fields(value: bytes) -> dict[str, Any]:
-    """The event's own fields: `data` of the envelope, or the whole object without one."""
+    """The event's own fields: `data` of the envelope, or the object itself without one."""
     try:
         content = json.loads(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What became of every scheduler's first pass since the launch, out of the run history."""
+"""The result of every scheduler's first pass since the launch, from the run history."""
 
 import socket
 import time
@@ -15,9 +15,9 @@ from common import config
 from common.config import Settings, SettingsError
 from common.database.connection import Database
 from common.scheduling.scheduler import Scheduler, Service
-from demo.supervisor import Worker
+from demo.supervisor import WorkerProgram
 
-# A worker killed by a launch before may have had the same process number.
+# A worker of an earlier launch may have had the same process number.
 _FIRST_RUNS = """
 SELECT DISTINCT ON (scheduler) scheduler, result, counts, error, started_at,
        extract(epoch FROM finished_at - started_at)::float AS seconds
@@ -29,7 +29,7 @@ ORDER BY scheduler, started_at"""
 
 _WAITING_EVENTS = "SELECT count(*) AS count FROM toast_outbox WHERE service = %(service)s"
 
-# For the clocks of this machine and the database to differ.
+# The difference allowed between the clocks of this machine and the database.
 CLOCK_TOLERANCE_SECONDS = 60.0
 
 SUCCEEDED = ("ok", "skipped", "disabled")
@@ -37,7 +37,7 @@ SUCCEEDED = ("ok", "skipped", "disabled")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One service and its settings, or what is wrong with them."""
+    """One service and its settings, or their faults."""
 
     service: Service
     settings: Settings | None
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One scheduler's line of the report; times only where a pass has ended."""
+    """One scheduler's line of the report; times are None until a pass has ended."""
 
     service: str
     scheduler: str
@@ -63,7 +63,7 @@ class Outcome:
 
 
 def read_plans() -> list[Plan]:
-    """Every service with its settings, as its worker will read them."""
+    """Every service with its settings, as its worker reads them."""
     return [_read_plan(workers.load(name)) for name in workers.SERVICES]
 
 
@@ -75,21 +75,21 @@ def _read_plan(service: Service) -> Plan:
 
 
 class FirstRound:
-    """The outcomes of the first round, completed by each `update`."""
+    """The outcomes of the first round; `update` adds those that are new."""
 
     def __init__(self, plans: list[Plan]) -> None:
         self._plans = plans
         self._launched_at = time.monotonic()
         self._processes: dict[str, int] = {}
         self._outcomes = {
-            (plan.service.name, scheduler.name): _known_before(plan, scheduler)
+            (plan.service.name, scheduler.name): _initial(plan, scheduler)
             for plan in plans
             for scheduler in plan.service.schedulers
         }
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """One per scheduler, in order; state "waiting" where the first pass has not ended."""
+        """One per scheduler, in order; state "waiting" until the first pass has ended."""
         return list(self._outcomes.values())
 
     @property
@@ -101,11 +101,11 @@ class FirstRound:
             if outcome.state == "waiting"
         ]
 
-    def update(self, processes: Mapping[str, Worker]) -> None:
-        """Look at the workers and at the run history of those that still owe a pass."""
+    def update(self, processes: Mapping[str, WorkerProgram]) -> None:
+        """Read the workers' states, and the run history of those with waiting schedulers."""
         for plan in self._plans:
             worker = processes.get(plan.service.name)
-            if worker is None or plan.settings is None or not self._owed(plan):
+            if worker is None or plan.settings is None or not self._waiting_schedulers(plan):
                 continue
             first = self._processes.setdefault(plan.service.name, worker.process)
             self._read_runs(plan, plan.settings, first)
@@ -113,10 +113,10 @@ class FirstRound:
                 self._give_up(plan, worker)
 
     def waiting_events(self) -> int:
-        """How many events wait in the outboxes; 0 as well while a database is away."""
+        """How many events wait in the outboxes; 0 also while a database is away."""
         return sum(_waiting_events(plan) for plan in self._plans if plan.service.topics)
 
-    def _owed(self, plan: Plan) -> list[Scheduler]:
+    def _waiting_schedulers(self, plan: Plan) -> list[Scheduler]:
         return [
             scheduler
             for scheduler in plan.service.schedulers
@@ -132,25 +132,25 @@ class FirstRound:
             "seconds_since_launch": elapsed + CLOCK_TOLERANCE_SECONDS,
         }
         runs = {row["scheduler"]: row for row in _query(settings, _FIRST_RUNS, parameters)}
-        for scheduler in self._owed(plan):
+        for scheduler in self._waiting_schedulers(plan):
             if scheduler.name in runs:
                 interval: timedelta = settings[scheduler.interval]
                 self._outcomes[plan.service.name, scheduler.name] = _ended(
                     plan.service, scheduler, runs[scheduler.name], interval
                 )
 
-    def _give_up(self, plan: Plan, worker: Worker) -> None:
+    def _give_up(self, plan: Plan, worker: WorkerProgram) -> None:
         name = plan.service.name
         problem = (
             f"toast-{name} ended with status {worker.exit_status}; see .run/log/toast-{name}.log"
         )
-        for scheduler in self._owed(plan):
+        for scheduler in self._waiting_schedulers(plan):
             self._outcomes[name, scheduler.name] = Outcome(
                 name, scheduler.name, "failed", problem=problem
             )
 
 
-def _known_before(plan: Plan, scheduler: Scheduler) -> Outcome:
+def _initial(plan: Plan, scheduler: Scheduler) -> Outcome:
     name = plan.service.name
     if plan.settings is None:
         return Outcome(name, scheduler.name, "failed", problem="; ".join(plan.faults))
@@ -159,7 +159,7 @@ def _known_before(plan: Plan, scheduler: Scheduler) -> Outcome:
 
 
 def _ended(service: Service, scheduler: Scheduler, run: DictRow, interval: timedelta) -> Outcome:
-    # A failed pass is tried again sooner, at a moment that only its worker knows.
+    # A failed pass is retried sooner, at a time that only its worker knows.
     next_run = None if run["result"] == "failed" else run["started_at"] + interval
     return Outcome(
         service.name,
@@ -181,7 +181,7 @@ def _waiting_events(plan: Plan) -> int:
 
 
 def _query(settings: Settings, statement: str, parameters: Mapping[str, Any]) -> list[DictRow]:
-    """The rows; none while the database is away or its tables are not yet made."""
+    """The rows; none while the database is away or its tables do not exist yet."""
     try:
         with Database(settings).connect() as connection:
             return connection.execute(statement, parameters).fetchall()

@@ -1,7 +1,7 @@
-"""`make run`: the eight workers in the foreground, on sample data where there are no settings.
+"""`make run`: the eight workers in the foreground, on sample data if there are no settings.
 
-Everything started here ends here: on Ctrl-C, SIGTERM and SIGHUP in order and within 15 s;
-on SIGKILL by the kernel, which tells the children (devservers/child_processes.py).
+All processes end with this one: on Ctrl-C, SIGTERM and SIGHUP in order and within 15 s; on
+SIGKILL the kernel signals the children (devservers/child_processes.py).
 """
 
 import contextlib
@@ -18,29 +18,29 @@ from types import FrameType
 
 from common import config, exit_codes
 from demo import embedded, report
-from demo.event_stream import Event, EventStream
+from demo.event_stream import EventStream, PublishedEvent
 from demo.first_round import FirstRound, read_plans
 from demo.supervisor import Supervisor
 from devservers.child_processes import ServerError, poll_until
 
-# As it was named, not resolved: a checkout may be made of links.
+# Not resolved: a checkout may consist of links.
 ROOT = Path(__file__).parent.parent
 RUN = ROOT / ".run"
 
 PREDECESSOR_SECONDS = 15
 POLL_SECONDS = 0.3
-# How often to say what the first round still waits for.
-PATIENCE_SECONDS = 30.0
-# With --once somebody waits for the end.
+# The interval of the line that names the waiting schedulers.
+REMINDER_SECONDS = 30.0
+# The limit of the first round with --once.
 ONCE_SECONDS = 600.0
-# For the outbox to empty once the passes have ended.
+# The time for the outbox to empty after the passes.
 PUBLISH_SECONDS = 30.0
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """A signal asks for the end; not an Exception, so that nothing takes it for a failure."""
+    """A stop signal; not an Exception, so that no handler takes it for a failure."""
 
 
 def main(*, once: bool) -> int:
@@ -54,11 +54,11 @@ def main(*, once: bool) -> int:
                 stack.enter_context(_only_run())
                 return _run(stack, once=once)
             except Stopped:
-                with contextlib.suppress(OSError):  # the terminal may be what ended
+                with contextlib.suppress(OSError):  # the terminal may have closed
                     say("\nStopping ...")
                 raise
             finally:
-                # What follows is bounded in time: a second Ctrl-C must not cut it short.
+                # The stop has its own time limits: a second Ctrl-C must not interrupt it.
                 for number in STOP_SIGNALS:
                     signal.signal(number, signal.SIG_IGN)
     except ServerError as error:
@@ -67,13 +67,13 @@ def main(*, once: bool) -> int:
     except Stopped:
         return 0
     except BrokenPipeError:
-        # Nobody reads any more; Python would complain once again when it flushes at exit.
+        # The reader is gone; without this, Python's flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def say(text: str) -> None:
-    """Print at once, into a pipe as well."""
+    """Print and flush, for pipes."""
     print(text, flush=True)
 
 
@@ -83,7 +83,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _only_run() -> Iterator[None]:
-    """Hold the lock of this checkout; the kernel lets go of it with the process."""
+    """Hold the lock of this checkout; the kernel releases it with the process."""
     RUN.mkdir(mode=0o700, exist_ok=True)
     (RUN / "log").mkdir(exist_ok=True)
     with (RUN / "lock").open("a+") as lock:
@@ -127,7 +127,7 @@ def _run(stack: ExitStack, *, once: bool) -> int:
 
 
 def _await_predecessor(supervisor: Supervisor) -> None:
-    """The supervisord of a run that was killed takes a moment to stop its workers."""
+    """Wait for the supervisord of a killed run, which still stops its workers."""
     if supervisor.answers():
         say("Waiting for an earlier supervisord to stop ...")
         if not poll_until(lambda: not supervisor.answers(), PREDECESSOR_SECONDS):
@@ -137,16 +137,16 @@ def _await_predecessor(supervisor: Supervisor) -> None:
 def _follow_first_round(
     first_round: FirstRound, supervisor: Supervisor, stream: EventStream, seconds: float | None
 ) -> None:
-    """Show events until every first pass and the events of all of them are through."""
-    started = patience = time.monotonic()
+    """Show events until every first pass has ended and its events are published."""
+    started = reminded = time.monotonic()
     while first_round.waiting and not supervisor.has_ended():
         _show(stream.poll(POLL_SECONDS))
         first_round.update(supervisor.workers())
         now = time.monotonic()
         if seconds is not None and now - started > seconds:
             return
-        if now - patience > PATIENCE_SECONDS:
-            patience = now
+        if now - reminded > REMINDER_SECONDS:
+            reminded = now
             say(f"Still waiting for: {', '.join(first_round.waiting)}; see .run/log/")
     deadline = time.monotonic() + PUBLISH_SECONDS
     while first_round.waiting_events() and time.monotonic() < deadline:
@@ -162,6 +162,6 @@ def _exit_code(first_round: FirstRound) -> int:
     return 0 if succeeded and not unpublished else 1
 
 
-def _show(events: Iterable[Event]) -> None:
+def _show(events: Iterable[PublishedEvent]) -> None:
     for event in events:
         say(report.event_line(event))

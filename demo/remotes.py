@@ -1,13 +1,12 @@
-"""The remote sides of `make run`: a stand-in for each on loopback, in a process of its own."""
+"""The remote APIs of `make run`: a stand-in for each on loopback, in its own process."""
 
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
-from devservers.child_processes import ServerError, bound_to_parent, end
+from devservers.child_processes import ROOT, ServerError, bound_to_parent, end
 from devservers.sample_data.deliveries import GONE_WEBHOOK, WEBHOOK_SECRET
 from devservers.sample_data.source import Remotes
 
@@ -19,7 +18,7 @@ QUIET_SSE_CLIENTS = 60
 
 @dataclass(frozen=True, slots=True)
 class StandIns:
-    """Where the stand-ins are, and the settings that lead the workers there."""
+    """The stand-ins' addresses, and the workers' settings for them."""
 
     addresses: dict[str, str]
     settings: dict[str, str]
@@ -27,7 +26,7 @@ class StandIns:
 
 
 def start(stack: ExitStack) -> StandIns:
-    """Start all four; `stack` gets what ends them."""
+    """Start all four; `stack` gets the callbacks that stop them."""
     discord = _serve(stack, "discord", "--gone", str(GONE_WEBHOOK))
     receivers = _serve(stack, "webhook_receiver", "--secret", WEBHOOK_SECRET)
     battle_net = _serve(stack, "battle_net")
@@ -56,10 +55,10 @@ def _serve(stack: ExitStack, name: str, *arguments: str) -> str:
     """Start one stand-in; returns the address that it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"devservers.standins.{name}", *arguments],
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        # Out of reach of the terminal's Ctrl-C: the workers stop first.
+        # Not reached by the terminal's Ctrl-C: the workers stop first.
         start_new_session=True,
         preexec_fn=bound_to_parent(signal.SIGTERM),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from common.cli import text_table
-from demo.event_stream import Event
+from demo.event_stream import PublishedEvent
 from demo.first_round import Outcome
 
 RULE = "-" * 78
@@ -20,7 +20,7 @@ _FRACTION = re.compile(r"(?<=\d\d:\d\d:\d\d)\.\d+(?=Z$)")
 def embedded_banner(
     rows: Mapping[str, int], database: str, brokers: str, stand_ins: Mapping[str, str]
 ) -> str:
-    """Say that everything is made up, and how to look at it."""
+    """The servers with sample data, and how to use them from another terminal."""
     servers = {
         "PostgreSQL": f"{database}   {sum(rows.values())} sample rows in {len(rows)} live tables",
         "Kafka": f"{brokers}   librdkafka's mock broker, in memory",
@@ -36,7 +36,7 @@ In another terminal:  set -a; . .run/demo.env; set +a; .venv/bin/toast list
 
 
 def settings_banner(found: Sequence[str]) -> str:
-    """Say which settings are used, and that nothing is made up."""
+    """The settings in use, without servers of our own."""
     return f"""{RULE}
 Running with the settings of: {", ".join(found)}
 Only the eight workers are started. Worker logs: .run/log/
@@ -65,7 +65,7 @@ def table(outcomes: Sequence[Outcome], now: datetime) -> str:
     return "\n".join(["", text_table.render(HEADINGS, rows), "", *problems])
 
 
-def event_line(event: Event) -> str:
+def event_line(event: PublishedEvent) -> str:
     """Time, topic, key, and the fields in short; the key's own field is left out."""
     fields = (
         f"{name}={_short(_shown(value))}"
@@ -85,13 +85,13 @@ def _next_run(outcome: Outcome, now: datetime) -> str:
 
 
 def _shown(value: object) -> str:
-    """Text that cannot move the terminal's cursor, whoever wrote the message."""
+    """Text without control characters, which could move the terminal's cursor."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if text.isprintable() else json.dumps(text)
 
 
 def _short(text: str) -> str:
-    """A moment to the second, the beginning of an id, and of anything else the first words."""
+    """A time without fractions, the beginning of an id, or the beginning of a long text."""
     text = _FRACTION.sub("", text)
     if _UUID.fullmatch(text):
         return f"{text[:8]}…"

@@ -17,14 +17,14 @@ from devservers.child_processes import ServerError, bound_to_parent, end
 
 # A worker drains for up to 10 s; the whole of `make run` has 15 s to stop.
 STOP_SECONDS = 12
-# Linux's limit for the path of a socket, less what supervisord appends while it makes one.
+# Linux's limit for the path of a socket, less the suffix that supervisord appends at first.
 LONGEST_SOCKET_PATH = 107 - len(".1234567")
 
 PROGRAM_PREFIX = "toast-"
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerProgram:
     """One program as supervisord sees it; `process` is 0 while it does not run."""
 
     process: int
@@ -33,7 +33,7 @@ class Worker:
 
 
 class Supervisor:
-    """supervisord in the foreground of its own session, out of reach of Ctrl-C."""
+    """supervisord in its own session, not reached by Ctrl-C."""
 
     def __init__(self, folder: Path) -> None:
         self._configuration = folder / "supervisord.conf"
@@ -53,26 +53,26 @@ class Supervisor:
         )
 
     def stop(self) -> None:
-        """Stop the workers in order; whatever is left after STOP_SECONDS is killed."""
+        """Stop the workers in order; processes left after STOP_SECONDS are killed."""
         if self._process is not None:
-            # All at once: at its own end supervisord would wait for one after another.
+            # All in parallel: at its own end supervisord stops one after another.
             self._call("stopAllProcesses", False)
             end(self._process, signal.SIGTERM, STOP_SECONDS)
             _kill_session(self._process.pid)
             self._process = None
 
     def has_ended(self) -> bool:
-        """Whether it is gone although nobody stopped it."""
+        """Whether it has ended without a call of stop()."""
         return self._process is not None and self._process.poll() is not None
 
     def answers(self) -> bool:
         """Whether any supervisord, ours or an earlier one, serves this checkout's socket."""
         return self._call("getPID") is not None
 
-    def workers(self) -> dict[str, Worker]:
-        """The workers by the name of their service; none while supervisord does not answer."""
+    def workers(self) -> dict[str, WorkerProgram]:
+        """The workers by service name; empty while supervisord does not answer."""
         return {
-            program["name"].removeprefix(PROGRAM_PREFIX): Worker(
+            program["name"].removeprefix(PROGRAM_PREFIX): WorkerProgram(
                 program["pid"], program["statename"], program["exitstatus"]
             )
             for program in self._call("getAllProcessInfo") or []
@@ -80,7 +80,7 @@ class Supervisor:
 
     def _call(self, method: str, *arguments: object) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
-        # The address is never used: the transport knows the socket.
+        # The address is not used: the transport has the socket.
         server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport)
         try:
             return getattr(server.supervisor, method)(*arguments)
@@ -91,11 +91,11 @@ class Supervisor:
 
 
 def _kill_session(session: int) -> None:
-    """End what a supervisord that did not stop has left: each worker leads a group of its own,
-    but none has left the session."""
+    """Kill the workers of a supervisord that did not stop: each leads its own process group, but
+    all are in its session."""
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # ended meanwhile
-            # The name in brackets may hold anything; state, parent, group, session follow it.
+            # The name in brackets may have any characters; state, parent, group, session follow.
             fields = status.read_text().rpartition(")")[2].split()
             if int(fields[3]) == session:
                 os.kill(int(status.parent.name), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, their ports and their temporary folders."""
+"""Child processes that end with their parent, their ports, logs and temporary folders."""
 
 import ctypes
 import fcntl
@@ -10,12 +10,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 # The checkout.
 ROOT = Path(__file__).parent.parent
-# The longest that anything awaited may take on a busy machine; usually it is there at once.
+# The longest wait for a result on a busy machine, in seconds; usually it is there at once.
 PATIENCE = 40.0
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -28,7 +29,7 @@ _libc = ctypes.CDLL(None)
 
 
 class ServerError(Exception):
-    """A server cannot run here; the message says which one and why."""
+    """A server cannot run here; the message names it and the reason."""
 
 
 def bound_to_parent(signal_number: signal.Signals) -> Callable[[], None]:
@@ -42,7 +43,7 @@ def bound_to_parent(signal_number: signal.Signals) -> Callable[[], None]:
 
     def bind() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal_number)
-        if os.getppid() != parent:  # it died before the line above
+        if os.getppid() != parent:  # the parent died before the line above
             os._exit(1)
 
     return bind
@@ -67,7 +68,7 @@ def free_port() -> int:
 
 
 def end(process: subprocess.Popen[bytes], stop: signal.Signals, seconds: float) -> None:
-    """Ask `process` to stop, and kill it when it has not after `seconds`."""
+    """Send `process` the signal `stop`, and kill it if it runs for `seconds` more."""
     if process.poll() is None:
         process.send_signal(stop)
         try:
@@ -78,7 +79,7 @@ def end(process: subprocess.Popen[bytes], stop: signal.Signals, seconds: float) 
 
 
 def poll_until(done: Callable[[], bool], seconds: float, interval: float = 0.05) -> bool:
-    """Call `done` until it is true; False when it still is not after `seconds`."""
+    """Call `done` until it is true; return False if it is not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
@@ -87,27 +88,86 @@ def poll_until(done: Callable[[], bool], seconds: float, interval: float = 0.05)
     return True
 
 
+class ServerProcess:
+    """A server as a child process, with its output in the file ``log``."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process number; None while it does not run."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    @property
+    def log_end(self) -> str:
+        """The last 2,000 characters of its log."""
+        return self._log.read_text(errors="replace")[-2000:]
+
+    def start(
+        self,
+        command: Sequence[str | Path],
+        *,
+        on_parent_death: signal.Signals = signal.SIGKILL,
+        **options: Any,
+    ) -> None:
+        """Start it out of reach of the terminal's Ctrl-C; ``options`` are those of Popen."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=bound_to_parent(on_parent_death),
+                **options,
+            )
+
+    def wait_until(self, answers: Callable[[], bool], seconds: float) -> bool:
+        """Wait until it answers; False if it ends, or is killed after ``seconds``."""
+        if not poll_until(lambda: self.pid is None or answers(), seconds):
+            self.kill()
+        return self.pid is not None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def stop(self, stop: signal.Signals, seconds: float) -> None:
+        """Stop it by a signal; kill it if it runs for ``seconds`` more."""
+        if self._process is not None:
+            end(self._process, stop, seconds)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill it, like a power cut."""
+        self.stop(signal.SIGKILL, PATIENCE)
+
+
 class TemporaryFolder:
-    """A folder that is this process's while it lives and is swept up after it if it crashed."""
+    """A folder of this process; if the process crashes, a later one removes the folder."""
 
     def __init__(self, name: str, *, in_memory: bool = False) -> None:
-        """``in_memory``: where this machine has a file system in memory with room to spare."""
+        """``in_memory``: in a file system in memory, if this machine has one with enough room."""
         parent = MEMORY if in_memory and _has_room(MEMORY) else shared_folder()
         for folder in (shared_folder(), MEMORY):
             _sweep(folder)
         self.path = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{name}-", dir=parent))
-        # The kernel lets go of this lock with the process, however it ends.
+        # The kernel releases this lock when the process ends in any way.
         self._lock = os.open(self.path, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def remove(self) -> None:
-        """Delete the folder with all it holds."""
+        """Delete the folder with its contents."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
 
 def shared_folder() -> Path:
-    """The system's temporary folder, or /tmp where other users cannot reach that one."""
+    """The system's temporary folder, or /tmp if other users cannot enter that one."""
     folder = Path(tempfile.gettempdir()).resolve()
     open_to_all = all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
     return folder if open_to_all else Path("/tmp")
@@ -118,10 +178,10 @@ def _has_room(folder: Path) -> bool:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove what processes left behind that could not clean up (kill -9)."""
+    """Remove the folders of processes that could not clean up (kill -9)."""
     for folder in parent.glob(f"{FOLDER_PREFIX}*"):
         try:
-            # A younger folder may be about to be locked.
+            # A newer folder may not be locked yet.
             if time.time() - folder.stat().st_mtime > 60:
                 _remove_unlocked(folder)
         except OSError:

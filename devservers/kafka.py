@@ -1,6 +1,6 @@
-"""Apache Kafka itself, one node on loopback, for promises that only a real broker can prove.
+"""Apache Kafka itself, one node on loopback, for tests that need a real broker.
 
-Its jars come from Maven Central through `mvn`, once, into `.cache/` of the checkout.
+`mvn` fetches its jars from Maven Central, once, into `.cache/` of the checkout.
 """
 
 import base64
@@ -17,17 +17,17 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from devservers.child_processes import (
+    ROOT,
     ServerError,
+    ServerProcess,
     TemporaryFolder,
-    bound_to_parent,
-    end,
     free_port,
     poll_until,
 )
 from devservers.needs import Unavailable, program
 
 VERSION = "3.9.2"
-LIBRARIES = Path(__file__).parent.parent / ".cache" / f"kafka-{VERSION}"
+LIBRARIES = ROOT / ".cache" / f"kafka-{VERSION}"
 START_SECONDS = 90
 STOP_SECONDS = 30
 
@@ -62,10 +62,10 @@ offsets.topic.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-# After a kill the controller lets the same broker in again only when this has passed.
+# After a kill the controller accepts the same broker again only after this time.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
-# Workers must create what they miss: the live brokers may not.
+# Workers must create missing topics themselves: the live brokers may not.
 auto.create.topics.enable=false
 """
 
@@ -74,14 +74,13 @@ class KafkaServer:
     """One node with one data folder and one port; `address` is its host:port."""
 
     def __init__(self, settings: str = "") -> None:
-        """``settings`` are lines of server.properties beyond the usual ones.
+        """``settings`` are additional lines of server.properties.
 
-        Raises Unavailable without Java, or where its jars cannot be fetched.
+        Raises Unavailable without Java, or if its jars cannot be fetched.
         """
         self._libraries = _libraries()
         self._folder = TemporaryFolder("kafka")
-        self._log = self._folder.path / "kafka.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ServerProcess(self._folder.path / "kafka.log")
         port, controller_port = free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
         self._settings = self._folder.path / "server.properties"
@@ -102,48 +101,32 @@ class KafkaServer:
 
     def start(self) -> None:
         """Start on the same port and data as before, and wait until it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._java("-Xmx384m"), "kafka.Kafka", self._settings],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=bound_to_parent(signal.SIGKILL),
-            )
-        if not poll_until(lambda: self._answers() or self._has_ended(), START_SECONDS):
-            self.kill()
-        if self._has_ended():
-            raise ServerError(f"Kafka did not start:\n{self._log_end()}")
+        self._process.start([*self._java("-Xmx384m"), "kafka.Kafka", self._settings])
+        if not self._process.wait_until(self._answers, START_SECONDS):
+            raise ServerError(f"Kafka did not start:\n{self._process.log_end}")
 
     def stop(self) -> None:
         """Shut it down in order; its data stays."""
-        if self._process is not None:
-            self.thaw()
-            end(self._process, signal.SIGTERM, STOP_SECONDS)
-            self._process = None
+        self.thaw()
+        self._process.stop(signal.SIGTERM, STOP_SECONDS)
 
     def kill(self) -> None:
-        """End it at once, as a power cut would; its data stays."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        """Kill it, like a power cut; its data stays."""
+        self._process.kill()
 
     def freeze(self) -> None:
-        """Keep its connections open and answer nothing, until `thaw`."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
-            # The signal is sent, but its threads go on until one of them has taken it.
-            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        """Keep its connections open without answers, until `thaw`."""
+        if pid := self._process.pid:
+            self._process.send(signal.SIGSTOP)
+            # Its threads continue until one of them has received the signal.
+            os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
-        """Go on after `freeze`."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+        """Continue after `freeze`."""
+        self._process.send(signal.SIGCONT)
 
     def remove(self) -> None:
-        """End it and delete its data."""
+        """Kill it and delete its data."""
         self.kill()
         self._folder.remove()
 
@@ -178,15 +161,9 @@ class KafkaServer:
             return False
         return True
 
-    def _has_ended(self) -> bool:
-        return self._process is None or self._process.poll() is not None
-
-    def _log_end(self) -> str:
-        return self._log.read_text(errors="replace")[-2000:]
-
 
 def _libraries() -> Path:
-    """The folder with Kafka's jars, fetched when it is not there yet."""
+    """The folder with Kafka's jars, which are fetched if it does not exist."""
     _program("java")
     if not LIBRARIES.is_dir():
         _fetch()
@@ -200,11 +177,11 @@ def _program(name: str) -> str:
 def _fetch() -> None:
     maven = _program("mvn")
     LIBRARIES.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=LIBRARIES.parent, prefix="kafka-") as making:
-        Path(making, "pom.xml").write_text(POM)
+    with tempfile.TemporaryDirectory(dir=LIBRARIES.parent, prefix="kafka-") as folder:
+        Path(folder, "pom.xml").write_text(POM)
         fetched = subprocess.run(
             [maven, "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory=libraries"],
-            cwd=making,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -215,6 +192,6 @@ def _fetch() -> None:
             first, *_ = fetched.stdout.splitlines() or [""]
             why = f"mvn could not fetch it: {first}"
             raise Unavailable("Apache Kafka", why, "let mvn reach a Maven repository")
-        # Renamed whole, so that a folder that exists is complete.
+        # Renamed last, so that an existing folder is complete.
         if not LIBRARIES.is_dir():
-            os.rename(Path(making, "libraries"), LIBRARIES)
+            os.rename(Path(folder, "libraries"), LIBRARIES)

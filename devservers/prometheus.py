@@ -14,10 +14,16 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-from devservers.child_processes import PATIENCE, bound_to_parent, end, free_port, poll_until
+from devservers.child_processes import (
+    PATIENCE,
+    ROOT,
+    ServerProcess,
+    free_port,
+    poll_until,
+)
 from devservers.needs import Unavailable
 
-CACHE = Path(__file__).parent.parent / ".cache" / "prometheus"
+CACHE = ROOT / ".cache" / "prometheus"
 DOWNLOAD_SECONDS = 300
 STOP_SECONDS = 20
 
@@ -27,7 +33,7 @@ class Prometheus:
 
     def __init__(self, configuration: Path, folder: Path) -> None:
         self.address = f"127.0.0.1:{free_port()}"
-        self._log = folder / "prometheus.log"
+        self._process = ServerProcess(folder / "prometheus.log")
         self._command = [
             str(program("prometheus")),
             f"--config.file={configuration}",
@@ -36,21 +42,14 @@ class Prometheus:
         ]
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=bound_to_parent(signal.SIGKILL),
-            )
+        self._process.start(self._command)
         return self
 
     def __exit__(self, *error: object) -> None:
-        end(self._process, signal.SIGTERM, STOP_SECONDS)
+        self._process.stop(signal.SIGTERM, STOP_SECONDS)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that an expression returns now; none while it does not answer yet."""
+        """The series that an expression returns now; none while it is still starting."""
         return self._get("query", query=expression).get("result", [])  # type: ignore[no-any-return]
 
     def firing(self) -> set[tuple[str, str]]:
@@ -64,13 +63,13 @@ class Prometheus:
     def wait_for(self, expression: str, count: int = 1) -> None:
         """Wait until an expression returns so many series."""
         enough = poll_until(lambda: len(self.query(expression)) >= count, PATIENCE, 0.2)
-        assert enough, (expression, self.query(expression), self._log.read_text()[-2000:])
+        assert enough, (expression, self.query(expression), self._process.log_end)
 
     def _get(self, path: str, **parameters: str) -> dict[str, Any]:
         url = f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                data: dict[str, Any] = json.load(answer)["data"]
+            with urllib.request.urlopen(url, timeout=10) as response:
+                data: dict[str, Any] = json.load(response)["data"]
                 return data
         except urllib.error.HTTPError as refusal:
             if refusal.code == 503:
@@ -90,7 +89,7 @@ def program(name: str) -> Path:
 
 
 def _fetch() -> None:
-    """Unpack Debian's package, which installs nothing and starts nothing."""
+    """Unpack Debian's package into the cache, without installing it."""
     CACHE.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
         try:
@@ -109,7 +108,7 @@ def _fetch() -> None:
         try:
             (Path(folder) / "unpacked").rename(CACHE)
         except OSError:
-            if not CACHE.exists():  # another test process was quicker
+            if not CACHE.exists():  # another test process was faster
                 raise
 
 

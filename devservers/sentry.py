@@ -1,4 +1,4 @@
-"""A stand-in for Sentry on loopback: takes envelopes and keeps what is in them.
+"""A stand-in for Sentry on loopback: receives envelopes and keeps their items.
 
 with SentryServer() as sentry:
     Process("workers.link", env=environment(database, SENTRY_DSN=sentry.dsn))
@@ -20,10 +20,9 @@ KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 
 class SentryServer:
-    """``answer`` is the status of every answer, None for none at all until it stops.
+    """``answer`` is the status of every reply; None means no reply until the server stops.
 
-    ``bodies`` are the envelopes as they came, unpacked; ``events`` and ``check_ins`` what was
-    in them, in order.
+    ``bodies`` are the envelopes, unpacked; ``events`` and ``check_ins`` their items, in order.
     """
 
     def __init__(self, *, answer: int | None = 200) -> None:
@@ -62,12 +61,12 @@ class SentryServer:
             self.bodies.append(body)
             for header, item in zip(lines[::2], lines[1::2], strict=True):
                 kind = json.loads(header)["type"]
-                kept = {"event": self.events, "check_in": self.check_ins}[kind]
-                kept.append(json.loads(item))
+                items = {"event": self.events, "check_in": self.check_ins}[kind]
+                items.append(json.loads(item))
             self._grown.notify_all()
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        """Wait until this is so, as it may be whenever something comes in."""
+        """Wait until the condition is true; it is tested after each envelope."""
         with self._grown:
             assert self._grown.wait_for(condition, PATIENCE), (self.events, self.check_ins)
 
@@ -88,4 +87,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""A TCP proxy that can lose connections in the ways that a network does."""
+"""A TCP proxy that breaks, delays and hangs connections as a network does."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Self
 
 
 class TcpProxy:
-    """Forwards connections on `port` of loopback to `target`, another port of it.
+    """Forwards connections on `port` of loopback to `target`, another port.
 
-    A connection that hangs stays open and silent: what its client sends is acknowledged and
-    goes nowhere, as with a frozen server or a path that swallows packets.
+    A connection that hangs stays open: data of its client is acknowledged and dropped, as with a
+    frozen server or a network that drops packets.
     """
 
     def __init__(self, target: int, port: int = 0) -> None:
@@ -25,7 +25,7 @@ class TcpProxy:
         self._traps: list[_Trap] = []
         self._thawed = threading.Event()
         self._thawed.set()
-        # Seconds that each piece of data takes longer.
+        # Additional seconds for each piece of data.
         self.delay = 0.0
 
     def __enter__(self) -> Self:
@@ -46,25 +46,25 @@ class TcpProxy:
         return port
 
     def cut(self) -> None:
-        """Close the connections there are; new ones work."""
+        """Close all present connections; new ones work."""
         for connection in self._connections:
             connection.close()
 
     def hang(self) -> None:
-        """Let the connections there are hang; new ones work."""
+        """Let all present connections hang; new ones work."""
         for connection in self._connections:
             connection.hangs = True
 
     def freeze(self) -> None:
-        """Hold back whatever either side sends, on every connection, until `thaw`."""
+        """Hold back all data, in both directions, on every connection, until `thaw`."""
         self._thawed.clear()
 
     def thaw(self) -> None:
-        """Deliver what was held back, and go on."""
+        """Deliver the data held back, and continue."""
         self._thawed.set()
 
     def half_close(self) -> None:
-        """Tell the clients there are that the server sends no more; it still gets their data."""
+        """Send the clients an end of data; the server still gets their data."""
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.client.shutdown(socket.SHUT_WR)
@@ -72,21 +72,21 @@ class TcpProxy:
     def hang_at(self, text: bytes) -> threading.Event:
         """Let the next connection hang whose client sends this text, which is not forwarded.
 
-        The event tells when that has happened.
+        The event is set when it hangs.
         """
         return self._set(_Trap(text, cuts=False))
 
     def cut_at(self, text: bytes) -> threading.Event:
         """Close the next connection whose client sends this text, which is not forwarded.
 
-        The event tells when that has happened.
+        The event is set when it is closed.
         """
         return self._set(_Trap(text, cuts=True))
 
     def lose_answer_to(self, text: bytes) -> threading.Event:
-        """Close the next connection whose client sends this text, once the server has answered.
+        """Close the next connection whose client sends this text, when the server replies.
 
-        The text is forwarded, and the answer is not. The event tells when that has happened.
+        The text is forwarded, the reply is not. The event is set when it is closed.
         """
         return self._set(_Trap(text, cuts=True, forwards=True))
 
@@ -124,7 +124,7 @@ class TcpProxy:
                 trap.sprung.set()
                 if trap.cuts:
                     connection.close()
-            self._travel()
+            self._delay()
             connection.forward(data, connection.server)
 
     def _pump_to_client(self, connection: _Connection) -> None:
@@ -132,11 +132,11 @@ class TcpProxy:
             if connection.answer_is_lost:
                 connection.answer_is_lost.set()
                 connection.close()
-            self._travel()
+            self._delay()
             connection.forward(data, connection.client)
 
-    def _travel(self) -> None:
-        """Take the time that data takes on its way."""
+    def _delay(self) -> None:
+        """Wait for the delay, and while frozen."""
         if self.delay:
             time.sleep(self.delay)
         self._thawed.wait()
@@ -158,7 +158,7 @@ class _Connection:
         self.answer_is_lost: threading.Event | None = None
 
     def read(self, peer: socket.socket) -> Iterator[bytes]:
-        """What comes from one side until it closes; then the other is closed too."""
+        """The data from one side until it closes; then the other side is closed too."""
         with contextlib.suppress(OSError):
             while data := peer.recv(65536):
                 yield data
@@ -176,7 +176,7 @@ class _Connection:
 
 
 def _close(endpoint: socket.socket) -> None:
-    # Without the shutdown, a thread that is blocked in recv or accept would stay there.
+    # Without the shutdown, a thread blocked in recv or accept would stay blocked.
     with contextlib.suppress(OSError):
         endpoint.shutdown(socket.SHUT_RDWR)
     endpoint.close()

@@ -1,5 +1,6 @@
 """What tests and benchmarks share: fresh databases, worker processes, due rows and topics.
 
-``database.TestDatabase`` is a database of one test, ``processes.Process`` a worker or command,
-``arena.Arena`` servers for many of them, ``scheduler_cases`` the rows of each scheduler.
+``database.TestDatabase`` is a database of one test, ``passes.run_pass`` a pass in this process,
+``processes.Process`` a worker or command, ``topics.Topic`` a topic's messages,
+``scheduler_cases.CASES`` the rows of each scheduler, ``arena.Arena`` the servers of a campaign.
 """

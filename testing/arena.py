@@ -1,4 +1,4 @@
-"""The servers that campaigns are played on, started when one is first needed."""
+"""The servers of campaigns and benchmarks, started at their first use."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ T = TypeVar("T")
 
 
 class Arena:
-    """One PostgreSQL and one Apache Kafka; campaigns are played on it one after another.
+    """One PostgreSQL and one Apache Kafka, for one campaign after another.
 
-    Whoever stops, freezes or kills one of them has it running again when the round ends.
+    A round that stops, freezes or kills a server must have it running again at its end.
     """
 
     def __init__(self, *, durable: bool = False) -> None:
-        """``durable`` has PostgreSQL wait for the disk at every commit."""
+        """``durable``: PostgreSQL waits for the disk at every commit."""
         self._durable = durable
         self._servers = ExitStack()
         self._postgres: PostgresServer | None = None
         self._kafka: KafkaServer | None = None
-        self._made: dict[str, Any] = {}
+        self._cache: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -43,24 +43,28 @@ class Arena:
 
     @property
     def kafka(self) -> KafkaServer:
-        """The broker. Raises Unavailable where none can run."""
+        """The broker. Raises Unavailable if it cannot run here."""
         if self._kafka is None:
             self._kafka = self._servers.enter_context(KafkaServer())
         return self._kafka
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """What a campaign makes for all its rounds: made when it is first asked for."""
-        if name not in self._made:
-            self._made[name] = make()
-        made: T = self._made[name]
-        return made
+        """The result of ``make``, which is called once per name in the life of the arena."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        value: T = self._cache[name]
+        return value
+
+    def topic(self, name: str) -> None:
+        """Create a topic, once in the life of the arena."""
+        self.once(f"topic: {name}", lambda: self.kafka.create_topic(name))
 
     def enter(self, server: AbstractContextManager[T]) -> T:
-        """Start something that ends with the arena."""
+        """Start a server that ends with the arena."""
         return self._servers.enter_context(server)
 
     @contextmanager
     def database(self) -> Iterator[TestDatabase]:
-        """A database with the live tables and ours, empty; dropped when the block ends."""
+        """A database with the live tables and ours, empty; dropped at the end of the block."""
         with fresh_database(self.postgres) as database:
             yield database

@@ -14,14 +14,14 @@ from psycopg.rows import DictRow, dict_row
 
 from common.database import migrations
 from common.database.session import Session
-from devservers.child_processes import poll_until
+from devservers.child_processes import PATIENCE, poll_until
 from devservers.postgres import LIVE_TABLES, PostgresServer
 
 TEMPLATE = "toast_template"
 
 _numbers = itertools.count(1)
 
-# What a Go service would write into a column that the test does not care about.
+# What a Go service would write into a column that the test does not set.
 _ZERO_VALUES: dict[str, object] = {
     "text": "",
     "character varying": "",
@@ -33,19 +33,19 @@ _ZERO_VALUES: dict[str, object] = {
 }
 _GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
-# The times that a Go service always has; it leaves others NULL, as it does a reference, if it may.
+# The times that a Go service always sets; others, and references, are NULL where that is allowed.
 _GIVEN_TIMES = {"created_at", "updated_at"}
-# What a service has not done yet, in the only model without a NULL for that.
+# Times of events that never happened, in the only model that has no NULL for them.
 _NEVER = {f"webhook_webhooks.last_{what}_at" for what in ("delivery", "success", "failure")}
-# The texts that it leaves NULL; others are ''.
+# The texts that are NULL; others are ''.
 _NULL_TEXTS = {
     *("link_links.custom_alias", "link_links.title", "link_links.description"),
     *("foodfolio_item_variants.barcode", "foodfolio_item_details.article_number"),
     "character_details.thumbnail_url",
 }
 
-# A column without a default: whether it must be given, the table it references, and whether it
-# must be unique. Rows of our own tables are written by us, who leave out what may be NULL.
+# A column without a default: whether it is required, the table it references, and whether it must
+# be unique. In our own tables, columns that may be NULL are left out.
 _COLUMNS = """
 SELECT c.relname || '.' || a.attname AS path, a.attname AS name,
        format_type(a.atttypid, NULL) AS type, a.attnotnull AS is_required,
@@ -59,24 +59,22 @@ LEFT JOIN pg_attribute fa ON fa.attrelid = f.confrelid AND fa.attnum = f.confkey
 WHERE c.oid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.atthasdef
   AND a.attidentity = '' AND (a.attnotnull OR c.relname NOT LIKE 'toast\\_%%')"""
 
-_OTHERS_AT_WORK = """
+_OTHER_SESSIONS = """
 SELECT FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
   AND (state <> 'idle' OR pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory'))"""
-# The longest that the server may take to notice, on a busy machine.
-NOTICED_SECONDS = 40.0
 
 
 @dataclass(slots=True)
 class TestDatabase:
     """One database of the test server, with the live tables and ours, empty."""
 
-    __test__ = False  # to pytest its name looks like a test class
+    __test__ = False  # the name looks like a test class to pytest
 
     server: PostgresServer
     name: str
-    # What another world changes (worlds.py): the port that leads a worker here, and what the
-    # tests' own connections set against it.
+    # Other values where a worker connects through a pooler or to an unusual database: its port, and
+    # the settings of the tests' own connections.
     port: int | None = None
     options: str = "-c TimeZone=UTC"
     greeting: str = ""
@@ -84,7 +82,7 @@ class TestDatabase:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The DB_* settings that lead a worker here."""
+        """The DB_* settings of a worker for this database."""
         return {
             "DB_HOST": "127.0.0.1",
             "DB_PORT": str(self.port or self.server.port),
@@ -109,7 +107,7 @@ class TestDatabase:
         return connection
 
     def session(self) -> Session:
-        """A new connection as the workers have it."""
+        """A new connection like the workers'."""
         keywords = {**self.server.connection(self.name), "port": self.port or self.server.port}
         del keywords["options"]
         session = Session.open(keywords, settings_refused=self.port is not None)
@@ -124,16 +122,16 @@ class TestDatabase:
             return cursor.fetchall() if cursor.description else []
 
     def wait_until_left(self) -> None:
-        """Wait until nobody else works here or holds a lock: the server notices a moment later
-        than a test that a process was killed."""
-        assert poll_until(lambda: not self.query(_OTHERS_AT_WORK), NOTICED_SECONDS)
+        """Wait until no other session works here or holds a lock: after a kill the server ends the
+        session a bit later than the process."""
+        assert poll_until(lambda: not self.query(_OTHER_SESSIONS), PATIENCE)
 
     def insert(self, table: str, **columns: object) -> DictRow:
-        """Insert one row and return it whole.
+        """Insert one row and return all its columns.
 
-        A column not given gets its default or what a Go service would write: NULL, '' or 0 or
-        false, now, a new parent row for a reference that must be, and text of its own where it
-        must be unique.
+        A column that is not given gets its default or what a Go service would write: NULL, '', 0,
+        false or now, a new parent row for a required reference, and a new text if it must be
+        unique.
         """
         values = {**self._zero_values(table, columns), **columns}
         statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING *").format(
@@ -171,7 +169,7 @@ def _may_be_null_in_go(column: DictRow) -> bool:
 
 
 def create_template(server: PostgresServer) -> str:
-    """Create the database that every test's is a copy of; returns its name."""
+    """Create the template of every test's database; returns its name."""
     with psycopg.connect(**server.connection(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
     with TestDatabase(server, TEMPLATE).session() as connection:
@@ -182,7 +180,7 @@ def create_template(server: PostgresServer) -> str:
 
 @contextmanager
 def fresh_database(server: PostgresServer) -> Iterator[TestDatabase]:
-    """A copy of the template, dropped in the end whoever is still connected."""
+    """A copy of the template, dropped at the end also with open connections."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(**server.connection(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")

@@ -1,10 +1,10 @@
-"""One pass of a scheduler over a test's database, at a time of the test's choosing, and what
-it left in the outbox."""
+"""One pass of a scheduler over a test's database, at a time that the test chooses, and the events
+that it left in the outbox."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,12 +13,13 @@ import pytest
 from psycopg.rows import DictRow
 
 from common import config
+from common.config import Need, Settings, Variable
 from common.database.connection import Database
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
 from testing.database import TestDatabase
 
-# Far from the real clock: a statement that asks the server for the time gives itself away.
-# What TestDatabase.insert fills in (the real time) is after it, so too young to be due.
+# Far from the real clock, so that a statement with the server's time fails. The times that
+# TestDatabase.insert fills in (the real time) are later, so these rows are not due.
 NOW = datetime(2024, 2, 29, 12, 0, 0, 500_000, tzinfo=UTC)
 NOW_TEXT = "2024-02-29T12:00:00.500000Z"
 MICROSECOND = timedelta(microseconds=1)
@@ -26,6 +27,19 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def load_settings(
+    service: str,
+    variables: Iterable[Variable[Any]],
+    environment: Mapping[str, str],
+    needs: Iterable[Need] = (),
+) -> Settings:
+    """The settings of a process with these environment variables."""
+    with pytest.MonkeyPatch.context() as process:
+        for name, value in environment.items():
+            process.setenv(name, value)
+        return config.load(service, variables, needs=needs)
 
 
 @contextmanager
@@ -39,11 +53,8 @@ def open_pass(
     report_progress: Callable[[PassResult], object] = lambda done: None,
     **settings: str,
 ) -> Iterator[Pass]:
-    """A pass over a connection as a worker opens it; ``settings`` as an operator writes them."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {**database.environment, **settings}.items():
-            environment.setenv(name, value)
-        loaded = config.load("test", scheduler.variables)
+    """A pass on a connection like a worker's; ``settings`` as an operator writes them."""
+    loaded = load_settings("test", scheduler.variables, {**database.environment, **settings})
     with Database(loaded).connect() as connection:
         yield Pass(
             scheduler=scheduler.name,
@@ -58,20 +69,20 @@ def open_pass(
 
 
 def run_pass(database: TestDatabase, scheduler: Scheduler, **details: Any) -> PassResult:
-    """Run one pass; ``details`` are those of open_pass."""
+    """Run one pass; ``details`` are the keywords of open_pass."""
     with open_pass(database, scheduler, **details) as current:
         return scheduler.run(current)
 
 
 def preview(database: TestDatabase, scheduler: Scheduler, **details: Any) -> Preview:
-    """What a dry run would show, on a connection that is not allowed to write."""
+    """The result of a dry run, on a read-only connection."""
     with open_pass(database, scheduler, **details) as current, current.connection.transaction():
         current.connection.execute("SET TRANSACTION READ ONLY")
         return scheduler.preview(current)
 
 
 def outbox(database: TestDatabase) -> list[DictRow]:
-    """The events that wait, in their order: every column but the number, the payload parsed."""
+    """The waiting events in order: every column except the number, the payload parsed."""
     events = database.query("SELECT * FROM toast_outbox ORDER BY id")
     return [
         {name: value for name, value in event.items() if name != "id"}
@@ -83,7 +94,7 @@ def outbox(database: TestDatabase) -> list[DictRow]:
 def announcement(
     event: DictRow, service: str, topic: str, key: object, fields: Mapping[str, object]
 ) -> DictRow:
-    """What ``event``, of which only the id is not known, must be from end to end."""
+    """All columns that ``event`` must have; only its id is taken from it."""
     return {
         "service": service,
         "topic": topic,
@@ -105,5 +116,5 @@ def announcement(
 
 
 def failed_rows(database: TestDatabase) -> list[DictRow]:
-    """The rows that were set aside, the earliest to be tried again first."""
+    """The rows that are set aside, the next retry first."""
     return database.query("SELECT * FROM toast_failed_rows ORDER BY retry_at, row_id")

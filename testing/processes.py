@@ -1,4 +1,4 @@
-"""Workers and the command `toast` as real child processes, watched through their log.
+"""Workers and the command `toast` as real child processes, observed through their log.
 
 with Process("workers.link", env=environment(database, mock_broker)) as worker:
     worker.wait_for("pass_finished", processed=1)
@@ -23,15 +23,15 @@ from typing import Any, Self
 from devservers.child_processes import PATIENCE, ROOT, bound_to_parent
 from testing.database import TestDatabase
 
-# A worker's own promise: it has ended this long after the signal.
+# A worker ends within this time after the signal.
 STOP_SECONDS = 10.0
 
-# Nobody listens there, and nobody ever will.
+# No process listens on this port.
 NO_BROKER = "127.0.0.1:1"
 
 
 def bare(**settings: str) -> dict[str, str]:
-    """The environment of a process with no more settings than these."""
+    """The environment of a process with only these settings."""
     # Without a port: workers of several tests run at once.
     return {**os.environ, "PYTHONPATH": str(ROOT), "METRICS_PORT": "0", **settings}
 
@@ -39,12 +39,12 @@ def bare(**settings: str) -> dict[str, str]:
 def environment(
     database: TestDatabase, brokers: str = NO_BROKER, /, **settings: str
 ) -> dict[str, str]:
-    """The environment of a process that works on this database, and these settings of it."""
+    """The environment of a process for this database, with these settings."""
     return bare(**{**database.environment, "KAFKA_BROKERS": brokers, **settings})
 
 
 class Process:
-    """`python -m MODULE ARGUMENT...`; leaving the `with` block kills what still runs."""
+    """`python -m MODULE ARGUMENT...`; killed at the end of the `with` block if it still runs."""
 
     def __init__(self, module: str, *arguments: str, env: Mapping[str, str]) -> None:
         self._lines: list[str] = []
@@ -78,30 +78,28 @@ class Process:
 
     @property
     def log(self) -> str:
-        """Everything that it has written so far."""
+        """Its output so far."""
         with self._grown:
             return "".join(self._lines)
 
     @property
     def peak_memory(self) -> int:
         """The most memory that it has used so far, in MiB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) // 1024
+        return self._status("VmHWM")
 
     @property
     def memory(self) -> int:
         """The memory that it uses now, in MiB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) // 1024
+        return self._status("VmRSS")
 
     @property
     def threads(self) -> int:
-        """How many threads it has now."""
+        """Its number of threads now."""
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
     @property
     def open_files(self) -> int:
-        """How many file descriptors it has open now."""
+        """Its number of open file descriptors now."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def records(self, event: str, **fields: object) -> list[dict[str, Any]]:
@@ -116,7 +114,7 @@ class Process:
     def wait_for(
         self, event: str, *, count: int = 1, seconds: float = PATIENCE, **fields: object
     ) -> dict[str, Any]:
-        """The count-th record of this event with these fields; waits until it is there."""
+        """Wait for the count-th record of this event with these fields, and return it."""
         deadline = time.monotonic() + seconds
         with self._grown:
             while len(found := self.records(event, **fields)) < count:
@@ -133,12 +131,12 @@ class Process:
         self._process.send_signal(number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to stop; its exit code. AssertionError if that takes over STOP_SECONDS."""
+        """Send the signal and return the exit code. AssertionError after STOP_SECONDS."""
         self.send(number)
         return self.exit_code(STOP_SECONDS)
 
     def exit_code(self, seconds: float = PATIENCE) -> int:
-        """Its exit code, once it has ended; its log is complete then."""
+        """Wait for its end and return its exit code; its log is then complete."""
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -147,10 +145,14 @@ class Process:
         return code
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill it, like a power cut."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
+
+    def _status(self, name: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split(f"{name}:")[1].split()[0]) // 1024
 
     def _read(self) -> None:
         assert self._process.stderr is not None
@@ -163,7 +165,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a command left behind."""
+    """The result of a command."""
 
     code: int
     out: str

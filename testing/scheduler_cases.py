@@ -1,4 +1,4 @@
-"""The nine schedulers of the database: which rows are due, and which rows stay as they are."""
+"""The nine schedulers that only use the database: rows that are due, and rows that stay."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ STREAM_CLOSER = Case(
         "for two days": stream(),
         "for exactly 24 hours": stream(updated_at=NOW - 24 * HOUR),
         "since Go's zero time": stream(updated_at=GO_ZERO_TIME),
-        "said to have ended before": stream(ended_at=NOW - DAY),
+        "with an earlier end": stream(ended_at=NOW - DAY),
     },
     stays={
         "for a microsecond less": stream(updated_at=NOW - 24 * HOUR + MICROSECOND),

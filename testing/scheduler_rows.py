@@ -1,4 +1,4 @@
-"""Rows that a scheduler must change, and rows beside them that it must not."""
+"""Rows that a scheduler must change, and rows that it must not change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIVE_TABLES = """
 SELECT table_name::text AS name FROM information_schema.columns
 WHERE table_schema = 'public' AND column_name = 'id' AND table_name NOT LIKE 'toast\\_%'"""
 
-# A volatile function runs once per copy only where something beside it differs per copy.
+# The number makes the volatile function run once per copy.
 COPY = """
 INSERT INTO {table} SELECT copy.* FROM {table} AS original, generate_series(1, %s) AS number,
     jsonb_populate_record(original, jsonb_build_object(
@@ -32,8 +32,8 @@ WHERE original.{reference} = %s"""
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: a Row among its ``columns`` is its parent; ``children`` are named after the
-    column by which they refer to it."""
+    """One row: a Row among its ``columns`` is its parent; ``children`` are by the name of the
+    column that refers to this row."""
 
     table: str
     columns: Mapping[str, object] = field(default_factory=dict)
@@ -52,9 +52,9 @@ class Row:
         return inserted
 
     def insert_many(self, database: TestDatabase, rows: int, unique: str) -> None:
-        """Insert the row that many times, children included, each with its own ``unique``.
+        """Insert the row that many times, with its children, each with its own ``unique``.
 
-        The planner knows nothing of them, as after a restore or a bulk load.
+        The planner has no statistics on them, as after a restore or a bulk load.
         """
         first = self.insert(database)["id"]
         copy = COPY.format(table=self.table, unique=unique)
@@ -67,11 +67,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What one scheduler promises about its rows at passes.NOW.
+    """What one scheduler must do with its rows at passes.NOW.
 
-    ``due`` and ``stays`` say why a row is due or must stay as it is. A pass sets ``changes`` on
-    every due row, or deletes it and its children where that is None, and announces it where
-    ``announces``. ``unique`` is the column that no two rows may share.
+    The keys of ``due`` and ``stays`` are the reasons why a row is due or stays. A pass sets
+    ``changes`` on every due row, or deletes it and its children if that is None, and announces it
+    if ``announces``. ``unique`` is a column with a unique constraint.
     """
 
     scheduler: Scheduler
@@ -86,17 +86,17 @@ class Case:
         return next(iter(self.due.values())).table
 
     def insert(self, database: TestDatabase) -> dict[UUID, str]:
-        """Insert every row; returns by id why it is due or stays."""
+        """Insert every row; returns by id the reason why it is due or stays."""
         rows = {**self.due, **self.stays}
         return {row.insert(database)["id"]: why for why, row in rows.items()}
 
     def insert_many(self, database: TestDatabase, rows: int) -> list[UUID]:
-        """Insert that many due rows, and those that stay, whose ids are returned."""
+        """Insert that many due rows, and those that stay; returns the ids of these."""
         next(iter(self.due.values())).insert_many(database, rows, self.unique)
         return [row.insert(database)["id"] for row in self.stays.values()]
 
     def after(self, database: TestDatabase, due: set[UUID]) -> dict[str, dict[UUID, DictRow]]:
-        """The live tables as they must look when a pass has met those ``due`` rows."""
+        """The live tables as they must be after a pass with these ``due`` rows."""
         tables = live_rows(database)
         if self.changes is not None:
             for row in due:
@@ -114,7 +114,7 @@ class Case:
         return tables
 
     def not_done(self, database: TestDatabase, stays: Sequence[UUID]) -> int:
-        """How many rows beside those are not as a pass must leave them."""
+        """How many rows, without those in ``stays``, are not as a pass must leave them."""
         condition = "id <> ALL (%s)"
         if self.changes is not None:
             done = " AND ".join(f"{name} = %s" for name in self.changes) or "true"
@@ -128,7 +128,7 @@ class Case:
 
 
 def live_rows(database: TestDatabase) -> dict[str, dict[UUID, DictRow]]:
-    """Every row of every live table, whole, by table and id."""
+    """Every row of every live table, by table and id."""
     with database.connect() as connection:
         tables = [row["name"] for row in connection.execute(LIVE_TABLES)]
         return {

@@ -1,4 +1,4 @@
-"""What is on a topic, read back by a real consumer."""
+"""The messages of a topic, read by a real consumer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from devservers.child_processes import PATIENCE, poll_until
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """One message as a consumer gets it."""
+class ReceivedMessage:
+    """One message, as a consumer gets it."""
 
     partition: int
     offset: int
@@ -32,7 +32,7 @@ class Received:
 
 
 class Topic:
-    """One topic from now on: what it held when this was made is left out."""
+    """The messages of one topic that arrive after this object is created."""
 
     def __init__(self, brokers: str, name: str) -> None:
         self.name = name
@@ -48,33 +48,32 @@ class Topic:
         self._begin = self._ends()
 
     def count(self) -> int:
-        """How many messages have come."""
+        """How many messages have arrived."""
         return sum(end - self._begin.get(number, 0) for number, end in self._ends().items())
 
-    def read(self, count: int, *, seconds: float = PATIENCE) -> list[Received]:
-        """The messages that have come, in order within each partition.
+    def read(self, count: int, *, seconds: float = PATIENCE) -> list[ReceivedMessage]:
+        """Wait for ``count`` messages and return them, in order within each partition.
 
-        Waits until they are at least so many. AssertionError if they are not that many in time,
-        or more: nothing may arrive twice.
+        AssertionError if fewer arrive within ``seconds``, or more: none may arrive twice.
         """
         poll_until(lambda: self.count() >= count, seconds)
         present = self.count()
         assert present == count, f"{present} messages on {self.name}, expected {count}"
         return self._messages(count)
 
-    def so_far(self) -> list[Received]:
-        """The messages that have come until now, in order within each partition."""
+    def so_far(self) -> list[ReceivedMessage]:
+        """The messages that have arrived until now, in order within each partition."""
         return self._messages(self.count())
 
     def partitions(self) -> int:
-        """How many partitions it has; 0 while there is no such topic."""
+        """Its number of partitions; 0 while the topic does not exist."""
         return len(self._ends())
 
-    def _messages(self, count: int) -> list[Received]:
+    def _messages(self, count: int) -> list[ReceivedMessage]:
         self._consumer.assign(
             [TopicPartition(self.name, n, self._begin.get(n, 0)) for n in sorted(self._ends())]
         )
-        received: list[Received] = []
+        received: list[ReceivedMessage] = []
         while len(received) < count:
             batch = self._consumer.consume(count - len(received), timeout=PATIENCE)
             assert batch, f"only {len(received)} of {count} messages could be read"
@@ -83,8 +82,8 @@ class Topic:
         return received
 
     def _ends(self) -> dict[int, int]:
-        """The offset behind the last message of each partition; none while there is no topic."""
-        # Asked for by its name, a broker might create it.
+        """The offset after the last message, by partition; empty while the topic does not exist."""
+        # All topics are listed, because a broker might create one that is requested by name.
         topic = self._consumer.list_topics(timeout=PATIENCE).topics.get(self.name)
         return {number: self._end(number) for number in (topic.partitions if topic else ())}
 
@@ -92,18 +91,18 @@ class Topic:
         place = TopicPartition(self.name, partition)
         found: list[int] = []
 
-        def asked() -> bool:
-            # A broker that has just started does not lead its partitions yet.
+        def has_answered() -> bool:
+            # A broker that has just started may not lead its partitions yet.
             with suppress(KafkaException):
                 offsets = self._consumer.get_watermark_offsets(place, timeout=PATIENCE)
                 found.extend(offsets or ())
             return bool(found)
 
-        assert poll_until(asked, PATIENCE), f"{self.name} does not tell how long it is"
+        assert poll_until(has_answered, PATIENCE), f"no offsets of {self.name}"
         return found[1]
 
 
-def _received(message: Message) -> Received:
+def _received(message: Message) -> ReceivedMessage:
     error = message.error()
     if error:
         raise KafkaException(error)
@@ -115,4 +114,4 @@ def _received(message: Message) -> Received:
     assert isinstance(value, bytes)
     headers: Any = message.headers() or ()
     texts = tuple((name, content.decode()) for name, content in headers)
-    return Received(partition, offset, key.decode(), value, texts)
+    return ReceivedMessage(partition, offset, key.decode(), value, texts)

@@ -1,4 +1,4 @@
-"""How long the transactions of a process take, as far as can be seen from outside."""
+"""How long the transactions of a process take, as pg_stat_activity shows them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Longest:
 
 @contextmanager
 def watched(database: TestDatabase, application: str, *, every: float = 0.02) -> Iterator[Longest]:
-    """Look at the transactions of an application every so many seconds, until the block ends."""
+    """Sample the transactions of an application every ``every`` seconds during the block."""
     longest, done = Longest(), threading.Event()
 
     def watch() -> None:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from common import config
+from common.config import Settings
 from common.database.connection import Database
 from common.database.run_history import Run
 from common.logging import redaction
@@ -21,8 +21,9 @@ from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Preview
 from devservers.child_processes import ROOT
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Guild, Realm, World
+from devservers.standins.battle_net_world import Character, Game, Guild, Realm
 from testing.database import TestDatabase
+from testing.passes import load_settings
 from workers.warcraft import SERVICE
 
 CLIENT_ID = "3bdd1d6b9ff54ee1planted"
@@ -40,14 +41,14 @@ POZZO = Realm("Pozzo dell'Eternità", "pozzo-delleternità")
 
 
 def empty(database: TestDatabase) -> None:
-    """Delete every row: much less work than another database for each test."""
+    """Delete every row: much faster than a new database for each test."""
     with database.connect() as connection:
         for table in (*LIVE_TABLES, *OUR_TABLES):
             connection.execute(f"DELETE FROM {table}".encode())
 
 
 class WarcraftWorker:
-    """Runs passes in this process, or the whole worker in one of its own."""
+    """Runs passes in this process, or the worker in its own process."""
 
     def __init__(self, database: TestDatabase, battle_net: BattleNetServer) -> None:
         self.database = database
@@ -64,20 +65,20 @@ class WarcraftWorker:
         }
 
     @property
-    def world(self) -> World:
+    def world(self) -> Game:
         return self.battle_net.world
 
-    def track(self, *them: Character | Guild, **columns: object) -> UUID:
-        """Let Battle.net know them and insert their rows; returns the (last) row's id."""
-        self.world.add(*them)
+    def track(self, *subjects: Character | Guild, **columns: object) -> UUID:
+        """Add them to Battle.net and insert their rows; returns the (last) row's id."""
+        self.world.add(*subjects)
         now = datetime.now(UTC)
         with self.database.connect() as connection:
-            for one in them:
-                table, name = "characters", one.name.lower()
+            for subject in subjects:
+                table, name = "characters", subject.name.lower()
                 own: dict[str, object] = {}
-                if isinstance(one, Guild):
-                    table, name, own = "guilds", one.name, {"faction_id": uuid4()}
-                place = {"name": name, "realm": one.realm.slug, "region": one.region}
+                if isinstance(subject, Guild):
+                    table, name, own = "guilds", subject.name, {"faction_id": uuid4()}
+                place = {"name": name, "realm": subject.realm.slug, "region": subject.region}
                 values = {**place, "created_at": now, "updated_at": now, **own, **columns}
                 statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING id").format(
                     sql.Identifier(table),
@@ -103,18 +104,12 @@ class WarcraftWorker:
         redaction.register(loaded.secrets)
         return PassRunner(chosen, loaded, Database(loaded))
 
-    def load(self, **settings: str) -> config.Settings:
-        wanted = {**self.settings, **settings}
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
-            return config.load("warcraft", SERVICE.variables, needs=SERVICE.needs)
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+    def load(self, **settings: str) -> Settings:
+        environment = {**self.settings, **settings}
+        return load_settings("warcraft", SERVICE.variables, environment, SERVICE.needs)
 
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
-        """`toast` with these arguments in a process of its own."""
+        """`toast` with these arguments in its own process."""
         return subprocess.Popen(
             [sys.executable, "-m", "workers", *arguments],
             env={**os.environ, **self.settings, "PYTHONPATH": str(ROOT), **settings},
@@ -124,7 +119,7 @@ class WarcraftWorker:
         )
 
     def events(self, topic: str = "") -> list[dict[str, Any]]:
-        """The events that wait in the outbox, in order; of one topic if it is named."""
+        """The waiting events in the outbox, in order; of one topic if it is given."""
         rows = self.database.query("SELECT topic, key, payload FROM toast_outbox ORDER BY id")
         return [
             {**json.loads(row["payload"]), "topic": row["topic"], "key": row["key"]}
@@ -133,7 +128,7 @@ class WarcraftWorker:
         ]
 
     def count(self, table: str) -> int:
-        """How many rows it has."""
+        """How many rows a table has."""
         count: int = self.one(f"SELECT count(*) FROM {table}")["count"]
         return count
 

@@ -1,6 +1,6 @@
-"""Work for one scheduler of the database, and what must have become of it in the end.
+"""Work for one scheduler that only uses the database, and the expected result.
 
-The model is plain: every due row is done once and announced once, every other row is as it was.
+Every due row must be done once and announced once, every other row unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from testing.database import TestDatabase
 from testing.scheduler_cases import CASES
 from testing.scheduler_rows import Case, Row
 
-# How often a worker changes a row, noted by the database itself.
+# How often a worker changes a row, recorded by a trigger.
 AUDIT = """
 CREATE TABLE IF NOT EXISTS chaos_changes (at text, id text, operation text);
 CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -31,13 +31,13 @@ CREATE TRIGGER chaos_note AFTER {events} ON {table}
 FOR EACH ROW EXECUTE FUNCTION chaos_note()"""
 CHANGES = "SELECT id, count(*) AS changes FROM chaos_changes GROUP BY id"
 
-# Rows become due one after the other, so that the work goes on for some batches.
+# Rows become due one after another, so that the work takes some batches.
 SPREAD = """
 UPDATE {table} AS row SET {column} = now() - interval '{age}' + place * interval '{apart} ms'
 FROM (SELECT id, row_number() OVER () AS place FROM {table}) AS numbered
 WHERE numbered.id = row.id"""
 
-# Which row that is never due stands beside those that are, whatever the clock says.
+# The row that is inserted besides the due ones and is never due, at any time.
 BYSTANDERS: Mapping[str, str] = {
     "post-publisher": "not scheduled",
     "link-expiration": "never expires",
@@ -51,7 +51,7 @@ BYSTANDERS: Mapping[str, str] = {
 
 BYSTANDER_ROWS = 10
 
-# By which column a row becomes due, and at what age. The others are due at once.
+# The column by which a row becomes due, and its age then. The others are due immediately.
 DUE_BY: Mapping[str, tuple[str, str]] = {
     "post-publisher": ("published_at", "0"),
     "link-expiration": ("expires_at", "0"),
@@ -61,7 +61,7 @@ DUE_BY: Mapping[str, tuple[str, str]] = {
     "webhook-cleanup": ("created_at", "30 days"),
 }
 
-# Alerts repeat after their interval, so these passes come from starts and signals only.
+# Alerts repeat after their interval, so these passes only come from starts and signals.
 ALERTING = ("item-expiration", "stock-level")
 
 
@@ -71,7 +71,7 @@ def service_of(scheduler: Scheduler) -> str:
 
 
 def only(scheduler: Scheduler, interval: str = "100ms") -> dict[str, str]:
-    """Settings under which its worker runs nothing else."""
+    """Settings with which its worker runs only this scheduler."""
     siblings = workers.load(service_of(scheduler)).schedulers
     switches = {each.enabled.name: str(each == scheduler).lower() for each in siblings}
     often = {} if scheduler.name in ALERTING else {scheduler.interval.name: interval}
@@ -79,13 +79,13 @@ def only(scheduler: Scheduler, interval: str = "100ms") -> dict[str, str]:
 
 
 class World:
-    """One scheduler's work in one database. What is due is named by the keys of its events."""
+    """One scheduler's work in one database; ``due`` has the keys of the expected events."""
 
-    # What its worker needs beside the database.
+    # What its worker needs besides the database.
     settings: Mapping[str, str] = {}
-    # Topics of which one has an event for each key.
+    # Groups of topics: one topic of each group has an event for each key.
     topics: tuple[tuple[str, ...], ...] = ()
-    # Milliseconds from the time that a row becomes due to that of the next.
+    # Milliseconds between the times at which rows become due.
     apart = 10.0
 
     def __init__(self, scheduler: Scheduler, database: TestDatabase) -> None:
@@ -94,18 +94,18 @@ class World:
         self.due: frozenset[str] = frozenset()
 
     def undone(self) -> int:
-        """How much of what was due is not done."""
-        raise AssertionError("every world has its own")
+        """How many due rows are not done."""
+        raise AssertionError("a subclass defines this")
 
     def changed_twice(self) -> int:
-        """How many changes there were beyond one for each due row and none for any other."""
-        raise AssertionError("every world has its own")
+        """How many changes exceed one for each due row and none for any other."""
+        raise AssertionError("a subclass defines this")
 
     def time_passes(self) -> None:
-        """Let what is waited for after a kill be over."""
+        """End the waits that follow a kill, such as leases."""
 
     def wait(self, seconds: float) -> int:
-        """Wait until all is done, so long at most; returns how many events wait on."""
+        """Wait until all is done, at most so long; returns how many events still wait."""
         poll_until(lambda: not self.undone() and not self.waiting(), seconds, 0.1)
         return self.waiting()
 
@@ -120,7 +120,7 @@ class World:
         return count
 
     def watch(self, table: str, events: str = "INSERT OR UPDATE OR DELETE") -> None:
-        """Let the database note every change of this table from now on, or these only."""
+        """Record every change of this table, or only these events, from now on."""
         self.database.query(AUDIT.format(table=table, events=events))
 
     def changes(self) -> Mapping[str, int]:
@@ -134,7 +134,7 @@ class World:
 
 
 class Rows(World):
-    """The rows of a scheduler that works on the database alone."""
+    """The rows of a scheduler that only uses the database."""
 
     # How many rows are never due.
     most_bystanders = BYSTANDER_ROWS
@@ -148,11 +148,11 @@ class Rows(World):
 
     @property
     def alerts(self) -> bool:
-        """Whether it changes nothing but what has been said."""
+        """Whether it changes only the raised alerts."""
         return self._case.changes == {}
 
     def fill(self, rows: int) -> None:
-        """Insert that many due rows, and some others."""
+        """Insert that many due rows, and some that are never due."""
         case, name = self._case, self.scheduler.name
         next(iter(case.due.values())).insert_many(self.database, rows, case.unique)
         self.due = self.ids(case.table)
@@ -184,5 +184,5 @@ class Rows(World):
         return again + sum(changes.get(row, 0) for row in self.bystanders)
 
 
-# The schedulers that work on rows alone.
+# The schedulers that only use the database.
 ROWS: Mapping[str, Case] = {case.scheduler.name: case for case in CASES}

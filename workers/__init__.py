@@ -1,4 +1,7 @@
-"""The eight services and their schedulers, one package each."""
+"""The eight services, one package each.
+
+``SERVICES`` has their names; ``load`` imports one service with its schedulers.
+"""
 
 from importlib import import_module
 
@@ -8,7 +11,7 @@ SERVICES = ("blog", "foodfolio", "link", "notification", "sse", "twitchbot", "wa
 
 
 def load(name: str) -> Service:
-    """Import one service's package, and nothing of the others, and return its schedulers.
+    """Import one service's package and no other, and return its ``SERVICE``.
 
     Raises KeyError for a name that is not in SERVICES.
     """

@@ -1,25 +1,25 @@
-"""The worker of link beside what a user would do instead: same rows, same broker, same machine.
+"""The worker of link compared with other libraries: same rows, same broker, same machine.
 
-Each program of `programs/` is written as its library's documentation teaches, with a producer
-that has the worker's guarantees. None has an outbox.
+Each program in `programs/` follows its library's documentation, with a producer that has the
+worker's guarantees. None has an outbox.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 
 from benchmarks.alternatives.libraries import version
 from benchmarks.alternatives.passes import of_alternative, of_worker
 from benchmarks.alternatives.restarts import lost_by_alternative, lost_by_worker
-from benchmarks.benchmark import Benchmark, Figures, Goal
+from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
+from benchmarks.worker_pass import Measured
 from testing.arena import Arena
 
 GROUP = "alternatives"
 RATIO = "times our time per row"
 DUE = 10_000
-# It would take the Go schedulers' way two minutes to do the others' 10,000.
+# Fewer, because the Go schedulers' way would take two minutes for 10,000.
 GO_DUE = 1_000
 MANY_DUE = 100_000
 RESTART_DUE = 1_000
@@ -27,7 +27,7 @@ RESTART_DUE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """What it is, for a table, and the arguments of each Python process that it takes."""
+    """Its title in the table, and the arguments of each of its Python processes."""
 
     title: str
     commands: tuple[tuple[str, ...], ...]
@@ -39,7 +39,7 @@ _OBJECTS = f"SQLAlchemy {version('SQLAlchemy')} objects"
 CELERY = Alternative(
     f"Celery {version('celery')} beat, {_OBJECTS}",
     (
-        # One process for the tasks: by default it would be one for each processor.
+        # One process for the tasks: the default is one for each processor.
         ("-m", "celery", "-A", "programs.celery_beat", "worker", "--concurrency", "1"),
         ("-m", "celery", "-A", "programs.celery_beat", "beat"),
     ),
@@ -57,14 +57,8 @@ ALTERNATIVES = (GO, CELERY, APSCHEDULER, PROCRASTINATE)
 
 
 def play(arena: Arena, alternative: Alternative) -> Figures:
-    """Expire as many links by the worker and by the alternative, in turn the one first."""
-    turns = arena.once(f"turns: {alternative.title}", count)
-    if next(turns) % 2:
-        theirs = of_alternative(arena, alternative.commands, DUE)
-        ours = of_worker(arena, DUE)
-    else:
-        ours = of_worker(arena, DUE)
-        theirs = of_alternative(arena, alternative.commands, DUE)
+    """Expire as many links by the worker and by the alternative; the first one alternates."""
+    ours, theirs = in_turns(_of_worker, of_alternative, arena, alternative.commands, DUE)
     return {
         RATIO: theirs.seconds / ours.seconds,
         "seconds": theirs.seconds,
@@ -74,8 +68,12 @@ def play(arena: Arena, alternative: Alternative) -> Figures:
     }
 
 
+def _of_worker(arena: Arena, _: object, due: int) -> Measured:
+    return of_worker(arena, due)
+
+
 def play_go(arena: Arena) -> Figures:
-    """The same, but by the worker also at a size that would take the Go way half an hour."""
+    """The same, but by the worker also at a size for which the Go way needs half an hour."""
     theirs = of_alternative(arena, GO.commands, GO_DUE)
     few, many = of_worker(arena, GO_DUE), of_worker(arena, MANY_DUE)
     return {
@@ -90,7 +88,7 @@ def play_go(arena: Arena) -> Figures:
 
 
 def play_restarts(arena: Arena) -> Figures:
-    """Kill each while the broker does not answer, start it again when it does."""
+    """Kill each while the broker is frozen, and start it again afterwards."""
     lost = {
         alternative.title: lost_by_alternative(arena, alternative.commands, RESTART_DUE)
         for alternative in ALTERNATIVES

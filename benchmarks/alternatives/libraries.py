@@ -1,4 +1,4 @@
-"""The alternatives' libraries: a virtual environment of their own, made when first needed."""
+"""The alternatives' libraries: in their own virtual environment, created at the first use."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+from devservers.child_processes import ROOT
 from devservers.needs import Unavailable
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-CACHE = Path(__file__).parents[2] / ".cache"
+CACHE = ROOT / ".cache"
 
 
 def version(library: str) -> str:
-    """The version of a library that is pinned."""
+    """The pinned version of a library."""
     pins = dict(line.split("==") for line in REQUIREMENTS.read_text().splitlines())
     return pins[library]
 
 
 def python() -> Path:
-    """The interpreter that has them; installs them first, from the package index, if need be.
+    """The interpreter of their environment; installs them from the package index if needed.
 
-    Raises Unavailable where that fails.
+    Raises Unavailable if that fails.
     """
     digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     folder = CACHE / f"alternatives-{digest}"
@@ -35,15 +36,15 @@ def python() -> Path:
             _run(sys.executable, "-m", "venv", "--clear", folder)
             pip = (interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
             _run(*pip, "--requirement", REQUIREMENTS)
-            # Last: an installation that was cut short is begun again.
+            # Last, so that an interrupted installation starts again.
             stamp.touch()
     return interpreter
 
 
 def _run(*command: str | Path) -> None:
-    done = subprocess.run(
+    finished = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    if done.returncode != 0:
-        why = f"{command[2]} failed: {done.stdout}{done.stderr}"[-2000:]
+    if finished.returncode != 0:
+        why = f"{command[2]} failed: {finished.stdout}{finished.stderr}"[-2000:]
         raise Unavailable("the alternatives' libraries", why, "let pip reach a package index")

@@ -1,4 +1,4 @@
-"""The links that each side is given, and what must have become of them."""
+"""The links for each side, and the check of their result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.work import LINK_EXPIRATION
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import environment
-from testing.topics import Received, Topic
+from testing.topics import ReceivedMessage, Topic
 from workers.link.link_expiration import TOPIC
 
 _DUE = "FROM link_links WHERE expires_at <= now()"
@@ -26,17 +26,17 @@ class Links:
     environment: dict[str, str]
 
     def switched_off(self) -> int:
-        """How many of those that are due are switched off."""
+        """How many of the due links are switched off."""
         [counted] = self.database.query(f"SELECT count(*) {_DUE} AND NOT is_active")
         return int(counted["count"])
 
-    def unannounced(self, messages: list[Received]) -> int:
-        """How many of those that are due none of the messages is about."""
+    def unannounced(self, messages: list[ReceivedMessage]) -> int:
+        """How many of the due links have none of these messages."""
         due = {str(row["id"]) for row in self.database.query(f"SELECT id {_DUE}")}
         return len(due - {message.key for message in messages})
 
     def check(self) -> None:
-        """AssertionError unless each due link is switched off and announced once, and no other."""
+        """AssertionError unless every due link is switched off and announced once, and no other."""
         [off] = self.database.query("SELECT count(*) FROM link_links WHERE NOT is_active")
         assert (self.switched_off(), off["count"]) == (self.due, self.due), off
         unannounced = self.unannounced(self.topic.read(self.due))
@@ -45,14 +45,8 @@ class Links:
 
 @contextmanager
 def filled(arena: Arena, due: int) -> Iterator[Links]:
-    """A database of their own, dropped when the block ends."""
-    # Named as by the benchmarks of throughput, with whom the arena is shared.
-    arena.once(f"topic: {TOPIC}", lambda: _create_topic(arena))
+    """Links in their own database, dropped at the end of the block."""
+    arena.topic(TOPIC)
     address = arena.kafka.address
     with LINK_EXPIRATION.rows(due).database(arena) as database:
         yield Links(due, database, Topic(address, TOPIC), environment(database, address))
-
-
-def _create_topic(arena: Arena) -> str:
-    arena.kafka.create_topic(TOPIC)
-    return TOPIC

@@ -1,4 +1,4 @@
-"""An alternative as its user runs it: one or two processes, and a line for each pass."""
+"""An alternative in one or two processes, which print a line for each pass."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """What one pass told: ``seconds`` from its start to the last delivery, and the most memory
-    that its process has used."""
+class PassReport:
+    """The report of one pass: ``seconds`` from its start to the last delivery, and the peak
+    memory of its process."""
 
     seconds: float
     rows: int
@@ -30,17 +30,17 @@ class Pass:
 
 
 class Program:
-    """`python ARGUMENT...` for each of ``commands``, in a folder of their own.
+    """`python ARGUMENT...` for each of ``commands``, in a temporary folder.
 
-    `start` and `kill` as often as need be: the files that they keep stay there. Leaving the
-    `with` block kills what still runs.
+    `start` and `kill` may be called repeatedly; files in the folder stay. The end of the `with`
+    block kills what still runs.
     """
 
     def __init__(self, commands: Sequence[Sequence[str]], env: Mapping[str, str]) -> None:
         self._commands = commands
         self._env = {**os.environ, **env, "PYTHONPATH": str(FOLDER)}
         self._folder = TemporaryFolder("alternative")
-        self._told = self._folder.path / "passes"
+        self._reports = self._folder.path / "passes"
         self._log = self._folder.path / "log"
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -53,42 +53,42 @@ class Program:
 
     def start(self) -> None:
         """Start its processes."""
-        with self._told.open("ab") as told, self._log.open("ab") as log:
+        with self._reports.open("ab") as reports, self._log.open("ab") as log:
             for command in self._commands:
-                self._processes.append(self._start(command, told, log))
+                self._processes.append(self._start(command, reports, log))
 
     def kill(self) -> None:
-        """End it as a power cut would, with the processes that it has started."""
+        """Kill it, like a power cut, with the processes that it has started."""
         for process in self._processes:
-            with suppress(ProcessLookupError):  # it has ended by itself, with all its own
+            with suppress(ProcessLookupError):  # it has ended by itself, with its children
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self._processes.clear()
 
-    def passes(self) -> list[Pass]:
+    def passes(self) -> list[PassReport]:
         """Every pass that has ended so far."""
-        # Celery writes a banner there, too; and the last line may be half written.
-        lines = self._told.read_text().splitlines(keepends=True)
-        told = (line for line in lines if line.startswith("{") and line.endswith("\n"))
-        return [Pass(**json.loads(line)) for line in told]
+        # Celery also writes a banner there; and the last line may be incomplete.
+        lines = self._reports.read_text().splitlines(keepends=True)
+        reports = (line for line in lines if line.startswith("{") and line.endswith("\n"))
+        return [PassReport(**json.loads(line)) for line in reports]
 
     def wait(self, done: Callable[[], bool], seconds: float) -> None:
-        """Wait until something is ``done``. AssertionError if it is not in time."""
+        """Wait until ``done()`` is true. AssertionError if it is not in time."""
         poll_until(lambda: done() or self._has_ended(), seconds)
-        assert done(), f"ended or stands still:\n{self._log.read_text()[-4000:]}"
+        assert done(), f"ended, or not done in time:\n{self._log.read_text()[-4000:]}"
 
     def _has_ended(self) -> bool:
         return any(process.poll() is not None for process in self._processes)
 
     def _start(
-        self, command: Sequence[str], told: IO[bytes], log: IO[bytes]
+        self, command: Sequence[str], reports: IO[bytes], log: IO[bytes]
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [libraries.python(), *command],
             cwd=self._folder.path,
             env=self._env,
             stdin=subprocess.DEVNULL,
-            stdout=told,
+            stdout=reports,
             stderr=log,
             start_new_session=True,
             preexec_fn=bound_to_parent(signal.SIGKILL),

@@ -1,6 +1,6 @@
-"""A process is killed while the broker does not answer, and started again when it does.
+"""A process is killed while the broker is frozen, and started again afterwards.
 
-What a change has announced by then only in memory, nobody will ever hear of.
+Events that are only in the memory of the killed process are lost.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from testing.arena import Arena
 from testing.processes import Process
 
 PATIENCE_SECONDS = 120.0
-# From the first change that is committed to the kill.
-SILENT_SECONDS = 1.0
+# From the first committed change to the kill.
+FROZEN_SECONDS = 1.0
 
 
 def lost_by_worker(arena: Arena, due: int) -> int:
-    """How many of so many links `python -m workers.link` switches off and never announces."""
+    """How many of ``due`` links `python -m workers.link` switches off and never announces."""
     with filled(arena, due) as links:
-        with _silent(arena), Process("workers.link", env=links.environment):
+        with _frozen(arena), Process("workers.link", env=links.environment):
             _wait_for_changes(links)
         with Process("workers.link", env=links.environment):
             poll_until(lambda: _all_published(links), PATIENCE_SECONDS)
@@ -32,23 +32,23 @@ def lost_by_worker(arena: Arena, due: int) -> int:
 
 
 def lost_by_alternative(arena: Arena, commands: Sequence[Sequence[str]], due: int) -> int:
-    """How many a program never announces."""
+    """How many of ``due`` links a program switches off and never announces."""
     with filled(arena, due) as links, Program(commands, links.environment) as program:
-        with _silent(arena):
+        with _frozen(arena):
             program.start()
             _wait_for_changes(links)
             program.kill()
         program.start()
         program.wait(lambda: links.switched_off() == due, PATIENCE_SECONDS)
-        # The pass that changed the last of them, or the one after it, ends with a flush.
-        told = len(program.passes())
-        program.wait(lambda: len(program.passes()) > told, PATIENCE_SECONDS)
+        # The pass that changed the last of them, or the next one, ends with a flush.
+        ended = len(program.passes())
+        program.wait(lambda: len(program.passes()) > ended, PATIENCE_SECONDS)
         return links.unannounced(links.topic.so_far())
 
 
 @contextmanager
-def _silent(arena: Arena) -> Iterator[None]:
-    """The broker keeps its connections and answers nothing until the block ends."""
+def _frozen(arena: Arena) -> Iterator[None]:
+    """The broker keeps its connections open without replies during the block."""
     arena.kafka.freeze()
     try:
         yield
@@ -58,7 +58,7 @@ def _silent(arena: Arena) -> Iterator[None]:
 
 def _wait_for_changes(links: Links) -> None:
     assert poll_until(lambda: links.switched_off() > 0, PATIENCE_SECONDS)
-    time.sleep(SILENT_SECONDS)
+    time.sleep(FROZEN_SECONDS)
 
 
 def _all_published(links: Links) -> bool:

@@ -1,1 +1,1 @@
-"""What costs nothing but waiting: idle workers, and passes that find nothing due."""
+"""Benchmarks without work: idle workers, and passes that find nothing due."""

@@ -1,4 +1,4 @@
-"""A pass that finds nothing to do, on tables of ten million rows, with and without an index."""
+"""A pass that finds nothing due, on tables of ten million rows, with and without an index."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import pytest
-
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from benchmarks.idle import rows
-from benchmarks.rows import Rows
-from common import config
+from benchmarks.rows import FilledDatabase
 from common.cli.check import indexes
 from common.cli.check.checked_service import Subject
 from common.config import Settings
@@ -22,6 +19,7 @@ from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Scheduler, Service
 from testing.arena import Arena
 from testing.database import TestDatabase
+from testing.passes import load_settings
 from testing.world import service_of
 from workers.blog import post_publisher
 from workers.foodfolio import item_expiration
@@ -32,23 +30,23 @@ from workers.webhook import webhook_retry
 GROUP = "idle-pass"
 ROWS = 10_000_000
 
-# So many with the index, of which a run takes the median; without it a pass reads gigabytes.
+# Passes with the index, for the median of a run; without it one pass, which reads gigabytes.
 PASSES = 20
 
 _INDEXES = "SELECT indexname AS name FROM pg_indexes WHERE schemaname = 'public'"
 
 
 def play(arena: Arena, scheduler: Scheduler, statements: tuple[str, ...], size: int) -> Figures:
-    """Run passes in this process: one without the index that `toast check` proposes, then some
-    with it."""
-    database = Rows(statements, size).original(arena)
-    settings = _settings(database, scheduler)
+    """Run passes in this process: one without the index that `toast check` proposes, then
+    PASSES with it."""
+    database = FilledDatabase(statements, size).original(arena)
+    settings = load_settings(service_of(scheduler), scheduler.variables, database.environment)
     server = Database(settings)
-    look = partial(_pass, PassRunner(scheduler, settings, server))
-    without = 1000 * _seconds(look)
+    idle_pass = partial(_pass, PassRunner(scheduler, settings, server))
+    without = 1000 * _seconds(idle_pass)
     with _proposed_indexes(database, scheduler, settings):
         return {
-            "with the index": _median_ms(look, PASSES),
+            "with the index": _median_ms(idle_pass, PASSES),
             "of which to connect": _median_ms(partial(_connect, server), PASSES),
             "without": without,
         }
@@ -74,18 +72,11 @@ def _connect(server: Database) -> None:
         pass
 
 
-def _settings(database: TestDatabase, scheduler: Scheduler) -> Settings:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in database.environment.items():
-            environment.setenv(name, value)
-        return config.load(service_of(scheduler), scheduler.variables)
-
-
 @contextmanager
 def _proposed_indexes(
     database: TestDatabase, scheduler: Scheduler, settings: Settings
 ) -> Iterator[None]:
-    """Create what `toast check` proposes, and drop it when the block ends."""
+    """Create the indexes that `toast check` proposes; drop them at the end of the block."""
     subject = Subject(Service(settings.service, (scheduler,)), settings)
     present = {row["name"] for row in database.query(_INDEXES)}
     with database.connect() as connection:

@@ -1,7 +1,7 @@
-"""Tables full of rows of which none is due.
+"""Tables full of rows, none of them due.
 
-Ids and unique texts grow with the row's number, so that ten million go into their indexes page by
-page; at random places each would be a read and a write of its own.
+Ids and unique texts grow with the row's number, so that ten million fill their indexes page by
+page; random ones would need a read and a write each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from benchmarks.rows import HOUSEHOLD, STREAM, WEBHOOKS, variants
 _ID = "('00000000-0000-4000-8000-' || lpad(to_hex(number), 12, '0'))::uuid"
 _CODE = "lpad(to_hex(number), 10, '0')"
 
-# Active, and to expire some day.
+# Active, to expire later.
 LINKS = (
     f"""
 INSERT INTO link_links (id, original_url, short_code, expires_at, click_count, created_at,
@@ -34,7 +34,7 @@ SELECT {_ID}, 'Post ' || number, {_CODE}, 'Some words', '', '', '',
 FROM generate_series(1, %(size)s) AS number""",
 )
 
-# None is old enough.
+# None is old enough to be deleted.
 MESSAGES = (
     *STREAM,
     f"""
@@ -57,7 +57,7 @@ FROM (SELECT array_agg(id) AS ids FROM webhook_webhooks) AS webhook,
      generate_series(1, %(size)s) AS number""",
 )
 
-# All of it keeps for months.
+# All expire in months.
 ITEMS = (
     *HOUSEHOLD,
     variants("100"),

@@ -1,8 +1,8 @@
-"""What all eight workers together cost while there is nothing to do and nobody scrapes.
+"""The cost of all eight workers while nothing is due and no metrics are scraped.
 
-They run as supervisord and systemd run them, with default settings and Sentry off. Watching begins
-when every first pass is over, and lasts as long as a publisher takes from one look into the outbox
-to the next.
+They run as under supervisord and systemd, with default settings and without Sentry. The
+measurement begins after every first pass, and lasts for one interval of the publishers' checks of
+the outbox.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 
-LOOK_SECONDS = 1.0
+SAMPLE_SECONDS = 1.0
 ESTABLISHED = "01"  # in /proc/net/tcp
 
 _CONNECTIONS = """
 SELECT count(*) AS open FROM pg_stat_activity
 WHERE datname = %s AND application_name LIKE 'toast-%%' GROUP BY application_name"""
 
-# What no worker can do without; one of them calls the SSE service.
+# The libraries that every worker needs; one of them calls the SSE service.
 _LIBRARIES = ("psycopg, grpc", *["psycopg"] * 7)
 _IMPORT = "import {}; print('ready', flush=True); input()"
 
@@ -51,26 +51,26 @@ GOALS = (
 
 @dataclass(frozen=True, slots=True)
 class _Usage:
-    """What processes have used since they started."""
+    """CPU seconds and wake-ups of processes since they started."""
 
     cpu: float
     wakeups: int
 
 
 def play(arena: Arena) -> Figures:
-    """Start the eight, one after another, wait until they are idle, and watch them."""
+    """Start the eight, one after another, wait until they are idle, and measure them."""
     libraries = _memory_of_libraries()
     with ExitStack() as stack:
         database = stack.enter_context(arena.database())
-        # As an installation has it: who compiles his own modules starts late and stays big.
+        # As in an installation: compiling the modules takes time and memory.
         bytecode = stack.enter_context(tempfile.TemporaryDirectory())
         env = {"PYTHONPYCACHEPREFIX": bytecode, "PYTHONDONTWRITEBYTECODE": ""}
         with _fleet(arena, database, env):
-            pass  # they have written it
+            pass  # this writes the bytecode
         fleet, slowest = stack.enter_context(_fleet(arena, database, env))
-        time.sleep(IDLE_SECONDS + LOOK_SECONDS)
+        time.sleep(IDLE_SECONDS + SAMPLE_SECONDS)
         return {
-            **_watch(fleet, database, arena),
+            **_measure(fleet, database, arena),
             "psycopg and gRPC alone, as they come": libraries,
             "start to first pass": slowest,
         }
@@ -83,8 +83,8 @@ def _fleet(
     """The workers after their first passes, and the longest time to one in milliseconds."""
     with ExitStack() as stack:
         stand_ins = remotes.start(stack).settings
-        # The default; the stand-ins are made for a demonstration of everything. And the start
-        # of a pass is logged at debug only; once idle, a worker logs nothing at any level.
+        # WEBHOOK_DELIVERY_ENABLED as by default, unlike the stand-ins' settings. The start of a
+        # pass is only logged at debug; an idle worker logs nothing at any level.
         settings = {**env, **stand_ins, "WEBHOOK_DELIVERY_ENABLED": "false", "LOG_LEVEL": "debug"}
         fleet: list[Process] = []
         slowest = 0.0
@@ -100,20 +100,20 @@ def _fleet(
 
 
 def _first_pass(worker: Process) -> float:
-    """When it began, in Unix time; waits until the first pass of every scheduler is over."""
+    """Its Unix time; waits until the first pass of every scheduler has ended."""
     for scheduler in worker.wait_for("worker_started")["schedulers"].split(","):
         worker.wait_for("pass_finished", scheduler=scheduler, result="ok")
     return datetime.fromisoformat(worker.wait_for("pass_started")["time"]).timestamp()
 
 
-def _watch(fleet: list[Process], database: TestDatabase, arena: Arena) -> Figures:
+def _measure(fleet: list[Process], database: TestDatabase, arena: Arena) -> Figures:
     pids = [worker.pid for worker in fleet]
     kafka_port = int(arena.kafka.address.rpartition(":")[2])
     postgres = kafka = 0
     with database.connect() as observer:
         before, began = _usage(pids), time.monotonic()
         while time.monotonic() - began < SWEEP_SECONDS:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(SAMPLE_SECONDS)
             rows = observer.execute(_CONNECTIONS, (database.name,)).fetchall()
             postgres = max(postgres, 0, *(row["open"] for row in rows))
             kafka = max(kafka, *(_connections(pid, kafka_port) for pid in pids))
@@ -133,8 +133,7 @@ def _usage(pids: Iterable[int]) -> _Usage:
 
 def _cpu(pid: int) -> float:
     """Seconds of CPU of all its threads, also of those that have ended."""
-    # As clock_getcpuclockid(3) numbers the clock of a process: to the nanosecond, where
-    # /proc has clock ticks.
+    # The process's clock by clock_getcpuclockid(3): to the nanosecond; /proc has clock ticks.
     return time.clock_gettime((~pid << 3) | 2)
 
 
@@ -144,7 +143,7 @@ def _wakeups(pid: int) -> int:
 
 
 def _proportional_set_size(pid: int) -> float:
-    """MB of memory, where a page that n processes share counts as an n-th of one."""
+    """MB of memory; a page that n processes share counts 1/n."""
     return int(_field(Path(f"/proc/{pid}/smaps_rollup").read_text(), "Pss")) * 1024 / 1e6
 
 
@@ -153,7 +152,7 @@ def _field(status: str, name: str) -> str:
 
 
 def _connections(pid: int, port: int) -> int:
-    """How many TCP connections it has to this port of another process."""
+    """Its number of TCP connections to this port."""
     links = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
     return sum(
         remote.endswith(f":{port:04X}") and state == ESTABLISHED and f"socket:[{inode}]" in links
@@ -162,14 +161,14 @@ def _connections(pid: int, port: int) -> int:
 
 
 def _sockets(pid: int) -> Iterator[list[str]]:
-    """Each TCP socket of its network up to the inode, as /proc/net/tcp lists them."""
+    """The fields up to the inode of each TCP socket in its network namespace (/proc/net/tcp)."""
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             yield line.split()[:10]
 
 
 def _memory_of_libraries() -> float:
-    """MB of eight processes that have loaded what they cannot do without, and nothing else."""
+    """MB of eight processes that have only imported the needed libraries."""
     with ExitStack() as stack:
         pids = []
         for names in _LIBRARIES:

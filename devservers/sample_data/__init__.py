@@ -1,7 +1,7 @@
 """Sample rows for every live table: due ones, and ones that must not change.
 
-The same seed and the same moment give the same rows, ids included. Nothing in them is real:
-hosts are example hosts, secrets say that they are none.
+``load`` writes them into empty tables. The same seed and time give the same rows, with the same
+ids. No real data: hosts are example hosts, secrets are marked as false.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _SERVICES = (
 
 
 def generate(now: datetime, seed: int = SEED, remotes: Remotes = NOWHERE) -> Iterator[Row]:
-    """Every row, a referenced one before those that reference it; times are relative to `now`."""
+    """Every row, parents before their children; times are relative to `now`."""
     source = Source(seed, now, remotes)
     for rows in _SERVICES:
         yield from rows(source)
@@ -41,7 +41,7 @@ def load(
     seed: int = SEED,
     remotes: Remotes = NOWHERE,
 ) -> dict[str, int]:
-    """Write the rows into empty tables, all or none; returns how many each table got."""
+    """Write the rows into empty tables, in one transaction; returns the count by table."""
     counts: dict[str, int] = {}
     with connection.transaction(), connection.cursor() as cursor:
         for table, group in groupby(generate(now, seed, remotes), key=lambda row: row.table):

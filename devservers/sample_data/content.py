@@ -20,7 +20,7 @@ def rows(source: Source) -> Iterator[Row]:
 
 
 def _about_posts(source: Source, posts: Sequence[Row]) -> Iterator[Row]:
-    """Categories, tags, pictures, and what readers say."""
+    """Categories, tags, pictures and comments."""
     top = {"description": "", "parent_id": None}
     categories = [_named(source, "blog_categories", name, **top) for name in CATEGORIES]
     tags = [_named(source, "blog_tags", name) for name in TAGS]
@@ -75,7 +75,7 @@ def _comment(source: Source, post: Row) -> Row:
 def _posts(source: Source) -> Iterator[Row]:
     for _ in range(14):  # due
         yield _post(source, "draft", source.ago(SECOND, 3 * DAY))
-    for minute in range(1, 31):  # due soon: a passing reader sees them go out
+    for minute in range(1, 31):  # due soon, one after another
         yield _post(source, "draft", source.now + minute * MINUTE)
     for _ in range(40):
         yield _post(source, "draft", source.ahead(DAY, 60 * DAY))
@@ -83,7 +83,7 @@ def _posts(source: Source) -> Iterator[Row]:
         yield _post(source, "draft", None)
     for _ in range(120):
         yield _post(source, "published", source.ago(HOUR, 700 * DAY))
-    for _ in range(12):  # would be due, were it not deleted
+    for _ in range(12):  # not due, because deleted
         yield _post(source, "draft", source.ago(HOUR, 9 * DAY), deleted=source.ago(SECOND, HOUR))
 
 
@@ -124,11 +124,11 @@ def _links(source: Source) -> Iterator[Row]:
         yield _link(source, source.now + minute * MINUTE)
     for _ in range(80):
         yield _link(source, source.ahead(DAY, 300 * DAY))
-    for _ in range(140):  # for ever
+    for _ in range(140):  # never expire
         yield _link(source, None)
     for _ in range(90):  # expired and switched off before
         yield _link(source, source.ago(DAY, 300 * DAY), active=False)
-    for _ in range(15):  # would be due, were it not deleted
+    for _ in range(15):  # not due, because deleted
         yield _link(source, source.ago(DAY, 9 * DAY), deleted=source.ago(SECOND, DAY))
 
 

@@ -1,4 +1,4 @@
-"""Sample rows of notification and webhook: what is sent, and the attempts to send it."""
+"""Sample rows of notification and webhook: messages and their attempts."""
 
 import json
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from devservers.sample_data.source import DAY, HOUR, MINUTE, Row, Source
 
 GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
-# The id of a Discord webhook that somebody has deleted.
+# The id of a deleted Discord webhook.
 GONE_WEBHOOK = 404
-# Of every webhook, so that one receiver can verify them all.
+# The same for every webhook, so that one receiver can verify all.
 WEBHOOK_SECRET = "not-a-secret"
 EVENT_TYPES = ("link.expired", "blog.post.scheduled.published", "foodfolio.detail.expired")
 
@@ -54,13 +54,13 @@ def _channel(
     return Row("notification_channels", values | source.times(created, deleted))
 
 
-def _notifications(source: Source, live: list[Row], silent: list[Row]) -> Iterator[Row]:
-    every = [*live, *silent]
+def _notifications(source: Source, live: list[Row], inactive: list[Row]) -> Iterator[Row]:
+    every = [*live, *inactive]
     old = (31 * DAY, 190 * DAY)
     recent = (MINUTE, 29 * DAY)
     for _ in range(110):  # cleanup deletes these
         yield _notification(source, source.one_of(every), "success", 1, source.ago(*old))
-    for _ in range(10):  # and these: deleted softly is still there
+    for _ in range(10):  # and these, which are soft-deleted
         notification = _notification(source, source.one_of(every), "success", 1, source.ago(*old))
         notification.values["deleted_at"] = source.ago(DAY, 30 * DAY)
         yield notification
@@ -69,9 +69,9 @@ def _notifications(source: Source, live: list[Row], silent: list[Row]) -> Iterat
     for _ in range(25):  # a retry sends these
         attempts = source.between(1, 2)
         yield _notification(source, source.one_of(live), "failed", attempts, source.ago(*recent))
-    for _ in range(8):  # nobody wants these any more
-        yield _notification(source, source.one_of(silent), "failed", 1, source.ago(*recent))
-    for _ in range(90):  # attempts used up, for ever
+    for _ in range(8):  # not sent: the channel is inactive
+        yield _notification(source, source.one_of(inactive), "failed", 1, source.ago(*recent))
+    for _ in range(90):  # attempts used up
         yield _notification(source, source.one_of(every), "failed", 3, source.ago(*old))
     for _ in range(15):
         yield _notification(source, source.one_of(live), "pending", 0, source.ago(MINUTE, HOUR))
@@ -95,7 +95,7 @@ def _notification(
 
 
 def _event(source: Source, created: datetime) -> dict[str, object]:
-    """The columns of the event that is to be told, an envelope as the services write it."""
+    """The columns of the event to send, an envelope as the services write it."""
     event_id, event_type = str(source.id()), source.one_of(EVENT_TYPES)
     payload = {
         "id": event_id,
@@ -115,7 +115,7 @@ def _notification_attempts(source: Source, notification: Row) -> Iterator[Row]:
 
 
 def _attempts(source: Source, delivery: Row) -> Iterator[dict[str, object]]:
-    """The columns that attempts of both services have; the last one decides."""
+    """The common columns of both services' attempts; the last attempt decides."""
     count = delivery.values["attempt_count"]
     assert isinstance(count, int)
     for number in range(1, count + 1):
@@ -166,15 +166,15 @@ def _webhook(source: Source, *, active: bool = True, deleted: datetime | None = 
     return Row("webhook_webhooks", values | source.times(created, deleted))
 
 
-def _deliveries(source: Source, live: list[Row], silent: list[Row]) -> Iterator[Row]:
-    every = [*live, *silent]
+def _deliveries(source: Source, live: list[Row], inactive: list[Row]) -> Iterator[Row]:
+    every = [*live, *inactive]
     old = (31 * DAY, 190 * DAY)
     recent = (MINUTE, 29 * DAY)
     for _ in range(22):  # retry schedules these
         attempts = source.between(1, 2)
         yield _delivery(source, source.one_of(live), "failed", attempts, source.ago(*recent))
     for _ in range(10):  # but not for a webhook that is inactive or deleted
-        yield _delivery(source, source.one_of(silent), "failed", 1, source.ago(*recent))
+        yield _delivery(source, source.one_of(inactive), "failed", 1, source.ago(*recent))
     for _ in range(60):  # attempts used up
         yield _delivery(source, source.one_of(every), "failed", 3, source.ago(*recent))
     for status, attempts in (("success", 1), ("failed", 3)):  # cleanup deletes these
@@ -182,7 +182,7 @@ def _deliveries(source: Source, live: list[Row], silent: list[Row]) -> Iterator[
             row = _delivery(source, source.one_of(every), status, attempts, source.ago(*old))
             row.values["deleted_at"] = source.one_of((None, None, source.ago(DAY, 30 * DAY)))
             yield row
-    for _ in range(15):  # the delivery pool's turn has come
+    for _ in range(15):  # due for the delivery pool
         delivery = _delivery(source, source.one_of(live), "retrying", 1, source.ago(*recent))
         delivery.values["next_retry_at"] = source.ago(MINUTE, HOUR)
         yield delivery

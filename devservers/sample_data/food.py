@@ -22,7 +22,7 @@ class _Shelves:
 
 
 def rows(source: Source) -> Iterator[Row]:
-    """What there is, where it is kept, how much of it, and what was or is to be bought."""
+    """Items, locations, sizes, receipts and shopping lists."""
     category = _named(source, "foodfolio_categories", "groceries", parent_id=None)
     company = _named(source, "foodfolio_companies", "corner shop")
     kind = _named(source, "foodfolio_types", "food")
@@ -99,10 +99,10 @@ def _receipt(source: Source, shelves: _Shelves, variants: list[Row]) -> Iterator
 
 
 def _variants(source: Source, shelves: _Shelves) -> Iterator[tuple[Row, int]]:
-    """Each variant with the stock that it is to have."""
+    """Each variant with its stock."""
     for _ in range(9):  # empty
         yield _variant(source, shelves, min_sku=source.between(1, 3)), 0
-    for _ in range(3):  # empty, although no minimum is wanted
+    for _ in range(3):  # empty, without a minimum
         yield _variant(source, shelves, min_sku=0), 0
     for _ in range(14):  # low
         yield _variant(source, shelves, min_sku=source.between(3, 6)), source.between(1, 2)
@@ -111,7 +111,7 @@ def _variants(source: Source, shelves: _Shelves) -> Iterator[tuple[Row, int]]:
         yield _variant(source, shelves, minimum), minimum + source.between(0, 4)
     for _ in range(80):  # no minimum
         yield _variant(source, shelves, min_sku=0), source.between(1, 5)
-    for _ in range(12):  # would be empty, were it not deleted
+    for _ in range(12):  # empty, but deleted
         yield _variant(source, shelves, min_sku=2, deleted=source.ago(HOUR, 90 * DAY)), 0
 
 
@@ -137,16 +137,16 @@ def _variant(
 def _details(source: Source, shelves: _Shelves, variant: Row, stock: int) -> Iterator[Row]:
     for _ in range(stock):
         yield _detail(source, shelves, variant, _expiry(source))
-    if source.between(1, 3) == 1:  # opened: no stock, but it can still go off
+    if source.between(1, 3) == 1:  # opened: no stock, but it can still expire
         opened = source.ago(HOUR, 50 * DAY)
         yield _detail(source, shelves, variant, source.ahead(30 * DAY, 300 * DAY), opened=opened)
-    if source.between(1, 3) == 1:  # consumed: neither stock nor anything to warn of
+    if source.between(1, 3) == 1:  # consumed: no stock, no alert
         consumed = source.ago(HOUR, 80 * DAY)
         yield _detail(source, shelves, variant, source.ago(DAY, 90 * DAY), deleted=consumed)
 
 
 def _expiry(source: Source) -> datetime | None:
-    """Mostly far away or none; one in thirty has passed, one in thirty comes within a week."""
+    """Mostly far ahead or none; one in thirty has passed, one in thirty is within a week."""
     chance = source.between(1, 30)
     if chance == 1:
         return source.ago(MINUTE, 20 * DAY)

@@ -1,4 +1,4 @@
-"""The repeatable source of ids, times and words that sample rows are made of."""
+"""The repeatable source of the ids, times and words in sample rows."""
 
 import random
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ NOUNS = ("otter", "lantern", "harbour", "pickle", "meadow", "comet", "kettle", "
 
 @dataclass(frozen=True, slots=True)
 class Remotes:
-    """Where the rows' webhooks lead: hosts that do not exist, or stand-ins."""
+    """The hosts in the rows' webhook URLs: non-existent ones, or stand-ins."""
 
     discord: str = "https://discord.example"
     receivers: str = "https://hooks.example"
@@ -28,7 +28,7 @@ class Remotes:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row to insert: its table and every column that has no default."""
+    """One row to insert: its table and every column without a default."""
 
     table: str
     values: dict[str, object]
@@ -40,7 +40,7 @@ class Row:
 
 
 class Source:
-    """One seeded stream of values, and the moment that all times are relative to."""
+    """One seeded stream of values, and the time that all others are relative to."""
 
     def __init__(self, seed: int, now: datetime, remotes: Remotes) -> None:
         self.now = now
@@ -53,7 +53,7 @@ class Source:
         return UUID(int=self._random.getrandbits(128), version=4)
 
     def number(self) -> int:
-        """1, 2, 3 …: for what must be unique."""
+        """1, 2, 3 …: for unique columns."""
         self._number += 1
         return self._number
 
@@ -62,15 +62,15 @@ class Source:
         return self._random.randint(least, most)
 
     def one_of(self, choices: Sequence[T]) -> T:
-        """One of them."""
+        """One of the choices."""
         return self._random.choice(choices)
 
     def ago(self, least: timedelta, most: timedelta) -> datetime:
-        """A moment that was between `least` and `most` ago."""
+        """A time between `least` and `most` ago."""
         return self.now - self._random.uniform(0, 1) * (most - least) - least
 
     def ahead(self, least: timedelta, most: timedelta) -> datetime:
-        """A moment that comes in between `least` and `most`."""
+        """A time between `least` and `most` from now."""
         return self.now + self._random.uniform(0, 1) * (most - least) + least
 
     def name(self) -> str:

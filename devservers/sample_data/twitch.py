@@ -1,4 +1,4 @@
-"""Sample rows of twitchbot: viewers, streams and what was said in them."""
+"""Sample rows of twitchbot: viewers, streams and chat messages."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +12,7 @@ GAMES = ("Tower of Tea", "Goblin Gardens", "Slow Racer", "World of Warcraft")
 
 
 def rows(source: Source) -> Iterator[Row]:
-    """Viewers, streams and messages, then clips, commands and who came to the channel."""
+    """Viewers, streams and messages, then clips, commands and channel visits."""
     viewers = [_viewer(source) for _ in range(120)]
     streams = list(_streams(source))
     yield from viewers
@@ -80,13 +80,13 @@ def _streams(source: Source) -> Iterator[Row]:
         chat_only.table,
         chat_only.values | {"id": CHAT_ONLY_STREAM, "title": "Chat-Only Messages", "game_name": ""},
     )
-    for _ in range(5):  # the bot went away before the stream ended: closed
+    for _ in range(5):  # the bot stopped before the stream ended: due
         yield _stream(source, started=source.ago(26 * HOUR, 9 * DAY), active=True)
     for _ in range(2):  # live
         stream = _stream(source, started=source.ago(25 * HOUR, 40 * HOUR), active=True)
         stream.values["updated_at"] = source.ago(MINUTE, 5 * MINUTE)
         yield stream
-    for _ in range(3):  # would be closed, were it not deleted
+    for _ in range(3):  # not due, because deleted
         started = source.ago(10 * DAY, 90 * DAY)
         yield _stream(source, started, active=True, deleted=source.ago(HOUR, 9 * DAY))
     for _ in range(150):
@@ -113,15 +113,15 @@ def _stream(
 
 
 def _messages(source: Source, viewers: list[Row], streams: list[Row]) -> Iterator[Row]:
-    for _ in range(260):  # deleted for good
+    for _ in range(260):  # cleanup deletes these
         yield _message(source, viewers, streams, created=source.ago(91 * DAY, 380 * DAY))
-    for _ in range(20):  # these too: deleted softly is still there
+    for _ in range(20):  # and these, which are soft-deleted
         message = _message(source, viewers, streams, created=source.ago(91 * DAY, 380 * DAY))
         message.values["deleted_at"] = source.ago(DAY, 90 * DAY)
         yield message
     for _ in range(500):
         yield _message(source, viewers, streams, created=source.ago(MINUTE, 89 * DAY))
-    for _ in range(10):  # said long ago, imported lately: the row is young
+    for _ in range(10):  # sent long ago, imported lately: not due
         message = _message(source, viewers, streams, created=source.ago(DAY, 20 * DAY))
         message.values["sent_at"] = source.ago(200 * DAY, 380 * DAY)
         yield message

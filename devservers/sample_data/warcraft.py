@@ -1,4 +1,4 @@
-"""Sample rows of warcraft: guilds, characters and what was last seen of them."""
+"""Sample rows of warcraft: guilds, characters and their last sync."""
 
 from collections.abc import Iterator
 
@@ -63,7 +63,11 @@ def _character(source: Source) -> Row:
 
 
 def _details(
-    source: Source, character: Row, race: Row, classes: list[Row], guilds: list[Row]
+    source: Source,
+    character: Row,
+    race: Row,
+    classes: list[Row],
+    guilds: list[Row],
 ) -> Row:
     in_guild = source.between(1, 3) > 1
     synced = source.ago(HOUR, 9 * DAY)

@@ -1,16 +1,14 @@
 """A stand-in for Battle.net: its OAuth server and its API, both on one port.
 
-`python -m devservers.standins.battle_net` knows the characters and guilds of the sample rows,
-prints its address and serves until SIGTERM or SIGINT.
+`python -m devservers.standins.battle_net` has the characters and guilds of the sample rows, prints
+its address and serves until SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import gzip
 import json
-import signal
 import sys
 import threading
 import time
@@ -20,8 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from devservers.standins import battle_net_documents as documents
-from devservers.standins.battle_net_traffic import Order, Request
-from devservers.standins.battle_net_world import CLASSES, RACES, World, sample_world
+from devservers.standins import command
+from devservers.standins.battle_net_traffic import BattleNetRequest, Order
+from devservers.standins.battle_net_world import CLASSES, RACES, Game, sample_game
 
 _CHARACTER_PARTS = {
     "": documents.profile,
@@ -32,17 +31,17 @@ _CHARACTER_PARTS = {
 
 
 class BattleNetServer:
-    """Battle.net on loopback; `port` 0 takes a free one.
+    """Battle.net on loopback; `port` 0 means a free one.
 
-    `world` is what it knows, `requests` what came in. `credentials` are those it takes, None
-    any; `token_seconds` is how long a token is good, `per_second` the quota, beyond which the
-    rest of a second is refused; `latency` is in seconds.
+    `world` has its characters and guilds, `requests` those received. It accepts `credentials`,
+    or any if None; `token_seconds` is the life of a token, `per_second` the quota, beyond which
+    it replies 429 until the next second; `latency` is in seconds.
     """
 
-    def __init__(self, world: World | None = None, *, port: int = 0) -> None:
-        self.world = world or World()
+    def __init__(self, world: Game | None = None, *, port: int = 0) -> None:
+        self.world = world or Game()
         self.credentials: tuple[str, str] | None = None
-        self.requests: list[Request] = []
+        self.requests: list[BattleNetRequest] = []
         self.connections = 0
         self.most_in_flight = 0
         self.latency = 0.0
@@ -71,25 +70,25 @@ class BattleNetServer:
 
     @property
     def token(self) -> str:
-        """The one that is good now."""
+        """The valid token."""
         return f"USstandin{self._server.server_port}token{self._token_number:04}"
 
     def expire_token(self) -> None:
-        """Refuse the token that was given; the next one is another."""
+        """Make the present token invalid; the next one differs."""
         self._token_number += 1
 
     def order(self, path: str, **how: Any) -> Order:
-        """Misbehave on a part of a path, as Order says; the first that fits counts."""
+        """Order a failure for a part of a path, see Order; the first that matches applies."""
         order = Order(path, **how)
         self._orders.append(order)
         return order
 
-    def asked(self, part: str) -> list[Request]:
+    def asked(self, part: str) -> list[BattleNetRequest]:
         """The requests whose decoded path contains this."""
         return [request for request in [*self.requests] if part in request.path]
 
-    def serve(self, request: Request) -> tuple[int, Any, Order]:
-        """Answer one request: the status, the document, and how to send it."""
+    def serve(self, request: BattleNetRequest) -> tuple[int, Any, Order]:
+        """The reply to one request: status, document, and the order for it."""
         with self._lock:
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
@@ -108,7 +107,7 @@ class BattleNetServer:
                 return order
         return Order(path)
 
-    def _answer(self, request: Request, order: Order) -> tuple[int, Any]:
+    def _answer(self, request: BattleNetRequest, order: Order) -> tuple[int, Any]:
         if order.status:
             return order.status, _error(order.status)
         if request.method == "POST":
@@ -127,13 +126,13 @@ class BattleNetServer:
             order.edit(document)
         return 200, document
 
-    def _give_token(self, request: Request) -> tuple[int, Any]:
-        given = request.headers.get("authorization", "").removeprefix("Basic ")
-        known = given and (
+    def _give_token(self, request: BattleNetRequest) -> tuple[int, Any]:
+        basic = request.headers.get("authorization", "").removeprefix("Basic ")
+        accepted = basic and (
             self.credentials is None
-            or base64.b64decode(given).decode() == ":".join(self.credentials)
+            or base64.b64decode(basic).decode() == ":".join(self.credentials)
         )
-        if not known or request.path != "/token" or b"client_credentials" not in request.body:
+        if not accepted or request.path != "/token" or b"client_credentials" not in request.body:
             return 401, {"error": "unauthorized", "error_description": "Bad credentials"}
         return 200, {
             "access_token": self.token,
@@ -174,7 +173,7 @@ class _Server(ThreadingHTTPServer):
     battle_net: BattleNetServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over a caller that was killed; anything else is a fault of this program."""
+        """Ignore a client that was killed; report other errors."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -189,19 +188,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.battle_net.connections += 1
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing: `requests` holds it all."""
+        """Log nothing: `requests` has them."""
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
-        request = Request(self.command, self.path, headers, body, time.monotonic())
+        request = BattleNetRequest(self.command, self.path, headers, body, time.monotonic())
         status, document, order = self.server.battle_net.serve(request)
         content = json.dumps(document).encode() if order.body is None else order.body
         zipped = "gzip" in headers.get("accept-encoding", "")
         try:
             self._send(status, gzip.compress(content, 1) if zipped else content, zipped, order)
         except ConnectionError:
-            self.close_connection = True  # whoever asked has gone
+            self.close_connection = True  # the client has closed it
 
     do_POST = do_GET
 
@@ -220,8 +219,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not order.drip:
             self.wfile.write(content)
             return
-        for place in range(len(content)):
-            self.wfile.write(content[place : place + 1])
+        for index in range(len(content)):
+            self.wfile.write(content[index : index + 1])
             time.sleep(order.drip)
 
 
@@ -232,16 +231,9 @@ def _error(status: int) -> dict[str, Any]:
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="devservers.standins.battle_net", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
-    options = parser.parse_args()
-    # Before the server's threads exist: what they inherit, only sigwait() below receives.
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with BattleNetServer(sample_world(), port=options.port) as server:
-        print(server.url, flush=True)
-        signal.sigwait(signals)
-    return 0
+    options = command.parser("devservers.standins.battle_net", __doc__).parse_args()
+    server = BattleNetServer(sample_game(), port=options.port)
+    return command.serve(server, lambda: server.url)
 
 
 if __name__ == "__main__":

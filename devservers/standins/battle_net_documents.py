@@ -1,7 +1,4 @@
-"""Battle.net's replies in the shape in which it sends them.
-
-Nothing here is shortened to what our worker reads: most of a reply is to be passed over.
-"""
+"""Battle.net's replies in their real form, with all the fields that our worker ignores."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ _HOST = "https://eu.api.blizzard.com"
 
 
 class Text(str):
-    """Text that is translated: without a locale it is an object with every one."""
+    """Translated text: without a locale it is an object with all locales."""
 
     __slots__ = ()
 
 
 def in_every_locale(document: Any) -> Any:
-    """The reply to a request that names no locale."""
+    """The reply to a request without a locale."""
     if isinstance(document, Text):
         return {locale: str(document) for locale in ("en_US", "de_DE", "fr_FR", "ko_KR")}
     if isinstance(document, dict):
@@ -170,7 +167,7 @@ def _item(number: int, slot: str, name: str) -> Document:
 
 
 def _member(character: Character, rank: int) -> Document:
-    """Classes and races by their ids alone, and realms without a name."""
+    """Classes and races only by id, and realms without a name."""
     return {
         "character": {
             "key": _href(_path(character)),

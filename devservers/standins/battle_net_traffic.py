@@ -1,4 +1,4 @@
-"""What comes in at the Battle.net stand-in, and how it is told to misbehave."""
+"""The requests to the Battle.net stand-in, and the failures that a test orders."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 @dataclass(slots=True)
 class Order:
-    """How to answer requests whose decoded path contains ``path``, so many ``times``.
+    """The reply to the next ``times`` requests whose decoded path contains ``path``.
 
-    ``status`` and ``headers`` make it an error, ``body`` takes the place of what is sent,
-    ``edit`` changes its document in place; ``delay`` holds it back by so many seconds, ``drip``
-    sends its bytes one by one with so many in between, ``cut`` hangs up half-way.
+    ``status`` and ``headers`` make it an error, ``body`` replaces the body, ``edit`` changes its
+    document in place; ``delay`` delays it by seconds, ``drip`` sends its bytes one by one with so
+    many seconds between them, ``cut`` closes the connection in the middle.
     """
 
     path: str
@@ -30,10 +30,10 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it came in, and the status it was answered with.
+class BattleNetRequest:
+    """One request, and the status of its reply.
 
-    ``target`` is raw, as on the wire; header names are in lower case; ``at`` is monotonic.
+    ``target`` is as on the wire; header names are in lower case; ``at`` is monotonic.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""The characters and guilds that the Battle.net stand-in knows."""
+"""The characters and guilds of the Battle.net stand-in."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Realm:
-    """A realm's display name and its slug, which Battle.net gives it."""
+    """A realm's display name and its slug."""
 
     name: str
     slug: str
@@ -43,7 +43,7 @@ class Realm:
 
 @dataclass(slots=True)
 class Character:
-    """One character, as the game shows it; change it to let it live."""
+    """One character in the game; a test may change it."""
 
     name: str
     realm: Realm
@@ -89,8 +89,8 @@ class Guild:
         del self.members[character.key]
 
 
-class World:
-    """Everything that can be asked for."""
+class Game:
+    """All characters and guilds, by region, realm and name."""
 
     def __init__(self, characters: Iterable[Character] = (), guilds: Iterable[Guild] = ()) -> None:
         self.characters = {character.key: character for character in characters}
@@ -105,15 +105,15 @@ class World:
 
 
 def slug(name: str) -> str:
-    """Battle.net's slug of a guild's name: apostrophes go, accents stay, blanks are '-'."""
+    """Battle.net's slug of a guild's name: no apostrophes, '-' for blanks; accents stay."""
     return unicodedata.normalize("NFC", name).lower().replace("'", "").replace(" ", "-")
 
 
-def sample_world() -> World:
-    """What Battle.net would know of the sample rows: a bit more than the rows do.
+def sample_game() -> Game:
+    """The game for the sample rows, with later changes.
 
-    Every seventh character has joined or left a guild since, every tenth is a level higher,
-    and two are not found.
+    Every seventh character has joined or left a guild, every tenth is a level higher, and two
+    are not found.
     """
     rows = list(sample_data.generate(datetime.now(UTC)))
     values = {row.values["id"]: row.values for row in rows if "id" in row.values}
@@ -126,7 +126,7 @@ def sample_world() -> World:
         for row in rows
         if row.table == "guilds"
     }
-    world = World(guilds=guilds.values())
+    world = Game(guilds=guilds.values())
     details = [row.values for row in rows if row.table == "character_details"]
     for number, known in enumerate(details):
         row = values[known["character_id"]]

@@ -1,18 +1,15 @@
 """Discord's webhook API on loopback, as strict as the real one.
 
 `python -m devservers.standins.discord --port 9900` prints its URL and serves until SIGTERM or
-SIGINT; port 0 means a free one. Every webhook exists, `/api/webhooks/ID/TOKEN` with whatever ID and
-token, but those named by `--gone ID`. Requests are judged by discord_rules.py beside this file.
-A test may start it in its own process, order other answers (discord_answers.py), and read what
-came in.
+SIGINT; port 0 means a free one. Every webhook exists, `/api/webhooks/ID/TOKEN` with any ID and
+token, except those with `--gone ID`. discord_rules.py has the rules for requests. A test may start
+it in its own process, order other replies (discord_answers.py), and read the requests.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import signal
 import sys
 import threading
 import time
@@ -23,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from devservers.standins import command
 from devservers.standins.discord_answers import HEALTHY, UNKNOWN_WEBHOOK, Reply, Stall, rate_limited
 from devservers.standins.discord_rules import TrafficRules, Verdict, request_fault
 
@@ -31,10 +29,10 @@ _FIRST_MESSAGE = 1_100_000_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request that came in, and the status it was answered with (0: not at all).
+class DiscordRequest:
+    """A request, and the status of its reply (0: no reply).
 
-    ``defiant``: it came although an earlier answer had said not to come yet.
+    ``too_early``: an earlier reply had asked to wait longer.
     """
 
     at: float
@@ -43,7 +41,7 @@ class Request:
     headers: Mapping[str, str]
     body: dict[str, Any]
     status: int
-    defiant: bool
+    too_early: bool
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -56,13 +54,13 @@ class Request:
 
     @property
     def event_id(self) -> str:
-        """The event that it tells of, by the footer of its embed."""
+        """The event's id, from the footer of the embed."""
         text: str = self.embed["footer"]["text"]
         return text.removeprefix("Event ID: ").split(" ")[0]
 
 
 class DiscordServer:
-    """The server; use it in a `with`, or start() and stop() it."""
+    """The server, in a `with` block or by start() and stop()."""
 
     def __init__(
         self,
@@ -70,15 +68,15 @@ class DiscordServer:
         *,
         gone: tuple[str, ...] = (),
         scale: float = 1.0,
-        tells_limits: bool = True,
+        limit_headers: bool = True,
     ) -> None:
-        """``scale`` shortens the time of all limits: a minute is 6 s at 0.1. ``tells_limits``
-        is whether answers have the X-RateLimit headers."""
-        self.requests: list[Request] = []
+        """``scale`` shortens the time of all limits: a minute is 6 s at 0.1. ``limit_headers``:
+        replies have the X-RateLimit headers."""
+        self.requests: list[DiscordRequest] = []
         self._orders: defaultdict[str, deque[Reply | Stall]] = defaultdict(deque)
         self._always: dict[str, Reply | Stall] = dict.fromkeys(gone, UNKNOWN_WEBHOOK)
         self._rules = TrafficRules(scale)
-        self._tells_limits = tells_limits
+        self._tells_limits = limit_headers
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -90,26 +88,26 @@ class DiscordServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def webhook_url(self, webhook: str, token: str = "not-a-secret") -> str:
-        """A webhook's URL as Discord's UI hands it out: without a version."""
+        """A webhook's URL as Discord's UI shows it: without a version."""
         return f"{self.url}/api/webhooks/{webhook}/{token}"
 
     def order(self, webhook: str, *answers: Reply | Stall) -> None:
-        """Answer the next requests of this webhook so, one each."""
+        """Send these replies to the next requests of this webhook, one each."""
         with self._lock:
             self._orders[webhook].extend(answers)
 
     def order_always(self, webhook: str, answer: Reply | Stall) -> None:
-        """Answer every request of this webhook so."""
+        """Send this reply to every request of this webhook."""
         with self._lock:
             self._always[webhook] = answer
 
     def delivered(self) -> list[str]:
-        """The event ids of all messages posted, in their order."""
+        """The event ids of all messages posted, in order."""
         return [request.event_id for request in self.requests if request.status in (200, 204)]
 
-    def defiant(self) -> list[Request]:
-        """The requests that came inside an embargo."""
-        return [request for request in self.requests if request.defiant]
+    def too_early(self) -> list[DiscordRequest]:
+        """The requests during the wait of an earlier 429."""
+        return [request for request in self.requests if request.too_early]
 
     def start(self) -> None:
         self._thread.start()
@@ -128,7 +126,7 @@ class DiscordServer:
         self.stop()
 
     def answer(self, target: str, headers: Mapping[str, str], body: dict[str, Any]) -> Reply | None:
-        """Judge and record one request; None where it is left without an answer."""
+        """Record one request and return the reply; None for no reply."""
         now = time.monotonic()
         path = _PATH.fullmatch(urlsplit(target).path)
         if path is None:
@@ -146,13 +144,13 @@ class DiscordServer:
                 answer = self._with_limits(webhook, answer, verdict, now)
             status = answer.status if isinstance(answer, Reply) else 0
             self.requests.append(
-                Request(now, webhook, target, headers, body, status, verdict.defiant)
+                DiscordRequest(now, webhook, target, headers, body, status, verdict.too_early)
             )
         self._stopping.wait(answer.delay if isinstance(answer, Reply) else answer.seconds)
         return answer if isinstance(answer, Reply) else None
 
     def _choose(self, webhook: str, verdict: Verdict) -> Reply | Stall:
-        """The limits go first, then what was ordered."""
+        """The limits first, then the ordered replies."""
         if verdict.wait > 0:
             return rate_limited(round(verdict.wait, 3))
         if self._orders[webhook]:
@@ -160,11 +158,11 @@ class DiscordServer:
         return self._always.get(webhook, HEALTHY)
 
     def _with_limits(self, webhook: str, reply: Reply, verdict: Verdict, now: float) -> Reply:
-        """Begin the embargo that goes with a reply, and add the headers that tell the limits."""
-        if reply.embargo and reply.everywhere:
-            self._rules.close_all(now, now + reply.embargo)
-        elif reply.embargo:
-            self._rules.close(webhook, now + reply.embargo)
+        """Begin the wait of a 429, and add the headers with the limits."""
+        if reply.retry_after and reply.everywhere:
+            self._rules.close_all(now, now + reply.retry_after)
+        elif reply.retry_after:
+            self._rules.close(webhook, now + reply.retry_after)
         if not self._tells_limits or reply.everywhere:
             return reply
         limits = {
@@ -212,22 +210,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing: `requests` has it all."""
+        """Log nothing: `requests` has them."""
 
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="devservers.standins.discord", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
+    parser = command.parser("devservers.standins.discord", __doc__)
     parser.add_argument("--gone", metavar="ID", action="append", default=[], help="was deleted")
     options = parser.parse_args()
-    # Before the server's threads exist: what they inherit, only sigwait() below receives.
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with DiscordServer(options.port, gone=tuple(options.gone)) as server:
-        print(server.url, flush=True)
-        signal.sigwait(signals)
-    return 0
+    server = DiscordServer(options.port, gone=tuple(options.gone))
+    return command.serve(server, lambda: server.url)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The rules that the Discord stand-in applies: how often it may be called, and what an embed is.
+"""The rules of the Discord stand-in: its rate limits, and the form of an embed.
 
-They are written down here once more, from Discord's documentation and not from our client, so
-that a misreading there is found.
+They are written from Discord's documentation, not from our client, so that tests find what the
+client has wrong.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-# A request may have left before the answer to another one, with the embargo, was read.
-LAST_TO_LEAVE = 0.5
+# A request may have been sent before the 429 for another one was read.
+IN_FLIGHT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the limits say of a request: seconds to wait (0: go ahead), and what its webhook has
-    left for how long. ``defiant``: an earlier answer had already asked to wait."""
+    """The limits for a request: seconds to wait (0: allowed), requests left for its webhook, and
+    seconds until the reset. ``too_early``: an earlier reply had already asked to wait."""
 
     wait: float
     remaining: int
     reset_after: float
-    defiant: bool
+    too_early: bool
 
 
 class TrafficRules:
-    """5 requests in 2 seconds per webhook, in a window that the first opens and the headers tell
-    of; 30 in any minute per channel, of which nothing is told; and embargoes."""
+    """5 requests in 2 seconds per webhook, in a window that the first request opens and the
+    headers show; 30 in any minute per channel, which no header shows; and the waits of 429s."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self._window_seconds = 2.0 * scale
@@ -41,25 +41,25 @@ class TrafficRules:
         self._all_closed = (0.0, 0.0)
 
     def enter(self, webhook: str, now: float) -> Verdict:
-        """Judge one request that has just come in, and count it unless it has to wait."""
+        """Check one request that arrives now, and count it unless it must wait."""
         all_from, all_until = self._all_closed
         wait = max(self._closed_until[webhook], all_until) - now
         if wait > 0:
-            defiant = now < self._closed_until[webhook] or now > all_from + LAST_TO_LEAVE
-            return Verdict(wait, 0, wait, defiant)
+            too_early = now < self._closed_until[webhook] or now > all_from + IN_FLIGHT_SECONDS
+            return Verdict(wait, 0, wait, too_early)
         minute = self._minutes[webhook]
         if len(minute) == minute.maxlen and (hidden := minute[0] + self._minute - now) > 0:
             self.close(webhook, now + hidden)
-            return Verdict(hidden, 0, hidden, defiant=False)
+            return Verdict(hidden, 0, hidden, too_early=False)
         minute.append(now)
         return self._count(webhook, now)
 
     def close(self, webhook: str, until: float) -> None:
-        """Begin an embargo on one webhook."""
+        """Allow no request to one webhook before that time."""
         self._closed_until[webhook] = max(self._closed_until[webhook], until)
 
     def close_all(self, now: float, until: float) -> None:
-        """Begin an embargo on everything."""
+        """Allow no request to any webhook before that time."""
         self._all_closed = (now, until)
 
     def _count(self, webhook: str, now: float) -> Verdict:
@@ -69,12 +69,12 @@ class TrafficRules:
         remaining, ends = 5 - self._used[webhook], self._window_ends[webhook]
         if remaining == 0:
             self.close(webhook, ends)
-        return Verdict(0.0, remaining, ends - now, defiant=False)
+        return Verdict(0.0, remaining, ends - now, too_early=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a request is refused: HTTP status, Discord's code and its message."""
+    """Why a request is rejected: HTTP status, Discord's code and message."""
 
     status: int
     code: int
@@ -82,8 +82,8 @@ class Fault:
 
 
 def request_fault(version: str | None, user_agent: str, body: Mapping[str, Any]) -> Fault | None:
-    """What Discord finds wrong with a request to a webhook that exists."""
-    if version != "10":  # the versions below speak milliseconds, among other things
+    """The error of a request to an existing webhook, or None."""
+    if version != "10":  # earlier versions use milliseconds, among other differences
         return Fault(400, 50041, "Invalid API version")
     if not user_agent or "python-requests" in user_agent:
         return Fault(403, 40333, "internal network error")
@@ -93,7 +93,7 @@ def request_fault(version: str | None, user_agent: str, body: Mapping[str, Any])
 
 
 def embed_fault(body: Mapping[str, Any]) -> str:
-    """What Discord finds wrong with a message of embeds, or ''."""
+    """The error of a message of embeds, or ''."""
     embeds = body.get("embeds")
     if not isinstance(embeds, list) or not 1 <= len(embeds) <= 10:
         return "embeds: 1 to 10 are needed"
@@ -126,7 +126,7 @@ def _other_fault(embed: Mapping[str, Any]) -> str:
     if not 0 <= embed["color"] <= 0xFFFFFF:
         return "color: out of range"
     try:
-        datetime.fromisoformat(embed.get("timestamp", "2024-02-29"))  # it may be left out
+        datetime.fromisoformat(embed.get("timestamp", "2024-02-29"))  # it is optional
     except ValueError:
         return "timestamp: not ISO 8601"
     return ""

@@ -1,15 +1,13 @@
 """A stand-in for the live SSE service: its gRPC management interface, and clients.
 
-`python -m devservers.standins.sse` connects 10,000 clients, 250 of them quiet for over half an
-hour, prints its address and serves until SIGTERM or SIGINT. No event ever comes on its
-stream, so the other clients go quiet as time passes.
+`python -m devservers.standins.sse` connects 10,000 clients, 250 of them inactive for over half an
+hour, prints its address and serves until SIGTERM or SIGINT. It sends no events, so the other
+clients become inactive with time.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
-import signal
 import sys
 import threading
 import time
@@ -23,6 +21,7 @@ from uuid import uuid4
 import grpc
 from google.protobuf.message import Message
 
+from devservers.standins import command
 from workers.sse import sse_management_pb2 as messages
 from workers.sse.sse_management_pb2 import ClientInfo
 
@@ -31,25 +30,24 @@ _Answer = Callable[[Any, grpc.ServicerContext], Message]
 SERVICE = "sse.SSEManagementService"
 DEFAULT_PAGE_CLIENTS = 50
 MAX_CLIENTS = 20_000
-# Nothing hangs for ever on a test that forgets to thaw.
+# A limit for tests that do not call thaw().
 LONGEST_FREEZE_SECONDS = 60.0
 
-# On either side of the default of SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT.
+# Below and above the default of SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT.
 ACTIVE = timedelta(minutes=25)
 QUIET = timedelta(minutes=35)
 
 
 @dataclass(slots=True)
 class Orders:
-    """How to misbehave; each may be changed at any time.
+    """The failures that a test orders; each may be changed at any time.
 
-    ``slow``: seconds that a call takes, by method. ``calls_until_away``: so many more calls
-    are answered, all others are UNAVAILABLE. ``page_clients``: the most on one page.
-    ``active_once_listed``, ``gone_once_listed``: these clients get an event, or leave, as soon
-    as they have been listed so often. ``connect_on_listing``: so many clients connect whenever
-    the list is asked for. ``refused``, ``broken``: the message with which, by client, it is
-    not disconnected, and the status with which that fails. ``clock_ahead``: how far the
-    server's clock is.
+    ``slow``: seconds that a call takes, by method. ``calls_until_away``: so many more calls get a
+    reply, later ones UNAVAILABLE. ``page_clients``: the most clients on a page.
+    ``active_once_listed``, ``gone_once_listed``: these clients get an event, or leave, after they
+    have been listed so often. ``connect_on_listing``: so many clients connect at each listing.
+    ``refused``, ``broken``: by client, the message of a disconnection that is refused, and the
+    status of one that fails. ``clock_ahead``: how far the server's clock is ahead.
     """
 
     slow: dict[str, float] = field(default_factory=dict)
@@ -64,9 +62,9 @@ class Orders:
 
 
 class SseServer:
-    """The service on loopback; `port` 0 takes a free one, which a restart keeps.
+    """The service on loopback; `port` 0 means a free one, which a restart keeps.
 
-    `clients` by id, `requests` in order of arrival, `orders` to misbehave.
+    `clients` by id, `requests` in order of arrival, `orders` for failures.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -86,12 +84,12 @@ class SseServer:
 
     @property
     def listings(self) -> int:
-        """How often a page of the list has been asked for."""
+        """How many pages of the list were requested."""
         return sum(isinstance(request, messages.GetClientsRequest) for request in [*self.requests])
 
     @property
     def cuts(self) -> list[str]:
-        """The clients whose disconnection has been asked for, in order."""
+        """The clients whose disconnection was requested, in order."""
         wanted = messages.DisconnectClientRequest
         return [request.client_id for request in [*self.requests] if isinstance(request, wanted)]
 
@@ -114,32 +112,32 @@ class SseServer:
             )
         }
         self._server = grpc.server(
-            # More of them only get into each other's way: Python runs one at a time.
+            # More threads are slower: Python runs one at a time.
             ThreadPoolExecutor(max_workers=2),
             handlers=[grpc.method_handlers_generic_handler(SERVICE, methods)],
-            # Otherwise a port that is taken would be shared with whoever has it.
+            # Else a port in use would be shared with the process that has it.
             options=[("grpc.so_reuseport", 0)],
         )
         self._port = self._server.add_insecure_port(self.address)
         self._server.start()
 
     def stop(self) -> None:
-        """Break off every call and close the port; the clients are kept for a restart."""
+        """End every call and close the port; the clients stay for a restart."""
         self.thaw()
         if self._server is not None:
             self._server.stop(grace=None).wait()
             self._server = None
 
     def freeze(self) -> None:
-        """Take requests but answer none until thaw()."""
+        """Accept requests without replies until thaw()."""
         self._thawed.clear()
 
     def thaw(self) -> None:
-        """Answer what has been waiting, and go on as usual."""
+        """Reply to the waiting requests, and continue."""
         self._thawed.set()
 
     def connect(self, *clients: ClientInfo) -> None:
-        """Add clients as they are."""
+        """Add clients."""
         with self._lock:
             self.clients.update((client.id, client) for client in clients)
 
@@ -166,18 +164,18 @@ class SseServer:
         for _ in range(self.orders.connect_on_listing):
             client = new_client(self._now(), idle=timedelta())
             self.clients[client.id] = client
-        # A Go map has no order of its own: each call sees another one.
+        # A Go map has a random order, another in each call.
         clients = self._random.sample([*self.clients.values()], len(self.clients))
         limit = min(request.limit or DEFAULT_PAGE_CLIENTS, self.orders.page_clients)
         page = clients[request.offset : request.offset + limit]
-        answer = messages.GetClientsResponse(clients=page, total=len(clients))
+        reply = messages.GetClientsResponse(clients=page, total=len(clients))
         for client in page:
             if _is_time(self.orders.gone_once_listed, client.id):
                 del self.clients[client.id]
             if _is_time(self.orders.active_once_listed, client.id):
                 client.last_event_at.FromDatetime(self._now())
                 client.events_received += 1
-        return answer
+        return reply
 
     def _disconnect_client(
         self, request: messages.DisconnectClientRequest, context: grpc.ServicerContext
@@ -221,7 +219,7 @@ def _is_time(countdowns: dict[str, int], client_id: str) -> bool:
 
 
 def new_client(now: datetime, *, idle: timedelta, had_events: bool = False) -> ClientInfo:
-    """A client that connected, or had the last of its events, ``idle`` before ``now``."""
+    """A client that connected, or got its last event, ``idle`` before ``now``."""
     last_active = now - idle
     return ClientInfo(
         id=str(uuid4()),
@@ -236,22 +234,15 @@ def new_client(now: datetime, *, idle: timedelta, had_events: bool = False) -> C
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="devservers.standins.sse", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default: any that is free")
+    parser = command.parser("devservers.standins.sse", __doc__)
     parser.add_argument("--clients", type=int, default=10_000, help="how many are connected")
     parser.add_argument("--quiet", type=int, default=250, help="how many of them are inactive")
     options = parser.parse_args()
-    # Before the server's threads exist: what they inherit, only sigwait() below receives.
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with SseServer(options.port) as server:
-        now = datetime.now(UTC)
-        for number in range(options.clients):
-            idle = QUIET if number < options.quiet else ACTIVE * random.random()
-            server.connect(new_client(now, idle=idle, had_events=number % 3 > 0))
-        print(server.address, flush=True)
-        signal.sigwait(signals)
-    return 0
+    server, now = SseServer(options.port), datetime.now(UTC)
+    for number in range(options.clients):
+        idle = QUIET if number < options.quiet else ACTIVE * random.random()
+        server.connect(new_client(now, idle=idle, had_events=number % 3 > 0))
+    return command.serve(server, lambda: server.address)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""How the webhook receiver answers: by the path of the request, 200 unless it says otherwise.
+"""The replies of the webhook receiver: by the path of the request, 200 for any other path.
 
 /status/429?retry_after=120   that status, and that Retry-After
 /redirect                     302 to /redirected here
 /slow                         200 after half a second
-/stall                        no answer at all
+/stall                        no reply
 /drip-head, /drip-body        one byte of it every tenth of a second
-/huge, /bomb                  a body of a gigabyte; 10 MB of zeros as gzip nobody asked for
-/echo                         the secret and the request's headers, as a debug page would show
+/huge, /bomb                  a body of a gigabyte; 10 MB of zeros as gzip, not requested
+/echo                         the secret and the request's headers, like a debug page
 /garbage, /hang-up            bytes that are not HTTP; the connection closed
 """
 
@@ -33,14 +33,14 @@ from urllib.parse import parse_qs, urlsplit
 TOLERANCE_SECONDS = 300
 DRIP_SECONDS = 0.1
 SLOW_SECONDS = 0.5
-# Nothing hangs for ever on a client without a deadline.
+# A limit for clients without a deadline.
 LONGEST_SECONDS = 600.0
 HUGE_BYTES = 1 << 30
 BOMB_BYTES = 10 << 20
 
 
 class Receiver(Protocol):
-    """What the answers need of the receiver: its URL, its orders, and a record of each request."""
+    """What the replies need: the receiver's URL, its orders, and a record of each request."""
 
     url: str
     answers: dict[str, str]
@@ -55,9 +55,9 @@ class Receiver(Protocol):
     ) -> AbstractContextManager[None]: ...
 
 
-# Not an HTTPServer: that one looks up its own name, which may take long without a network.
+# Not an HTTPServer, which resolves its own name: that may take long without a network.
 class Server(ThreadingTCPServer):
-    """Accepts connections for a receiver, each on a thread of its own."""
+    """Accepts connections for a receiver, each on its own thread."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -74,7 +74,7 @@ class Server(ThreadingTCPServer):
         return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Report what goes wrong here; that the other side hangs up is its own business."""
+        """Report errors, except connections that the client has closed."""
         if not isinstance(sys.exception(), OSError):
             traceback.print_exc()
 
@@ -92,14 +92,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         with (
             receiver.answering(self.path, headers, body, verified=verified),
-            # Whoever has heard enough hangs up.
+            # The client may close the connection early.
             contextlib.suppress(ConnectionError),
         ):
             order = receiver.answers.get(self.path, self.path) if verified else "/status/401"
             self._answer(urlsplit(order).path, parse_qs(urlsplit(order).query))
 
     def log_message(self, format: str, *values: object) -> None:
-        """Nothing: what came is in ``received``."""
+        """Log nothing: ``received`` has the requests."""
 
     def _answer(self, path: str, query: Mapping[str, list[str]]) -> None:
         first, *rest = path.strip("/").split("/")
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def is_genuine(headers: Mapping[str, str], body: bytes, secret: str) -> bool:
-    """Whether all signatures are right and the time is now, as a careful receiver checks it."""
+    """Whether all signatures are valid and the time is recent, as a careful receiver checks."""
     plain = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     sent_at = headers.get("webhook-timestamp", "")
     signed = f"{headers.get('webhook-id')}.{sent_at}.".encode() + body

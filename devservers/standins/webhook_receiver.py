@@ -1,28 +1,29 @@
-"""A receiver of webhooks on loopback: verifies signatures, and misbehaves where the path says so.
+"""A receiver of webhooks on loopback: verifies signatures, and fails as the path orders.
 
 `python -m devservers.standins.webhook_receiver --port 9099 --secret TEXT` prints its URL and serves
-until it is ended. Any path answers 200, but for those that webhook_answers.py lists.
+until SIGTERM or SIGINT. The reply is 200, except for the paths in webhook_answers.py.
 
-With a secret, a request whose signatures or times are wrong gets 401 and is not `verified`.
+With a secret, a request with a wrong signature or time gets 401 and is not `verified`.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from devservers.standins import command
 from devservers.standins.webhook_answers import Server
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """One request as it came in; header names in lower case; ``at`` on the monotonic clock."""
+class ReceivedRequest:
+    """One request; header names in lower case; ``at`` on the monotonic clock."""
 
     path: str
     headers: Mapping[str, str]
@@ -32,12 +33,12 @@ class Received:
 
 
 class WebhookReceiver:
-    """The receiver as a server in this process; use it in a `with`.
+    """The receiver as a server in this process, in a `with` block.
 
-    ``secret`` is that of every webhook, `{name}` in it standing for the last part of the path;
-    '' verifies nothing. ``received`` are the requests in order, ``most_at_once`` how many were
-    under way together, ``connections`` how often anybody connected. ``answers`` gives a path
-    the behaviour of another: `answers["/hook"] = "/status/503"`.
+    ``secret`` is that of every webhook, `{name}` in it means the last part of the path; '' verifies
+    nothing. ``received`` are the requests in order, ``most_in_flight`` the most at the same time,
+    ``connections`` their number. ``answers`` gives a path the reply of another:
+    `answers["/hook"] = "/status/503"`.
     """
 
     def __init__(
@@ -50,11 +51,11 @@ class WebhookReceiver:
     ) -> None:
         self.secret = secret
         self.answers: dict[str, str] = {}
-        self.received: list[Received] = []
-        self.most_at_once = 0
+        self.received: list[ReceivedRequest] = []
+        self.most_in_flight = 0
         self.connections = 0
         self.stopping = threading.Event()
-        self._at_once = 0
+        self._in_flight = 0
         self._lock = threading.Lock()
         self._server = Server(self, host, port)
         shown = f"[{host}]" if ":" in host else host
@@ -71,15 +72,11 @@ class WebhookReceiver:
         self.stop()
 
     def start(self) -> None:
-        """Serve on a thread of its own."""
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self) -> None:
-        """Serve on this thread until somebody calls stop."""
-        self._server.serve_forever(poll_interval=0.05)
+        """Serve on its own thread."""
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop serving, and end what still stalls."""
+        """Stop serving, and end the requests that stall."""
         self.stopping.set()
         self._server.shutdown()
         self._server.server_close()
@@ -89,7 +86,7 @@ class WebhookReceiver:
         return self.secret.replace("{name}", path.rpartition("/")[2])
 
     def connected(self) -> None:
-        """Count a connection, whatever becomes of it."""
+        """Count a connection."""
         with self._lock:
             self.connections += 1
 
@@ -97,30 +94,27 @@ class WebhookReceiver:
     def answering(
         self, path: str, headers: Mapping[str, str], body: bytes, *, verified: bool
     ) -> Iterator[None]:
-        """Record a request that is under way within the block."""
+        """Record a request, which is in flight during the block."""
         with self._lock:
-            self.received.append(Received(path, headers, body, verified, time.monotonic()))
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self.received.append(ReceivedRequest(path, headers, body, verified, time.monotonic()))
+            self._in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self._in_flight)
         try:
             yield
         finally:
             with self._lock:
-                self._at_once -= 1
+                self._in_flight -= 1
 
 
-def main() -> None:
-    """Serve until the process is ended."""
-    parser = argparse.ArgumentParser(description="A receiver of webhooks on loopback.")
+def main() -> int:
+    """Serve until a signal; returns the exit code."""
+    parser = command.parser("devservers.standins.webhook_receiver", __doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--secret", default="", help="of every webhook; '' verifies nothing")
     options = parser.parse_args()
     receiver = WebhookReceiver(host=options.host, port=options.port, secret=options.secret)
-    print(receiver.url, flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        receiver.serve()
+    return command.serve(receiver, lambda: receiver.url)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from testing.topics import Received, Topic
+from testing.topics import ReceivedMessage, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Heard:
         return sum(count - 1 if key in expected else count for key, count in self.by_key.items())
 
 
-def heard(messages: Iterable[Received]) -> Heard:
+def heard(messages: Iterable[ReceivedMessage]) -> Heard:
     """Judge what has come on a topic, or on several."""
     bytes_of: defaultdict[str, set[tuple[object, ...]]] = defaultdict(set)
     keys: dict[str, str] = {}

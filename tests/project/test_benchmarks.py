@@ -17,13 +17,13 @@ from benchmarks.benchmark import Benchmark, Figures, Goal
 from benchmarks.idle import passes
 from benchmarks.idle import rows as idle_rows
 from benchmarks.results import Results
-from benchmarks.rows import Rows
+from benchmarks.rows import FilledDatabase
 from benchmarks.watch import watch
 from benchmarks.worker_pass import measure
 from common.cli.check.table_sizes import BIG_ROWS
 from generate import result_table
 from testing.arena import Arena
-from testing.topics import Received, Topic
+from testing.topics import ReceivedMessage, Topic
 from workers.twitchbot import message_cleanup
 
 WORKS = {
@@ -161,7 +161,7 @@ def test_a_table_without_a_place_is_not_written(tmp_path: Path) -> None:
     assert evidence.read_text() == "no place\n"
 
 
-def content(message: Received) -> tuple[object, ...]:
+def content(message: ReceivedMessage) -> tuple[object, ...]:
     """What two runs over the same rows have in common: all but the event's id and its time."""
     of_the_pass = ("detected_at", "published_at")
     data = message.json["data"]
@@ -177,7 +177,7 @@ def test_floor_and_worker_send_the_same(arena: Arena, name: str) -> None:
 
     figures = throughput.play(arena, WORKS[name], DUE)
 
-    by_key: dict[str, list[Received]] = {}
+    by_key: dict[str, list[ReceivedMessage]] = {}
     for message in itertools.chain.from_iterable(topic.so_far() for topic in topics):
         by_key.setdefault(message.key, []).append(message)
     assert len(by_key) == DUE
@@ -232,7 +232,7 @@ def test_an_idle_pass_is_played_with_the_proposed_index_and_leaves_none(arena: A
     figures = passes.play(arena, scheduler, idle_rows.MESSAGES, rows)
 
     assert all(figure > 0 for figure in figures.values())
-    database = Rows(idle_rows.MESSAGES, rows).original(arena)
+    database = FilledDatabase(idle_rows.MESSAGES, rows).original(arena)
     assert (
         database.query(
             "SELECT indexdef FROM pg_indexes WHERE tablename = 'twitchbot_messages' "

@@ -2,8 +2,8 @@
 
 Due: drafts, not deleted, whose ``published_at`` has come; a draft without one is not
 scheduled. Changes: ``status`` published, ``updated_at`` now; ``published_at`` stays what the
-author chose. Event: ``blog.post.scheduled.published``, one per post. A crash half-way leaves
-whole batches done and their events in the outbox; the rest is still due.
+author chose. Event: ``blog.post.scheduled.published``, one per post. A crash leaves complete
+batches with their events in the outbox; the rest is still due.
 """
 
 from common import config
@@ -51,7 +51,7 @@ SELECT (SELECT count(*) FROM due) AS found,
        (SELECT count(*) FROM published) AS processed,
        (SELECT count(*) FROM announced) AS events"""
 
-WALK = BatchedChange(table="blog_posts", due=DUE, batch=PUBLISH)
+CHANGE = BatchedChange(table="blog_posts", due=DUE, batch=PUBLISH)
 
 SCHEDULER = Scheduler(
     name="post-publisher",
@@ -62,9 +62,9 @@ SCHEDULER = Scheduler(
     interval=config.interval(
         "POST_PUBLISHER_INTERVAL", "5m", "time from one look for scheduled posts to the next"
     ),
-    run=WALK.run,
-    preview=WALK.preview,
-    backlog=WALK.backlog,
+    run=CHANGE.run,
+    preview=CHANGE.preview,
+    backlog=CHANGE.backlog,
     topics=(TOPIC,),
     tables=(
         TableAccess(

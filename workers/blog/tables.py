@@ -1,4 +1,4 @@
-"""The live table of blog, as far as its scheduler uses it."""
+"""The live tables of blog: the columns that its schedulers use."""
 
 from common.database import TEXT, TIME, UUID, Table
 

@@ -1,11 +1,11 @@
 """item-expiration: alerts about food that has expired or soon will.
 
 Due: items, not deleted (that is: not consumed), whose ``expiry_date`` has come, or comes within
-ITEM_EXPIRATION_WARNING_DAYS, and of which this has not been said within the interval. Changes:
-only what has been said (``toast_alerts``). Events: ``foodfolio.detail.expired`` or
-``foodfolio.detail.expiring.soon``, one per item. From soon to expired, and to another date, is
-news; an item that is consumed or no longer expires is forgotten. A crash half-way leaves whole
-batches said and their events in the outbox.
+ITEM_EXPIRATION_WARNING_DAYS, without an alert within the interval. Changes: only the raised
+alerts (``toast_alerts``). Events: ``foodfolio.detail.expired`` or
+``foodfolio.detail.expiring.soon``, one per item. A step from soon to expired, or another date,
+is a new alert; the alert of an item that is consumed or no longer expires is deleted. A crash
+leaves complete batches in ``toast_alerts``, with their events in the outbox.
 """
 
 from datetime import timedelta
@@ -34,7 +34,7 @@ WARNING_DAYS = config.integer(
     maximum=3650,
 )
 
-_IS_TRUE = """
+_IS_EXPIRING = """
     detail.deleted_at IS NULL AND detail.expiry_date <= %(now)s + %(warning)s"""
 
 _FACTS = f"""
@@ -45,7 +45,7 @@ _SELECT_CANDIDATES = f"""
     SELECT detail.id, detail.item_variant_id, detail.expiry_date,
            detail.expiry_date <= %(now)s AS has_expired, {_FACTS} AS facts
     FROM foodfolio_item_details AS detail
-    WHERE {_IS_TRUE} AND detail.id <> ALL (%(failed_rows)s::uuid[])"""
+    WHERE {_IS_EXPIRING} AND detail.id <> ALL (%(failed_rows)s::uuid[])"""
 
 # The items that the next pass alerts about, for a dry run.
 DUE = f"""
@@ -99,7 +99,7 @@ ALERTS = Alerts(
     batch=RAISE,
     still_true=f"""
         SELECT FROM foodfolio_item_details AS detail
-        WHERE detail.id = alert.subject_id AND {_IS_TRUE}""",
+        WHERE detail.id = alert.subject_id AND {_IS_EXPIRING}""",
     interval=INTERVAL,
     parameters=_parameters,
 )

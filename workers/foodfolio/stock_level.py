@@ -1,14 +1,14 @@
 """stock-level: alerts about items that have run out or are running low.
 
 A variant's stock is the number of its items that are not opened, not deleted and not opened
-more than 30 days ago. Due: variants, not deleted, with a stock of 0 or below ``min_sku``, of
-which this has not been said within the interval. Changes: only what has been said
-(``toast_alerts``). Events: ``foodfolio.variant.stock.empty``, or else ``...stock.low``, one per
-variant. Another stock or minimum is news; a variant with enough is forgotten. A crash half-way
-leaves whole batches said and their events in the outbox.
+more than 30 days ago. Due: variants, not deleted, with a stock of 0 or below ``min_sku``,
+without an alert within the interval. Changes: only the raised alerts (``toast_alerts``). Events:
+``foodfolio.variant.stock.empty``, or else ``...stock.low``, one per variant. Another stock or
+minimum is a new alert; the alert of a variant with enough stock is deleted. A crash leaves
+complete batches in ``toast_alerts``, with their events in the outbox.
 
-The items of a variant lie all over their table, so all stocks are counted in one scan: slice by
-slice it would take a scan, or as many look-ups as there are items, for each slice.
+The items of a variant are spread over their table, so all stocks are counted in one scan: batch
+by batch, each batch would need a scan, or a look-up per item.
 """
 
 from common import config
@@ -55,8 +55,8 @@ DUE = f"""
 SELECT id, variant_name, current_stock, min_sku
 FROM ({alerts_to_raise(_SELECT_SHORT)}) AS due"""
 
-# All variants that are short, for this pass's batches. Where the tables have no statistics,
-# the planner would take them for small, and compare every variant with every stock.
+# All variants with too little stock, for this pass's batches. See ``collecting`` below: without
+# statistics the planner takes the tables for small, and would choose a nested loop.
 COLLECTED = "pg_temp.toast_short_variants"
 COLLECT = (
     """

@@ -1,4 +1,4 @@
-"""The live tables of foodfolio, as far as its schedulers use them."""
+"""The live tables of foodfolio: the columns that its schedulers use."""
 
 from common.database import BIGINT, BOOLEAN, TEXT, TIME, UUID, Table
 

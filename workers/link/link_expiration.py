@@ -2,8 +2,7 @@
 
 Due: active links, not deleted, whose ``expires_at`` (``expiry_date`` in the specification) has
 come. Changes: ``is_active`` false, ``updated_at`` now. Event: ``link.expired``, one per link.
-A crash half-way leaves whole batches done and their events in the outbox; the rest is still
-due.
+A crash leaves complete batches with their events in the outbox; the rest is still due.
 """
 
 from common import config
@@ -49,7 +48,7 @@ SELECT (SELECT count(*) FROM due) AS found,
        (SELECT count(*) FROM expired) AS processed,
        (SELECT count(*) FROM announced) AS events"""
 
-WALK = BatchedChange(table="link_links", due=DUE, batch=EXPIRE)
+CHANGE = BatchedChange(table="link_links", due=DUE, batch=EXPIRE)
 
 SCHEDULER = Scheduler(
     name="link-expiration",
@@ -60,9 +59,9 @@ SCHEDULER = Scheduler(
     interval=config.interval(
         "LINK_EXPIRATION_INTERVAL", "1h", "time from one look for expired links to the next"
     ),
-    run=WALK.run,
-    preview=WALK.preview,
-    backlog=WALK.backlog,
+    run=CHANGE.run,
+    preview=CHANGE.preview,
+    backlog=CHANGE.backlog,
     topics=(TOPIC,),
     tables=(
         TableAccess(

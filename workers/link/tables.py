@@ -1,4 +1,4 @@
-"""The live table of link, as far as its scheduler uses it."""
+"""The live tables of link: the columns that its schedulers use."""
 
 from common.database import BOOLEAN, TEXT, TIME, UUID, Table
 

@@ -1,4 +1,4 @@
-"""What notification-retry writes of attempts, and of what Discord has asked for."""
+"""What notification-retry writes: attempts, and the rate limits of channels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,16 +14,16 @@ from common.logging import logs
 from common.logging.redaction import tokens
 from common.scheduling import PassResult
 from workers.notification.discord import SendResult
-from workers.notification.due_notifications import EVERYWHERE, Channel
+from workers.notification.due_notifications import ALL_CHANNELS, Channel
 from workers.notification.rate_limits import ChannelLimits, PassClock
-from workers.notification.unsent import UnsentNotifications
+from workers.notification.unsent_notifications import UnsentNotifications
 
 _log = logs.logger(__name__)
 
 _RECORD_TRIES = 3
 
-# What is known of one channel from its latest answer on.
-_KEEP = """
+# The limits of one channel after its latest reply.
+_STORE_LIMITS = """
 INSERT INTO toast_discord_channels (channel_id, requests, quiet_until, gone_row, gone_reason)
 VALUES (%(channel)s, %(requests)s, %(quiet_until)s, %(gone_row)s, %(gone_reason)s)
 ON CONFLICT (channel_id) DO UPDATE
@@ -31,13 +31,13 @@ SET requests = excluded.requests, quiet_until = excluded.quiet_until,
     gone_row = excluded.gone_row, gone_reason = excluded.gone_reason"""
 
 
-def _plus(counter: str, more: str) -> str:
-    """The sum, or the largest number of bigint."""
-    return f"least(coalesce({counter}, 0), {2**63 - 1} - {more}) + {more}"
+def _plus(counter: str, added: str) -> str:
+    """SQL for the sum, at most the largest bigint."""
+    return f"least(coalesce({counter}, 0), {2**63 - 1} - {added}) + {added}"
 
 
 # One attempt: its row, the notification's outcome and the channel's counters, unless another
-# attempt was made meanwhile. After an answer that is permanent, no further one.
+# attempt was recorded meanwhile. After a permanent failure all attempts count as used.
 _RECORD = f"""
 WITH recorded AS (
     UPDATE notification_notifications
@@ -66,7 +66,7 @@ WITH recorded AS (
         last_failure_at = CASE WHEN %(delivered)s THEN last_failure_at ELSE %(at)s END,
         updated_at = %(at)s
     WHERE id = (SELECT channel_id FROM recorded)
-), kept AS ({_KEEP}
+), stored AS ({_STORE_LIMITS}
 )
 SELECT status, attempt_count FROM recorded"""
 
@@ -76,8 +76,8 @@ FROM notification_notifications WHERE id = %(id)s"""
 
 
 class AttemptRecords:
-    """Writes on the pass's connection; ``parameters`` are those of IS_WAITING. What cannot be
-    written is told to ``unsent``."""
+    """Writes on the pass's connection; ``parameters`` are those of the SQL in IS_WAITING.
+    ``unsent`` sets aside what cannot be written."""
 
     def __init__(
         self,
@@ -92,17 +92,17 @@ class AttemptRecords:
         self._unsent = unsent
 
     def attempt(self, channel: Channel, row: DictRow, attempt: SendResult, at: float) -> PassResult:
-        """Record one attempt made at that time, and what follows from it, in one statement.
+        """Record one attempt made at that time, in one statement.
 
-        Nothing is recorded where another attempt was recorded meanwhile, and a notification
-        that cannot be written is set aside; the result says so.
+        Nothing is written if another attempt was recorded meanwhile (detail ``superseded``). A
+        notification that cannot be written is set aside (``failed``).
         """
         delivered = not attempt.error
         recorded, why = None, ""
         with RowGuard() as guard, hiding(*tokens(row["webhook_url"])):
             recorded = self._record(self._values(channel, row, attempt, at))
             state = recorded or self._fetch(_STATE, {"id": row["id"]})
-            if _is_undone(state, row["attempt_count"], is_final=bool(recorded) and delivered):
+            if _is_unchanged(state, row["attempt_count"], is_final=bool(recorded) and delivered):
                 why = "a trigger or rule keeps it as it is"
         if guard.error:
             why = reason(guard.error)
@@ -116,19 +116,18 @@ class AttemptRecords:
             return PassResult(1, failed=1, note=f"notification {row['id']}: {attempt.error}")
         return PassResult(1, details={"delivered": 1})
 
-    def keep_pace(self, channel: Channel, at: float) -> None:
-        """Remember when this channel may be called again."""
-        self._connection.execute(_KEEP, self._known(channel.id, channel.limits, at))
+    def store_limits(self, channel: Channel, at: float) -> None:
+        """Store when this channel may be called again."""
+        self._connection.execute(_STORE_LIMITS, self._limits(channel.id, channel.limits, at))
 
-    def keep_quiet_everywhere(self, until: float) -> None:
-        """Remember that nothing may be called before that time."""
-        self._connection.execute(
-            _KEEP, self._known(EVERYWHERE, ChannelLimits(quiet_until=until), until)
-        )
+    def store_global_pause(self, until: float) -> None:
+        """Store that no channel may be called before that time."""
+        limits = self._limits(ALL_CHANNELS, ChannelLimits(quiet_until=until), until)
+        self._connection.execute(_STORE_LIMITS, limits)
 
     def _record(self, values: Mapping[str, Any]) -> DictRow | None:
-        """Record one attempt; the notification as it is then, or None if it was not there."""
-        # The message is out: a lock that somebody holds on the row is worth waiting for.
+        """Record one attempt; return the notification's new state, or None if no row matched."""
+        # The message was sent: recording it is worth waiting for another transaction's lock.
         for _ in range(_RECORD_TRIES - 1):
             try:
                 return self._fetch(_RECORD, values)
@@ -138,19 +137,19 @@ class AttemptRecords:
         return self._fetch(_RECORD, values)
 
     def _fetch(self, statement: str, values: Mapping[str, Any]) -> DictRow | None:
-        """Execute, with all texts as this database can hold them, and fetch one row."""
-        held = {
+        """Execute, with texts that this database's encoding can hold, and fetch one row."""
+        storable = {
             name: self._connection.storable(value) if isinstance(value, str) else value
             for name, value in values.items()
         }
-        return self._connection.execute(statement, held).fetchone()
+        return self._connection.execute(statement, storable).fetchone()
 
     def _values(
         self, channel: Channel, row: DictRow, attempt: SendResult, at: float
     ) -> dict[str, Any]:
         values = {
             **self._parameters,
-            **self._known(channel.id, channel.limits, at),
+            **self._limits(channel.id, channel.limits, at),
             "at": self._clock.time(at),
             "id": row["id"],
             "attempt_count": row["attempt_count"],
@@ -167,7 +166,7 @@ class AttemptRecords:
             values |= {"gone_row": row["channel_row"], "gone_reason": gone_reason(attempt)}
         return values
 
-    def _known(self, channel_id: UUID, limits: ChannelLimits, at: float) -> dict[str, Any]:
+    def _limits(self, channel_id: UUID, limits: ChannelLimits, at: float) -> dict[str, Any]:
         return {
             "channel": channel_id,
             "requests": [self._clock.time(request) for request in limits.counted(at)],
@@ -178,12 +177,12 @@ class AttemptRecords:
 
 
 def gone_reason(attempt: SendResult) -> str:
-    """What the notifications that wait for a channel say after this attempt, a permanent one."""
+    """The last_error of the notifications that wait for a channel after a permanent failure."""
     return f"not sent: this channel's webhook answered {attempt.error}"
 
 
-def _is_undone(state: DictRow | None, attempts_before: int, *, is_final: bool) -> bool:
-    """Whether the notification, as it is now, will be sent as if this attempt had not been."""
+def _is_unchanged(state: DictRow | None, attempts_before: int, *, is_final: bool) -> bool:
+    """Whether the row is unchanged, so that the notification would be sent again."""
     if state is None or state["status"] != "failed":
         return False
     return is_final or state["attempt_count"] == attempts_before

@@ -1,7 +1,7 @@
-"""Discord's API for webhooks, version 10: post one embed, and read what the answer means.
+"""Discord's API for webhooks, version 10: post one embed, and interpret the reply.
 
-A webhook's URL is its password: whoever knows it may post. It appears in no text that this
-module returns or raises, even where the other side repeats it.
+A webhook's URL is a secret: it is enough to post. It appears in no text that this module returns
+or raises, even if the reply repeats it.
 """
 
 import ipaddress
@@ -21,10 +21,10 @@ from workers.notification.rate_limits import Bucket
 
 TIMEOUT_SECONDS = 10.0
 BODY_BYTES = 10 * 1024
-# A message comes back whole, its embed of up to 6,000 characters escaped; its id is needed.
+# The reply has the complete message, its embed of up to 6,000 characters escaped, and its id.
 _MOST_BYTES = 256 * 1024
 
-# When a 429 does not say how long. Discord's edge bans an address like that, for minutes or more.
+# For a 429 without a time. Discord's edge bans an address in this way, for minutes or more.
 DEFAULT_RETRY_SECONDS = 60.0
 _LONGEST_SECONDS = 7 * 86_400.0
 
@@ -32,12 +32,12 @@ _DELIVERED = (200, 204)
 _PERMANENT = (401, 404)
 
 _PATH = re.compile(r"/api/(?:v\d+/)?(?P<webhook>webhooks/[^/]+/(?P<token>[^/]+))/?")
-# A shorter token is none of Discord's (68 characters), and would be a part of common words.
+# Discord's tokens have 68 characters; hiding a much shorter one would hide parts of common words.
 _SHORTEST_TOKEN = 8
 
 
 class UnusableUrl(Exception):
-    """A channel's URL that is not called; says why, without the URL."""
+    """A channel's URL is not allowed; the message has the reason, without the URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """One attempt to deliver, as it is recorded. ``status`` is 0 where no answer came, ``error``
-    is empty where it succeeded; ``permanent`` means that this webhook will never work again."""
+    """One attempt to deliver, as it is recorded. ``status`` is 0 without a reply, ``error`` is
+    empty on success; ``permanent`` means that this webhook will not work again."""
 
     status: int = 0
     error: str = ""
@@ -63,8 +63,8 @@ class SendResult:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """Discord took no message and wants none for so many seconds: on this webhook, or from
-    this address at all."""
+    """Rate limited (429): no request for ``seconds``, to this webhook or, with ``everywhere``, to
+    any webhook from this address."""
 
     seconds: float
     everywhere: bool
@@ -72,7 +72,7 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class DiscordReply:
-    """What came of one request, answered or given up at this time of the monotonic clock."""
+    """The outcome of one request that ended ``at`` this time of the monotonic clock."""
 
     outcome: SendResult | RateLimited
     bucket: Bucket | None
@@ -82,9 +82,9 @@ class DiscordReply:
 def webhook(url: str, *, allow_loopback_http: bool) -> Webhook:
     """Turn a channel's URL into the one to post to: API version 10, ``wait=true``.
 
-    Discord's UI hands out URLs without a version, which means its version 6 and other units of
-    time. Query parameters such as ``thread_id`` stay. Any host is taken, as the live service
-    takes it (relays exist), if the path is that of a Discord webhook. Raises UnusableUrl.
+    Discord's UI shows URLs without a version, which means version 6 and other units of time.
+    Query parameters such as ``thread_id`` stay. Any host is allowed, as in the live service
+    (relays exist), if the path is that of a Discord webhook. Raises UnusableUrl.
     """
     try:
         parts = urlsplit(url.strip())
@@ -106,35 +106,37 @@ def webhook(url: str, *, allow_loopback_http: bool) -> Webhook:
 
 
 class Discord:
-    """Posts to webhooks, from any number of threads, each with a connection of its own."""
+    """Posts to webhooks; safe to share between threads, each has its own connection."""
 
     def __init__(self) -> None:
         self._thread = threading.local()
         self._clients: list[http.Client] = []
 
     def post(self, webhook: Webhook, embed: Mapping[str, Any]) -> DiscordReply:
-        """Send one embed that mentions nobody; does not raise for anything remote."""
+        """Send one embed, without mentions; remote failures are in the reply, not raised."""
         started = time.monotonic()
         try:
             with metrics.remote_call("notification", "discord") as outcome:
-                answer = self._client().request(
+                response = self._client().request(
                     "POST",
                     webhook.url,
                     seconds=TIMEOUT_SECONDS,
                     most_bytes=_MOST_BYTES,
                     json={"embeds": [embed], "allowed_mentions": {"parse": []}},
                 )
-                outcome(metrics.http_outcome(answer.status))
+                outcome(metrics.http_outcome(response.status))
         except http.NoResponse as error:
             at = time.monotonic()
             return DiscordReply(
                 SendResult(error=str(error), milliseconds=_milliseconds(at - started)), None, at
             )
         at = time.monotonic()
-        return DiscordReply(_outcome(answer, webhook, at - started), _bucket(answer.headers), at)
+        return DiscordReply(
+            _outcome(response, webhook, at - started), _bucket(response.headers), at
+        )
 
     def close(self) -> None:
-        """Close all connections, breaking what is under way."""
+        """Close all connections, also those with a request in flight."""
         for client in list(self._clients):
             client.close()
 
@@ -146,39 +148,39 @@ class Discord:
         return client
 
 
-def _outcome(answer: http.Response, webhook: Webhook, seconds: float) -> SendResult | RateLimited:
-    body = _json(answer.body)
-    if answer.status == 429:
-        return _rate_limited(answer, body)
-    delivered = answer.status in _DELIVERED
-    error = "" if delivered else _without_secrets(_error(answer.status, body), webhook)[:500]
-    text = _without_secrets(answer.body.decode("utf-8", "replace"), webhook)
+def _outcome(response: http.Response, webhook: Webhook, seconds: float) -> SendResult | RateLimited:
+    body = _json(response.body)
+    if response.status == 429:
+        return _rate_limited(response, body)
+    delivered = response.status in _DELIVERED
+    error = "" if delivered else _without_secrets(_error(response.status, body), webhook)[:500]
+    text = _without_secrets(response.body.decode("utf-8", "replace"), webhook)
     return SendResult(
-        status=answer.status,
+        status=response.status,
         error=error,
         body=text.encode()[:BODY_BYTES].decode("utf-8", "ignore"),
         message_id=_message_id(body, webhook) if delivered else "",
         milliseconds=_milliseconds(seconds),
-        # Of a 403 nothing is permanent: most are the edge's own (1010, 40333) and say nothing
-        # about the webhook; a right that is missing on the server can be given back.
-        permanent=answer.status in _PERMANENT,
+        # A 403 is not permanent: most come from Discord's edge (1010, 40333), not from the
+        # webhook, and a missing permission on the server can be granted again.
+        permanent=response.status in _PERMANENT,
     )
 
 
-def _rate_limited(answer: http.Response, body: Mapping[str, Any]) -> RateLimited:
-    """How long a 429 wants us to wait, and whom: the body first, then the headers."""
-    told = (
+def _rate_limited(response: http.Response, body: Mapping[str, Any]) -> RateLimited:
+    """Read how long to wait after a 429, and for which webhooks: body first, then headers."""
+    waits = (
         body.get("retry_after"),
-        answer.headers.get("Retry-After"),
-        answer.headers.get("X-RateLimit-Reset-After"),
+        response.headers.get("Retry-After"),
+        response.headers.get("X-RateLimit-Reset-After"),
     )
-    seconds = next((value for value in map(_seconds, told) if value is not None), None)
+    seconds = next((value for value in map(_seconds, waits) if value is not None), None)
     everywhere = (
         body.get("global") is True
-        or answer.headers.get("X-RateLimit-Global", "").lower() == "true"
-        or answer.headers.get("X-RateLimit-Scope", "").lower() == "global"
-        # Not from the API, but from its edge, which knows addresses and no webhooks.
-        or answer.headers.get("Content-Type", "").startswith("text/html")
+        or response.headers.get("X-RateLimit-Global", "").lower() == "true"
+        or response.headers.get("X-RateLimit-Scope", "").lower() == "global"
+        # Not from the API, but from its edge, which counts addresses, not webhooks.
+        or response.headers.get("Content-Type", "").startswith("text/html")
         or seconds is None
     )
     return RateLimited(DEFAULT_RETRY_SECONDS if seconds is None else seconds, everywhere)
@@ -193,7 +195,7 @@ def _bucket(headers: Mapping[str, str]) -> Bucket | None:
 
 
 def _seconds(value: object) -> float | None:
-    """A number that is told, in a header or in JSON, or None if it is none."""
+    """A number of seconds from a header or JSON; None if it is not one."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
     try:
@@ -213,23 +215,23 @@ def _json(body: bytes) -> Mapping[str, Any]:
 
 def _error(status: int, body: Mapping[str, Any]) -> str:
     message, code = body.get("message"), body.get("code")
-    # Anything may be in its place, nested deeper than can be written.
+    # The code may be any JSON value, nested too deep to be written.
     number = f" (code {code})" if isinstance(code, str | int) else ""
-    said = f": {message}{number}" if isinstance(message, str) else ""
-    return " ".join(f"HTTP {status}{said}".split())
+    detail = f": {message}{number}" if isinstance(message, str) else ""
+    return " ".join(f"HTTP {status}{detail}".split())
 
 
 def _message_id(body: Mapping[str, Any], webhook: Webhook) -> str:
-    told = body.get("id")
-    message_id = str(told) if isinstance(told, str | int) else ""
-    is_one = re.fullmatch(r"[0-9A-Za-z_-]{1,255}", message_id)
-    return _without_secrets(message_id, webhook) if is_one else ""
+    value = body.get("id")
+    message_id = str(value) if isinstance(value, str | int) else ""
+    is_valid = re.fullmatch(r"[0-9A-Za-z_-]{1,255}", message_id)
+    return _without_secrets(message_id, webhook) if is_valid else ""
 
 
 def _without_secrets(text: str, webhook: Webhook) -> str:
     token = [webhook.token] if len(webhook.token) >= _SHORTEST_TOKEN else []
     hidden = redact(text, *token, *tokens(urlsplit(webhook.url).query))
-    # PostgreSQL's text holds neither NUL nor half a surrogate pair, and JSON can spell both.
+    # PostgreSQL's text holds neither NUL nor lone surrogates, and JSON can contain both.
     return hidden.replace("\x00", "").encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""What notification-retry reads: the channels for which something waits, and their notifications
+"""What notification-retry reads: the channels with waiting notifications, and their notifications
 one after the other, oldest first. Memory is bounded by the number of channels."""
 
 from collections import deque
@@ -13,14 +13,14 @@ from psycopg.rows import DictRow
 from common.database.session import Connection
 from workers.notification.rate_limits import ChannelLimits, PassClock
 
-# Stands for all of Discord where toast_discord_channels has a channel's id.
-EVERYWHERE = UUID(int=0)
+# In toast_discord_channels, the row of the global limit has this channel id.
+ALL_CHANNELS = UUID(int=0)
 
 PAGE_ROWS = 30
 
-# A channel's row as its operator has set it: the counters and times that every delivery changes,
-# the live service's too, are no part of it. Its bytes as they are stored: where the database does
-# not check them, they may be no text at all.
+# A hash of what an operator sets in a channel's row, without the counters and times that every
+# delivery changes. It is a hash of the stored bytes: an SQL_ASCII database does not check that they
+# are valid text.
 _ROW = """
     encode(sha256(convert_to(ROW(channel.name, channel.webhook_url, channel.event_types,
         channel.color, channel.active, channel.description, channel.deleted_at)::text,
@@ -46,8 +46,8 @@ _FROM = """
 FROM notification_notifications AS notification
 JOIN notification_channels AS channel ON channel.id = notification.channel_id"""
 
-# By what a channel's notifications are sent: NULL is the oldest. It may be a time that Python does
-# not have, so a place in a queue is kept as PostgreSQL writes it.
+# The order of a channel's notifications: NULL is the oldest. Python cannot represent every time of
+# PostgreSQL, so a position in the queue is kept as PostgreSQL's text.
 _TIME = "coalesce(notification.created_at, '-infinity')"
 
 # The notifications that the next pass sends, for a dry run.
@@ -57,22 +57,22 @@ SELECT notification.id, channel.name AS channel, notification.event_type,
 {_FROM} WHERE {_IS_DUE}
 ORDER BY {_TIME}, notification.id"""
 
-# A channel that was changed since it was given up starts afresh.
+# A channel that was changed since it was given up may be called again.
 _FORGET_GONE = f"""
 UPDATE toast_discord_channels AS known SET gone_row = NULL, gone_reason = ''
 FROM notification_channels AS channel
 WHERE channel.id = known.channel_id AND known.gone_row <> {_ROW}"""
 
-# Every channel for which something waits, and whether it may be called. No text of theirs: what
-# cannot be read of one must not hide the others.
+# Every channel with waiting notifications, and whether it may be called. No text columns: one
+# channel's unreadable text must not hide the others.
 _CHANNELS = f"""
 SELECT channel.id, {_IS_OPEN} AS is_open, {_GONE} AS gone_reason,
        count(*) AS waiting, min({_TIME}) AS oldest
 {_FROM} WHERE {IS_WAITING}
 GROUP BY channel.id"""
 
-# When channels may be called again, and Discord as a whole.
-_PACES = """
+# When these channels may be called again; the global limit is one of the rows.
+_LIMITS = """
 SELECT channel_id, requests, quiet_until FROM toast_discord_channels
 WHERE channel_id = ANY (%(channels)s::uuid[])"""
 
@@ -96,10 +96,10 @@ SELECT notification.id, notification.event_id, notification.event_type,
 
 @dataclass(slots=True)
 class Channel:
-    """A channel for which notifications wait. ``left`` counts those that this pass has not
-    handled yet; ``next_ids`` are the first of them, and ``last`` is the place of the last of
-    these in the channel's queue. ``gone_reason`` is None unless the channel was given up, and
-    ``name`` is known when the first of them has been read."""
+    """A channel with waiting notifications. ``left`` counts those that this pass has not handled
+    yet; ``next_ids`` are the first of them, and ``last`` is the position in the queue of the last
+    of these. ``gone_reason`` is None unless the channel was given up; ``name`` is set when the
+    first notification is read."""
 
     id: UUID
     oldest: datetime
@@ -113,47 +113,47 @@ class Channel:
 
 
 class DueNotifications:
-    """Reads what is due, on the pass's connection; ``parameters`` are those of IS_WAITING."""
+    """Reads on the pass's connection; ``parameters`` are those of the SQL in IS_WAITING."""
 
     def __init__(self, connection: Connection, parameters: dict[str, Any]) -> None:
         self.parameters = parameters
         self._connection = connection
 
     def forget_gone(self) -> None:
-        """Take back the channels whose row has changed since they were given up."""
+        """Allow calls again to channels whose row has changed since they were given up."""
         self._connection.execute(_FORGET_GONE)
 
     def channels(self) -> list[Channel]:
-        """Every channel for which something waits, those that may not be called included."""
+        """Every channel with waiting notifications, also those that may not be called."""
         return [
             Channel(row["id"], row["oldest"], row["waiting"], row["is_open"], row["gone_reason"])
             for row in self._connection.execute(_CHANNELS, self.parameters)
         ]
 
-    def load_paces(self, channels: Iterable[Channel], clock: PassClock) -> float:
-        """Give the channels the limits that earlier passes left them; returns until when all of
-        Discord wants to be left alone."""
-        known = {channel.id: channel for channel in channels}
-        everywhere = 0.0
-        for row in self._connection.execute(_PACES, {"channels": [EVERYWHERE, *known]}):
+    def load_limits(self, channels: Iterable[Channel], clock: PassClock) -> float:
+        """Set the channels' limits as earlier passes stored them; return until when the global
+        limit allows no call."""
+        by_id = {channel.id: channel for channel in channels}
+        all_quiet_until = 0.0
+        for row in self._connection.execute(_LIMITS, {"channels": [ALL_CHANNELS, *by_id]}):
             quiet_until = clock.seconds(row["quiet_until"]) if row["quiet_until"] else 0.0
-            if row["channel_id"] == EVERYWHERE:
-                everywhere = quiet_until
+            if row["channel_id"] == ALL_CHANNELS:
+                all_quiet_until = quiet_until
             else:
                 requests = map(clock.seconds, row["requests"])
-                known[row["channel_id"]].limits = ChannelLimits(requests, quiet_until)
-        return everywhere
+                by_id[row["channel_id"]].limits = ChannelLimits(requests, quiet_until)
+        return all_quiet_until
 
     def has_next(self, channel: Channel) -> bool:
-        """Whether anything waits that was not taken yet, be it that it has only just come."""
+        """Whether a notification waits that was not taken yet; reads the next page if needed."""
         return bool(channel.next_ids) or self._turn_page(channel)
 
     def next(self, channel: Channel) -> UUID | None:
-        """Take the channel's next notification; None if there is none, now or ever."""
+        """Take the channel's next notification; None if there is none."""
         return channel.next_ids.popleft() if self.has_next(channel) else None
 
     def read(self, channel: Channel, notification: UUID | None) -> DictRow | None:
-        """A notification as it is now; None if it is no longer due. None has no row."""
+        """Read a notification; None if it is no longer due. The id None matches no row."""
         values = {**self.parameters, "id": notification}
         row = self._connection.execute(_READ, values).fetchone()
         if row:

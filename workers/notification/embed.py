@@ -1,6 +1,6 @@
-"""The Discord embed that tells an event, as the live notification service builds it.
+"""The Discord embed for an event, as the live notification service builds it.
 
-Discord refuses a whole message for one character too many, so everything is cut to its limits
+Discord rejects a message that is one character too long, so all parts are cut to its limits
 (Discord's documentation of the message resource, "Embed Limits"; its server counts code points).
 """
 
@@ -24,14 +24,14 @@ _COLORS = {"blog": 3447003, "twitchbot": 10181046, "link": 3066993}
 _OTHER_COLOR = 5814783
 _LARGEST_COLOR = 0xFFFFFF
 
-# Shown in the embed's other parts, so not again among the fields of a flat payload.
+# In the embed's other parts, so not repeated among the fields of a flat payload.
 _ENVELOPE = ("id", "type", "source", "timestamp")
 
-# Room kept in the footer for the longest note on what was left out.
+# Characters kept free in the footer for the longest note on what was left out.
 _NOTE = 60
-# A field of which less than this would fit is left out whole.
+# A field is left out if less than this of its value fits.
 _LEAST_VALUE = 16
-# The longest character that is not cut inside; longer ones are pranks.
+# The longest sequence that is kept as one character; longer ones are abuse.
 _LONGEST_CHARACTER = 40
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -44,13 +44,13 @@ _FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]*$")
 
 
 class UnreadablePayload(Exception):
-    """The stored payload is no JSON object; says why."""
+    """The stored payload is not a JSON object; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """An event to tell; ``fields`` are names and values, in their order, as text. ``timestamp``
-    is in UTC, or None where nothing says when it was."""
+class NotificationEvent:
+    """An event of a notification; ``fields`` are names and values, in their order, as text.
+    ``timestamp`` is in UTC, or None if it is unknown."""
 
     id: str
     type: str
@@ -59,11 +59,13 @@ class Event:
     fields: tuple[tuple[str, str], ...]
 
 
-def rebuild(payload: str, *, event_id: str, event_type: str, created_at: datetime | None) -> Event:
+def rebuild(
+    payload: str, *, event_id: str, event_type: str, created_at: datetime | None
+) -> NotificationEvent:
     """Read an event from its stored JSON, an envelope with ``data`` or a flat object.
 
-    What the payload does not say is taken from the other columns of its row. The first and the
-    last moment that Python has stand for others, such as infinity, and are not told. Raises
+    What the payload lacks is taken from the other columns of its row. Python's first and last
+    time stand for times that it cannot represent, such as infinity, and count as unknown. Raises
     UnreadablePayload.
     """
     try:
@@ -76,7 +78,7 @@ def rebuild(payload: str, *, event_id: str, event_type: str, created_at: datetim
     except RecursionError:
         raise UnreadablePayload("event_payload is nested too deeply") from None
     type_ = _string(event, "type") or event_type
-    return Event(
+    return NotificationEvent(
         id=_string(event, "id") or event_id,
         type=type_,
         source=_string(event, "source") or f"{_service(type_)}-service",
@@ -85,8 +87,8 @@ def rebuild(payload: str, *, event_id: str, event_type: str, created_at: datetim
     )
 
 
-def embed(event: Event, color: int) -> dict[str, Any]:
-    """Build the embed. ``color`` is the channel's; 0 (or none that exists) means the event's."""
+def embed(event: NotificationEvent, color: int) -> dict[str, Any]:
+    """Build the embed. ``color`` is the channel's; 0 or an invalid one means the event's."""
     title = cut(f"\N{PUBLIC ADDRESS LOUDSPEAKER} {event.type}", TITLE)
     footer = cut(f"Event ID: {event.id}", FOOTER - _NOTE)
     room = TOTAL - len(title) - len(footer) - _NOTE
@@ -103,7 +105,7 @@ def embed(event: Event, color: int) -> dict[str, Any]:
 
 
 def cut(text: str, limit: int) -> str:
-    """The text with at most ``limit`` characters, its end replaced by an ellipsis if need be."""
+    """The text with at most ``limit`` characters; an ellipsis replaces the end if it is cut."""
     text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     if len(text) <= limit:
         return text
@@ -113,7 +115,7 @@ def cut(text: str, limit: int) -> str:
     return text[:end] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def _fitting(event: Event, room: int) -> Iterator[tuple[str, str]]:
+def _fitting(event: NotificationEvent, room: int) -> Iterator[tuple[str, str]]:
     for name, value in event.fields[:FIELDS]:
         name, value = cut(_shown(name), FIELD_NAME), _shown(value)
         left = room - len(name)
@@ -124,11 +126,11 @@ def _fitting(event: Event, room: int) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _note(event: Event, fields: list[tuple[str, str]]) -> str:
-    """What the embed does not show of the fields, for its footer."""
+def _note(event: NotificationEvent, fields: list[tuple[str, str]]) -> str:
+    """How many fields the embed leaves out or shortens, for its footer."""
     missing = len(event.fields) - len(fields)
-    whole = zip(event.fields, fields, strict=False)
-    shortened = sum(len(shown[1]) < len(_shown(given[1])) for given, shown in whole)
+    pairs = zip(event.fields, fields, strict=False)
+    shortened = sum(len(shown[1]) < len(_shown(stored[1])) for stored, shown in pairs)
     notes = (
         f"{missing} of {len(event.fields)} fields left out" if missing else "",
         f"{shortened} shortened" if shortened else "",
@@ -150,7 +152,7 @@ def _text(value: object) -> str:
 
 
 def _shown(text: str) -> str:
-    # Discord trims blanks and then refuses a field whose name or value is empty.
+    # Discord trims blanks and then rejects a field whose name or value is empty.
     return text.strip() or "\N{EM DASH}"
 
 
@@ -184,8 +186,8 @@ def _refuse(constant: str) -> Never:
 
 
 def _inside_character(text: str, end: int) -> bool:
-    """Whether a cut there would part what a reader sees as one character: a letter and its
-    accents, an emoji of several code points, the two letters of a flag."""
+    """Whether a cut there would split one visible character: a letter and its accents, an emoji
+    of several code points, the two letters of a flag."""
     before, after = text[end - 1], text[end]
     if before == _JOINER or after == _JOINER or _MODIFIER.match(after):
         return True

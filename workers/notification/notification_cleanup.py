@@ -1,8 +1,8 @@
-"""notification-cleanup: old notifications that arrived are deleted, with their attempts.
+"""notification-cleanup: old successful notifications are deleted, with their attempts.
 
 Due: successful notifications created more than NOTIFICATION_CLEANUP_RETENTION_DAYS ago,
-soft-deleted ones included. Changes: they and their attempts are gone. No event. A crash
-half-way leaves whole batches deleted, never a notification without its attempts.
+soft-deleted ones included. Changes: they and their attempts are deleted. No event. A crash
+leaves complete batches deleted, a notification always with its attempts.
 """
 
 from common import config
@@ -23,9 +23,9 @@ _IS_DUE = """
 DUE = f"""
 SELECT id, channel_id, event_type, created_at FROM notification_notifications WHERE {_IS_DUE}"""
 
-# Delete one batch of notifications. Their attempts refer to them with NO ACTION, which is
-# checked at the end of the statement: one statement may delete both. What a trigger keeps
-# keeps its attempts; but of ``due``, not of ``deleted``, the planner knows how many there are.
+# Delete one batch of notifications. Their attempts refer to them with NO ACTION, which is checked
+# at the end of the statement: one statement may delete both. The attempts of a row that a trigger
+# keeps are kept. ``due`` is there for the planner: it can estimate ``due``, but not ``deleted``.
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM notification_notifications

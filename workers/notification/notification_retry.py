@@ -6,21 +6,20 @@ in one transaction per attempt: a row in ``notification_attempts``; the notifica
 ``attempt_count``, ``discord_message_id``, ``sent_at`` and ``last_error``; the channel's counters
 and times. No event.
 
-A webhook that answers 404 or 401 is gone: that was its notification's last attempt, the others
-of the channel wait and say why, and the channel is not called again until an operator has
-changed its row. A channel whose URL is refused is treated likewise, without a call. Every other
-answer but 200 and 204, and none at all, is an ordinary failed attempt, as is a payload that
-cannot be read. A 429 is no attempt: its wait is obeyed, also by later passes and other
-processes, and what would take this pass over its interval is left to the next.
+A webhook that replies 404 or 401 is gone: this was its notification's last attempt, the others
+of the channel wait with the reason in ``last_error``, and the channel is not called again until
+an operator changes its row. A channel with a URL that is not allowed is handled the same way,
+without a call. Any other reply except 200 and 204, or no reply, is an ordinary failed attempt, as
+is a payload that cannot be read. A 429 is no attempt: its wait is kept, also by later passes and
+other processes; what would take this pass over its interval is left to the next pass.
 
-A notification that cannot be read, sent or recorded, whatever the reason, is set aside for a day,
-and for good if it was delivered; the others go on. NULL is read as the live services read it: no
-attempts, the event's own colour, the oldest, an inactive channel. A time that is NULL or infinite
-is not told.
+A notification that cannot be read, sent or recorded is set aside for a day, or for good if it was
+delivered; the others go on. NULL means the same as in the live services: no attempts, the event's
+own colour, the oldest, an inactive channel. The embed has no time if it is NULL or infinite.
 
-A crash after Discord has taken a message and before that is recorded sends it once more:
-Discord offers nothing by which a repeated message could be known. That concerns at most the
-requests under way, no more than retry_pass.SENDERS. All else is as it was or done whole.
+A crash after Discord has taken a message and before the attempt is recorded sends the message
+once more: Discord offers no idempotency key. This concerns at most the requests in flight,
+retry_pass.SENDERS. All other rows are unchanged or complete.
 """
 
 from typing import Any
@@ -62,7 +61,7 @@ def _run(current: Pass) -> PassResult:
     channels = due.channels()
     if not channels:
         return PassResult()
-    # Only here: a worker that has nothing to send need not carry `requests` in memory.
+    # Imported here: a worker with nothing to send does not load `requests`.
     from workers.notification.retry_pass import RetryPass
 
     return RetryPass(

@@ -1,9 +1,9 @@
-"""How fast Discord may be called. All times are seconds of one monotonic clock.
+"""Discord's rate limits. All times are seconds of one monotonic clock.
 
-Sources: Discord's documentation "Rate Limits" (the headers; 50 requests a second altogether, for
-callers without a token counted by IP address), and what its engineers say in discord-api-docs
+Sources: Discord's documentation "Rate Limits" (the headers; the global limit of 50 requests a
+second, for callers without a token counted by IP address), and its engineers in discord-api-docs
 issue 367: five requests in two seconds for a webhook, and 30 in a minute for the channel behind
-it, which no header announces.
+it, which is in no header.
 """
 
 import time
@@ -15,23 +15,23 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class PassClock:
-    """The time of a pass: the database's at its start, and what has gone by here since."""
+    """The time of a pass: the database's time at its start plus the time since then here."""
 
     now: datetime
     _started: float = field(default_factory=time.monotonic)
 
     def time(self, seconds: float) -> datetime:
-        """The time that this reading of the monotonic clock stands for."""
+        """Convert from the monotonic clock to the database's time."""
         return self.now + timedelta(seconds=seconds - self._started)
 
     def seconds(self, time: datetime) -> float:
-        """The reading of the monotonic clock at that time."""
+        """Convert from the database's time to the monotonic clock."""
         return self._started + (time - self.now).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many requests in any stretch of so many seconds."""
+    """At most ``requests`` in any period of ``seconds``."""
 
     requests: int
     seconds: float
@@ -39,7 +39,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The X-RateLimit headers of an answer: what is left, and seconds until it is all back."""
+    """The X-RateLimit headers of a reply: requests left, and seconds until the bucket is full."""
 
     remaining: int
     reset_after: float
@@ -47,14 +47,14 @@ class Bucket:
 
 PER_WEBHOOK = Limit(5, 2.0)
 PER_CHANNEL = Limit(30, 60.0)
-ALTOGETHER = Limit(50, 1.0)
+GLOBAL = Limit(50, 1.0)
 
-# Discord rounds to milliseconds, and its clock and ours do not run alike.
+# Discord rounds to milliseconds, and its clock differs from ours.
 MARGIN = 0.02
 
 
-class Window:
-    """The latest requests under one limit."""
+class RequestWindow:
+    """The latest requests under one limit, a sliding window."""
 
     def __init__(self, limit: Limit, requests: Iterable[float] = ()) -> None:
         self._limit = limit
@@ -65,7 +65,7 @@ class Window:
 
     @property
     def free_at(self) -> float:
-        """When the limit allows the next request; in the past if it does so now."""
+        """When the limit allows the next request; in the past if it allows one now."""
         full = len(self._requests) == self._limit.requests
         return self._requests[0] + self._limit.seconds + MARGIN if full else float("-inf")
 
@@ -77,36 +77,36 @@ class Window:
 class ChannelLimits:
     """When one channel's webhook may be called again.
 
-    A request counts from its answer, not from its start: when exactly it reached Discord is not
-    known, but it was before that.
+    A request counts from its reply, not from its start: Discord counted it some time before the
+    reply.
     """
 
     def __init__(self, requests: Iterable[float] = (), quiet_until: float = 0.0) -> None:
-        """``requests`` and ``quiet_until`` are what an earlier pass has left."""
+        """``requests`` and ``quiet_until`` come from an earlier pass."""
         earlier = sorted(requests)
-        self._channel = Window(PER_CHANNEL, earlier)
-        self._webhook = Window(PER_WEBHOOK)
+        self._channel = RequestWindow(PER_CHANNEL, earlier)
+        self._webhook = RequestWindow(PER_WEBHOOK)
         self.quiet_until = quiet_until
         if earlier:
-            # That pass may have been killed with a request under way, of which nothing is known.
-            self.be_quiet(earlier[-1] + PER_WEBHOOK.seconds + MARGIN)
+            # That pass may have been killed during a request, which is then not recorded.
+            self.pause_until(earlier[-1] + PER_WEBHOOK.seconds + MARGIN)
 
     @property
     def ready_at(self) -> float:
         return max(self.quiet_until, self._channel.free_at, self._webhook.free_at)
 
-    def answered(self, at: float, bucket: Bucket | None) -> None:
-        """Count a request that was answered, or given up, at that time."""
+    def count_request(self, at: float, bucket: Bucket | None) -> None:
+        """Count a request that got its reply, or was given up, at that time."""
         self._channel.add(at)
         if bucket is None:
             self._webhook.add(at)
         elif bucket.remaining < 1:
-            self.be_quiet(at + bucket.reset_after + MARGIN)
+            self.pause_until(at + bucket.reset_after + MARGIN)
 
-    def be_quiet(self, until: float) -> None:
-        """Let no request be made before that time."""
+    def pause_until(self, until: float) -> None:
+        """Allow no request before that time."""
         self.quiet_until = max(self.quiet_until, until)
 
     def counted(self, now: float) -> list[float]:
-        """The requests that will count in a later pass, too."""
+        """The requests that still count in a later pass."""
         return self._channel.since(now - PER_CHANNEL.seconds)

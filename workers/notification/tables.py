@@ -1,4 +1,4 @@
-"""The tables of notification: the live ones, as far as its schedulers use them, and ours."""
+"""The live tables of notification: the columns that its schedulers use; and their own tables."""
 
 from common.database import (
     BIGINT,
@@ -64,18 +64,18 @@ ATTEMPTS = Table(
     },
 )
 
-# How often, and whether at all, a channel may be called: ours.
-_PACE = ("requests", "quiet_until", "gone_row", "gone_reason")
+# The limits of each channel, and whether it is gone: our own table.
+_LIMITS = ("requests", "quiet_until", "gone_row", "gone_reason")
 DISCORD_CHANNELS = TableAccess(
     Table("toast_discord_channels"),
-    select=("channel_id", *_PACE),
-    insert=("channel_id", *_PACE),
-    update=_PACE,
+    select=("channel_id", *_LIMITS),
+    insert=("channel_id", *_LIMITS),
+    update=_LIMITS,
 )
 
 _COUNTERS = ("total_notifications", "success_notifications", "failed_notifications")
 
-# What notification-retry does (due.py, records.py).
+# What notification-retry does (due_notifications.py, attempt_records.py, unsent_notifications.py).
 RETRYING = (
     TableAccess(
         NOTIFICATIONS,

@@ -1,4 +1,4 @@
-"""sse: disconnects clients of the event stream that have gone quiet."""
+"""sse: disconnects inactive clients of the event stream."""
 
 from common.scheduling import Service
 from workers.sse import client_cleanup

@@ -1,19 +1,19 @@
-"""client-cleanup: disconnects clients of the SSE service that have gone quiet.
+"""client-cleanup: disconnects inactive clients of the SSE service.
 
-Due: clients whose last event, or whose connecting if they never got one, is
+Due: clients whose last event, or whose connection if they never got one, is
 SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT or longer ago by the database's clock; a client with
-neither time is left alone. Changes: nothing in the database; the SSE service is asked to
-disconnect them. Event: none. A crash half-way leaves the rest connected and still due.
+neither time is never due. Changes: nothing in the database; the SSE service is asked to
+disconnect them. Event: none. A crash leaves the rest connected and still due.
 
-The service can list its clients, all of them and in no stable order, but not show a single
-one. So a pass goes through the list once to find who is due, and then again to make sure:
-a client is cut only if it is still due on a page that came in FRESH_SECONDS ago or less.
-What remains: an event that reaches a client in that time, or while one of the two calls is
-under way, does not save it, and a browser then connects anew by itself.
+The service lists all of its clients, in no stable order, but cannot return a single one. So a
+pass reads the list once to find the due clients, and then again: a client is disconnected only
+if it is still due on a page that was received at most FRESH_SECONDS ago. An event that reaches
+a client within this time, or during one of the two calls, does not keep it connected; a browser
+then reconnects by itself.
 
-An SSE service whose clock is ahead keeps its quiet clients for longer, which is noticed and
-logged once per process. One whose clock is behind loses its clients too early, and that does
-not show: its list then looks like that of a service on which nothing happens.
+An SSE service whose clock is ahead keeps its inactive clients longer; this is detected and
+logged once per process. One whose clock is behind loses its clients too early; this cannot be
+detected: its list looks like that of a service without events.
 """
 
 import threading
@@ -37,14 +37,14 @@ from common.scheduling import (
 from common.scheduling.pass_lock import exclusive
 
 if TYPE_CHECKING:
-    from workers.sse.sse_management import Client, ClientPage, SseManagement
+    from workers.sse.sse_management import ClientPage, SseClient, SseManagement
 
 _log = logs.logger(__name__)
 
 FRESH_SECONDS = 0.5
-CALLS_AT_ONCE = 50  # measured: more are no faster
-# Where the service cuts its pages short, a round shows each client with a chance of 63 % or
-# more: after twenty, one in 500 million is unseen.
+PARALLEL_CALLS = 50  # measured: more are not faster
+# If the service returns short pages, a round shows each client with a probability of 63 % or
+# more: after twenty rounds, one in 500 million is unseen.
 MOST_ROUNDS = 20
 MOST_CLOCK_DIFFERENCE = timedelta(minutes=1)
 
@@ -59,8 +59,8 @@ INACTIVE_TIMEOUT = config.duration(
     minimum="1s",
 )
 
-# A clock that is wrong is wrong in every pass: said once per process.
-_clock_warning_given = threading.Event()
+# A clock that is wrong is wrong in every pass: logged once per process.
+_clock_warning_logged = threading.Event()
 
 
 class _Cleanup:
@@ -71,27 +71,27 @@ class _Cleanup:
         self._service = service
         self._started = time.monotonic()
         self._cutoff = current.now - current.settings[INACTIVE_TIMEOUT]
-        self._waiting: set[str] = set()
+        self._due: set[str] = set()  # ids of clients to disconnect
 
-    def clients(self) -> list["Client"]:
-        """Everyone who is connected, each as last seen."""
+    def clients(self) -> list["SseClient"]:
+        """All connected clients, each as last listed."""
         clients = {client.id: client for page in self._pages() for client in page.clients}
         self._compare_clocks(clients.values())
         return list(clients.values())
 
-    def is_due(self, client: "Client") -> bool:
+    def is_due(self, client: "SseClient") -> bool:
         last_active = client.last_active
         return last_active is not None and last_active <= self._cutoff
 
     def run(self) -> PassResult:
-        """Disconnect everyone who is due and, when looked at again, still is."""
+        """Disconnect the clients that are due, and still are when they are listed again."""
         clients = self.clients()
-        self._waiting = {client.id for client in clients if self.is_due(client)}
-        counts = {"clients": len(clients), "inactive": len(self._waiting), "active_again": 0}
+        self._due = {client.id for client in clients if self.is_due(client)}
+        counts = {"clients": len(clients), "inactive": len(self._due), "active_again": 0}
         result = PassResult(details=counts)
         try:
-            for page in self._pages_while_waiting():
-                result += self._cut_if_still_due(page)
+            for page in self._pages_while_due():
+                result += self._disconnect_if_still_due(page)
         except PassError as error:
             if not result.processed:
                 raise
@@ -99,80 +99,80 @@ class _Cleanup:
         return result + PassResult(complete=not self._pass.stopping())
 
     def _pages(self) -> Iterator["ClientPage"]:
-        """Go round the list until a full round shows no new client.
+        """Read the list again and again until a complete round shows no new client.
 
-        A round can miss some, for the order is another in every call: so it must also have
-        seen as many as there are. Who connected after the pass began is not news, or clients
-        that come all the time would keep it going; MOST_ROUNDS is the end in any case.
+        The order differs in every call, so a round can miss clients: the rounds must also have
+        seen as many as there are. Clients that connected after the pass began do not count as
+        new, or a steady flow of them would prolong the pass. MOST_ROUNDS is the limit.
         """
         seen: set[str] = set()
         for _ in range(MOST_ROUNDS):
-            news, total = False, 0
+            has_new, total = False, 0
             for page in self._service.pages():
                 self._pass.report_progress()
                 yield page
                 if self._pass.stopping():
                     return
-                news |= any(self._is_news(client, seen) for client in page.clients)
+                has_new |= any(self._is_new(client, seen) for client in page.clients)
                 seen.update(client.id for client in page.clients)
                 total = page.total
-            if not news and len(seen) >= total:
+            if not has_new and len(seen) >= total:
                 return
 
-    def _is_news(self, client: "Client", seen: set[str]) -> bool:
+    def _is_new(self, client: "SseClient", seen: set[str]) -> bool:
         connected_at = client.connected_at
         return client.id not in seen and (connected_at is None or connected_at <= self._pass.now)
 
-    def _pages_while_waiting(self) -> Iterator["ClientPage"]:
-        """Go round the list until nobody waits, or those who do have left by themselves."""
-        waiting = -1
-        while self._waiting and len(self._waiting) != waiting and not self._pass.stopping():
-            waiting = len(self._waiting)
+    def _pages_while_due(self) -> Iterator["ClientPage"]:
+        """Read the list until no client is due, or the due ones are not in it any more."""
+        before = -1
+        while self._due and len(self._due) != before and not self._pass.stopping():
+            before = len(self._due)
             for page in self._pages():
                 yield page
-                if not self._waiting:
+                if not self._due:
                     return
 
-    def _cut_if_still_due(self, page: "ClientPage") -> PassResult:
+    def _disconnect_if_still_due(self, page: "ClientPage") -> PassResult:
         fresh_until = time.monotonic() + FRESH_SECONDS
-        seen = [client for client in page.clients if client.id in self._waiting]
+        seen = [client for client in page.clients if client.id in self._due]
         due = [client.id for client in seen if self.is_due(client)]
-        self._waiting.difference_update(client.id for client in seen if not self.is_due(client))
+        self._due.difference_update(client.id for client in seen if not self.is_due(client))
         result = PassResult(details={"active_again": len(seen) - len(due)})
-        for first in range(0, len(due), CALLS_AT_ONCE):
+        for first in range(0, len(due), PARALLEL_CALLS):
             if self._pass.stopping() or time.monotonic() > fresh_until:
                 break
-            cut = self._disconnect(due[first : first + CALLS_AT_ONCE])
-            result += cut
-            if not cut.processed:
-                break  # perhaps the service is away: reading the list again will tell
+            disconnected = self._disconnect(due[first : first + PARALLEL_CALLS])
+            result += disconnected
+            if not disconnected.processed:
+                break  # if the service is away, reading the list again raises the error
         return result
 
     def _disconnect(self, client_ids: Sequence[str]) -> PassResult:
         reasons = self._service.disconnect(client_ids)
-        self._waiting.difference_update(client_ids)
+        self._due.difference_update(client_ids)
         for client_id, reason in reasons.items():
             _log.warning("client_disconnect_failed", client_id=client_id, reason=reason)
         note = next((f"client {client_id}: {reason}" for client_id, reason in reasons.items()), "")
-        cut = PassResult(len(client_ids) - len(reasons), failed=len(reasons), note=note)
-        self._pass.report_progress(cut)
-        return cut
+        result = PassResult(len(client_ids) - len(reasons), failed=len(reasons), note=note)
+        self._pass.report_progress(result)
+        return result
 
-    def _compare_clocks(self, clients: Iterable["Client"]) -> None:
-        """Warn where an event is dated after the moment at which its client was listed."""
+    def _compare_clocks(self, clients: Iterable["SseClient"]) -> None:
+        """Log a warning if an event is later than the time at which its client was listed."""
         events = (client.last_event_at for client in clients)
         newest = max((event for event in events if event is not None), default=self._pass.now)
         now = self._pass.now + timedelta(seconds=time.monotonic() - self._started)
-        if newest - now > MOST_CLOCK_DIFFERENCE and not _clock_warning_given.is_set():
-            _clock_warning_given.set()
+        if newest - now > MOST_CLOCK_DIFFERENCE and not _clock_warning_logged.is_set():
+            _clock_warning_logged.set()
             _log.warning("clock_skew_detected", seconds=round((newest - now).total_seconds()))
 
 
 def run(current: Pass) -> PassResult:
     """Disconnect the clients that have been inactive for too long.
 
-    Raises PassError where the SSE service does not answer, and ClocksDiffer rather than trust
-    a doubtful clock.
+    Raises PassError if the SSE service does not reply, and ClocksDiffer if the clocks of this
+    machine and the database differ.
     """
     clock_guard.require_agreement(current)
     with _connect(current.settings) as service:
@@ -210,7 +210,7 @@ def _check(settings: config.Settings) -> str:
 def _connect(settings: config.Settings) -> "SseManagement":
     # gRPC writes to standard error, past our log, when a service goes away.
     config.environment_default("GRPC_VERBOSITY", "ERROR")
-    # Only here: `toast list` loads every service and need not carry gRPC in memory.
+    # Imported here: `toast list` loads every service, without gRPC.
     from workers.sse.sse_management import SseManagement
 
     return SseManagement(settings[ADDRESS], settings[CALL_TIMEOUT])

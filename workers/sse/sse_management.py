@@ -1,7 +1,7 @@
-"""The live SSE service's management interface, over gRPC: list its clients, disconnect some.
+"""The live SSE service's management interface over gRPC: list clients, disconnect clients.
 
-Plain text, no authentication. One channel per pass, a deadline on every call, and no
-keepalive: a Go server closes the connection of a client that pings it more than it expects.
+Plain text, no authentication. One channel per pass, a deadline on every call, and no keepalive:
+a Go server closes the connection of a client that pings more often than its policy allows.
 """
 
 import time
@@ -21,17 +21,17 @@ with lean_imports.without("asyncio", "grpc.aio"):
 
 _SERVICE = "/sse.SSEManagementService"
 
-# The order is another in every call, so a list in one call is the only one that misses
-# nobody. 10,000 clients are about 2 MB; gRPC's own limit for an answer is 4.
+# The order differs in every call, so only a list in one call is sure to have every client.
+# 10,000 clients are about 2 MB; gRPC's own limit for a reply is 4 MB.
 PAGE_CLIENTS = 10_000
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 2**20),
-    # gRPC would obey http_proxy, which is meant for the web and not for a neighbour.
+    # gRPC would use http_proxy, which is meant for the web, not for a service nearby.
     ("grpc.enable_http_proxy", 0),
 )
 
-# What is there is another service, or does not take calls of this host.
-_LASTING = (
+# Errors that a retry cannot fix: another service, or one that rejects calls from this host.
+_PERMANENT = (
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -41,7 +41,7 @@ _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class SseClient:
     """One connection that the SSE service holds open; a time is None if it was never set."""
 
     id: str
@@ -51,16 +51,16 @@ class Client:
 
     @property
     def last_active(self) -> datetime | None:
-        """When it got its last event, or connected if it has not got one since."""
+        """The time of its last event, or of its connection if that is later."""
         times = (self.connected_at, self.last_event_at)
         return max((time for time in times if time is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPage:
-    """Some of the connected clients, and how many there are in all."""
+    """Some of the connected clients, and the total number of clients."""
 
-    clients: Sequence[Client]
+    clients: Sequence[SseClient]
     total: int
 
 
@@ -73,7 +73,7 @@ class SseManagement:
     def __init__(self, address: str, timeout: timedelta) -> None:
         self._address = address
         self._seconds = timeout.total_seconds()
-        # With its scheme, for gRPC would take a host named "unix" for a scheme, too.
+        # With the scheme, because gRPC would take a host named "unix" for a scheme.
         self._channel = grpc.insecure_channel(f"dns:///{address}", options=_OPTIONS)
         self._get_clients = self._channel.unary_unary(
             f"{_SERVICE}/GetClients",
@@ -98,24 +98,24 @@ class SseManagement:
         self._channel.close()
 
     def health(self) -> str:
-        """What the service says of itself, in one line.
+        """The health message of the service, in one line.
 
-        Raises PassError, naming the setting, where it does not answer or is not well.
+        Raises PassError, naming the setting, if it does not reply or is not healthy.
         """
         try:
-            answer = self._get_health(messages.GetHealthRequest(), timeout=self._seconds)
+            reply = self._get_health(messages.GetHealthRequest(), timeout=self._seconds)
         except grpc.RpcError as error:
             reason = self._reason(error.code(), error.details())
             message = f"no answer at {self._address} (SSE_GRPC_ADDR): {reason}"
-            raise _kind(error.code())(message) from error
-        if not answer.healthy:
-            raise RemoteAway(f"says at {self._address} that it is not well: {answer.message}")
-        return f"{answer.message} ({answer.connected_clients} clients)"
+            raise _error_type(error.code())(message) from error
+        if not reply.healthy:
+            raise RemoteAway(f"reports at {self._address} that it is not healthy: {reply.message}")
+        return f"{reply.message} ({reply.connected_clients} clients)"
 
     def pages(self) -> Iterator[ClientPage]:
-        """Go through the list once, page by page, the first of which may be empty.
+        """Read the list once, page by page; the first page may be empty.
 
-        Raises PassError, naming the setting, where the service does not answer.
+        Raises PassError, naming the setting, if the service does not reply.
         """
         page = self._page(0)
         yield page
@@ -126,9 +126,9 @@ class SseManagement:
             offset += len(page.clients)
 
     def disconnect(self, client_ids: Iterable[str]) -> dict[str, str]:
-        """Disconnect these clients, all at once; return the reason for each that failed.
+        """Disconnect these clients in parallel; return the reason for each that failed.
 
-        A client that is not connected any more succeeds.
+        A client that is no longer connected counts as disconnected.
         """
         count = _counter()
         failpoints.reach("asked")
@@ -153,15 +153,15 @@ class SseManagement:
         request = messages.GetClientsRequest(limit=PAGE_CLIENTS, offset=offset)
         with metrics.remote_call("sse", "sse") as outcome:
             try:
-                answer = self._get_clients(request, timeout=self._seconds)
+                reply = self._get_clients(request, timeout=self._seconds)
             except grpc.RpcError as error:
                 outcome(_outcome(error.code()))
-                raise _kind(error.code())(
+                raise _error_type(error.code())(
                     f"the SSE service at {self._address} (SSE_GRPC_ADDR) did not list its "
                     f"clients: {self._reason(error.code(), error.details())}"
                 ) from error
             outcome(_outcome(grpc.StatusCode.OK))
-        return ClientPage([_client(info) for info in answer.clients], answer.total)
+        return ClientPage([_client(info) for info in reply.clients], reply.total)
 
     def _reason(self, code: grpc.StatusCode, details: str | None) -> str:
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -170,7 +170,7 @@ class SseManagement:
 
 
 def _counter() -> Callable[[Any], None]:
-    """Counts and times a call that began just now, once it has ended, on gRPC's own thread."""
+    """A callback, on gRPC's own thread, that counts and times a call that begins now."""
     started = time.monotonic()
 
     def count(call: Any) -> None:
@@ -183,18 +183,16 @@ def _outcome(code: grpc.StatusCode) -> str:
     return code.name.lower()
 
 
-def _kind(code: grpc.StatusCode) -> type[PassError]:
-    return PassError if code in _LASTING else RemoteAway
+def _error_type(code: grpc.StatusCode) -> type[PassError]:
+    return PassError if code in _PERMANENT else RemoteAway
 
 
-def _client(info: messages.ClientInfo) -> Client:
-    return Client(
-        info.id, _moment(info.connected_at), _moment(info.last_event_at), info.remote_addr
-    )
+def _client(info: messages.ClientInfo) -> SseClient:
+    return SseClient(info.id, _time(info.connected_at), _time(info.last_event_at), info.remote_addr)
 
 
-def _moment(stamp: Timestamp) -> datetime | None:
-    """Read a time; one that is missing, zero or Go's zero time (the year 1) was never set."""
+def _time(stamp: Timestamp) -> datetime | None:
+    """Read a time; None if it is missing, zero or Go's zero time (the year 1)."""
     if stamp.seconds <= 0:
         return None
     return datetime.fromtimestamp(min(stamp.seconds + stamp.nanos / 1e9, _LATEST), UTC)

@@ -1,7 +1,8 @@
 """message-cleanup: old chat messages are deleted for good.
 
 Due: messages created more than MESSAGE_CLEANUP_RETENTION_DAYS ago, soft-deleted ones included.
-Changes: the rows are gone. No event. A crash half-way leaves whole batches deleted.
+Changes: the rows are deleted. No event. A crash leaves complete batches deleted; the rest is
+still due.
 """
 
 from common import config
@@ -18,12 +19,12 @@ _IS_DUE = "(created_at < %(cutoff)s OR created_at IS NULL) AND id <> ALL (%(fail
 DUE = f"SELECT id, stream_id, username, created_at FROM twitchbot_messages WHERE {_IS_DUE}"
 
 # Delete one batch of messages. Locking them first would take as long again as deleting them, and
-# hardly anybody ever locks a message.
+# messages are rarely locked.
 DELETE_EAGERLY = f"""
 DELETE FROM twitchbot_messages
 WHERE {ctid.in_range()} AND {_IS_DUE}"""
 
-# Delete one batch of messages but for those that somebody has locked.
+# Delete one batch of messages, except those that another transaction has locked.
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM twitchbot_messages

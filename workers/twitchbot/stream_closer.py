@@ -1,8 +1,8 @@
 """stream-closer: a stream that the bot never ended is ended.
 
 Due: active streams, not deleted, not updated for STREAM_CLOSER_INACTIVE_TIMEOUT. Changes:
-``is_active`` false, ``ended_at`` and ``updated_at`` now. No event. A crash half-way leaves
-whole batches done; the rest is still due.
+``is_active`` false, ``ended_at`` and ``updated_at`` now. No event. A crash leaves complete
+batches; the rest is still due.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from common.scheduling import Pass, Scheduler
 from common.scheduling.batched_change import BatchedChange
 from workers.twitchbot.tables import STREAMS
 
-# "Chat-Only Messages": the live bot's home for what is said while no stream is live. It is
+# "Chat-Only Messages": where the live bot stores chat messages while no stream is live. It is
 # always active, and its updated_at stays old while messages come in.
 CHAT_ONLY = "00000000-0000-0000-0000-000000000001"
 
@@ -50,7 +50,7 @@ def _parameters(current: Pass) -> dict[str, Any]:
     return {"timeout": current.settings[INACTIVE_TIMEOUT]}
 
 
-WALK = BatchedChange(table="twitchbot_streams", due=DUE, batch=END, parameters=_parameters)
+CHANGE = BatchedChange(table="twitchbot_streams", due=DUE, batch=END, parameters=_parameters)
 
 SCHEDULER = Scheduler(
     name="stream-closer",
@@ -59,9 +59,9 @@ SCHEDULER = Scheduler(
     interval=config.interval(
         "STREAM_CLOSER_INTERVAL", "1h", "time from one look for orphaned streams to the next"
     ),
-    run=WALK.run,
-    preview=WALK.preview,
-    backlog=WALK.backlog,
+    run=CHANGE.run,
+    preview=CHANGE.preview,
+    backlog=CHANGE.backlog,
     settings=(INACTIVE_TIMEOUT,),
     tables=(
         TableAccess(

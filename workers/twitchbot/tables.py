@@ -1,4 +1,4 @@
-"""The live tables of twitchbot, as far as its schedulers use them."""
+"""The live tables of twitchbot: the columns that its schedulers use."""
 
 from common.database import BOOLEAN, TEXT, TIME, UUID, Table
 

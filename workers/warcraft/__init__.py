@@ -1,4 +1,4 @@
-"""warcraft: keeps characters and guilds as Battle.net has them."""
+"""warcraft: syncs characters and guilds from Battle.net."""
 
 from common.scheduling import Service
 from workers.warcraft import character_sync, guild_sync

@@ -1,6 +1,6 @@
-"""What Battle.net says of one character, reduced to what is kept.
+"""Battle.net's replies about one character, reduced to what is stored.
 
-``character_equipment.equipment_json`` is the list of what is worn, by slot, of each:
+``character_equipment.equipment_json`` is the list of the items worn, by slot, each as:
     {"slot": {"type", "name"}, "item": {"id"}, "name",
      "quality": {"type", "name"}, "level": {"value", "display_string"}}
 ``character_stats.stats_json`` is one object:
@@ -10,8 +10,8 @@
     "strength", "agility", "intellect", "stamina", "armor": {"base", "effective"}
     "melee_crit", "melee_haste", "mastery", "spell_crit", "dodge", "parry", "block":
         {"rating_normalized", "rating_bonus", "value"}
-These are the API's own objects with the rest left out. What Battle.net may leave out is
-missing here, too: an item's quality and level, numbers other than health, ratings.
+These are the API's own objects without the other fields. What Battle.net may leave out is
+missing here too: an item's quality and level, numbers other than health, ratings.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from workers.warcraft.battle_net.addresses import character_path
 from workers.warcraft.battle_net.client import BattleNet
 from workers.warcraft.battle_net.errors import NotFound
 from workers.warcraft.battle_net.json_reader import Reader
-from workers.warcraft.fetch_threads import Fetch, Subject
+from workers.warcraft.fetch_threads import Fetch, SyncSubject
 from workers.warcraft.reference_rows import Reference
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _RATING_PARTS = ("rating_normalized", "rating_bonus", "value")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The character itself; its guild by name and realm slug, None where it has none."""
+    """The character itself; its guild by name and realm slug, None without one."""
 
     display_name: str
     display_realm: str
@@ -50,7 +50,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """Everything that is recorded of a character at once; ``avatar`` is a picture's URL."""
+    """Everything that is recorded of a character; ``avatar`` is a picture's URL."""
 
     profile: Profile
     equipment: list[dict[str, Any]]
@@ -59,9 +59,9 @@ class Character:
 
 
 def fetch(battle_net: BattleNet) -> Fetch[Character]:
-    """How to ask for a character: four requests, one after the other."""
+    """A function that fetches one character: four requests, one after the other."""
 
-    def fetch_character(http: "Client", subject: Subject) -> Character:
+    def fetch_character(http: "Client", subject: SyncSubject) -> Character:
         path = character_path(subject.realm, subject.name)
 
         def get(part: str, name: str) -> Reader:
@@ -73,7 +73,7 @@ def fetch(battle_net: BattleNet) -> Fetch[Character]:
         try:
             avatar = read_avatar(get("/character-media", "media"))
         except NotFound:
-            avatar = None  # nobody has taken its picture yet
+            avatar = None  # Battle.net has no picture of it yet
         return Character(profile, equipment, stats, avatar)
 
     return fetch_character
@@ -96,7 +96,7 @@ def read_profile(reply: Reader) -> Profile:
 
 
 def read_equipment(reply: Reader) -> list[dict[str, Any]]:
-    # By slot, so that another order of the same things is no change.
+    # Sorted by slot, so that another order of the same items is not a change.
     items = map(_item, reply.objects("equipped_items"))
     return sorted(items, key=lambda item: str(item["slot"]["type"]))
 
@@ -116,7 +116,7 @@ def read_stats(reply: Reader) -> dict[str, Any]:
 
 
 def read_avatar(reply: Reader) -> str | None:
-    """The avatar's URL; long unplayed characters still have the form before 2020."""
+    """The avatar's URL; characters not played for long have the format before 2020."""
     if "avatar_url" in reply:
         return reply.text("avatar_url")
     if "assets" in reply:

@@ -1,13 +1,12 @@
-"""character-sync: what Battle.net says of each tracked character is written down.
+"""character-sync: each tracked character is updated from Battle.net.
 
-Due: characters, not deleted, never synced or not within 90 % of the interval, except those
-that failed a short while ago; the stalest first. Changes, in one transaction per character:
-``character_details`` (with ``guild_id``, where that guild is tracked in the same region, or
-else NULL), ``character_equipment`` and ``character_stats`` (workers/warcraft/
-character_replies.py says what is in them), ``characters.updated_at``, and the faction, race and
-class where they are new. Events: ``warcraft.character.synced``, and
-``...equipment.updated`` and ``...stats.updated`` where those are not what they were. A crash
-half-way leaves whole characters done; the rest is still due.
+Due: characters, not deleted, never synced or not within 90 % of the interval, and not waiting
+for a retry after a failure; the stalest first. Changes, in one transaction per character:
+``character_details`` (with ``guild_id`` if that guild is tracked in the same region, or else
+NULL), ``character_equipment`` and ``character_stats`` (their JSON: see character_replies.py),
+``characters.updated_at``, and the faction, race and class if they are new. Events:
+``warcraft.character.synced``, and ``...equipment.updated`` and ``...stats.updated`` if they have
+changed. A crash leaves complete characters; the rest is still due.
 """
 
 from datetime import datetime
@@ -20,8 +19,8 @@ from common.scheduling.pass_lock import exclusive
 from workers.warcraft import character_replies, reference_rows
 from workers.warcraft.battle_net import client
 from workers.warcraft.character_replies import Character
-from workers.warcraft.fetch_threads import Subject
-from workers.warcraft.storable import document, storable
+from workers.warcraft.database_values import storable, to_jsonb
+from workers.warcraft.fetch_threads import SyncSubject
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
     CHARACTERS,
@@ -44,7 +43,7 @@ INTERVAL = config.interval(
     "CHARACTER_SYNC_INTERVAL", "6h", "time from one sync of characters to the next"
 )
 
-# The characters that the next pass asks for.
+# The characters that the next pass fetches.
 DUE = """
 SELECT character.id, character.name, character.realm,
        coalesce(nullif(lower(character.region), ''), %(region)s) AS region,
@@ -57,14 +56,14 @@ WHERE character.deleted_at IS NULL
                   WHERE failure.scheduler = %(scheduler)s
                     AND failure.subject_id = character.id AND failure.retry_at > %(now)s)"""
 
-_NEWS = {
+_CHANGED = {
     "character_id": "character_id",
     "name": "name",
     "updated_at": envelope.rfc3339("%(now)s::timestamptz"),
 }
 
-# Write down one character and announce it; nothing where it was deleted meanwhile. A picture
-# that Battle.net has lost is kept.
+# Record one character and announce it; no change if it was deleted meanwhile. The picture is kept
+# if Battle.net has none any more.
 RECORD = f"""
 WITH touched AS (
     UPDATE characters SET updated_at = %(now)s
@@ -134,18 +133,20 @@ WITH touched AS (
     )
 }), announced_equipment AS ({
     envelope.announce(
-        "warcraft", EQUIPMENT_UPDATED, rows="new_equipment", key="character_id", fields=_NEWS
+        "warcraft", EQUIPMENT_UPDATED, rows="new_equipment", key="character_id", fields=_CHANGED
     )
 }), announced_stats AS ({
-    envelope.announce("warcraft", STATS_UPDATED, rows="new_stats", key="character_id", fields=_NEWS)
+    envelope.announce(
+        "warcraft", STATS_UPDATED, rows="new_stats", key="character_id", fields=_CHANGED
+    )
 })
 SELECT (SELECT count(*) FROM announced_sync) AS characters,
        (SELECT count(*) FROM announced_equipment) AS equipment_changed,
        (SELECT count(*) FROM announced_stats) AS stats_changed"""
 
 
-def record(current: Pass, subject: Subject, character: Character, now: datetime) -> PassResult:
-    """Write down one character, inside a transaction."""
+def record(current: Pass, subject: SyncSubject, character: Character, now: datetime) -> PassResult:
+    """Record one character, inside a transaction."""
     connection = current.connection
     character = storable(connection, character)
     profile = character.profile
@@ -170,8 +171,8 @@ def record(current: Pass, subject: Subject, character: Character, now: datetime)
         "faction_name": profile.faction.name,
         "avatar": character.avatar,
         "achievement_points": profile.achievement_points,
-        "equipment": document(character.equipment),
-        "stats": document(character.stats),
+        "equipment": to_jsonb(character.equipment),
+        "stats": to_jsonb(character.stats),
     }
     row = connection.execute(RECORD, values).fetchone()
     counts = dict(row or {})

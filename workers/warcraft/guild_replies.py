@@ -1,4 +1,4 @@
-"""What Battle.net says of one guild and its members, reduced to what is kept."""
+"""Battle.net's replies about one guild and its members, reduced to what is stored."""
 
 import threading
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from workers.warcraft.battle_net.addresses import folded, guild_path
 from workers.warcraft.battle_net.client import BattleNet
 from workers.warcraft.battle_net.errors import InvalidReply, NotFound
 from workers.warcraft.battle_net.json_reader import Reader
-from workers.warcraft.fetch_threads import Subject
+from workers.warcraft.fetch_threads import SyncSubject
 from workers.warcraft.reference_rows import Reference
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member; name and realm as the characters table has them, class and race by name."""
+    """A member; name and realm as in the characters table, class and race by name."""
 
     name: str
     realm: str
@@ -41,7 +41,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Guild:
-    """Everything that is recorded of a guild at once."""
+    """Everything that is recorded of a guild."""
 
     faction: Reference
     member_count: int
@@ -50,21 +50,21 @@ class Guild:
 
 
 class GuildFetcher:
-    """How to ask for a guild: two requests, and two more for each region in a pass."""
+    """Fetches one guild: two requests, and two more for each region in a pass."""
 
     def __init__(self, battle_net: BattleNet) -> None:
         self._battle_net = battle_net
         self._lock = threading.Lock()
         self._names: dict[str, Names] = {}
 
-    def __call__(self, http: "Client", subject: Subject) -> Guild:
+    def __call__(self, http: "Client", subject: SyncSubject) -> Guild:
         path = guild_path(subject.realm, subject.name)
         reply = self._battle_net.get(http, subject.region, path, name="guild")
         roster = self._battle_net.get(http, subject.region, f"{path}/roster", name="roster")
         return read_guild(reply, roster, self._names_in(http, subject.region))
 
     def _names_in(self, http: "Client", region: str) -> Names:
-        """A roster has classes and races by their ids only; the threads wait for the first."""
+        """The names of a region, fetched once per pass: a roster has only ids."""
         with self._lock:
             if region not in self._names:
                 self._names[region] = Names(
@@ -79,13 +79,13 @@ class GuildFetcher:
             reply = self._battle_net.get(http, region, path, name=kind, namespace="static")
             return {entry.whole("id"): entry.text("name") for entry in reply.objects(name)}
         except (NotFound, InvalidReply) as error:
-            # A guild is worth having without them.
+            # The guild is recorded without them.
             _log.warning("names_lookup_failed", region=region, reason=str(error))
             return {}
 
 
 def read_guild(reply: Reader, roster: Reader, names: Names) -> Guild:
-    """Read both replies. Raises InvalidReply, also for a roster without anybody in it."""
+    """Read both replies. Raises InvalidReply, also for an empty roster."""
     faction = reply.object("faction")
     guild = Guild(
         faction=Reference(faction.text("type").lower(), faction.text("name")),
@@ -93,7 +93,7 @@ def read_guild(reply: Reader, roster: Reader, names: Names) -> Guild:
         achievement_points=reply.whole("achievement_points"),
         roster=read_roster(roster, names),
     )
-    # An empty list would take every member away; a guild has a master as long as it exists.
+    # An empty list would delete every member; an existing guild always has a master.
     if guild.member_count and not guild.roster:
         raise InvalidReply(
             f"roster.members is empty, but guild.member_count is {guild.member_count}"
@@ -102,7 +102,7 @@ def read_guild(reply: Reader, roster: Reader, names: Names) -> Guild:
 
 
 def read_roster(reply: Reader, names: Names) -> tuple[Member, ...]:
-    """The members, each once: two realms may each have somebody of one name."""
+    """The members, each once; two realms may each have a character of the same name."""
     members = (_member(entry, names) for entry in reply.objects("members"))
     return tuple({(member.realm, member.name): member for member in members}.values())
 

@@ -1,11 +1,11 @@
-"""guild-sync: what Battle.net says of each tracked guild and its members is written down.
+"""guild-sync: each tracked guild and its members are updated from Battle.net.
 
-Due: guilds, not deleted, never synced or not within 90 % of the interval, except those that
-failed a short while ago; the stalest first. Changes, in one transaction per guild: ``guilds``,
-its ``guild_members`` (made equal to the roster: who left goes, ranks and levels change, two of
-one name on connected realms are two), ``guild_id`` in the ``character_details`` of tracked
-characters that joined or left, and the faction where it is new. Event:
-``warcraft.guild.synced``. A crash half-way leaves whole guilds done; the rest is still due.
+Due: guilds, not deleted, never synced or not within 90 % of the interval, and not waiting for a
+retry after a failure; the stalest first. Changes, in one transaction per guild: ``guilds``, its
+``guild_members`` (made equal to the roster; members are identified by realm and name),
+``guild_id`` in the ``character_details`` of tracked characters that joined or left, and the
+faction if it is new. Event: ``warcraft.guild.synced``. A crash leaves complete guilds; the rest
+is still due.
 """
 
 from datetime import datetime
@@ -17,9 +17,9 @@ from common.scheduling import Pass, PassResult, Scheduler
 from common.scheduling.pass_lock import exclusive
 from workers.warcraft import reference_rows
 from workers.warcraft.battle_net import client
-from workers.warcraft.fetch_threads import Subject
+from workers.warcraft.database_values import storable
+from workers.warcraft.fetch_threads import SyncSubject
 from workers.warcraft.guild_replies import Guild, GuildFetcher
-from workers.warcraft.storable import storable
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
     CHARACTERS,
@@ -35,7 +35,7 @@ SYNCED = "warcraft.guild.synced"
 
 INTERVAL = config.interval("GUILD_SYNC_INTERVAL", "12h", "time from one sync of guilds to the next")
 
-# The guilds that the next pass asks for.
+# The guilds that the next pass fetches.
 DUE = """
 SELECT guild.id, guild.name, guild.realm,
        coalesce(nullif(lower(guild.region), ''), %(region)s) AS region, guild.last_synced_at
@@ -46,8 +46,8 @@ WHERE guild.deleted_at IS NULL
                   WHERE failure.scheduler = %(scheduler)s
                     AND failure.subject_id = guild.id AND failure.retry_at > %(now)s)"""
 
-# Write down one guild, and make its members equal to the roster. Nothing where the guild was
-# deleted meanwhile.
+# Record one guild, and make its members equal to the roster; no change if the guild was deleted
+# meanwhile.
 RECORD = f"""
 WITH synced AS (
     UPDATE guilds SET faction_id = %(faction_id)s, member_count = %(member_count)s,
@@ -119,8 +119,8 @@ SELECT (SELECT count(*) FROM announced) AS guilds,
        (SELECT count(*) FROM left_it) AS characters_left"""
 
 
-def record(current: Pass, subject: Subject, guild: Guild, now: datetime) -> PassResult:
-    """Write down one guild, inside a transaction."""
+def record(current: Pass, subject: SyncSubject, guild: Guild, now: datetime) -> PassResult:
+    """Record one guild, inside a transaction."""
     connection = current.connection
     guild = storable(connection, guild)
     values = {

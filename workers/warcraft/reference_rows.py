@@ -6,8 +6,8 @@ from uuid import UUID
 
 from common.database.session import Connection
 
-# Looks for a row that somebody else creates at the same time; after these, it is hidden from us.
-MOST_LOOKS = 10
+# Tries to find a row that another transaction creates at the same time.
+MOST_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def faction_id(connection: Connection, faction: Reference, now: datetime) -> UUI
 
 
 def race_id(connection: Connection, race: Reference, faction: UUID, now: datetime) -> UUID:
-    """A race that both factions have keeps the one it was first seen with, as it always has."""
+    """A race of both factions keeps the faction it was first seen with, as in the live service."""
     return _find_or_create(connection, _RACE, race, now, faction)
 
 
@@ -44,12 +44,12 @@ def _find_or_create(
     faction: UUID | None = None,
 ) -> UUID:
     values = {"key": reference.key, "name": reference.name, "now": now, "faction": faction}
-    for _ in range(MOST_LOOKS):
+    for _ in range(MOST_TRIES):
         row = connection.execute(statement, values).fetchone()
         if row:
             found: UUID = row["id"]
             return found
-        # Created by somebody else while this statement ran: the next one sees the row.
+        # Another transaction created it while this statement ran: the next one sees the row.
     raise LookupError(f"{reference.key} can neither be found nor created")
 
 

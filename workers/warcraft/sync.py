@@ -1,8 +1,8 @@
-"""What both schedulers do: ask for the stalest first, record each on its own, go on.
+"""What both schedulers do: fetch the stalest first, record each in its own transaction, go on.
 
-A failure, whatever it is, is remembered with its reason, and its subject left alone for a time
-that doubles: so one that always fails costs the others nothing. The pass as a whole fails only
-where Battle.net does not answer at all, or an error of our own meets everything.
+A failure is stored with its reason and a retry time whose delay doubles, so a subject that always
+fails does not delay the others. The pass as a whole fails only if Battle.net does not reply, or an
+error of our own happens for every subject.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,27 +20,27 @@ from common.scheduling import Pass, PassResult, Preview
 from common.scheduling.due_rows import backlog, preview
 from workers.warcraft.battle_net.client import REGION, BattleNet
 from workers.warcraft.battle_net.errors import NotFound, Refused, Unavailable
-from workers.warcraft.fetch_threads import DIED, Fetch, FetchResult, FetchThreads, Subject
+from workers.warcraft.fetch_threads import DIED, Fetch, FetchResult, FetchThreads, SyncSubject
 
 T = TypeVar("T")
 
 _log = logs.logger(__name__)
 
-# Synced within this share of the interval is left alone: a restart or another machine repeats
-# nothing, and a pass that starts a little early still finds the last one's.
-LEFT_ALONE = 0.9
+# A subject is due after this share of the interval: less than 1, so that a pass that starts a
+# little early still finds what the last pass synced; a restart or another machine repeats nothing.
+DUE_AFTER = 0.9
 PAGE_ROWS = 500
-# So many in a row without an answer, each asked for several times, are an outage.
+# So many subjects in a row without a reply, each after several tries, are an outage.
 MOST_UNAVAILABLE = 10
-# So many that an error of our own met, and not one that was synced, are no matter of single ones.
-MOST_BROKEN = 3
-# A character that is alive may be unknown to Battle.net for days.
+# So many errors of our own, and no subject synced: the subjects are not the cause.
+MOST_OWN_ERRORS = 3
+# Battle.net may reply 404 for an existing character for days.
 GRACE = timedelta(days=7)
 FIRST_RETRY_NOT_FOUND = timedelta(hours=1)
 FIRST_RETRY = timedelta(minutes=5)
 
-# By a time as PostgreSQL writes it: Python knows neither infinity nor the years that PostgreSQL
-# knows, and what it takes for another time would be another place.
+# The position is a time as PostgreSQL's text: Python has neither infinity nor all years of
+# PostgreSQL, and a changed time would be another position.
 _PAGE = """
 SELECT id, name, realm, region, place::text AS place
 FROM (SELECT *, coalesce(last_synced_at, '-infinity') AS place FROM ({due}) AS due) AS due
@@ -48,8 +48,8 @@ WHERE %(after)s::uuid IS NULL OR (place, id) > (%(place)s::timestamptz, %(after)
 ORDER BY due.place, id
 LIMIT %(rows)s"""
 
-# Twice as long each time, up to a day.
-_REMEMBER = """
+# The delay doubles with each failure, up to a day.
+_STORE_FAILURE = """
 INSERT INTO toast_sync_failures AS known
        (scheduler, subject_id, reason, failures, failed_at, missing_since, retry_at)
 SELECT %(scheduler)s, %(id)s, %(reason)s, 1, moment.now,
@@ -64,7 +64,7 @@ RETURNING coalesce(missing_since <= failed_at - %(grace)s, false) AS is_overdue"
 
 _NOW = "SELECT clock_timestamp() AS now"
 
-_FORGET = """
+_DELETE_FAILURE = """
 DELETE FROM toast_sync_failures WHERE scheduler = %(scheduler)s AND subject_id = %(id)s"""
 
 
@@ -72,86 +72,85 @@ DELETE FROM toast_sync_failures WHERE scheduler = %(scheduler)s AND subject_id =
 class Sync(Generic[T]):
     """One scheduler's work.
 
-    ``due`` selects ``id``, ``name``, ``realm``, ``region`` and ``last_synced_at`` of what to
-    sync, by the parameters ``scheduler``, ``now``, ``synced_before`` and ``region``, the one
-    of rows that name none. ``fetch`` is given the API and returns what asks it about one
-    subject, in a thread of its own; ``record`` writes that down, inside a transaction, as of
-    the time it is given.
+    ``due`` selects ``id``, ``name``, ``realm``, ``region`` and ``last_synced_at`` of the due
+    subjects, with the parameters ``scheduler``, ``now``, ``synced_before`` and ``region`` (for
+    rows without one). ``fetch`` gets the API and returns a function that fetches one subject, on
+    a thread of its own; ``record`` stores the result in a transaction, with the given time.
     """
 
     kind: str
     due: str
     interval: Variable[Any]
     fetch: Callable[[BattleNet], Fetch[T]]
-    record: Callable[[Pass, Subject, T, datetime], PassResult]
+    record: Callable[[Pass, SyncSubject, T, datetime], PassResult]
 
     def run(self, current: Pass) -> PassResult:
-        """Sync everything that is due. Raises PassError where no subject is to blame."""
-        total, unavailable, broken = PassResult(), 0, 0
-        with FetchThreads(self.fetch(BattleNet(current.settings, current.wait))) as senders:
-            for answer in senders.answers(self._subjects(current), current):
-                done = self._settle(current, answer)
+        """Sync everything that is due. Raises PassError if no single subject is the cause."""
+        total, unavailable, own_errors = PassResult(), 0, 0
+        with FetchThreads(self.fetch(BattleNet(current.settings, current.wait))) as threads:
+            for fetched in threads.results(self._subjects(current), current):
+                done = self._handle(current, fetched)
                 current.report_progress(done)
                 total += done
-                broken += answer.is_broken
-                unavailable = unavailable + 1 if isinstance(answer.outcome, Unavailable) else 0
+                own_errors += fetched.is_own_error
+                unavailable = unavailable + 1 if isinstance(fetched.outcome, Unavailable) else 0
                 if unavailable == MOST_UNAVAILABLE:
-                    lasting = isinstance(answer.outcome, Refused)
-                    raise (PassError if lasting else RemoteAway)(
-                        f"Battle.net does not answer: {answer.outcome} "
+                    permanent = isinstance(fetched.outcome, Refused)
+                    raise (PassError if permanent else RemoteAway)(
+                        f"Battle.net does not answer: {fetched.outcome} "
                         f"({total.processed} synced, {total.failed} not, before giving up)"
                     )
-        if broken >= MOST_BROKEN and not total.processed:
+        if own_errors >= MOST_OWN_ERRORS and not total.processed:
             raise PassError(
-                f"{DIED} ({broken} times; nothing was synced), such as for {total.note}"
+                f"{DIED} ({own_errors} times; nothing was synced), such as for {total.note}"
             )
         return total + PassResult(complete=not current.stopping())
 
     def preview(self, current: Pass) -> Preview:
-        """Say what would be asked for; asks Battle.net nothing."""
+        """List what would be fetched; sends no request to Battle.net."""
         due = f"{self.due} ORDER BY last_synced_at NULLS FIRST, id"
         return preview(current, due, self._parameters(current))
 
     def backlog(self, current: Pass, most: int) -> int:
-        """Count what is due, no further than ``most``."""
+        """Count the due subjects, at most ``most``."""
         return backlog(current, self.due, self._parameters(current), most)
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {
             "scheduler": current.scheduler,
             "now": current.now,
-            "synced_before": current.now - current.settings[self.interval] * LEFT_ALONE,
+            "synced_before": current.now - current.settings[self.interval] * DUE_AFTER,
             "region": current.settings[REGION],
         }
 
-    def _subjects(self, current: Pass) -> Iterator[Subject]:
-        """What is due, the stalest first, a page at a time."""
+    def _subjects(self, current: Pass) -> Iterator[SyncSubject]:
+        """The due subjects, the stalest first, read a page at a time."""
         place: dict[str, Any] = {"after": None, "place": None, "rows": PAGE_ROWS}
         page = _PAGE.format(due=self.due)
         while rows := current.connection.execute(
             page, {**self._parameters(current), **place}
         ).fetchall():
             for row in rows:
-                yield Subject(row["id"], row["name"], row["realm"], row["region"])
+                yield SyncSubject(row["id"], row["name"], row["realm"], row["region"])
             place |= {"after": rows[-1]["id"], "place": rows[-1]["place"]}
 
-    def _settle(self, current: Pass, answer: FetchResult[T]) -> PassResult:
-        subject, outcome = answer.subject, answer.outcome
+    def _handle(self, current: Pass, fetched: FetchResult[T]) -> PassResult:
+        subject, outcome = fetched.subject, fetched.outcome
         if isinstance(outcome, Exception):
             return self._failed(current, subject, outcome)
         result = PassResult()
         with RowGuard() as guard, current.connection.begin():
             result = self.record(current, subject, outcome, self._now(current))
-            current.connection.execute(_FORGET, self._key(current, subject))
+            current.connection.execute(_DELETE_FAILURE, self._key(current, subject))
             failpoints.reach("commit")
         return self._failed(current, subject, guard.error) if guard.error else result
 
-    def _failed(self, current: Pass, subject: Subject, error: Exception) -> PassResult:
-        """Remember it, and say so; a 404 only when the time of grace is over."""
+    def _failed(self, current: Pass, subject: SyncSubject, error: Exception) -> PassResult:
+        """Store the failure and count it; a 404 counts only after GRACE."""
         missing = isinstance(error, NotFound)
         why = current.connection.storable(reason(error))
         row = current.connection.execute(
-            _REMEMBER,
+            _STORE_FAILURE,
             {
                 **self._key(current, subject),
                 "reason": why,
@@ -172,10 +171,10 @@ class Sync(Generic[T]):
         return PassResult(failed=1, note=f"{self.kind} {subject}: {why}")
 
     def _now(self, current: Pass) -> datetime:
-        """Not the pass's time: a long pass would mark as stale what it has only just synced."""
+        """The time now: with its start time, a long pass would make its own rows due too early."""
         row = current.connection.execute(_NOW).fetchone()
         now: datetime = row["now"] if row else current.now
         return now
 
-    def _key(self, current: Pass, subject: Subject) -> dict[str, Any]:
+    def _key(self, current: Pass, subject: SyncSubject) -> dict[str, Any]:
         return {"scheduler": current.scheduler, "id": subject.id}

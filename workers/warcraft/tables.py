@@ -1,4 +1,4 @@
-"""The tables of warcraft: the live ones, as far as its schedulers use them, and ours."""
+"""The live tables of warcraft: the columns that its schedulers use; and their own tables."""
 
 from common.database import BIGINT, JSON, TEXT, TIME, UUID, Table, TableAccess
 
@@ -68,7 +68,7 @@ def found_or_created(table: Table) -> TableAccess:
     return TableAccess(table, select=("id", "key"), insert=columns, unique=(("key",),))
 
 
-# What could not be synced, and is left alone for a while: ours.
+# Subjects that could not be synced, with their retry times: our own table.
 _FAILURE = ("reason", "failures", "failed_at", "missing_since", "retry_at")
 SYNC_FAILURES = TableAccess(
     Table("toast_sync_failures"),
@@ -78,7 +78,7 @@ SYNC_FAILURES = TableAccess(
     delete=True,
 )
 
-# Who is in which guild: ours.
+# The members of each guild: our own table.
 _PLACE = ("guild_id", "character_realm", "character_name")
 _MEMBER = ("rank", "level", "class", "race", "updated_at")
 GUILD_MEMBERS = TableAccess(

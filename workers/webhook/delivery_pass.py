@@ -1,7 +1,7 @@
-"""One pass of webhook-delivery: what is taken when, and what is written down of its outcome.
+"""One pass of webhook-delivery: takes due deliveries, sends them and records their outcomes.
 
-Whatever goes wrong with one delivery concerns that one only, unless it is the server's fault: it
-is set aside with its reason, for all machines and passes, and the others go on.
+A delivery that fails by an error, other than a fault of the database server, is set aside with the
+reason, for all machines and passes; the others go on.
 """
 
 import math
@@ -22,31 +22,31 @@ from workers.webhook.delivery_rows import DeliveryRows
 from workers.webhook.http_delivery import attempt
 from workers.webhook.http_delivery.attempt import Attempt, Delivery, hide
 from workers.webhook.http_delivery.delivery_client import DeliveryClient
-from workers.webhook.http_delivery.retry_decision import RetryDecision, judge
+from workers.webhook.http_delivery.retry_decision import RetryDecision, decide
 from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
 from workers.webhook.metrics import DELIVERY_FAILURES
 from workers.webhook.sender_pool import HostQueue, SenderPool
 
 _log = logs.logger(__name__)
 
-# Beyond the timeout, for the outcome to be written down on a slow day of the database.
+# Added to the timeout: time to record the outcome when the database is slow.
 LEASE_MARGIN = timedelta(seconds=15)
-# What was sent, or may have been, and cannot be recorded: once a day is often enough to send it
-# again. What a receiver has taken is never sent again.
-REST = timedelta(days=1)
-REST_DELIVERED = timedelta(days=36_500)
-# It is sent: a lock that somebody holds on its row is worth waiting for.
+# A delivery that was sent, or may have been, and cannot be recorded is sent again once a day. One
+# that its receiver has accepted is never sent again.
+SET_ASIDE_FOR = timedelta(days=1)
+SET_ASIDE_DELIVERED_FOR = timedelta(days=36_500)
+# The delivery was sent: recording it is worth waiting for another transaction's lock.
 RECORD_TRIES = 3
-# How old the knowledge of what is due may be while senders are idle.
+# The oldest that the list of due deliveries may be while senders are idle.
 REREAD_SECONDS = 5.0
-# How soon a stop is noticed while receivers keep us waiting, and how long they get then: a
-# worker must have ended 10 s after the signal.
+# The interval of checks for a stop while requests are in flight, and the time that they get then:
+# a worker must end within 10 s after the signal.
 TICK_SECONDS = 0.2
 GRACE_SECONDS = 4.0
 
 
 class DeliveryPass:
-    """Sends what can be sent, until nothing can."""
+    """Sends due deliveries until nothing is due."""
 
     def __init__(
         self,
@@ -82,16 +82,16 @@ class DeliveryPass:
         return self._total + PassResult(complete=False)
 
     def _now(self) -> datetime:
-        """The database's time: rows go on becoming due while a pass waits for receivers."""
+        """The database's time: rows become due while a pass waits for receivers."""
         return self._pass.now + timedelta(seconds=time.monotonic() - self._started_at)
 
     def _start(self) -> None:
-        """Send whatever may be sent now."""
+        """Start deliveries until the pool is full or no host is free."""
         while not self._pool.is_full and (delivery := self._next()):
             self._pool.start(delivery)
 
     def _next(self) -> Delivery | None:
-        """Take the next delivery whose host is free; None if none can be had at the moment."""
+        """Take the next delivery whose host is free; None if there is none now."""
         if not self._waiting.has_any(self._pool.is_free):
             self._find()
         while not self._pass.stopping():
@@ -104,7 +104,7 @@ class DeliveryPass:
         return None
 
     def _find(self) -> None:
-        """Look again for what is due, but not all the time while receivers keep us waiting."""
+        """Read again what is due; while requests are in flight, only every REREAD_SECONDS."""
         if self._pool.in_flight and time.monotonic() - self._found_at < REREAD_SECONDS:
             return
         self._waiting.refill(self._rows.find(self._now()))
@@ -115,14 +115,15 @@ class DeliveryPass:
         with RowGuard() as guard:
             taken = self._rows.take(row, self._now(), self._lease)
         if guard.error:
-            self._set_aside(row, f"not taken: {_said(guard.error)}")
+            self._set_aside(row, f"not taken: {_describe(guard.error)}")
         return taken
 
     def _record_finished(self, seconds: float) -> None:
         self._pass.report_progress()
         for delivery, sent in self._pool.finished(seconds):
             if isinstance(sent, Exception):
-                self._set_aside(delivery.id, f"not sent: {_said(sent, delivery)}", REST)
+                reason = f"not sent: {_describe(sent, delivery)}"
+                self._set_aside(delivery.id, reason, SET_ASIDE_FOR)
                 continue
             with RowGuard() as guard:
                 self._record(sent)
@@ -131,20 +132,20 @@ class DeliveryPass:
                 self._set_aside(
                     delivery.id,
                     f"{'delivered, but ' if delivered else ''}not recorded:"
-                    f" {_said(guard.error, delivery)}",
-                    REST_DELIVERED if delivered else REST,
+                    f" {_describe(guard.error, delivery)}",
+                    SET_ASIDE_DELIVERED_FOR if delivered else SET_ASIDE_FOR,
                 )
 
-    def _record(self, made: Attempt) -> None:
-        delivery, reply, now = made.delivery, made.reply, self._now()
-        outcome = judge(
+    def _record(self, sent: Attempt) -> None:
+        delivery, reply, now = sent.delivery, sent.reply, self._now()
+        outcome = decide(
             reply,
             attempt=delivery.attempt,
             max_attempts=self._max_attempts,
             now=now,
         )
         ids = {"delivery_id": delivery.id, "webhook_id": delivery.webhook_id}
-        if not self._write(made, outcome, now):
+        if not self._write(sent, outcome, now):
             _log.warning("lease_lost", **ids, reason="the lease had run out")
             self._add(PassResult(details={"dropped": 1}))
             return
@@ -161,11 +162,11 @@ class DeliveryPass:
             DELIVERY_FAILURES.labels("webhook").inc()
             self._add(PassResult(processed=1, details={"undelivered": 1}))
 
-    def _write(self, made: Attempt, outcome: RetryDecision, now: datetime) -> bool:
+    def _write(self, sent: Attempt, outcome: RetryDecision, now: datetime) -> bool:
         tries = 1
         while True:
             try:
-                return self._rows.record(made, outcome, now)
+                return self._rows.record(sent, outcome, now)
             except psycopg.Error as error:
                 if not contended(error) or tries == RECORD_TRIES or self._pass.stopping():
                     raise
@@ -173,11 +174,11 @@ class DeliveryPass:
 
     def _set_aside(self, row: UUID, reason: str, rest: timedelta | None = None) -> None:
         current = self._pass
-        kept = failed_rows.set_aside(
+        stored = failed_rows.set_aside(
             current.connection, current.scheduler, row, reason, self._now(), rest
         )
-        _log.error("row_failed", table="webhook_deliveries", row_id=row, reason=kept)
-        self._add(PassResult(failed=1, note=f"webhook_deliveries {row}: {kept}"))
+        _log.error("row_failed", table="webhook_deliveries", row_id=row, reason=stored)
+        self._add(PassResult(failed=1, note=f"webhook_deliveries {row}: {stored}"))
 
     def _add(self, done: PassResult) -> None:
         self._total += done
@@ -185,12 +186,12 @@ class DeliveryPass:
 
 
 def _sent(delivery: Delivery, client: DeliveryClient) -> Attempt | Exception:
-    """Send a delivery once; an error is returned, for its row to be set aside."""
+    """Send a delivery once; return an error of our own, instead of raising it."""
     with RowGuard() as guard:
         return attempt.make(delivery, client)
     return guard.error or RuntimeError("nothing was sent")
 
 
-def _said(error: Exception, delivery: Delivery | None = None) -> str:
-    """An error on one line, without the secrets of a delivery, which it may quote."""
+def _describe(error: Exception, delivery: Delivery | None = None) -> str:
+    """An error in one line, without the secrets of the delivery."""
     return hide(reason(error), *(delivery.secrets if delivery else ()))

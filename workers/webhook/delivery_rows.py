@@ -1,4 +1,4 @@
-"""The rows of webhook-delivery: finding, taking and writing them down, a statement each."""
+"""The rows of webhook-delivery: find, take and record deliveries, one statement each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
 from workers.webhook.http_delivery.attempt import MOST_ATTEMPTS, Attempt, Delivery, hide
 from workers.webhook.http_delivery.retry_decision import RetryDecision
 
-# Rows to know of at once; there may be millions.
+# Rows to keep in memory at once; millions may be due.
 MOST_FOUND = 10_000
 
-# As far as it takes to tell hosts apart; a URL that is refused for its form has no say in it. A
-# number, because the text of one URL may be what the server cannot send us, and all are asked for.
+# Enough of the URL to tell hosts apart; malformed URLs are refused later. A hash, because one URL
+# may hold text that the server cannot convert to UTF-8, which would fail the whole query.
 _HOST = r"""hashtextextended(lower(coalesce(
     substring(webhook.url FROM '^[A-Za-z]+://(\[[^]]*\]|[^/:?#]*)'), '')), 0)::text"""
 
-# Find what is due, without taking it: the first of every host, then the second of each, ...
+# Find due deliveries, without taking them: the first of every host, then the second of each, ...
 FIND = f"""
 WITH host AS MATERIALIZED (
     SELECT id AS webhook_id, {_HOST} AS name FROM webhook_webhooks AS webhook WHERE {IS_ACTIVE}
@@ -31,8 +31,8 @@ WITH host AS MATERIALIZED (
 )
 SELECT host, id FROM due ORDER BY turn, next_retry_at LIMIT %(most)s"""
 
-# Take one delivery, if it still is due and nobody else is taking it. A row without a lease says
-# that it was there and stayed as it was.
+# Take one delivery, if it is still due and no other process is taking it. A result row without a
+# lease means that the delivery was found but not changed.
 TAKE = f"""
 WITH due AS (
     SELECT delivery.id, {_HOST} AS host, webhook.url, webhook.secret
@@ -49,20 +49,20 @@ WITH due AS (
 SELECT due.id, webhook_id, event_type, event_payload, attempt_count, lease, host, url, secret
 FROM due LEFT JOIN taken ON true"""
 
-_IS_OURS = """
+_HOLDS_LEASE = """
     id = %(id)s AND status = 'retrying' AND next_retry_at = %(lease)s
     AND coalesce(attempt_count, 0) = %(attempts_before)s"""
 
-# One more, where there is room for it: a counter that is full must not cost a delivery.
-_ONE_MORE = f"least(coalesce({{counter}}, 0), {MOST_ATTEMPTS - 1}) + {{one}}"
+# The counter plus one, at most the largest bigint: an overflow must not fail the delivery.
+_INCREMENTED = f"least(coalesce({{counter}}, 0), {MOST_ATTEMPTS - 1}) + {{one}}"
 
 
 def _counted(counter: str, one: str) -> str:
-    return f"{counter} = {_ONE_MORE.format(counter=counter, one=one)}"
+    return f"{counter} = {_INCREMENTED.format(counter=counter, one=one)}"
 
 
-# Write down one attempt, if the delivery is still ours. The URL is cut by the database, whose
-# characters the column's width counts.
+# Record one attempt, if we still hold the lease. The database cuts the URL, because the column's
+# width counts the database's characters.
 RECORD = f"""
 WITH recorded AS (
     UPDATE webhook_deliveries
@@ -70,7 +70,7 @@ WITH recorded AS (
         next_retry_at = %(now)s + %(retry_after)s::interval,
         completed_at = CASE WHEN %(completed)s THEN %(now)s ELSE completed_at END,
         last_error = %(error)s, updated_at = %(now)s
-    WHERE {_IS_OURS}
+    WHERE {_HOLDS_LEASE}
     RETURNING id, webhook_id, status, next_retry_at
 ), attempted AS (
     INSERT INTO webhook_delivery_attempts (
@@ -94,11 +94,11 @@ SELECT status IS NOT DISTINCT FROM 'retrying'
        AND (%(status)s <> 'retrying' OR next_retry_at IS NOT DISTINCT FROM %(lease)s) AS is_undone
 FROM recorded"""
 
-_LOOK = f"SELECT FROM webhook_deliveries WHERE {_IS_OURS}"
+_CHECK_LEASE = f"SELECT FROM webhook_deliveries WHERE {_HOLDS_LEASE}"
 
 
 class NotRecorded(Exception):
-    """The row is as it was before the statement that changed it."""
+    """The row is unchanged after the statement that should have changed it."""
 
     def __init__(self) -> None:
         super().__init__("a trigger or rule keeps it as it is")
@@ -106,19 +106,19 @@ class NotRecorded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRows:
-    """Reads and changes deliveries over one connection; ``now`` is the time to go by."""
+    """Reads and changes deliveries on one connection; ``now`` is the time of the database."""
 
     connection: Session
     scheduler: str
 
     def find(self, now: datetime) -> Iterator[tuple[str, UUID]]:
-        """The host and id of what is due, hosts taking turns; takes nothing."""
+        """The host and id of due deliveries, hosts taking turns; takes nothing."""
         values = {"scheduler": self.scheduler, "now": now, "most": MOST_FOUND}
         found = self.connection.execute(FIND, values)
         return ((row["host"], row["id"]) for row in found.fetchall())
 
     def take(self, row: UUID, now: datetime, lease: timedelta) -> Delivery | None:
-        """Make a delivery ours until now + lease; None if it is no longer to be had."""
+        """Lease a delivery until now + lease; None if it is not due or taken by another process."""
         values = {"scheduler": self.scheduler, "id": row, "now": now, "lease": lease}
         taken = self.connection.execute(TAKE, values).fetchone()
         if taken is None:
@@ -128,7 +128,7 @@ class DeliveryRows:
         return Delivery(**taken)
 
     def record(self, attempt: Attempt, outcome: RetryDecision, now: datetime) -> bool:
-        """Write down an attempt and what it came to; False if the delivery is no longer ours."""
+        """Record an attempt and its outcome; False if we no longer hold the lease."""
         delivery = attempt.delivery
         values = {
             **attempt.columns(),
@@ -148,9 +148,9 @@ class DeliveryRows:
                 values[name] = self.connection.storable(value)
         with hiding(*delivery.secrets):
             recorded = self.connection.execute(RECORD, values).fetchone()
-        if recorded["is_undone"] if recorded else self._is_ours(values):
+        if recorded["is_undone"] if recorded else self._holds_lease(values):
             raise NotRecorded
         return recorded is not None
 
-    def _is_ours(self, values: dict[str, object]) -> bool:
-        return self.connection.execute(_LOOK, values).fetchone() is not None
+    def _holds_lease(self, values: dict[str, object]) -> bool:
+        return self.connection.execute(_CHECK_LEASE, values).fetchone() is not None

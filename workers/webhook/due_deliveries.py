@@ -1,7 +1,7 @@
 """SQL conditions: which deliveries webhook-delivery may send, and for which webhooks.
 
-NULL means what the live pool makes of it: a ``next_retry_at`` that never comes, a webhook that
-is not active. What is set aside rests (delivery_pass.py says why a delivery is).
+NULL means the same as in the live pool: a ``next_retry_at`` that never comes, a webhook that is
+not active. A delivery that is set aside (see delivery_pass.py) is not due.
 """
 
 IS_DUE = """

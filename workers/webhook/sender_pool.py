@@ -1,7 +1,7 @@
-"""Sends deliveries on threads, a few at once to any one host, so that no host holds up the rest.
+"""Sends deliveries on threads, with a limit per host, so that a slow host does not delay others.
 
-All of it belongs to the pass's thread, to which the results come back through a queue: only
-that thread talks to the database.
+The pass's thread uses the pool and gets the results through a queue: only that thread uses the
+database.
 """
 
 import queue
@@ -17,7 +17,7 @@ MOST_AT_ONE_HOST = 2
 
 
 class ForHost(Protocol):
-    """What is sent to one host."""
+    """A thing to send, with its host."""
 
     @property
     def host(self) -> str: ...
@@ -42,11 +42,11 @@ class SenderPool(Generic[D, R]):
         return self.in_flight >= self._size
 
     def is_free(self, host: str) -> bool:
-        """Whether one more may be sent to this host."""
+        """Whether this host may get one more request now."""
         return self._at_host[host] < MOST_AT_ONE_HOST
 
     def start(self, delivery: D) -> None:
-        """Send one delivery; its result comes out of ``finished``."""
+        """Send one delivery on a thread; ``finished`` yields its result."""
         self._at_host[delivery.host] += 1
         self.in_flight += 1
         threading.Thread(
@@ -54,9 +54,9 @@ class SenderPool(Generic[D, R]):
         ).start()
 
     def finished(self, seconds: float) -> Iterator[tuple[D, R]]:
-        """What has been sent, with its result; waits for the first as long as ``seconds``.
+        """Sent deliveries with their results; waits at most ``seconds`` for the first.
 
-        Raises PassError where ``send`` has raised, as it never should.
+        Raises PassError if ``send`` has raised an error; it should return it.
         """
         while self.in_flight:
             try:
@@ -64,7 +64,7 @@ class SenderPool(Generic[D, R]):
             except queue.Empty:
                 return
             seconds = 0.0
-            self._at_host -= Counter((delivery.host,))  # drops what comes to nothing
+            self._at_host -= Counter((delivery.host,))  # also removes a zero
             self.in_flight -= 1
             if result is None:
                 raise PassError("a thread that delivers has died; the log says of what")
@@ -74,28 +74,28 @@ class SenderPool(Generic[D, R]):
         result: R | None = None
         try:
             result = self._send(delivery)
-        finally:  # an error goes to the log; without an entry the pass would wait for ever
+        finally:  # the thread's excepthook logs an error; without an entry the pass would hang
             self._done.put((delivery, result))
 
 
 class HostQueue:
-    """Ids that wait to be sent, by host; the hosts take turns."""
+    """Ids of due deliveries by host; the hosts take turns."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[UUID]] = {}
 
     def refill(self, rows: Iterable[tuple[str, UUID]]) -> None:
-        """Replace what waits by these hosts and ids, the first of a host to be sent first."""
+        """Replace the contents by these hosts and ids, in the order to send each host's ids."""
         self._waiting = {}
         for host, row in rows:
             self._waiting.setdefault(host, deque()).append(row)
 
     def has_any(self, is_free: Callable[[str], bool]) -> bool:
-        """Whether anything waits for a host that is free."""
+        """Whether a delivery waits for a host that is free."""
         return any(map(is_free, self._waiting))
 
     def pop(self, is_free: Callable[[str], bool]) -> UUID | None:
-        """Take out the next id whose host is free; None where there is none."""
+        """Take out the next id whose host is free; None if there is none."""
         host = next(filter(is_free, self._waiting), None)
         if host is None:
             return None

@@ -1,4 +1,4 @@
-"""The live tables of webhook, as far as its schedulers use them."""
+"""The live tables of webhook: the columns that its schedulers use."""
 
 from common.database import (
     BIGINT,
@@ -78,7 +78,7 @@ DELIVERING = (
             *("status", "attempt_count", "next_retry_at", "last_attempt_at", "completed_at"),
             *("last_error", "updated_at"),
         ),
-        # The live one: few deliveries wait for a retry at any time.
+        # The live index: few deliveries wait for a retry at any time.
         profits=(Index(("status",)),),
     ),
     TableAccess(ATTEMPTS, insert=tuple(ATTEMPTS.columns)),

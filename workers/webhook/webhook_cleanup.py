@@ -2,7 +2,7 @@
 
 Due: deliveries in status success or failed created more than WEBHOOK_CLEANUP_RETENTION_DAYS ago,
 soft-deleted ones included; pending and retrying ones stay. Changes: they and their attempts
-are gone. No event. A crash half-way leaves whole batches deleted, never a delivery without its
+are deleted. No event. A crash leaves complete batches deleted, a delivery always with its
 attempts.
 """
 
@@ -24,9 +24,9 @@ _IS_DUE = """
 DUE = f"""
 SELECT id, webhook_id, event_type, status, created_at FROM webhook_deliveries WHERE {_IS_DUE}"""
 
-# Delete one batch of deliveries. Their attempts refer to them with NO ACTION, which is
-# checked at the end of the statement: one statement may delete both. What a trigger keeps
-# keeps its attempts; but of ``due``, not of ``deleted``, the planner knows how many there are.
+# Delete one batch of deliveries. Their attempts refer to them with NO ACTION, which is checked at
+# the end of the statement: one statement may delete both. The attempts of a row that a trigger
+# keeps are kept. ``due`` is there for the planner: it can estimate ``due``, but not ``deleted``.
 DELETE = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries
@@ -68,7 +68,7 @@ SCHEDULER = Scheduler(
             # FOR UPDATE asks for the right to update some column.
             update=("updated_at",),
             delete=True,
-            # Whole: nearly every delivery that is old enough is due, whatever its status.
+            # Not partial: nearly every delivery that is old enough is due, whatever its status.
             profits=(Index(("created_at",)),),
         ),
         TableAccess(

@@ -1,20 +1,19 @@
-"""webhook-delivery: the delivery pool, for those who do not run the live service's. Off by default.
+"""webhook-delivery: a delivery pool in place of the live service's own. Off by default.
 
-Due: deliveries in status retrying, not deleted, whose ``next_retry_at`` has come. Changes: where
+Due: deliveries in status retrying, not deleted, whose ``next_retry_at`` has come. Changes: if
 the webhook is inactive or deleted, ``status`` failed without an attempt. Any other row is taken
-by moving ``next_retry_at`` a lease ahead, POSTed once, and then, in one statement, gets its
-attempt row, ``status`` success, failed or retrying (outcome.py says when which),
+by moving ``next_retry_at`` ahead by a lease, POSTed once, and then, in one statement, gets its
+attempt row, ``status`` success, failed or retrying (see http_delivery/retry_decision.py),
 ``attempt_count``, ``next_retry_at``, ``last_attempt_at``, ``completed_at`` and ``last_error``,
 and its webhook the counters and times. No event.
 
-Any number of machines may share the work: a row is taken when its sending begins, never
-earlier, and only while it is due. A crash, and a stop that does not wait for a slow receiver,
-leave rows whose lease runs out: they are due again then, and sent a second time under the same
-``webhook-id``. An outcome that comes after its lease is dropped if somebody else has taken the
-row meanwhile.
+Any number of machines may share the work: a row is taken when it is sent, not earlier, and only
+while it is due. A crash, and a stop that does not wait for a slow receiver, leave rows whose
+lease ends: then they are due again, and sent once more with the same ``webhook-id``. An outcome
+that comes after its lease is dropped if another process has taken the row meanwhile.
 
-A delivery with which something goes wrong is set aside and stops no other. One that was sent, and
-cannot be recorded, is sent again a day later; one that its receiver has taken, never.
+A delivery that cannot be taken, sent or recorded is set aside; the others go on. One that was
+sent and cannot be recorded is sent again a day later; one that its receiver has accepted, never.
 """
 
 from typing import Any
@@ -59,10 +58,10 @@ _HAS_INACTIVE_WEBHOOK = f"""
     AND NOT EXISTS (SELECT FROM webhook_webhooks AS webhook
                     WHERE webhook.id = delivery.webhook_id AND {IS_ACTIVE})"""
 
-# The deliveries whose webhook is gone or inactive.
+# The deliveries whose webhook is deleted or inactive.
 INACTIVE_WEBHOOKS = f"SELECT id FROM webhook_deliveries AS delivery WHERE {_HAS_INACTIVE_WEBHOOK}"
 
-# Give up one batch of them, in the live pool's words.
+# Fail one batch of them, with the live pool's error text.
 GIVE_UP = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries AS delivery
@@ -84,13 +83,13 @@ INACTIVE = BatchedChange(
 
 
 def run(current: Pass) -> PassResult:
-    """Give up what nobody wants any more, then send what is due until nothing is."""
-    given_up, refused = PassResult(), None
+    """Fail deliveries of deleted or inactive webhooks, then send until nothing is due."""
+    given_up, failure = PassResult(), None
     try:
         given_up = INACTIVE.run(current)
     except PassError as error:
-        refused = error  # what can be sent is sent all the same
-    # Only here: where this is off, as by default, http.client need not be carried in memory.
+        failure = error  # raised below, after the due deliveries are sent
+    # Imported here: while this scheduler is off, as by default, http.client is not loaded.
     from workers.webhook.delivery_pass import DeliveryPass
 
     settings = current.settings
@@ -102,8 +101,8 @@ def run(current: Pass) -> PassResult:
         allowed_networks=settings[ALLOW_PRIVATE_CIDRS],
     )
     result = given_up + delivering.run()
-    if refused:
-        raise refused
+    if failure:
+        raise failure
     if result.complete:
         failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
     return result

@@ -1,10 +1,10 @@
 """webhook-retry: a failed delivery with attempts left is scheduled for another.
 
 Due: failed deliveries, not deleted, with fewer than WEBHOOK_MAX_RETRIES attempts, whose webhook
-is active and not deleted (the delivery pool would fail any other at once, for ever). Changes:
+is active and not deleted (the delivery pool would fail any other again and again). Changes:
 ``status`` retrying, ``next_retry_at`` 2^attempts minutes from now, at most a day, ``updated_at``
-now. No event: the delivery pool polls for these rows. A crash half-way leaves whole batches
-done; the rest is still due.
+now. No event: the delivery pool polls for these rows. A crash leaves complete batches; the rest
+is still due.
 """
 
 from typing import Any
@@ -23,8 +23,8 @@ MAX_RETRIES = config.integer(
     maximum=1000,
 )
 
-# NULL attempts are none, as the live service reads it. Not by coalesce, which no index serves.
-# A condition that IS TRUE is no join to the planner: the statement asks it twice for each row.
+# NULL attempts count as 0, as in the live service; no coalesce(), because no index serves it.
+# IS TRUE keeps the planner from making the condition a join: it is tested twice for each row.
 _IS_DUE = """
     status = 'failed' AND deleted_at IS NULL
     AND (attempt_count < %(max_retries)s OR attempt_count IS NULL)
@@ -38,8 +38,8 @@ DUE = f"""
 SELECT id, webhook_id, event_type, attempt_count, last_error
 FROM webhook_deliveries WHERE {_IS_DUE}"""
 
-# Schedule one batch of deliveries. 2^11 minutes are more than a day already, and a larger
-# exponent would overflow the interval; a count below 0, which nothing forbids, a fraction.
+# Schedule one batch of deliveries. 2^11 minutes are more than a day already, and a larger exponent
+# would overflow the interval. No constraint forbids a count below 0: it is taken for 0.
 SCHEDULE = f"""
 WITH due AS (
     SELECT id, ctid FROM webhook_deliveries
@@ -60,7 +60,7 @@ def _parameters(current: Pass) -> dict[str, Any]:
     return {"max_retries": current.settings[MAX_RETRIES]}
 
 
-WALK = BatchedChange(table="webhook_deliveries", due=DUE, batch=SCHEDULE, parameters=_parameters)
+CHANGE = BatchedChange(table="webhook_deliveries", due=DUE, batch=SCHEDULE, parameters=_parameters)
 
 SCHEDULER = Scheduler(
     name="webhook-retry",
@@ -73,9 +73,9 @@ SCHEDULER = Scheduler(
         "5m",
         "time from one look for failed deliveries to the next",
     ),
-    run=WALK.run,
-    preview=WALK.preview,
-    backlog=WALK.backlog,
+    run=CHANGE.run,
+    preview=CHANGE.preview,
+    backlog=CHANGE.backlog,
     settings=(MAX_RETRIES,),
     tables=(
         TableAccess(

@@ -1,5 +1,5 @@
-"""What a user would run instead of the worker of link: one program per library.
+"""Alternatives to the worker of link: one program per library.
 
-They import each other only relatively, and run as `python -m programs.NAME` from the folder
-above: none may carry, in time or in memory, what the benchmark itself imports.
+They run as `python -m programs.NAME` with the folder above in PYTHONPATH, and import only each
+other, so that the benchmark's own imports cost them neither time nor memory.
 """

@@ -1,8 +1,7 @@
-"""The way of the Go schedulers, in Python: their algorithm, their statements, their messages.
+"""The way of the Go schedulers, in Python: their algorithm, statements and messages.
 
-A page of 1,000 is read; each row is changed by a statement of its own and announced by a
-publish that waits for the broker; then comes a pause of 10 ms; and the next page, until none is
-due.
+Read a page of 1,000; for each row: one UPDATE, one publish that waits for the broker, and a pause
+of 10 ms; then the next page, until none is due.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from .messages import Deliveries, live_fields, live_headers, tell
+from .messages import Deliveries, live_fields, live_headers, print_report
 
 PAUSE_SECONDS = 0.01
 
@@ -29,7 +28,7 @@ EXPIRE = "UPDATE link_links SET is_active = false, updated_at = %s WHERE id = %s
 def expire_links(connection: psycopg.Connection[Any]) -> None:
     """One pass: all due links, one after another."""
     started, changed, now = time.perf_counter(), 0, datetime.now(UTC)
-    # Go's synchronous producers do not wait for a second message.
+    # Go's synchronous producers do not wait to batch messages.
     deliveries = Deliveries(linger_ms=0)
     while page := connection.execute(PAGE, (now,)).fetchall():
         for link_id, short_code, expires_at in page:
@@ -39,7 +38,7 @@ def expire_links(connection: psycopg.Connection[Any]) -> None:
             deliveries.flush()
             time.sleep(PAUSE_SECONDS)
         changed += len(page)
-    tell(started, changed, deliveries.delivered)
+    print_report(started, changed, deliveries.delivered)
 
 
 if __name__ == "__main__":

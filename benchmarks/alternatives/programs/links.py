@@ -1,7 +1,7 @@
-"""Expiring links with SQLAlchemy objects, as its documentation teaches the unit of work.
+"""Expiring links with SQLAlchemy objects, by the unit of work of its documentation.
 
-A page of objects is changed and committed, which sends the UPDATE for all of them together;
-its events go out once the change is certain.
+A page of objects is changed and committed, which sends one UPDATE for all of them; its events are
+sent after the commit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from sqlalchemy import URL, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from .messages import Deliveries, expired, tell
+from .messages import Deliveries, expired, print_report
 
 PAGE = 1_000
 
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
 
 
 class Link(Base):
-    """Only the columns that a pass needs: the others would cost it more."""
+    """Only the columns that a pass needs; more would cost more."""
 
     __tablename__ = "link_links"
 
@@ -59,7 +59,7 @@ def expire_links() -> None:
     )
     with Session(engine) as session:
         while links := session.scalars(due).all():
-            # A commit expires the objects: asked afterwards, each would be read again.
+            # Before the commit, which expires the objects: each would be read again.
             events = [expired(link.id, link.short_code, link.expires_at, now) for link in links]
             for link in links:
                 link.is_active = False
@@ -69,4 +69,4 @@ def expire_links() -> None:
                 deliveries.send(*event)
             rows += len(links)
     deliveries.flush()
-    tell(started, rows, deliveries.delivered)
+    print_report(started, rows, deliveries.delivered)

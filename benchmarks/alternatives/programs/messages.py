@@ -1,4 +1,4 @@
-"""The message of an expired link, its delivery, and the line that tells of a pass."""
+"""The message of an expired link, its delivery, and the report of a pass."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Headers = Sequence[tuple[str, str]]
 
 
 class Deliveries:
-    """A producer with the guarantees of the workers, which counts what the broker has stored."""
+    """A producer with the workers' guarantees; counts the messages that the broker has stored."""
 
     def __init__(self, *, linger_ms: int = 5) -> None:
-        """``linger_ms``: how long a message waits for others to travel with."""
+        """``linger_ms``: how long a message waits for others in its batch."""
         self.delivered = 0
         self._producer = Producer(
             {
@@ -35,14 +35,14 @@ class Deliveries:
         )
 
     def send(self, key: str, value: str, headers: Headers) -> None:
-        """Hand one message to librdkafka, which sends it on its own."""
+        """Give one message to librdkafka, which sends it in the background."""
         self._producer.produce(
             TOPIC, key=key, value=value, headers=list(headers), on_delivery=self._on_delivery
         )
         self._producer.poll(0)
 
     def flush(self) -> None:
-        """Wait until the broker has answered for every message."""
+        """Wait for the broker's reply for every message."""
         self._producer.flush()
 
     def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
@@ -53,7 +53,7 @@ class Deliveries:
 def expired(
     link_id: uuid.UUID, short_code: str, expires_at: datetime, now: datetime
 ) -> tuple[str, str, Headers]:
-    """The key, value and headers that the worker of link sends for the same link."""
+    """The key, value and headers of the worker's message for the same link."""
     event_id, timestamp = str(uuid.uuid4()), _rfc3339(now)
     fields = live_fields(link_id, short_code, expires_at)
     envelope = {"id": event_id, "type": TOPIC, "source": SOURCE, "timestamp": timestamp}
@@ -83,15 +83,15 @@ def live_headers(now: datetime) -> Headers:
     return (("event_type", TOPIC), ("timestamp", _rfc3339(now)))
 
 
-def tell(started: float, rows: int, events: int) -> None:
-    """Print what a pass has done since ``started`` (time.perf_counter), as one line of JSON."""
+def print_report(started: float, rows: int, events: int) -> None:
+    """Print the report of a pass since ``started`` (time.perf_counter), as one line of JSON."""
     seconds = time.perf_counter() - started
-    # ru_maxrss would be the parent's where that was larger at the fork.
+    # Not ru_maxrss: it starts with the parent's size at the fork.
     status = Path("/proc/self/status").read_text()
     megabytes = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
     line = {"seconds": seconds, "rows": rows, "events": events, "megabytes": megabytes}
     print(json.dumps(line), flush=True)
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _rfc3339(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,7 +1,6 @@
 """Procrastinate: a periodic task and its worker, in one process, with plain psycopg.
 
-Its users have PostgreSQL at heart: the task is one UPDATE, and its events go out once that is
-committed.
+The task is one UPDATE, as users of PostgreSQL write it; its events are sent after the commit.
 """
 
 import os
@@ -12,7 +11,7 @@ from typing import Any
 import procrastinate
 import psycopg
 
-from .messages import Deliveries, expired, tell
+from .messages import Deliveries, expired, print_report
 
 CONNECTION: dict[str, Any] = {
     "host": os.environ["DB_HOST"],
@@ -40,11 +39,11 @@ def expire_links(timestamp: int) -> None:
     for link_id, short_code, expires_at in rows:
         deliveries.send(*expired(link_id, short_code, expires_at, now))
     deliveries.flush()
-    tell(started, len(rows), deliveries.delivered)
+    print_report(started, len(rows), deliveries.delivered)
 
 
 if __name__ == "__main__":
     with app.open():
-        if not app.check_connection():  # the tables of its own are not there yet
+        if not app.check_connection():  # its own tables do not exist yet
             app.schema_manager.apply_schema()
     app.run_worker(concurrency=1)

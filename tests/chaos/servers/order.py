@@ -11,7 +11,7 @@ from devservers.child_processes import poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.topics import Received, Topic
+from testing.topics import ReceivedMessage, Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.servers.outbox_writers import TOPIC, add_events, waking
 
@@ -103,7 +103,7 @@ def _drained(database: TestDatabase) -> bool:
     return not database.query("SELECT 1 FROM toast_outbox WHERE key LIKE 'key-%' LIMIT 1")
 
 
-def inversions(messages: Iterable[Received]) -> int:
+def inversions(messages: Iterable[ReceivedMessage]) -> int:
     """How often a consumer met an event for the first time after a later one of its key."""
     latest: defaultdict[str, int] = defaultdict(lambda: -1)
     seen: set[str] = set()

@@ -29,7 +29,7 @@ from devservers.postgres import LIVE_TABLES
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.topics import Received, Topic
+from testing.topics import ReceivedMessage, Topic
 from tests.support.outbox_rows import add_event
 from tests.support.probes import settings
 
@@ -89,7 +89,7 @@ def let_the_rest_be_over(database: TestDatabase) -> None:
     database.query("UPDATE toast_outbox SET retry_at = '2026-01-01' WHERE retry_at IS NOT NULL")
 
 
-def values_by_key(messages: list[Received]) -> dict[str, list[str]]:
+def values_by_key(messages: list[ReceivedMessage]) -> dict[str, list[str]]:
     """The values of each key in the order of the topic."""
     by_key = defaultdict(list)
     for message in sorted(messages, key=lambda message: (message.partition, message.offset)):

@@ -175,10 +175,10 @@ def test_servers_that_are_away_are_counted(database: TestDatabase, port: int) ->
     database.insert("link_links", expires_at=EXPIRED)
     # Only at debug has every round a line; it is counted just before that.
     with Process("workers.link", env=served(database, port, LOG_LEVEL="debug")) as worker:
-        worker.wait_for("events_waiting")
-        before = len(worker.records("events_waiting"))
+        worker.wait_for("publish_failed")
+        before = len(worker.records("publish_failed"))
         scraped = scrape(port)
-        after = len(worker.records("events_waiting")) + 1
+        after = len(worker.records("publish_failed")) + 1
         assert before <= (scraped.value("toast_kafka_errors_total") or 0) <= after
         assert scraped.value("toast_events_published_total") == 0
 

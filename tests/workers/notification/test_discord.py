@@ -23,7 +23,7 @@ from devservers.standins.discord_answers import (
 )
 from workers.notification import discord
 from workers.notification.discord import Discord, RateLimited, SendResult, UnusableUrl, webhook
-from workers.notification.rate_limits import MARGIN, Bucket, ChannelLimits, Limit, Window
+from workers.notification.rate_limits import MARGIN, Bucket, ChannelLimits, Limit, RequestWindow
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 EMBED = {
@@ -298,13 +298,13 @@ def test_a_429_is_no_attempt_but_an_embargo(
 
 
 def test_a_429_that_says_nothing_silences_everything_for_a_minute(remote: Discord) -> None:
-    with DiscordServer(tells_limits=False) as server:
+    with DiscordServer(limit_headers=False) as server:
         answer = Reply(429, {"message": "You are being blocked", "code": 0})
         assert post(server, remote, answer).outcome == RateLimited(60.0, everywhere=True)
 
 
 def test_without_headers_there_is_no_bucket(remote: Discord) -> None:
-    with DiscordServer(tells_limits=False) as server:
+    with DiscordServer(limit_headers=False) as server:
         assert post(server, remote).bucket is None
 
 
@@ -406,7 +406,7 @@ def test_a_webhook_shows_its_secrets_to_nobody() -> None:
 
 
 def test_a_window_frees_up_when_its_oldest_request_leaves_it() -> None:
-    window = Window(Limit(2, 10.0))
+    window = RequestWindow(Limit(2, 10.0))
     window.add(100.0)
     assert window.free_at < 100.0
     window.add(103.0)
@@ -418,18 +418,18 @@ def test_a_window_frees_up_when_its_oldest_request_leaves_it() -> None:
 def test_the_pace_follows_the_headers_where_there_are_any() -> None:
     limits = ChannelLimits()
     for remaining in (9, 8, 7, 6, 5, 4):
-        limits.answered(100.0, Bucket(remaining, 1.5))
+        limits.count_request(100.0, Bucket(remaining, 1.5))
         assert limits.ready_at <= 100.0
-    limits.answered(100.0, Bucket(0, 1.5))
+    limits.count_request(100.0, Bucket(0, 1.5))
     assert limits.ready_at == 101.5 + MARGIN
 
 
 def test_without_headers_the_pace_is_five_in_two_seconds() -> None:
     limits = ChannelLimits()
     for at in (100.0, 100.1, 100.2, 100.3):
-        limits.answered(at, None)
+        limits.count_request(at, None)
         assert limits.ready_at <= 100.3
-    limits.answered(100.4, None)
+    limits.count_request(100.4, None)
     assert limits.ready_at == 102.0 + MARGIN
 
 
@@ -437,7 +437,7 @@ def test_the_pace_is_never_over_thirty_a_minute() -> None:
     limits = ChannelLimits()
     for number in range(30):
         assert limits.ready_at <= 100.0 + number
-        limits.answered(100.0 + number, Bucket(4, 2.0))
+        limits.count_request(100.0 + number, Bucket(4, 2.0))
     assert limits.ready_at == 160.0 + MARGIN
 
 
@@ -445,13 +445,13 @@ def test_the_pace_counts_what_an_earlier_pass_has_sent() -> None:
     earlier = [100.0 + number / 2 for number in range(29)]
     limits = ChannelLimits(earlier)
     assert limits.ready_at == 116.0 + MARGIN  # one more may have been under way
-    limits.answered(116.5, Bucket(4, 2.0))
+    limits.count_request(116.5, Bucket(4, 2.0))
     assert limits.ready_at == 160.0 + MARGIN
     assert limits.counted(now=160.2) == [*earlier[1:], 116.5]
 
 
 def test_an_embargo_is_never_shortened() -> None:
     limits = ChannelLimits(quiet_until=500.0)
-    limits.be_quiet(200.0)
-    limits.answered(100.0, Bucket(0, 1.0))
+    limits.pause_until(200.0)
+    limits.count_request(100.0, Bucket(0, 1.0))
     assert limits.ready_at == 500.0

@@ -377,14 +377,14 @@ def test_a_429_is_obeyed_and_costs_no_attempt(
 ) -> None:
     slow, quick = add_channel(database, server, "slow"), add_channel(database, server, "quick")
     notification = add(database, slow, "held-up")
-    server.order("slow", rate_limited(0.7), Reply(429, "", {"Retry-After": "1"}, embargo=1.0))
+    server.order("slow", rate_limited(0.7), Reply(429, "", {"Retry-After": "1"}, retry_after=1.0))
     for number in range(4):
         add(database, quick, f"e{number}", created_at=NOW)
 
     result = run(database)
 
     assert result == PassResult(5, details=details(delivered=5, rate_limited=2))
-    assert server.defiant() == []
+    assert server.too_early() == []
     held_up = [request for request in server.requests if request.webhook == "slow"]
     assert [request.status for request in held_up] == [429, 429, 200]
     assert held_up[1].at - held_up[0].at >= 0.7
@@ -403,7 +403,7 @@ def test_a_global_429_stops_all_senders(database: TestDatabase, server: DiscordS
 
     assert run(database).details == details(delivered=18, rate_limited=1)
 
-    assert server.defiant() == []
+    assert server.too_early() == []
     told = next(request.at for request in server.requests if request.status == 429)
     assert min(request.at for request in server.requests[7:]) >= told + 1.4
 
@@ -453,7 +453,7 @@ def test_the_limits_of_a_minute_hold_from_pass_to_pass(
         # Less than a minute of theirs later: ten more are allowed in it.
         later = run(database, at=latest(database), NOTIFICATION_RETRY_INTERVAL="2s")
         assert later.details == details(delivered=10, left=10)
-        assert server.defiant() == []
+        assert server.too_early() == []
         assert {request.status for request in server.requests} == {200}
 
 
@@ -610,7 +610,7 @@ def test_no_limit_is_waited_for_when_nothing_is_left(
 def test_a_long_wait_gives_signs_of_life(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry_pass, "_SIGN_OF_LIFE_SECONDS", 0.1)
+    monkeypatch.setattr(retry_pass, "_PROGRESS_SECONDS", 0.1)
     add(database, add_channel(database, server, "news"), "e1")
     server.order("news", rate_limited(0.8))
     signs: list[PassResult] = []
@@ -650,12 +650,12 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("tells_limits", [True, False])
+@pytest.mark.parametrize("limit_headers", [True, False])
 def test_the_limits_are_kept_before_they_are_met(
-    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, tells_limits: bool
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, limit_headers: bool
 ) -> None:
     quicker(monkeypatch, 0.02)
-    with DiscordServer(scale=0.02, tells_limits=tells_limits) as server:
+    with DiscordServer(scale=0.02, limit_headers=limit_headers) as server:
         add_many(database, channels=2, each=32, server=server)
         assert run(database).details == details(delivered=64)
         assert Counter(request.status for request in server.requests) == {200: 64}
@@ -673,7 +673,7 @@ def test_2000_notifications_over_40_channels_meet_no_limit(
         result = run(database)
 
         assert (result.processed, result.details["delivered"]) == (2000, 2000)
-        assert server.defiant() == []
+        assert server.too_early() == []
         statuses = Counter(request.status for request in server.requests)
         assert statuses[200] == 2000
         # The two ordered, and what had been sent before the global one was read: what was under
@@ -704,7 +704,7 @@ def test_a_worker_killed_in_mid_pass_loses_nothing_and_repeats_only_what_was_und
     delivered = Counter(server.delivered())
     assert len(delivered) == 96
     assert sum(delivered.values()) <= 96 + retry_pass.SENDERS
-    assert server.defiant() == []
+    assert server.too_early() == []
     assert counts(database) == {("success", 2): 96}
     assert len(attempts(database)) == 96
 
@@ -724,7 +724,7 @@ def test_two_workers_at_once_send_each_notification_once(
             worker.wait_for("pass_finished", scheduler="notification-retry")
         assert (one.stop(), other.stop()) == (0, 0)
     assert sorted(Counter(server.delivered()).values()) == [1] * 12
-    assert server.defiant() == []
+    assert server.too_early() == []
     assert counts(database) == {("success", 2): 12}
     assert len(attempts(database)) == 12
 
@@ -774,7 +774,7 @@ def test_no_secret_gets_out(database: TestDatabase, server: DiscordServer) -> No
 
 def quicker(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     """Let the limits that the client keeps by itself be as much shorter as the stand-in's."""
-    for name in ("PER_WEBHOOK", "PER_CHANNEL", "ALTOGETHER"):
+    for name in ("PER_WEBHOOK", "PER_CHANNEL", "GLOBAL"):
         limit = getattr(rate_limits, name)
         monkeypatch.setattr(rate_limits, name, replace(limit, seconds=limit.seconds * scale))
 

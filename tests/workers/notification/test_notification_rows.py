@@ -86,7 +86,7 @@ ODD_CHANNELS: list[tuple[str, object]] = [
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiscordServer]:
     """The stand-in with short limits, which the client knows."""
-    for name in ("PER_WEBHOOK", "PER_CHANNEL", "ALTOGETHER"):
+    for name in ("PER_WEBHOOK", "PER_CHANNEL", "GLOBAL"):
         limit = getattr(rate_limits, name)
         monkeypatch.setattr(rate_limits, name, replace(limit, seconds=limit.seconds * 0.01))
     with DiscordServer(scale=0.01) as server:
@@ -393,7 +393,7 @@ def test_a_row_that_cannot_say_why_it_waits_leaves_the_others_their_reason(
 def fail_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
     build = embed.embed
 
-    def fail(event: embed.Event, color: int) -> dict[str, Any]:
+    def fail(event: embed.NotificationEvent, color: int) -> dict[str, Any]:
         if event.id == "odd":
             raise OverflowError("too odd")
         return build(event, color)

@@ -23,7 +23,7 @@ from testing.database import TestDatabase, fresh_database
 from testing.passes import GO_ZERO_TIME, HOUR, MICROSECOND, MINUTE, NOW, preview, run_pass
 from testing.processes import Process, environment, toast
 from workers.sse import SERVICE
-from workers.sse.client_cleanup import CALLS_AT_ONCE, FRESH_SECONDS, MOST_ROUNDS, SCHEDULER
+from workers.sse.client_cleanup import FRESH_SECONDS, MOST_ROUNDS, PARALLEL_CALLS, SCHEDULER
 from workers.sse.sse_management_pb2 import ClientInfo, DisconnectClientRequest
 
 TIMEOUT = 30 * MINUTE
@@ -205,9 +205,9 @@ def test_a_client_that_becomes_active_after_it_was_listed_is_not_cut(
 def test_a_cut_rests_on_a_look_of_the_last_half_second(
     shared: TestDatabase, sse: SseServer
 ) -> None:
-    sse.connect(*quiet(2 * CALLS_AT_ONCE + 1))
+    sse.connect(*quiet(2 * PARALLEL_CALLS + 1))
     # Two calls at a time: this many take longer than a look stays fresh.
-    sse.orders.slow = {"DisconnectClient": 2.5 * FRESH_SECONDS / CALLS_AT_ONCE}
+    sse.orders.slow = {"DisconnectClient": 2.5 * FRESH_SECONDS / PARALLEL_CALLS}
 
     result = clean_up(shared, sse)
 
@@ -217,8 +217,8 @@ def test_a_cut_rests_on_a_look_of_the_last_half_second(
             cuts_after_a_look[-1] += 1
         else:
             cuts_after_a_look.append(0)
-    assert max(cuts_after_a_look) == CALLS_AT_ONCE
-    assert result.processed == 2 * CALLS_AT_ONCE + 1
+    assert max(cuts_after_a_look) == PARALLEL_CALLS
+    assert result.processed == 2 * PARALLEL_CALLS + 1
 
 
 def test_a_client_that_leaves_by_itself_is_not_waited_for(
@@ -236,7 +236,7 @@ def test_a_client_that_leaves_by_itself_is_not_waited_for(
 def test_clients_that_cannot_be_cut_are_counted_and_named_and_stop_nobody(
     shared: TestDatabase, sse: SseServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sse.connect(*quiet(CALLS_AT_ONCE + 20))
+    sse.connect(*quiet(PARALLEL_CALLS + 20))
     sse.connect(ClientInfo(id="", last_event_at=LONG_AGO))
     sse.orders.refused = {"quiet-1": "connection is pinned"}
     sse.orders.broken = {
@@ -258,7 +258,7 @@ def test_clients_that_cannot_be_cut_are_counted_and_named_and_stop_nobody(
         "quiet-2": "INTERNAL: cannot disconnect quiet-2",
         "quiet-3": "UNAVAILABLE: cannot disconnect quiet-3",
     }
-    assert (result.processed, result.failed) == (CALLS_AT_ONCE + 17, 4)
+    assert (result.processed, result.failed) == (PARALLEL_CALLS + 17, 4)
     assert result.note in {f"client {client_id}: {reason}" for client_id, reason in named.items()}
     assert set(sse.clients) == set(named)
     assert len(sse.cuts) == len(set(sse.cuts)), "a client was asked for twice in one pass"
@@ -285,15 +285,15 @@ def test_a_service_that_does_not_answer_is_waited_for_as_long_as_is_set(
 def test_a_service_that_goes_away_in_mid_pass_fails_it_with_what_was_done(
     shared: TestDatabase, sse: SseServer
 ) -> None:
-    sse.connect(*quiet(4 * CALLS_AT_ONCE))
-    looks, cuts = 3, CALLS_AT_ONCE + 10
+    sse.connect(*quiet(4 * PARALLEL_CALLS))
+    looks, cuts = 3, PARALLEL_CALLS + 10
     sse.orders.calls_until_away = looks + cuts
 
     with pytest.raises(PassError, match=rf"shutting down; disconnected until then: {cuts}$"):
         clean_up(shared, sse)
 
-    assert len(sse.clients) == 4 * CALLS_AT_ONCE - cuts
-    assert len(sse.cuts) <= 3 * CALLS_AT_ONCE, "it went on as if the service were there"
+    assert len(sse.clients) == 4 * PARALLEL_CALLS - cuts
+    assert len(sse.cuts) <= 3 * PARALLEL_CALLS, "it went on as if the service were there"
 
 
 def test_nobody_is_cut_while_the_clocks_of_database_and_host_differ(
@@ -311,24 +311,24 @@ def test_nobody_is_cut_while_the_clocks_of_database_and_host_differ(
 def test_a_stop_ends_the_pass_after_the_calls_under_way(
     shared: TestDatabase, sse: SseServer
 ) -> None:
-    sse.connect(*quiet(3 * CALLS_AT_ONCE))
+    sse.connect(*quiet(3 * PARALLEL_CALLS))
 
     result = clean_up(shared, sse, stopping=lambda: len(sse.cuts) > 0)
 
-    assert (result.processed, result.complete) == (CALLS_AT_ONCE, False)
-    assert len(sse.clients) == 2 * CALLS_AT_ONCE
+    assert (result.processed, result.complete) == (PARALLEL_CALLS, False)
+    assert len(sse.clients) == 2 * PARALLEL_CALLS
 
 
 def test_a_pass_shows_a_sign_of_life_with_every_page_and_every_round_of_cuts(
     shared: TestDatabase, sse: SseServer
 ) -> None:
-    sse.connect(*quiet(2 * CALLS_AT_ONCE))
+    sse.connect(*quiet(2 * PARALLEL_CALLS))
     signs: list[PassResult] = []
 
     clean_up(shared, sse, report_progress=signs.append)
 
     assert len(signs) == sse.listings + 2
-    assert sum(signs, NOTHING).processed == 2 * CALLS_AT_ONCE
+    assert sum(signs, NOTHING).processed == 2 * PARALLEL_CALLS
 
 
 def test_a_dry_run_shows_the_longest_inactive_first_and_cuts_nobody(

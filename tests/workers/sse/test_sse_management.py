@@ -23,7 +23,7 @@ from devservers.child_processes import PATIENCE, ROOT
 from devservers.standins.sse import DEFAULT_PAGE_CLIENTS, SERVICE, SseServer, new_client
 from testing.passes import GO_ZERO_TIME, HOUR, NOW
 from workers.sse import sse_management_pb2 as messages
-from workers.sse.sse_management import PAGE_CLIENTS, Client, SseManagement
+from workers.sse.sse_management import PAGE_CLIENTS, SseClient, SseManagement
 from workers.sse.sse_management_pb2 import ClientInfo
 
 PROTO = "workers/sse/sse_management.proto"
@@ -130,19 +130,19 @@ def test_every_client_is_read_with_its_times(sse: SseServer, management: SseMana
 
     assert page.total == 4
     assert sorted(page.clients, key=lambda client: client.id) == [
-        Client("a", NOW - HOUR, NOW, "10.0.0.1:1"),
-        Client("b", NOW, None, ""),
-        Client("c", None, datetime(9999, 12, 31, tzinfo=UTC), ""),
-        Client("d", None, None, ""),
+        SseClient("a", NOW - HOUR, NOW, "10.0.0.1:1"),
+        SseClient("b", NOW, None, ""),
+        SseClient("c", None, datetime(9999, 12, 31, tzinfo=UTC), ""),
+        SseClient("d", None, None, ""),
     ]
 
 
 def test_a_client_was_last_active_at_its_last_event_or_when_it_connected() -> None:
-    assert Client("a", NOW - HOUR, NOW, "").last_active == NOW
-    assert Client("a", NOW, NOW - HOUR, "").last_active == NOW
-    assert Client("a", NOW, None, "").last_active == NOW
-    assert Client("a", None, NOW, "").last_active == NOW
-    assert Client("a", None, None, "").last_active is None
+    assert SseClient("a", NOW - HOUR, NOW, "").last_active == NOW
+    assert SseClient("a", NOW, NOW - HOUR, "").last_active == NOW
+    assert SseClient("a", NOW, None, "").last_active == NOW
+    assert SseClient("a", None, NOW, "").last_active == NOW
+    assert SseClient("a", None, None, "").last_active is None
 
 
 def test_a_list_in_several_pages_is_asked_for_once_to_its_end(

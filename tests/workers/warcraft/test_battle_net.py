@@ -22,9 +22,9 @@ from workers.warcraft.battle_net import addresses, api_request
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL
 from workers.warcraft.battle_net.rate_limit import (
     MOST_IN_FLIGHT,
-    Budget,
+    RequestBudget,
+    SlidingWindow,
     StopRequested,
-    TokenBucket,
 )
 from workers.warcraft.battle_net.tokens import Credentials, Tokens
 from workers.warcraft.sync import MOST_UNAVAILABLE
@@ -222,7 +222,7 @@ class Time:
         return False
 
 
-def sent(budget: Budget, time: Time, count: int) -> list[float]:
+def sent(budget: RequestBudget, time: Time, count: int) -> list[float]:
     moments = []
     for _ in range(count):
         with budget.request(time.wait):
@@ -232,7 +232,7 @@ def sent(budget: Budget, time: Time, count: int) -> list[float]:
 
 def test_no_second_sees_more_than_its_quota_and_nothing_is_given_away() -> None:
     time = Time()
-    budget = Budget([TokenBucket(100, 1.0)], clock=lambda: time.now)
+    budget = RequestBudget([SlidingWindow(100, 1.0)], clock=lambda: time.now)
     moments = sent(budget, time, 1_000)
     assert all(late - early >= 1.0 for early, late in zip(moments, moments[100:], strict=False))
     assert moments[-1] - moments[0] == pytest.approx(9.0)
@@ -242,8 +242,8 @@ def test_no_second_sees_more_than_its_quota_and_nothing_is_given_away() -> None:
 
 def test_no_hour_sees_more_than_its_quota() -> None:
     time = Time()
-    buckets = [TokenBucket(100, 1.0), TokenBucket(36_000, 3_600.0)]
-    moments = sent(Budget(buckets, clock=lambda: time.now), time, 72_001)
+    buckets = [SlidingWindow(100, 1.0), SlidingWindow(36_000, 3_600.0)]
+    moments = sent(RequestBudget(buckets, clock=lambda: time.now), time, 72_001)
     assert moments[35_999] - moments[0] < 360.0
     assert moments[36_000] - moments[0] == pytest.approx(3_600.0)
     assert moments[72_000] - moments[0] == pytest.approx(7_200.0)
@@ -251,7 +251,7 @@ def test_no_hour_sees_more_than_its_quota() -> None:
 
 def test_a_pause_holds_everybody_and_a_stop_ends_the_wait() -> None:
     time = Time()
-    budget = Budget([TokenBucket(100, 1.0)], clock=lambda: time.now)
+    budget = RequestBudget([SlidingWindow(100, 1.0)], clock=lambda: time.now)
     (first,) = sent(budget, time, 1)
     budget.pause(30.0)
     budget.pause(10.0)  # a shorter one takes nothing back

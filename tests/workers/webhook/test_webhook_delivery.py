@@ -38,7 +38,7 @@ from workers.webhook import SERVICE, webhook_retry
 from workers.webhook.delivery_pass import LEASE_MARGIN
 from workers.webhook.http_delivery.attempt import hide
 from workers.webhook.http_delivery.delivery_client import ReceiverReply
-from workers.webhook.http_delivery.retry_decision import judge, retry_after
+from workers.webhook.http_delivery.retry_decision import decide, retry_after
 from workers.webhook.sender_pool import HostQueue, SenderPool
 from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, SCHEDULER
 
@@ -334,7 +334,7 @@ def test_a_retry_after_header_is_seconds_or_a_date(header: str, wait: timedelta 
 
 
 def test_the_last_attempt_is_the_last_whatever_the_receiver_asks_for() -> None:
-    outcome = judge(ReceiverReply(503, retry_after="60"), attempt=3, max_attempts=3, now=NOW)
+    outcome = decide(ReceiverReply(503, retry_after="60"), attempt=3, max_attempts=3, now=NOW)
 
     assert (outcome.status, outcome.completed, outcome.retry_after) == ("failed", True, None)
 
@@ -406,8 +406,8 @@ def test_a_slow_host_holds_up_no_other(database: TestDatabase) -> None:
         watcher.join()
 
     assert at_slow == [2]  # while the quick one got all of its own
-    assert slow.most_at_once == 2
-    assert quick.most_at_once <= 2
+    assert slow.most_in_flight == 2
+    assert quick.most_in_flight <= 2
     assert result.details == {"delivered": 30, "undelivered": len(stalled)}
 
 

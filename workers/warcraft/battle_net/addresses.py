@@ -1,4 +1,4 @@
-"""Where Battle.net's hosts are, and how names of the game become parts of an address."""
+"""The URLs of Battle.net: hosts by region, and paths from names of the game."""
 
 import unicodedata
 from urllib.parse import quote, urlsplit
@@ -9,13 +9,13 @@ REGIONS = ("us", "eu", "kr", "tw", "cn")
 
 _API = "https://{region}.api.blizzard.com"
 _OAUTH = "https://oauth.battle.net"
-# China has an operator, and hosts, of its own.
+# China has its own operator and hosts.
 _CHINESE_API = "https://gateway.battlenet.com.cn"
 _CHINESE_OAUTH = "https://oauth.battlenet.com.cn"
 
 
 def parse_override(text: str) -> str:
-    """Check the address of a host to call instead of Battle.net's; '' stands for none.
+    """Check the address of a host to call instead of Battle.net's; '' means none.
 
     Raises ValueError with a short reason.
     """
@@ -32,7 +32,7 @@ def parse_override(text: str) -> str:
 
 
 def api_url(region: str, override: str = "") -> str:
-    """The API's address in a region, without a slash at its end."""
+    """The API's address in a region, without a slash at its end. Raises Unaddressable."""
     if region not in REGIONS:
         raise Unaddressable(f"region is {region!r}; expected one of {', '.join(REGIONS)}")
     if override:
@@ -41,13 +41,13 @@ def api_url(region: str, override: str = "") -> str:
 
 
 def token_url(region: str, override: str = "") -> str:
-    """Where tokens for a region come from; an override may name the host or the whole path."""
+    """The token URL of a region; an override may be the host or the complete URL."""
     host = override or (_CHINESE_OAUTH if region == "cn" else _OAUTH)
     return host if host.endswith("/token") else f"{host}/token"
 
 
 def host_and_port(url: str) -> str:
-    """Where the server of an address listens, an IPv6 address in brackets."""
+    """The host and port of a URL, an IPv6 address in brackets."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -63,27 +63,27 @@ def guild_path(realm: str, name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """The slug of a realm's or a guild's name; that of a slug is itself.
+    """The slug of a realm's or a guild's name; a slug stays the same.
 
-    Lower case, words joined by '-', other signs dropped; accents stay: "Pozzo dell'Eternità"
-    is pozzo-delleternità, "Aggra (Português)" is aggra-português.
+    Lower case, words joined by '-', other characters removed; accents stay: "Pozzo
+    dell'Eternità" is pozzo-delleternità, "Aggra (Português)" is aggra-português.
     """
     letters = (letter for letter in folded(name) if letter in "- " or _is_letter(letter))
     return "-".join("".join(letters).split())
 
 
 def folded(name: str) -> str:
-    """A name as the live tables hold it: lower case, every accent part of its letter."""
+    """A name as in the live tables: lower case, composed accents (NFC)."""
     return unicodedata.normalize("NFC", name).lower()
 
 
 def _segment(field: str, text: str) -> str:
-    """Lower-cased first, encoded then: Battle.net does not know %C3%84 from Ä, only ä."""
+    """Lower case before encoding: Battle.net knows only ä, not %C3%84 (Ä)."""
     if not any(map(_is_letter, text)):
         raise Unaddressable(f"{field} is {text!r}, which makes no address")
     return quote(folded(text), safe="")
 
 
 def _is_letter(sign: str) -> bool:
-    """Letters, digits, and the marks that some scripts write as signs of their own."""
+    """Letters, digits, and the combining marks of some scripts."""
     return unicodedata.category(sign)[0] in "LMN"

@@ -1,4 +1,4 @@
-"""One request to Battle.net and its reply, or why there is none."""
+"""One request to Battle.net and its reply, or the error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from common.http import Client
 
 REPLY_SECONDS = 20.0
-# The roster of the largest guild, 1,000 members, comes to half a megabyte.
+# The roster of the largest guild, 1,000 members, has half a megabyte.
 MOST_BYTES = 16 * 1024 * 1024
-# No quota of Battle.net spans more than an hour.
+# No quota of Battle.net is for longer than an hour.
 MOST_RETRY_AFTER = 3600.0
 
 TOO_MANY_REQUESTS = 429
@@ -22,22 +22,22 @@ TOO_MANY_REQUESTS = 429
 
 @dataclass(frozen=True, slots=True)
 class ApiReply:
-    """A complete reply; ``retry_after`` is in seconds, None where it names no time."""
+    """A complete reply; ``retry_after`` is in seconds, None without such a header."""
 
     status: int
     retry_after: float | None
     body: bytes
 
     @property
-    def is_trouble(self) -> bool:
+    def is_retryable(self) -> bool:
         return self.status == TOO_MANY_REQUESTS or self.status >= 500
 
 
 class RetryableError(Exception):
-    """The request may succeed when it is sent again.
+    """A later attempt may succeed.
 
-    ``retry_after`` says after how many seconds, None where Battle.net does not say so, and
-    ``throttled`` that there were too many.
+    ``retry_after`` is Battle.net's wait in seconds, None without one; ``throttled`` is true for
+    a 429.
     """
 
     def __init__(self, reason: str = "", reply: ApiReply | None = None) -> None:
@@ -56,16 +56,16 @@ def send(
     query: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
 ) -> ApiReply:
-    """Send one request; redirects are not followed. Raises RetryableError where no reply arrives.
+    """Send one request, without following redirects. Raises RetryableError without a reply.
 
-    ``remote`` is what the other side is called in the metrics.
+    ``remote`` is the metrics' label for the other side.
     """
-    # Only here: a worker that has nothing to ask need not carry `requests` in memory.
+    # Imported here: a worker with nothing to fetch does not load `requests`.
     from common.http import NoResponse
 
     try:
         with metrics.remote_call("warcraft", remote) as outcome:
-            answer = http.request(
+            response = http.request(
                 method,
                 url,
                 seconds=REPLY_SECONDS,
@@ -74,17 +74,17 @@ def send(
                 data=form,
                 headers={"Authorization": authorization, "Accept-Encoding": "gzip"},
             )
-            if answer.complete:
-                outcome(metrics.http_outcome(answer.status))
+            if response.complete:
+                outcome(metrics.http_outcome(response.status))
     except NoResponse as error:
         raise RetryableError(str(error)) from error
-    if not answer.complete:
+    if not response.complete:
         raise RetryableError("the reply was cut off")
-    return ApiReply(answer.status, _retry_after(answer.headers), answer.body)
+    return ApiReply(response.status, _retry_after(response.headers), response.body)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """The header's seconds, or those until its date; None where it is missing or odd."""
+    """The header's seconds, or those until its date; None if it is missing or invalid."""
     header = headers.get("Retry-After", "").strip()
     try:
         if header.isdecimal():

@@ -1,7 +1,7 @@
-"""The Battle.net API: its settings, and a GET with everything that belongs to one.
+"""The Battle.net API: its settings, and a GET with token, rate limit and retries.
 
-The token is in the Authorization header only, namespace and locale are always sent, 429 and
-5xx are asked again after the time that Battle.net names, or else after a growing one.
+The token is only in the Authorization header, namespace and locale are always sent, 429 and 5xx
+are retried after the time that Battle.net gives, or else with back-off.
 """
 
 from collections.abc import Callable
@@ -51,11 +51,11 @@ OAUTH_URL = Variable(
 CREDENTIALS = (CLIENT_ID, CLIENT_SECRET)
 SETTINGS = (REGION, API_URL, OAUTH_URL)
 
-# Without it every name in a reply is an object with all locales.
+# Without a locale every name in a reply is an object with all locales.
 LOCALE = "en_US"
 
 MOST_TRIES = 4
-# The longest that a request waits of its own accord.
+# The longest back-off of a request, in seconds.
 MOST_DELAY = 30.0
 
 _API = "battle_net"  # in the metrics
@@ -64,13 +64,13 @@ _RETRIES = metrics.RETRIES.labels("warcraft", "request")
 
 
 class BattleNet:
-    """The API for one pass; its threads may share it, each with an HTTP client of its own."""
+    """The API for one pass; its threads may share it, each with its own HTTP client."""
 
     def __init__(self, settings: Settings, wait: Callable[[float], bool]) -> None:
-        """``wait`` waits so many seconds and says whether the worker is to stop.
+        """``wait`` waits for some seconds and returns whether the worker must stop.
 
-        Raises PassError where the credentials are not set, as they need not be for schedulers
-        that are disabled.
+        Raises PassError if the credentials are not set; they are optional while the schedulers
+        are disabled.
         """
         for variable in CREDENTIALS:
             if not settings[variable]:
@@ -87,7 +87,7 @@ class BattleNet:
         name: str,
         namespace: str = "profile",
     ) -> Reader:
-        """Return the reply to a GET; ``name`` is what it is called in the messages of errors.
+        """Return the reply to a GET; ``name`` is its name in error messages.
 
         Raises NotFound, InvalidReply, Unaddressable or Unavailable, and StopRequested.
         """
@@ -96,17 +96,17 @@ class BattleNet:
         tries = 0
         while True:
             try:
-                reply = self._ask(http, region, url, query)
+                reply = self._request(http, region, url, query)
                 return json_reader.parse(_successful(reply, name), name)
-            except RetryableError as trouble:
+            except RetryableError as error:
                 tries += 1
                 if tries == MOST_TRIES:
-                    raise Unavailable(f"{name}: {trouble}, {tries} times") from trouble
-                self._back_off(trouble, tries)
+                    raise Unavailable(f"{name}: {error}, {tries} times") from error
+                self._back_off(error, tries)
                 _RETRIES.inc()
 
-    def _ask(self, http: "Client", region: str, url: str, query: dict[str, str]) -> ApiReply:
-        """Send the request, and once more with a new token where this one is refused."""
+    def _request(self, http: "Client", region: str, url: str, query: dict[str, str]) -> ApiReply:
+        """Send the request, and once more with a new token if this one is refused."""
         credentials = _credentials(self._settings, region)
         token = TOKENS.get(http, credentials)
         reply = self._send(http, url, query, token)
@@ -119,10 +119,10 @@ class BattleNet:
         with BUDGET.request(self._wait):
             return api_request.send(_API, http, "GET", url, f"Bearer {token}", query=query)
 
-    def _back_off(self, trouble: RetryableError, tries: int) -> None:
-        """What Battle.net says of waiting is meant for this client, not for this request."""
-        seconds = trouble.retry_after
-        if seconds is None and trouble.throttled:
+    def _back_off(self, error: RetryableError, tries: int) -> None:
+        """Wait; a time given by Battle.net holds for all requests of this client."""
+        seconds = error.retry_after
+        if seconds is None and error.throttled:
             seconds = 2.0 ** (tries - 1)
         if seconds is not None:
             metrics.rate_limited("warcraft", _API, seconds)
@@ -144,7 +144,7 @@ def _address(settings: Settings) -> str:
 
 
 def _check(settings: Settings) -> str:
-    """Ask for a token, and for no more."""
+    """Get a token and nothing else."""
     from common.http import Client
 
     credentials = _credentials(settings, settings[REGION])
@@ -159,12 +159,12 @@ REMOTE = Remote("Battle.net", _address, _check)
 
 
 def _successful(reply: ApiReply, name: str) -> bytes:
-    """The body of a reply that is one; raises what any other means."""
+    """The body of a successful reply; raises the error that another status means."""
     if reply.status == 200:
         return reply.body
     if reply.status == 404:
         raise NotFound(f"{name}: HTTP 404")
-    if reply.is_trouble:
+    if reply.is_retryable:
         raise RetryableError(reply=reply)
     if reply.status == 401:
         raise Refused(f"{name}: HTTP 401, with a new token, too")

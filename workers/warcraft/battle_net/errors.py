@@ -1,25 +1,25 @@
-"""Why one character or guild could not be synced; no message holds a secret."""
+"""Why one character or guild could not be synced; no message contains a secret."""
 
 
 class BattleNetError(Exception):
-    """Battle.net gave no usable answer about this one; the others are not concerned."""
+    """No usable reply about this subject; other subjects are not affected."""
 
 
 class NotFound(BattleNetError):
-    """404: deleted or renamed, or alive and unknown to Battle.net for some days."""
+    """404: deleted or renamed, or existing but missing at Battle.net for some days."""
 
 
 class InvalidReply(BattleNetError):
-    """The reply cannot be used; the message names the field and what is wrong with it."""
+    """The reply cannot be used; the message names the field and the problem."""
 
 
 class Unaddressable(BattleNetError):
-    """No address can be made from the row; the message names the column."""
+    """The row does not give a valid URL; the message names the column."""
 
 
 class Unavailable(BattleNetError):
-    """Battle.net did not answer, or refused to, though it was asked several times."""
+    """Battle.net did not reply, or refused to, in several tries."""
 
 
 class Refused(Unavailable):
-    """Battle.net does not take our credentials; waiting does not mend that."""
+    """Battle.net rejects our credentials; a retry does not help."""

@@ -1,7 +1,4 @@
-"""Battle.net's replies, read with suspicion: what is missing or odd is named by its path.
-
-Every reply is asked for in one locale; without it names would be objects.
-"""
+"""Battle.net's replies, validated field by field: an error names the field by its path."""
 
 import json
 import math
@@ -10,12 +7,12 @@ from typing import Any
 
 from workers.warcraft.battle_net.errors import InvalidReply
 
-# What a bigint holds.
+# The largest bigint.
 _MOST = 2**63 - 1
 
 
 class Reader:
-    """One object of a reply, and its path in it for the messages of InvalidReply."""
+    """One object of a reply, with its path for the messages of InvalidReply."""
 
     def __init__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
@@ -30,15 +27,15 @@ class Reader:
         return Reader(self._field(name), self._at(name))
 
     def objects(self, name: str) -> Iterator["Reader"]:
-        """The objects of a list, each with its place in its path."""
+        """The objects of a list, each with its index in its path."""
         items = self._field(name)
         if not isinstance(items, list):
             raise InvalidReply(f"{self._at(name)} is {_kind(items)}, not a list")
-        for place, item in enumerate(items):
-            yield Reader(item, f"{self._at(name)}[{place}]")
+        for index, item in enumerate(items):
+            yield Reader(item, f"{self._at(name)}[{index}]")
 
     def text(self, name: str) -> str:
-        """Text that is not empty and that PostgreSQL can hold: no NUL, no half surrogates."""
+        """Text that is not empty and that PostgreSQL can hold: no NUL, no lone surrogates."""
         value = self._field(name)
         if not isinstance(value, str):
             raise InvalidReply(f"{self._at(name)} is {_kind(value)}, not text")
@@ -54,7 +51,7 @@ class Reader:
         return value
 
     def number(self, name: str) -> float:
-        """A finite number, as a whole one where it was sent so."""
+        """A finite number; a whole one stays an int."""
         value = self._field(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidReply(f"{self._at(name)} is {_kind(value)}, not a number")
@@ -72,7 +69,7 @@ class Reader:
 
 
 def parse(body: bytes, name: str) -> Reader:
-    """Read the body of a reply; `name` is what its paths begin with. Raises InvalidReply."""
+    """Read the body of a reply; ``name`` is the start of its paths. Raises InvalidReply."""
     try:
         return Reader(json.loads(body), name)
     except (ValueError, RecursionError) as error:
@@ -80,6 +77,6 @@ def parse(body: bytes, name: str) -> Reader:
 
 
 def _kind(value: object) -> str:
-    """What a value is, for a message: never the value itself, which may be anything."""
+    """The kind of a value, for a message; the value itself could be long or secret."""
     kinds = {dict: "an object", list: "a list", str: "text", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")

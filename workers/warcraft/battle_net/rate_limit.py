@@ -1,7 +1,7 @@
-"""The request budget of Battle.net, shared by everything in this process that calls it.
+"""The request budget of Battle.net, shared by all its callers in this process.
 
-Battle.net allows one client 100 requests a second, answered with 429 beyond that, and 36,000
-an hour, beyond which it only gets slow.
+Battle.net allows one client 100 requests a second, beyond which it replies 429, and 36,000 an
+hour, beyond which it gets slow.
 """
 
 import threading
@@ -14,74 +14,70 @@ MOST_IN_FLIGHT = 8
 
 
 class StopRequested(Exception):
-    """The worker is to stop: the request is not sent."""
+    """The worker must stop: the request is not sent."""
 
 
-class TokenBucket:
-    """So many tokens, each of which comes back that many seconds after it was taken.
+class SlidingWindow:
+    """At most ``requests`` in any period of ``seconds``, wherever the period begins."""
 
-    Thus no period of that length sees more requests than tokens, wherever it begins and
-    however late the threads woke up that sent them.
-    """
-
-    def __init__(self, tokens: int, seconds: float) -> None:
+    def __init__(self, requests: int, seconds: float) -> None:
         self._seconds = seconds
-        self._taken: deque[float] = deque(maxlen=tokens)
+        self._requests: deque[float] = deque(maxlen=requests)
 
     def free_at(self) -> float:
-        """When there will be a token, by the clock that `take` was told; 0 if there is one."""
-        is_empty = len(self._taken) == self._taken.maxlen
-        return self._taken[0] + self._seconds if is_empty else 0.0
+        """When the next request is allowed, by the clock given to ``add``; 0 if one is now."""
+        is_full = len(self._requests) == self._requests.maxlen
+        return self._requests[0] + self._seconds if is_full else 0.0
 
-    def take(self, now: float) -> None:
-        self._taken.append(now)
+    def add(self, now: float) -> None:
+        self._requests.append(now)
 
 
-class Budget:
-    """Who may send a request now: by the buckets, and by the number that is in flight.
+class RequestBudget:
+    """Limits the requests by the windows, and by the number in flight.
 
-    Safe to share between threads. `clock` gives seconds that never go back.
+    Safe to share between threads. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(
-        self, buckets: Sequence[TokenBucket], clock: Callable[[], float] = time.monotonic
+        self, windows: Sequence[SlidingWindow], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._buckets = buckets
+        self._windows = windows
         self._clock = clock
         self._in_flight = threading.BoundedSemaphore(MOST_IN_FLIGHT)
-        # One thread at a time waits for a token, the others for their turn to.
+        # One thread at a time waits for the windows, the others for this lock.
         self._turnstile = threading.Lock()
         self._paused_until = 0.0
 
     @contextmanager
     def request(self, wait: Callable[[float], bool]) -> Iterator[None]:
-        """Wait for the turn to send one request, and hold its place until it is answered.
+        """Wait until one request may be sent; it is in flight during the block.
 
-        `wait` waits so many seconds and says whether the worker is to stop; then StopRequested is
-        raised.
+        ``wait`` waits for some seconds and returns whether the worker must stop; then
+        StopRequested is raised.
         """
         with self._in_flight:
             with self._turnstile:
-                while seconds := self._take_or_wait():
+                while seconds := self._seconds_to_wait():
                     if wait(seconds):
                         raise StopRequested
             yield
 
     def pause(self, seconds: float) -> None:
-        """Let nobody send anything for so long."""
+        """Allow no request for so many seconds."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    def _take_or_wait(self) -> float:
-        """Take a token of each bucket, or none and say how long to wait for the last."""
+    def _seconds_to_wait(self) -> float:
+        """Count a request in every window and return 0, or return how long to wait first."""
         now = self._clock()
-        turn = max(self._paused_until, *(bucket.free_at() for bucket in self._buckets))
-        if turn > now:
-            return turn - now
-        for bucket in self._buckets:
-            bucket.take(now)
+        free_at = max(self._paused_until, *(window.free_at() for window in self._windows))
+        if free_at > now:
+            return free_at - now
+        for window in self._windows:
+            window.add(now)
         return 0.0
 
 
-# The second is a bit longer here, so that what is delayed on its way does not meet the next
-# second's requests. That leaves 97 % of the quota.
-BUDGET = Budget((TokenBucket(100, 1.03), TokenBucket(36_000, 3600.0)))
+# The second is a bit longer here, because requests delayed on their way fall into the next second.
+# That leaves 97 % of the quota.
+BUDGET = RequestBudget((SlidingWindow(100, 1.03), SlidingWindow(36_000, 3600.0)))

@@ -15,16 +15,16 @@ from workers.warcraft.battle_net.errors import InvalidReply, Refused
 if TYPE_CHECKING:
     from common.http import Client
 
-# A token is not used in the last five minutes of its life: it might end on the way.
+# A token is not used in its last five minutes: it might expire on the way.
 SPARE_SECONDS = 300.0
-# Battle.net hands out the same token until it ends, so also in its last minutes: asking for
-# it before every request then would double the traffic.
+# Battle.net returns the same token until it expires, also in its last minutes: getting it before
+# every request then would double the traffic.
 LEAST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who asks, and where for a token."""
+    """The API client, and the URL of its tokens."""
 
     token_url: str
     id: str = field(repr=False)
@@ -43,7 +43,7 @@ class _Token:
 
 
 class Tokens:
-    """The tokens in use; safe to share between threads, of which one asks for a new one."""
+    """The tokens in use; safe to share between threads: one of them gets a new token."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -51,21 +51,20 @@ class Tokens:
         self._tokens: dict[Credentials, _Token] = {}
 
     def get(self, http: "Client", credentials: Credentials, *, refused: str = "") -> str:
-        """Return a token, a new one where the last is at its end or is the one ``refused``.
+        """Return a token, a new one if the last has expired or is the one ``refused``.
 
-        Raises Refused where the credentials are refused, and RetryableError where asking again
-        may help.
+        Raises Refused if the credentials are refused, and RetryableError if a retry may help.
         """
         with self._lock:
             token = self._tokens.get(credentials)
             if token is None or token.value == refused or self._clock() >= token.use_until:
-                token = self._ask(http, credentials)
+                token = self._fetch(http, credentials)
                 self._tokens[credentials] = token
             return token.value
 
-    def _ask(self, http: "Client", credentials: Credentials) -> _Token:
+    def _fetch(self, http: "Client", credentials: Credentials) -> _Token:
         redaction.register([credentials.authorization.removeprefix("Basic ")])
-        asked_at = self._clock()
+        requested_at = self._clock()
         reply = api_request.send(
             "battle_net_oauth",
             http,
@@ -74,7 +73,7 @@ class Tokens:
             credentials.authorization,
             form={"grant_type": "client_credentials"},
         )
-        if reply.is_trouble:
+        if reply.is_retryable:
             raise RetryableError("instead of a token", reply)
         if reply.status != 200:
             raise Refused(
@@ -82,12 +81,14 @@ class Tokens:
                 "BLIZZARD_CLIENT_SECRET those of a client of this region's Battle.net?)"
             )
         try:
-            answer = json_reader.parse(reply.body, "token")
-            value, seconds = answer.text("access_token"), answer.whole("expires_in")
+            token = json_reader.parse(reply.body, "token")
+            value, seconds = token.text("access_token"), token.whole("expires_in")
         except InvalidReply as error:
             raise RetryableError(str(error)) from error
         redaction.register([value])
-        return _Token(value, asked_at + max(seconds - SPARE_SECONDS, min(seconds, LEAST_SECONDS)))
+        return _Token(
+            value, requested_at + max(seconds - SPARE_SECONDS, min(seconds, LEAST_SECONDS))
+        )
 
 
 TOKENS = Tokens()

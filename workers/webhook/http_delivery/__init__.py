@@ -1,4 +1,4 @@
-"""One HTTP POST to a receiver: target URL, SSRF guard, signature, deadline, meaning of the reply.
+"""One HTTP POST to a receiver: target URL, SSRF guard, signature, deadline, reply.
 
-``attempt`` makes one attempt; ``retry_decision`` decides from its reply.
+``attempt.make`` makes one attempt; ``retry_decision.decide`` reads its reply.
 """

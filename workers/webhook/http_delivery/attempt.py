@@ -1,4 +1,4 @@
-"""One attempt to deliver: the row that was taken, what was sent, and what may be kept of it."""
+"""One attempt to deliver: the delivery, what was sent, and what may be stored of it."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from workers.webhook.http_delivery.delivery_client import (
     ReceiverReply,
 )
 
-# What a bigint holds. A count that is there stays there.
+# The largest bigint; a counter with this value stays.
 MOST_ATTEMPTS = 2**63 - 1
 
 _ORIGIN = re.compile(r"\w+://[^/?#@\s]*(?=[/?#]|$)")
@@ -25,7 +25,7 @@ _ORIGIN = re.compile(r"\w+://[^/?#@\s]*(?=[/?#]|$)")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A row that was taken until ``lease``, and its webhook's URL, host and secret."""
+    """A delivery leased until ``lease``, and its webhook's URL, host and secret."""
 
     id: UUID
     webhook_id: UUID
@@ -44,26 +44,25 @@ class Delivery:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no text may hold: the secret, and what looks like a token in the URL, behind its
-        host. They are not registered with `redact`: there are too many of them."""
+        """What no text may hold: the secret, and the parts of the URL after its host that look like
+        a token. They are not registered with `redact`, because there are too many."""
         key = self.secret.removeprefix("whsec_")
         return (self.secret, key, *tokens(_ORIGIN.sub("", self.url, count=1)))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was sent for a delivery, and what came back."""
+    """What was sent for a delivery, and its reply."""
 
     delivery: Delivery
     headers: Mapping[str, str] = field(repr=False)
     reply: ReceiverReply = field(repr=False)
 
     def columns(self) -> dict[str, object]:
-        """The columns of webhook_delivery_attempts that say what happened, without secrets.
+        """The values for webhook_delivery_attempts, without secrets.
 
-        A signature is no secret, but with the body beside it a reader of the table could send
-        that delivery again, or try out weak secrets. So neither is stored, not even where the
-        receiver sends it back.
+        Signatures are hidden too, also in the reply: with a signature and its body, a reader of
+        the table could replay the delivery or guess a weak secret.
         """
         reply, delivery = self.reply, self.delivery
         signatures = {name: self.headers[name] for name in self.headers if _signs(name)}
@@ -100,12 +99,12 @@ def make(delivery: Delivery, client: DeliveryClient) -> Attempt:
 
 
 def hide(text: str, *secrets: str) -> str:
-    """Return the text as it may be stored: without NUL, these secrets and what looks like one."""
+    """The text as it may be stored: without NUL, these secrets and text that looks like one."""
     return redact(text, *secrets).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _first(body: str, *secrets: str) -> str:
-    """As much of a body as is stored, without the first half of a secret at its end."""
+    """The part of a body that is stored; a secret at the cut is removed completely."""
     most = len(body.encode()[:MOST_BODY_BYTES].decode(errors="ignore"))
     return cut(body, most, *secrets)
 

@@ -1,8 +1,7 @@
-"""One POST of a webhook: to a checked address, with one deadline over everything, no redirects.
+"""One POST of a webhook: to a checked address, with one deadline for all steps, no redirects.
 
-Written on http.client: it follows nothing, reads no proxy from the environment, never
-decompresses (it asks for ``identity``), and takes a connection that was made here. Each delivery
-has a connection of its own.
+Uses http.client: no redirects, no proxy from the environment, no decompression (the request has
+``identity``), and it accepts a connection made here. Each delivery has its own connection.
 """
 
 import contextlib
@@ -20,18 +19,18 @@ from workers.webhook.http_delivery.ssrf_guard import NameUnknown, SsrfGuard
 from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused, parse
 
 MOST_BODY_BYTES = 10 * 1024
-# Beyond what is kept, so that a secret is whole that the cut goes through: 500 characters, each
-# written as up to six.
+# Read beyond the stored part, so that a secret at the cut is complete and can be hidden: 500
+# characters, each escaped as up to six.
 _SPARE_BYTES = 3 * 1024
 MOST_HEADER_CHARACTERS = 10 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverReply:
-    """What came back: ``status`` 0 and an ``error`` where there was no answer.
+    """The receiver's reply: ``status`` 0 and an ``error`` without one.
 
-    ``body`` is the first 13 KB; ``retry_after`` the header as it came; ``refused`` says that
-    nothing was sent because of where the URL leads.
+    ``body`` is the first 13 KB; ``retry_after`` the header's text; ``refused`` means that nothing
+    was sent because the URL or its address is not allowed.
     """
 
     status: int = 0
@@ -44,15 +43,15 @@ class ReceiverReply:
 
     @property
     def is_success(self) -> bool:
-        """Whether the receiver has taken the delivery."""
+        """Whether the receiver has accepted the delivery."""
         return 200 <= self.status < 300
 
 
 class _Deadline:
-    """A moment on the monotonic clock, and a way to break a connection when it comes.
+    """A time on the monotonic clock at which a connection is shut down.
 
-    A socket's timeout begins anew with each call: a peer that sends a byte a second would
-    never meet one.
+    A socket's own timeout begins anew with each call: a peer that sends a byte a second never
+    reaches it.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -65,8 +64,8 @@ class _Deadline:
 
     @contextlib.contextmanager
     def over(self, transport: socket.socket) -> Iterator[None]:
-        """Shut the connection down if the deadline comes within the block."""
-        # A duplicate, because TLS takes the socket itself away from its object.
+        """Shut the connection down if the deadline passes during the block."""
+        # A duplicate, because TLS detaches the original socket object.
         with transport.dup() as duplicate:
             timer = threading.Timer(self.seconds_left, self._cut, (duplicate,))
             timer.daemon = True
@@ -92,7 +91,7 @@ class DeliveryClient:
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> ReceiverReply:
-        """Send one request; the reply has whatever the remote side did."""
+        """Send one request; remote failures are in the reply, not raised."""
         started = time.monotonic()
         deadline = _Deadline(self.timeout)
         try:
@@ -122,13 +121,13 @@ class DeliveryClient:
         with contextlib.closing(connection), deadline.over(transport):
             connection.sock = transport
             if destination.scheme == "https":
-                # Certificate and SNI are the name's, whatever address it was found at.
+                # Certificate and SNI are for the name, not for the address.
                 connection.sock = self.tls.wrap_socket(transport, server_hostname=destination.host)
             connection.request(
                 "POST", destination.target, body, request_headers(headers, destination)
             )
             with connection.getresponse() as response:
-                # A connection cut within the headers looks as if they ended there.
+                # A connection that is shut down within the headers looks as if they ended there.
                 if deadline.passed:
                     raise TimeoutError
                 return _reply(response)
@@ -138,7 +137,7 @@ class DeliveryClient:
 def _connected(
     addresses: Sequence[Address], port: int, deadline: _Deadline
 ) -> Iterator[socket.socket]:
-    """A connection to the first address that takes it; each gets an equal share of the time."""
+    """A connection to the first address that accepts; each gets an equal share of the time."""
     for waiting, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as transport:
@@ -155,7 +154,7 @@ def _connected(
 
 
 def request_headers(headers: Mapping[str, str], destination: TargetUrl) -> dict[str, str]:
-    """Headers with those that any request needs; http.client would call port 443 unusual."""
+    """Headers with those that every request needs; http.client would add port 443 to Host."""
     own = {"Host": destination.host_header, "User-Agent": USER_AGENT, "Connection": "close"}
     return own | dict(headers)
 
@@ -181,7 +180,7 @@ def _first_headers(response: http.client.HTTPResponse) -> dict[str, str]:
 
 
 def _first_body(response: http.client.HTTPResponse) -> str:
-    """The beginning of the body, or as much of it as came: the status alone decides."""
+    """The beginning of the body, as far as it was received: only the status decides."""
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         return f"(not decoded: {encoding[:50]})"

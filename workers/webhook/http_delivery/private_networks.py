@@ -1,8 +1,7 @@
-"""Which addresses of the internet a webhook may be delivered to, and why not to the others.
+"""Which IP addresses a webhook may be delivered to, and the reason for each refusal.
 
-The tables are IANA's special-purpose registries and what cloud providers answer metadata on,
-written out: Python's ``is_global`` calls NAT64-wrapped private addresses global, and differs
-from one Python to the next.
+The table has IANA's special-purpose registries and the metadata addresses of cloud providers:
+Python's ``is_global`` calls NAT64-wrapped private addresses global, and differs between versions.
 """
 
 import ipaddress
@@ -18,7 +17,7 @@ _SPECIAL = {
     "10.0.0.0/8": "private",
     "100.64.0.0/10": "shared by a carrier's customers",
     "127.0.0.0/8": "loopback",
-    "168.63.129.16/32": "a cloud's metadata service",  # Azure; in the midst of public ones
+    "168.63.129.16/32": "a cloud's metadata service",  # Azure; inside a public network
     "169.254.0.0/16": "link-local, where clouds serve metadata",
     "172.16.0.0/12": "private",
     "192.0.0.0/24": "reserved for protocols",
@@ -51,15 +50,15 @@ _SPECIAL = {
 }
 _REFUSED = {ipaddress.ip_network(network): reason for network, reason in _SPECIAL.items()}
 
-# The only part of IPv6 that is given out to hosts of the internet.
+# The only part of IPv6 that is assigned to hosts on the internet.
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-# The third quarter of an ISATAP address (RFC 5214), whatever its network; the one bit that may
-# differ says whether the IPv4 address in the last quarter is unique in the world.
+# The third quarter of an ISATAP address (RFC 5214) in any network; the masked bit shows whether
+# the IPv4 address in the last quarter is globally unique.
 _ISATAP, _ISATAP_MASK = 0x0000_5EFE, 0xFDFF_FFFF
 
 
 def refusal(address: Address, allowed: Iterable[Network] = ()) -> str:
-    """Why nothing may be delivered to this address, or '' where it is public or allowed."""
+    """Why nothing may be delivered to this address, or '' if it is public or allowed."""
     if any(address in network for network in allowed):
         return ""
     for network, reason in _REFUSED.items():

@@ -1,4 +1,4 @@
-"""What one attempt means for its delivery: done, done for, or to be tried again, and when."""
+"""What one attempt means for its delivery: success, failed, or a retry at a time."""
 
 import email.utils
 import re
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from workers.webhook.http_delivery.delivery_client import ReceiverReply
 
 LONGEST_RETRY_AFTER = timedelta(hours=24)
-# The live pool polls once a minute: no delivery was ever tried again sooner.
+# The live pool polls once a minute: it never retries a delivery sooner.
 SHORTEST_RETRY_AFTER = timedelta(minutes=1)
 
 
@@ -18,7 +18,7 @@ class RetryDecision:
     """A delivery's next state.
 
     ``status`` is success, failed or retrying; ``attempt_count`` the number to store;
-    ``completed`` says that no further attempt follows; ``retry_after`` is set with retrying.
+    ``completed`` means that no further attempt follows; ``retry_after`` is set with retrying.
     """
 
     status: str
@@ -28,13 +28,15 @@ class RetryDecision:
     retry_after: timedelta | None = None
 
 
-def judge(reply: ReceiverReply, *, attempt: int, max_attempts: int, now: datetime) -> RetryDecision:
-    """Say what attempt number ``attempt`` has come to.
+def decide(
+    reply: ReceiverReply, *, attempt: int, max_attempts: int, now: datetime
+) -> RetryDecision:
+    """Decide the delivery's next state after attempt number ``attempt``.
 
-    A failure with attempts left is left ``failed``, which webhook-retry schedules 2^attempts
-    minutes ahead. It knows nothing of a time that the receiver asked for, so where there is
-    one the row is scheduled here instead. 410 is final: webhook-retry, ours as well as the live
-    one, goes by ``attempt_count`` alone, so all attempts count as used up.
+    A failure with attempts left becomes ``failed``; webhook-retry then schedules it 2^attempts
+    minutes ahead. If the receiver asked for a time, which webhook-retry does not know, the row is
+    scheduled here. 410 is final: webhook-retry, ours and the live one, only reads
+    ``attempt_count``, so all attempts count as used.
     """
     if reply.is_success:
         return RetryDecision("success", attempt, completed=True)
@@ -48,7 +50,7 @@ def judge(reply: ReceiverReply, *, attempt: int, max_attempts: int, now: datetim
 
 
 def retry_after(header: str, now: datetime) -> timedelta | None:
-    """The time that a Retry-After header asks for, from a minute to a day; None without one.
+    """The wait of a Retry-After header, limited to a minute up to a day; None without one.
 
     The header holds seconds or a date (RFC 9110, 10.2.3); anything else is ignored.
     """

@@ -1,8 +1,8 @@
-"""The headers of a webhook delivery: the live pool's, and Standard Webhooks' beside them.
+"""The headers of a webhook delivery: the live pool's, and those of Standard Webhooks.
 
-The live pool signs the body alone, with the webhook's secret as it is stored. Standard Webhooks
-(https://www.standardwebhooks.com, 1.0.0) signs id, time and body, which keeps a recorded
-delivery from being sent again later.
+The live pool signs only the body, with the webhook's secret as it is stored. Standard Webhooks
+(https://www.standardwebhooks.com, 1.0.0) signs id, time and body, which prevents replays of a
+recorded delivery.
 """
 
 import base64
@@ -19,8 +19,8 @@ def headers(
 ) -> dict[str, str]:
     """The headers of one attempt, its number counted from 1, at ``timestamp`` in Unix seconds.
 
-    ``webhook-id`` is the delivery's id: the same for every attempt, so that a receiver can
-    drop what it has had before.
+    ``webhook-id`` is the delivery's id, the same for every attempt, so that a receiver can drop
+    duplicates.
     """
     signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     signed = b".".join((str(delivery_id).encode(), str(timestamp).encode(), body))
@@ -40,11 +40,11 @@ def headers(
 
 
 def _standard_key(secret: str) -> bytes:
-    """The key of Standard Webhooks: base64 behind ``whsec_``, or else the secret's own bytes.
+    """The key of Standard Webhooks: base64 after ``whsec_``, or else the secret's own bytes.
 
-    The standard writes every secret as base64 behind that prefix. The live service takes any
-    text for a secret; without the prefix nothing says that it is base64, and half of all words
-    could be. The same goes for what follows the prefix but is no base64.
+    In the standard every secret is base64 after this prefix. The live service accepts any text;
+    without the prefix it cannot be known to be base64, as half of all words could be. Text after
+    the prefix that is not base64 is also taken as bytes.
     """
     if secret.startswith(_SECRET_PREFIX):
         encoded = secret.removeprefix(_SECRET_PREFIX).rstrip("=")

@@ -1,7 +1,7 @@
-"""The addresses that a destination may be reached at, each one checked.
+"""The IP addresses of a destination, each one checked.
 
-A name is looked up once per attempt, and the connection goes to the very addresses that were
-checked here: a name that leads elsewhere a moment later changes nothing.
+A name is resolved once per attempt, and the connection uses exactly the addresses that were
+checked here, so DNS rebinding has no effect.
 """
 
 import ipaddress
@@ -17,18 +17,18 @@ from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused
 
 
 class NameUnknown(Exception):
-    """A host name has no address, or none was found in time."""
+    """A host name has no address, or it was not resolved in time."""
 
 
 def system_resolver(host: str) -> list[str]:
-    """All addresses of a name, as the system finds them; raises OSError where there is none."""
+    """All addresses of a name from the system's resolver; raises OSError if there is none."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
 
 
 @dataclass(frozen=True, slots=True)
 class SsrfGuard:
-    """Lets through public addresses, and the networks that the operator has opened."""
+    """Allows public addresses, and the networks that the operator has allowed."""
 
     allowed: tuple[Network, ...] = ()
     resolve: Callable[[str], Iterable[str]] = system_resolver
@@ -36,20 +36,20 @@ class SsrfGuard:
     def addresses(self, destination: TargetUrl, seconds: float) -> list[Address]:
         """Every address of the destination, each once, all of them allowed.
 
-        Raises TargetUrlRefused where a single one is not, and NameUnknown where a name has
-        none or ``seconds`` were not enough to find out.
+        Raises TargetUrlRefused if one is not allowed, and NameUnknown if a name has no address or
+        is not resolved within ``seconds``.
         """
         host = destination.host
         try:
             literal = ipaddress.ip_address(host)
         except ValueError:
-            return self._looked_up(host, seconds)
+            return self._resolved(host, seconds)
         if reason := refusal(literal, self.allowed):
             raise TargetUrlRefused(f"the address {literal} is {reason}")
         return [literal]
 
-    def _looked_up(self, host: str, seconds: float) -> list[Address]:
-        texts = _in_time(self.resolve, host, seconds)
+    def _resolved(self, host: str, seconds: float) -> list[Address]:
+        texts = _resolve_in_time(self.resolve, host, seconds)
         addresses = [ipaddress.ip_address(text) for text in dict.fromkeys(texts)]
         if not addresses:
             raise NameUnknown("the host name has no address")
@@ -59,8 +59,10 @@ class SsrfGuard:
         return addresses
 
 
-def _in_time(resolve: Callable[[str], Iterable[str]], host: str, seconds: float) -> list[str]:
-    """Call ``resolve`` on a thread of its own: the system's resolver takes no deadline."""
+def _resolve_in_time(
+    resolve: Callable[[str], Iterable[str]], host: str, seconds: float
+) -> list[str]:
+    """Call ``resolve`` on its own thread: the system's resolver has no deadline."""
     answers: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
 
     def ask() -> None:

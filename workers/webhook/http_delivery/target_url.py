@@ -1,8 +1,7 @@
-"""Where a webhook's URL leads, taken apart so strictly that no two readings of it differ.
+"""A strict parser for webhook URLs: what parsers read differently is refused.
 
-A URL comes from whoever registered the webhook. What browsers, resolvers and libraries read
-differently - 0x7f.1, 2130706433, 127.1, blanks, backslashes, user:password@ - is refused, not
-understood.
+The owner of a webhook chooses its URL. Browsers, resolvers and libraries disagree on 0x7f.1,
+2130706433, 127.1, blanks, backslashes and user:password@.
 """
 
 import ipaddress
@@ -15,25 +14,25 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\\]|[^\S ]")
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<target>[^#]*)(?:#.*)?",
-    # ASCII: without it the long s of old German print would count as an s.
+    # ASCII: without it IGNORECASE accepts the long s (U+017F) for an s.
     re.IGNORECASE | re.ASCII,
 )
 _AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>.*))?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _NAME = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}")
-# What a URL parser takes for an IPv4 address in one of its old spellings.
+# What a URL parser may read as an IPv4 address in one of its old forms.
 _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class TargetUrlRefused(Exception):
-    """Nothing may be sent there; the message says why, without the URL."""
+    """Nothing may be sent there; the message has the reason, without the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetUrl:
-    """A URL's parts: ``host`` a name or an address without brackets, both in lower case;
-    ``target`` the path and query as they go into the request line."""
+    """A URL's parts: ``host`` is a name or an address without brackets, in lower case; ``target``
+    the path and query for the request line."""
 
     scheme: str
     host: str
@@ -47,7 +46,7 @@ class TargetUrl:
 
 
 def parse(url: str) -> TargetUrl:
-    """Take a URL apart; raises TargetUrlRefused for all but plain http and https URLs."""
+    """Parse a URL; raises TargetUrlRefused for all but plain http and https URLs."""
     if _UNFIT.search(url):
         raise TargetUrlRefused("the URL holds a blank, a control character or a backslash")
     parts = _URL.fullmatch(url)
@@ -109,6 +108,6 @@ def _port(text: str | None, default: int) -> int:
 
 
 def _target(text: str) -> str:
-    # What is percent-encoded stays so; what cannot stand in a request line becomes UTF-8.
+    # Percent-encoding stays; characters not allowed in a request line are encoded as UTF-8.
     path = quote(text, safe=_VISIBLE)
     return path if path.startswith("/") else f"/{path}"

@@ -1,4 +1,4 @@
-"""What Battle.net says, as this database can hold it: its encoding may lack characters."""
+"""Values for the database, whose encoding may lack characters of Battle.net's replies."""
 
 import json
 from dataclasses import fields, is_dataclass, replace
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def storable(session: Session, value: T) -> T:
-    """The value with each text in it as the database can hold it, however deep it lies."""
+    """The value with every text in it, at any depth, as the database can hold it."""
     changed: Any = value
     if isinstance(value, str):
         changed = session.storable(value)
@@ -27,8 +27,8 @@ def storable(session: Session, value: T) -> T:
     return result
 
 
-def document(value: object) -> Jsonb:
-    """The value as jsonb. Not with its characters escaped: few encodings understand that."""
+def to_jsonb(value: object) -> Jsonb:
+    """The value as jsonb; not escaped to ASCII, because most encodings reject \\u escapes."""
     return Jsonb(value, dumps=_dumps)
 
 

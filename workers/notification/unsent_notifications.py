@@ -1,4 +1,4 @@
-"""The notifications that are not sent, and why: set aside one by one, or all of a channel."""
+"""Notifications that are not sent: one is set aside, or all of a channel get the reason."""
 
 import time
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from workers.notification.rate_limits import PassClock
 
 _log = logs.logger(__name__)
 
-# A row that fails is not tried, or even sent, over and over. One that was delivered never again.
-_REST = timedelta(days=1)
-_REST_DELIVERED = timedelta(days=36_500)
+# A row that fails is retried, and perhaps sent again, once a day; a delivered one never.
+_SET_ASIDE_FOR = timedelta(days=1)
+_SET_ASIDE_DELIVERED_FOR = timedelta(days=36_500)
 
-# Those of one channel that do not yet say why they are not sent.
+# The notifications of one channel that do not have this reason in last_error yet.
 _IS_UNEXPLAINED = f"""
     notification.channel_id = %(channel)s
     AND notification.last_error IS DISTINCT FROM %(reason)s AND {IS_WAITING}"""
@@ -36,14 +36,14 @@ _EXPLAIN_ALL = f"""{_EXPLAIN}
 WHERE id = ANY (ARRAY({_UNEXPLAINED} FOR UPDATE SKIP LOCKED)) AND {_IS_UNEXPLAINED}"""
 _EXPLAIN_ONE = f"""{_EXPLAIN} WHERE id = %(id)s AND {_IS_UNEXPLAINED}"""
 
-# Where it fails for all, so many are tried one by one, and for so long; later passes go on.
-_ONE_BY_ONE = 1000
+# If the statement for all fails, rows are tried one by one, so far; later passes continue.
+_ONE_BY_ONE_ROWS = 1000
 _ONE_BY_ONE_SECONDS = 20.0
 _ONE_LIMITS = {"lock_timeout": "500ms", "statement_timeout": "10s"}
 
 
 class UnsentNotifications:
-    """Writes on the pass's connection; ``parameters`` are those of IS_WAITING."""
+    """Writes on the pass's connection; ``parameters`` are those of the SQL in IS_WAITING."""
 
     def __init__(self, connection: Session, parameters: dict[str, Any], clock: PassClock) -> None:
         self._connection = connection
@@ -53,21 +53,21 @@ class UnsentNotifications:
     def set_aside(
         self, notification: UUID, why: str, at: float, *, delivered: bool = False
     ) -> PassResult:
-        """Pass over this notification, for a day or, if it was delivered, for good."""
+        """Set this notification aside, for a day or, if it was delivered, for good."""
         reason = failed_rows.set_aside(
             self._connection,
             self._parameters["scheduler"],
             notification,
             f"delivered, but {why}" if delivered else why,
             self._clock.time(at),
-            retry_after=_REST_DELIVERED if delivered else _REST,
+            retry_after=_SET_ASIDE_DELIVERED_FOR if delivered else _SET_ASIDE_FOR,
         )
         _log.error("notification_set_aside", notification_id=notification, reason=reason)
         return PassResult(failed=1, note=f"notification {notification} set aside: {reason}")
 
     def explain(self, channel: Channel, reason: str, at: float) -> PassResult:
-        """Say in the notifications that wait for this channel why they are not sent; those that
-        cannot be written are set aside."""
+        """Write the reason into the notifications that wait for this channel; those that cannot
+        be written are set aside."""
         values = {
             **self._parameters,
             "at": self._clock.time(at),
@@ -85,16 +85,16 @@ class UnsentNotifications:
         return NOTHING
 
     def forget_set_aside(self) -> None:
-        """Forget the notifications whose time to be tried again had come before this pass."""
+        """Delete the set-aside records whose retry time had come before this pass."""
         failed_rows.forget_recovered(
             self._connection, self._parameters["scheduler"], self._parameters["now"]
         )
 
     def _explain_one_by_one(self, values: Mapping[str, Any], at: float) -> PassResult:
-        some = f"{_UNEXPLAINED} LIMIT {_ONE_BY_ONE}"
-        total, until = NOTHING, time.monotonic() + _ONE_BY_ONE_SECONDS
-        for row in self._connection.execute(some, values).fetchall():
-            if time.monotonic() > until:
+        rows = f"{_UNEXPLAINED} LIMIT {_ONE_BY_ONE_ROWS}"
+        total, deadline = NOTHING, time.monotonic() + _ONE_BY_ONE_SECONDS
+        for row in self._connection.execute(rows, values).fetchall():
+            if time.monotonic() > deadline:
                 break
             try:
                 with self._connection.begin(_ONE_LIMITS):

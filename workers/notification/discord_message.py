@@ -1,4 +1,4 @@
-"""What is posted, and where to: made from the row of one notification."""
+"""The message to post for one notification: its webhook and its embed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ from workers.notification.due_notifications import Channel
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One notification that is to be sent."""
+class DiscordMessage:
+    """One notification, ready to be posted."""
 
     channel: Channel
     row: DictRow
@@ -19,8 +19,8 @@ class Task:
     embed: dict[str, Any]
 
 
-def prepare(channel: Channel, row: DictRow, *, allow_loopback_http: bool) -> Task:
-    """Make a task of a row. Raises UnusableUrl, or UnreadablePayload."""
+def build_message(channel: Channel, row: DictRow, allow_loopback_http: bool) -> DiscordMessage:
+    """Build the message of one row. Raises UnusableUrl or UnreadablePayload."""
     webhook = discord.webhook(row["webhook_url"], allow_loopback_http=allow_loopback_http)
     event = embed.rebuild(
         row["event_payload"],
@@ -28,4 +28,4 @@ def prepare(channel: Channel, row: DictRow, *, allow_loopback_http: bool) -> Tas
         event_type=row["event_type"],
         created_at=row["created_at"],
     )
-    return Task(channel, row, webhook, embed.embed(event, row["color"]))
+    return DiscordMessage(channel, row, webhook, embed.embed(event, row["color"]))
