@@ -54,6 +54,8 @@ from devservers.prometheus import PrometheusUnavailable, program
 from testing.database import TestDatabase, create_template, fresh_database
 from tests.support import worlds
 
+pytest_plugins = ("tests.support.server_processes",)
+
 POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
 POSTGRES_VERSION = os.environ.get("TEST_POSTGRES_VERSION")
 WORLD = os.environ.get("TEST_WORLD", worlds.PLAIN)
@@ -114,7 +116,7 @@ def _is_loopback(host: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(servers: None) -> Iterator[PostgresServer]:
     with _postgres_server() as server:
         create_template(server)
         yield server
@@ -144,7 +146,7 @@ def module_database(
 
 
 @pytest.fixture
-def private_database() -> Iterator[TestDatabase]:
+def private_database(servers: None) -> Iterator[TestDatabase]:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_postgres_server())
         database = TestDatabase(server, create_template(server))
@@ -182,14 +184,14 @@ def _pgbouncer(server: PostgresServer) -> PgBouncer:
 
 
 @pytest.fixture(scope="session")
-def mock_broker() -> Iterator[str]:
+def mock_broker(servers: None) -> Iterator[str]:
     topics = [topic for name in workers.SERVICES for topic in workers.load(name).topics]
     with Broker(topics) as broker:
         yield broker.address
 
 
 @pytest.fixture(scope="session")
-def kafka_server() -> Iterator[KafkaServer]:
+def kafka_server(servers: None) -> Iterator[KafkaServer]:
     try:
         server = KafkaServer()
     except KafkaUnavailable as reason:
@@ -201,7 +203,7 @@ def kafka_server() -> Iterator[KafkaServer]:
 
 
 @pytest.fixture(scope="session")
-def kafka(request: pytest.FixtureRequest) -> str:
+def kafka(request: pytest.FixtureRequest, servers: None) -> str:
     if KAFKA_BROKERS:
         return KAFKA_BROKERS
     server: KafkaServer = request.getfixturevalue("kafka_server")

@@ -18,6 +18,8 @@ import workers
 from devservers.child_processes import ROOT
 from testing.database import TestDatabase
 
+pytestmark = pytest.mark.servers
+
 STOP_SECONDS = 15
 # For everything else, on a busy machine.
 PATIENCE_SECONDS = 60

@@ -56,6 +56,7 @@ def test_it_asks_for_the_password(postgres_server: PostgresServer) -> None:
         psycopg.connect(**keywords)
 
 
+@pytest.mark.servers
 def test_an_ordinary_user_runs_it_and_it_ends_with_his_process() -> None:
     prefix = _as_nobody() if os.geteuid() == 0 else []
     with subprocess.Popen(

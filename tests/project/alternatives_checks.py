@@ -21,7 +21,7 @@ from devservers.kafka import KafkaUnavailable
 from testing.arena import Arena
 
 # The first of them installs the libraries.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.servers]
 
 DUE = 20
 

@@ -38,7 +38,7 @@ DUE = 120
 
 
 @pytest.fixture(scope="module")
-def arena() -> Iterator[Arena]:
+def arena(servers: None) -> Iterator[Arena]:
     with Arena() as arena:
         yield arena
 

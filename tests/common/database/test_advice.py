@@ -167,6 +167,7 @@ def test_a_partitioned_table_is_as_good_as_any(
     assert one_pass(loaded).counts["processed"] == 1
 
 
+@pytest.mark.servers
 def test_a_standby_names_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
     with PostgresServer(durable=True) as server:
         server.become_standby()

@@ -74,6 +74,7 @@ def test_a_go_zero_time_can_be_read(ours: Database, database: TestDatabase) -> N
         }
 
 
+@pytest.mark.servers
 def test_a_standby_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     with PostgresServer(durable=True) as server:
         server.become_standby()

@@ -258,6 +258,7 @@ def test_the_stand_in_tells_its_health_and_statistics(sse: SseServer) -> None:
     assert stats.max_clients >= 10_000
 
 
+@pytest.mark.servers
 def test_the_stand_in_is_a_program() -> None:
     command = [sys.executable, "-m", "devservers.standins.sse", "--clients", "20", "--quiet", "4"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
