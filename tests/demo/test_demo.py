@@ -213,7 +213,7 @@ def test_a_killed_run_leaves_no_process_and_does_not_stop_the_next(
     assert demo.processes() == []
 
 
-def test_with_settings_it_starts_only_the_workers_and_tells_what_failed(
+def test_with_settings_it_starts_only_the_workers_and_reports_what_failed(
     start: Callable[..., Demo], database: TestDatabase, mock_broker: str
 ) -> None:
     link = database.insert("link_links", expires_at=datetime.now(UTC))
@@ -242,7 +242,7 @@ def test_with_settings_it_starts_only_the_workers_and_tells_what_failed(
     assert demo.processes() == []
 
 
-def test_settings_of_no_use_are_told_before_anything_starts(
+def test_unusable_settings_are_reported_before_anything_starts(
     start: Callable[..., Demo], checkout: Path
 ) -> None:
     (checkout / ".env").write_text("DB_HOST=127.0.0.1\nDB_PORT=high\n")

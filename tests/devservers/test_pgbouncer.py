@@ -45,7 +45,7 @@ def test_its_clients_share_the_sessions_of_the_server(
         assert other.execute("SHOW TimeZone").fetchone() == ("UTC",)  # it keeps a few for each
 
 
-def test_it_refuses_options_unless_it_is_told_to_ignore_them(
+def test_it_refuses_options_unless_it_is_set_to_ignore_them(
     pgbouncer: PgBouncer, database: TestDatabase
 ) -> None:
     options = "-c lock_timeout=7s"

@@ -100,7 +100,7 @@ def test_another_major_version_is_found_by_its_number() -> None:
         find_installation(version=99)
 
 
-def test_folders_that_nobody_holds_any_more_are_swept_up() -> None:
+def test_folders_of_ended_processes_are_removed() -> None:
     held = TemporaryFolder("held")
     left = shared_folder() / f"{FOLDER_PREFIX}left-by-a-killed-process-{uuid.uuid4()}"
     (left / "data").mkdir(parents=True)

@@ -115,7 +115,7 @@ def test_a_goal_is_missed_by_a_median_beyond_it(figures: Figures, missed: list[s
 
 
 @pytest.mark.parametrize(("ratio", "reached"), [(1.1, "yes"), (1.2, "**no**")])
-def test_the_table_says_figure_goal_and_whether_it_is_reached(
+def test_the_table_shows_figure_goal_and_whether_it_is_reached(
     tmp_path: Path, ratio: float, reached: str
 ) -> None:
     one, results = played(tmp_path, ratio)

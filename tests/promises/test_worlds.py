@@ -93,7 +93,7 @@ def test_variables_of_libpq_meet_its_clients_but_not_the_tests(
         assert state(connection) == OURS
 
 
-def test_behind_a_pooler_a_session_is_not_what_it_says(
+def test_behind_a_pooler_the_backend_is_not_the_one_that_libpq_knows(
     database: TestDatabase,
     pgbouncer: PgBouncer,
 ) -> None:

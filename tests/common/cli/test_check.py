@@ -111,7 +111,7 @@ def test_for_people_it_is_one_aligned_line_each(roles: TestDatabase) -> None:
     )
 
 
-def test_without_a_service_all_are_checked_and_what_they_share_is_told_once(
+def test_without_a_service_all_are_checked_and_what_they_share_is_reported_once(
     database: TestDatabase, kafka: str
 ) -> None:
     with SseServer() as sse, BattleNetServer() as battle_net:
@@ -182,7 +182,7 @@ def test_bad_settings_end_with_78_every_fault_and_the_services_that_can_be_check
     assert any("BLIZZARD_CLIENT_ID" in message for _, message, _ in everything.of("settings"))
 
 
-def test_a_fault_in_a_common_setting_is_told_once() -> None:
+def test_a_fault_in_a_common_setting_is_reported_once() -> None:
     answer = check(env=bare(DB_HOST="h", DB_USER="u", DB_PORT="five"))
     assert answer.code == 78
     port = [one for one in answer.found if one["message"].startswith("DB_PORT")]
@@ -198,7 +198,9 @@ def test_a_slip_in_the_name_of_a_setting_is_a_warning(roles: TestDatabase) -> No
 # --- PostgreSQL and the clocks ----------------------------------------------------------------
 
 
-def test_postgresql_away_hides_nothing_else(database: TestDatabase, kafka: str) -> None:
+def test_an_unreachable_postgresql_hides_no_other_finding(
+    database: TestDatabase, kafka: str
+) -> None:
     env = environment(database, kafka, DB_PORT=str(free_port()))
     answer = check("link", env=env)
     assert answer.code == 1
@@ -248,7 +250,7 @@ def test_clocks_that_differ_are_a_warning_and_then_an_error(
 # --- our own tables ---------------------------------------------------------------------------
 
 
-def test_pending_migrations_are_an_error_where_nobody_will_apply_them(
+def test_pending_migrations_are_an_error_where_no_worker_applies_them(
     roles: TestDatabase,
 ) -> None:
     roles.query("DELETE FROM toast_migrations WHERE number = 6; DROP TABLE guild_members")
@@ -320,7 +322,7 @@ def test_a_live_table_that_has_changed_is_an_error(
     assert answer.of("tables")[0][2]
 
 
-def test_a_column_that_must_be_given_and_that_nobody_gives_is_an_error(
+def test_a_required_column_that_no_statement_fills_is_an_error(
     database: TestDatabase,
 ) -> None:
     database.query(
@@ -337,7 +339,7 @@ def test_a_column_that_must_be_given_and_that_nobody_gives_is_an_error(
     ]
 
 
-def test_types_that_our_statements_cannot_tell_apart_are_as_good(database: TestDatabase) -> None:
+def test_types_that_our_statements_treat_alike_are_accepted(database: TestDatabase) -> None:
     database.query(
         "ALTER TABLE notification_notifications ALTER status TYPE text,"
         " ALTER attempt_count TYPE integer, ALTER last_error TYPE varchar(9000)"
@@ -375,7 +377,7 @@ def test_every_column_that_is_used_has_a_type_and_every_type_is_used(name: str) 
         ("sse", "INSERT (host) ON toast_runs"),
     ],
 )
-def test_the_statement_for_a_missing_right_is_there_to_be_pasted(
+def test_the_statement_for_a_missing_right_can_be_pasted(
     roles: TestDatabase, service: str, lost: str
 ) -> None:
     with SseServer() as sse:
@@ -481,7 +483,7 @@ def test_without_an_index_on_a_reference_a_clean_up_takes_too_long(
     assert check("webhook", env=environment(database)).of("indexes")[0][0] == "ok"
 
 
-def test_a_table_of_somebody_else_s_that_refers_to_deleted_rows_counts_too(
+def test_a_table_of_another_owner_that_refers_to_deleted_rows_counts_too(
     database: TestDatabase,
 ) -> None:
     database.query("CREATE TABLE pins (message uuid REFERENCES twitchbot_messages)")
@@ -595,7 +597,7 @@ def test_a_table_whose_rows_are_only_deleted_needs_no_room(database: TestDatabas
 # --- Kafka ------------------------------------------------------------------------------------
 
 
-def test_kafka_away_hides_nothing_else(roles: TestDatabase) -> None:
+def test_an_unreachable_kafka_hides_no_other_finding(roles: TestDatabase) -> None:
     answer = check("link", env=own(roles, "link"))
     assert answer.code == 1
     assert answer.of("kafka") == [

@@ -90,7 +90,7 @@ def job(database: TestDatabase, **settings: str) -> dict[str, Any]:
 # --- the states -------------------------------------------------------------------------------
 
 
-def test_a_worker_s_pass_is_what_the_table_says(database: TestDatabase) -> None:
+def test_the_table_shows_the_pass_of_a_worker(database: TestDatabase) -> None:
     for _ in range(3):
         link().insert(database)
     with Process("workers.link", env=environment(database)) as process:
@@ -121,7 +121,7 @@ def test_all_services_are_shown_in_their_order(database: TestDatabase) -> None:
     assert services == sorted(services)
 
 
-def test_a_scheduler_that_is_switched_off_is_disabled_whatever_it_did(
+def test_a_scheduler_that_is_switched_off_is_disabled_after_a_failed_run_too(
     database: TestDatabase,
 ) -> None:
     add_run(database, "failed", error="it was bad")
@@ -134,7 +134,7 @@ def test_a_scheduler_without_any_run_never_ran(database: TestDatabase) -> None:
     assert (found["state"], found["last_run"], found["code"]) == ("never ran", None, 1)
 
 
-def test_failing_is_whose_last_telling_run_failed(database: TestDatabase) -> None:
+def test_failing_means_that_the_last_run_with_a_result_failed(database: TestDatabase) -> None:
     add_run(database, "ok", ago=4 * HOUR)
     add_run(database, "failed", ago=3 * HOUR, error="Broken: the table is gone")
     add_run(database, "stopped", ago=2 * HOUR)  # says nothing about the work
@@ -164,7 +164,7 @@ def test_a_failing_worker_shows_as_failing_until_a_pass_succeeds(database: TestD
 @pytest.mark.parametrize(
     ("late", "state"), [(-30, "ok"), (30, "overdue")], ids=["not yet", "overdue"]
 )
-def test_overdue_is_who_has_had_no_success_for_too_long(
+def test_overdue_means_no_success_for_too_long(
     late: int, state: str, database: TestDatabase
 ) -> None:
     patience = timedelta(seconds=overdue_after(3600) + late)
@@ -219,7 +219,7 @@ def replicating(private_database: TestDatabase) -> TestDatabase:
     return private_database
 
 
-def test_a_pass_whose_commit_hangs_is_running_and_says_what_it_waits_for(
+def test_a_pass_whose_commit_hangs_is_running_and_shows_what_it_waits_for(
     replicating: TestDatabase,
 ) -> None:
     """It cannot even write down that it has begun."""
@@ -270,7 +270,7 @@ def blocked(database: TestDatabase, user: str = "", password: str = "") -> Itera
             thread.join(PATIENCE)
 
 
-def test_a_pass_that_takes_unusually_long_says_so(database: TestDatabase) -> None:
+def test_an_unusually_long_pass_is_marked_as_such(database: TestDatabase) -> None:
     add_run(database, "ok", ago=HOUR, took=timedelta(seconds=3))
     add_run(database, None, ago=timedelta(seconds=8), process=os.getpid())
     with blocked(database):
@@ -284,7 +284,7 @@ def test_a_pass_that_takes_unusually_long_says_so(database: TestDatabase) -> Non
         assert re.fullmatch(r"for a lock of psql \(process \d+\)", found["waits"])
 
 
-def test_who_may_not_see_what_sessions_wait_for_is_told_so(database: TestDatabase) -> None:
+def test_a_missing_right_to_see_what_sessions_wait_for_is_reported(database: TestDatabase) -> None:
     database.query((ROOT / "db" / "roles.sql").read_text())
     database.query("ALTER ROLE toast_operator PASSWORD 'of-an-operator'")
     add_run(database, "ok", ago=timedelta(minutes=2), took=timedelta(seconds=1))
@@ -304,7 +304,7 @@ def test_who_may_not_see_what_sessions_wait_for_is_told_so(database: TestDatabas
 # --- what cannot be known ---------------------------------------------------------------------
 
 
-def test_a_database_that_is_away_is_said_and_the_rest_shown(database: TestDatabase) -> None:
+def test_an_unreachable_database_is_reported_and_the_rest_is_shown(database: TestDatabase) -> None:
     env = {**environment(database), "DB_PORT": "1", "STREAM_CLOSER_ENABLED": "false"}
     done = toast("status", "twitchbot", env=env)
     assert done.code == 1
@@ -360,7 +360,7 @@ def test_a_long_history_is_read_in_a_moment(database: TestDatabase) -> None:
 # --- the processes ----------------------------------------------------------------------------
 
 
-def test_a_worker_that_nobody_manages_is_asked_itself(database: TestDatabase) -> None:
+def test_a_worker_without_a_service_manager_is_found_by_its_process(database: TestDatabase) -> None:
     port = str(free_port())
     with Process("workers.link", env=environment(database, METRICS_PORT=port)) as process:
         process.wait_for("metrics_served")

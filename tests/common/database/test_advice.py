@@ -87,18 +87,20 @@ def play(way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
 EVERY = (*CONNECTIONS, *TABLES, *ROWS, *HARMLESS)
 
 
-def test_there_are_many_ways() -> None:
+def test_there_are_at_least_thirty_obstacles() -> None:
     assert len({way.name for way in EVERY}) == len(EVERY) >= 30
 
 
 @pytest.mark.parametrize("way", EVERY, ids=lambda way: way.name)
-def test_what_is_in_the_way_is_named(
+def test_an_obstacle_is_named_with_its_advice(
     way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play(way, world, monkeypatch)
 
 
-def test_an_advice_is_worth_following(world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sql_of_an_advice_repairs_what_it_is_about(
+    world: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is behind the arrow of these findings is SQL: pasted, it mends what they are about."""
     loaded = settings(world, monkeypatch)
     setups = [way.setup for way in (*TABLES, *ROWS, *HARMLESS) if way.name in PASTED]
@@ -252,7 +254,7 @@ def test_a_pooler_that_refuses_is_named(
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_a_pooler_that_works_is_said_to_be_there(
+def test_a_pooler_that_works_is_reported(
     world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode
 ) -> None:
     world.query(f"ALTER ROLE {world.role} SET IntervalStyle = 'iso_8601'")
@@ -286,7 +288,7 @@ def test_a_pooler_that_works_is_said_to_be_there(
         ("FATAL:  passende Datenbank fehlt", ""),
     ],
 )
-def test_what_a_refused_connection_says(text: str, fix: str) -> None:
+def test_a_refused_connection_has_its_advice(text: str, fix: str) -> None:
     error = psycopg.OperationalError(f"connection failed: {text}")
     assert advice(error).startswith(fix)
     assert bool(advice(error)) == bool(fix)
@@ -303,7 +305,7 @@ def test_what_a_refused_connection_says(text: str, fix: str) -> None:
         (psycopg.errors.DivisionByZero, ""),
     ],
 )
-def test_what_a_server_in_trouble_says(kind: type[psycopg.Error], fix: str) -> None:
+def test_a_server_error_has_its_advice(kind: type[psycopg.Error], fix: str) -> None:
     assert advice(kind("no")).startswith(fix)
     assert advised("no", kind("no")).startswith(f"no => {fix}" if fix else "no")
 

@@ -48,7 +48,7 @@ def test_a_row_that_cannot_be_changed_is_set_aside_with_its_reason(
     ]
 
 
-def test_bad_rows_in_a_backlog_cost_the_others_nothing(database: TestDatabase) -> None:
+def test_bad_rows_in_a_backlog_do_not_affect_the_others(database: TestDatabase) -> None:
     link().insert_many(database, 5_500, unique="short_code")
     bad = [link(title="poison").insert(database)["id"] for _ in range(3)]
     link().insert(database)
@@ -128,7 +128,7 @@ def test_what_another_scheduler_has_set_aside_is_no_concern_of_this_one(
     assert failed_rows(database) == of_others
 
 
-def test_a_stop_is_felt_among_rows_that_cannot_be_changed(database: TestDatabase) -> None:
+def test_a_stop_ends_a_pass_over_rows_that_cannot_be_changed(database: TestDatabase) -> None:
     link(title="poison").insert_many(database, 50, unique="short_code")
     database.query(REFUSE)
 
@@ -138,7 +138,7 @@ def test_a_stop_is_felt_among_rows_that_cannot_be_changed(database: TestDatabase
     assert not result.complete
 
 
-def test_setting_a_row_aside_is_a_sign_of_life(database: TestDatabase) -> None:
+def test_setting_a_row_aside_reports_progress(database: TestDatabase) -> None:
     for _ in range(3):
         link(title="poison").insert(database)
     database.query(REFUSE)

@@ -126,7 +126,7 @@ def test_an_event_is_published_as_it_was_stored_and_then_deleted(
     assert [row["id"] for row in waiting(database)] == [others]
 
 
-def test_an_empty_outbox_is_no_trouble(publisher: Publisher) -> None:
+def test_an_empty_outbox_publishes_nothing(publisher: Publisher) -> None:
     assert drain(publisher) == Published()
 
 
@@ -299,7 +299,7 @@ def test_an_event_that_cannot_be_read_is_set_aside_and_others_go_on(
         owner.query(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_lives(
+def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_goes_on(
     module_database: TestDatabase, mock_broker: str, topic: Topic
 ) -> None:
     name, owner = "ascii", TestDatabase(module_database.server, "postgres")
@@ -393,7 +393,7 @@ def test_one_publisher_at_a_time(
     topic.read(1)
 
 
-def test_waiting_for_another_publisher_is_no_news_while_nothing_waits(
+def test_waiting_for_another_publisher_is_not_logged_while_the_outbox_is_empty(
     database: TestDatabase, publisher: Publisher
 ) -> None:
     add_event(database, service="blog")
@@ -479,11 +479,11 @@ def test_what_others_left_behind_is_found_and_no_connection_is_held_meanwhile(
         thread.thread.join(30)
 
 
-def test_a_publisher_looks_around_every_three_minutes_or_so() -> None:
+def test_a_publisher_checks_the_outbox_about_every_three_minutes() -> None:
     assert publisher_thread.IDLE_SECONDS + publisher_thread.SWEEP_SECONDS == 190
 
 
-def test_a_stop_publishes_what_is_ready(
+def test_a_stop_publishes_the_events_that_are_ready(
     database: TestDatabase, thread: PublisherThread, topic: Topic
 ) -> None:
     add_event(database)

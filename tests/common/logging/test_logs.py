@@ -390,7 +390,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
-def test_a_value_that_cannot_be_shown_does_not_cost_the_record(format: str) -> None:
+def test_a_value_that_cannot_be_shown_does_not_lose_the_record(format: str) -> None:
     stream = captured(format)
     endless: list[object] = []
     endless.append(endless)
@@ -402,7 +402,7 @@ def test_a_value_that_cannot_be_shown_does_not_cost_the_record(format: str) -> N
     assert re.search(r'\bf=1$|"f": 1}$', line)
 
 
-def test_a_librarys_wrong_placeholders_do_not_cost_the_record() -> None:
+def test_a_librarys_wrong_placeholders_do_not_lose_the_record() -> None:
     stream = captured("json")
     logging.getLogger("library").warning("%d rows of %s", "three")
     assert stream.record()["event"] == "<unprintable: TypeError>"

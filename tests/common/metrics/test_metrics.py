@@ -309,7 +309,7 @@ def test_what_has_not_happened_is_0_from_the_start(link: Worker) -> None:
     assert scraped.value("toast_kafka_errors_total", service="link") == 0
 
 
-def test_a_worker_tells_of_itself(link: Worker) -> None:
+def test_a_worker_exports_its_version_and_its_process(link: Worker) -> None:
     scraped = scrape(link.port)
     assert scraped.value("toast_build_info", version=VERSION) == 1
     difference = scraped.value("toast_clock_difference_seconds", service="link")
@@ -318,7 +318,9 @@ def test_a_worker_tells_of_itself(link: Worker) -> None:
     assert memory == pytest.approx(link.process.peak_memory * 2**20, rel=0.3)
 
 
-def test_notifications_and_what_discord_said(notification: Worker, place: Place) -> None:
+def test_notifications_and_the_answers_of_discord_are_counted(
+    notification: Worker, place: Place
+) -> None:
     scraped = scrape(notification.port)
     answered = Counter(request.status for request in place.discord.requests)
     assert answered == {200: 3, 429: 1, 502: 1, 404: 1}
@@ -332,7 +334,7 @@ def test_notifications_and_what_discord_said(notification: Worker, place: Place)
     assert scraped.value("toast_rate_limit_wait_seconds_total", **limited) == 0.25
 
 
-def test_syncs_and_what_battle_net_said(warcraft: Worker, place: Place) -> None:
+def test_syncs_and_the_answers_of_battle_net_are_counted(warcraft: Worker, place: Place) -> None:
     scraped = scrape(warcraft.port)
     asked = [request for request in place.battle_net.requests if request.method == "GET"]
     answered = Counter(request.status for request in asked)
@@ -354,7 +356,9 @@ def test_syncs_and_what_battle_net_said(warcraft: Worker, place: Place) -> None:
     assert guilds["processed"] == 1
 
 
-def test_disconnections_and_what_the_sse_service_said(sse: Worker, place: Place) -> None:
+def test_disconnections_and_the_answers_of_the_sse_service_are_counted(
+    sse: Worker, place: Place
+) -> None:
     scraped = scrape_until(
         sse.port,
         # The last call is counted by gRPC's thread, just after the pass has heard of its end.
@@ -375,7 +379,7 @@ def calls_of_sse(scraped: Scrape) -> dict[str, float]:
     return scraped.values("toast_remote_calls_total", "outcome", remote="sse")
 
 
-def test_deliveries_and_what_receivers_said(webhook: Worker, place: Place) -> None:
+def test_deliveries_and_the_answers_of_receivers_are_counted(webhook: Worker, place: Place) -> None:
     scraped = scrape(webhook.port)
     assert len(place.receiver.received) == 4
     assert calls(scraped, "webhook") == {"2xx": 2, "5xx": 1, "no_answer": 1, "refused": 1}

@@ -54,7 +54,7 @@ locking = [case for case in CASES if case.changes != {}]
 
 
 @pytest.mark.parametrize("case", locking, ids=lambda case: case.scheduler.name)
-def test_a_row_that_somebody_else_has_locked_is_left_for_the_next_pass(
+def test_a_row_that_another_session_locks_is_left_for_the_next_pass(
     case: Case, database: TestDatabase
 ) -> None:
     due = [row.insert(database)["id"] for row in case.due.values()]

@@ -108,7 +108,7 @@ def test_how_a_pass_ended_is_recorded(
 @pytest.mark.parametrize(
     "error", [PassError("no such guild"), KeyError("x"), RecursionError("deep")]
 )
-def test_whatever_a_pass_meets_is_in_the_history(
+def test_every_outcome_of_a_pass_is_in_the_history(
     database: TestDatabase, run_once: Any, error: Exception
 ) -> None:
     def fail(current: Pass) -> PassResult:
@@ -332,7 +332,7 @@ class Listener(Observer):
         self.told.append((run.result, error))
 
 
-def test_what_a_pass_commits_is_heard_of_at_once(run_once: Any) -> None:
+def test_observers_are_called_at_each_commit(run_once: Any) -> None:
     listener = Listener()
 
     def commit(current: Pass) -> PassResult:
@@ -364,7 +364,7 @@ def test_what_a_pass_had_committed_before_it_failed_is_in_its_run(
     assert listener.told[-1] == ("failed", failure)
 
 
-def test_a_pass_hears_of_the_stop_and_does_not_wait_on(run_once: Any) -> None:
+def test_a_pass_sees_the_stop_and_ends_its_wait(run_once: Any) -> None:
     stop = threading.Event()
 
     def wait(current: Pass) -> PassResult:
@@ -410,7 +410,7 @@ class Running:
         return self._run[0]
 
 
-def test_severing_ends_a_pass_that_is_blocked(
+def test_aborting_ends_a_pass_that_is_blocked(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = settings(database, monkeypatch)
@@ -430,7 +430,7 @@ def test_severing_ends_a_pass_that_is_blocked(
     assert (run.result, pass_runner.connection_lost) == ("failed", True)
 
 
-def test_severing_ends_a_pass_that_cannot_record_its_failure(
+def test_aborting_ends_a_pass_that_cannot_record_its_failure(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(current: Pass) -> PassResult:
@@ -449,7 +449,7 @@ def test_severing_ends_a_pass_that_cannot_record_its_failure(
     assert [row["error"] for row in database.query(RUNS)] == ["PassError: no such guild"] * 2
 
 
-def test_a_pass_is_stalled_when_it_shows_no_sign_of_life(
+def test_a_pass_that_reports_no_progress_is_stalled(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "STALLED_SECONDS", 0.5)

@@ -76,7 +76,7 @@ def test_what_waits_is_counted(database: TestDatabase, port: int) -> None:
     assert scraped.values("toast_outbox_set_aside_events", "service") == {"link": 2}
 
 
-def test_nothing_waits(database: TestDatabase, port: int) -> None:
+def test_without_work_every_count_is_0(database: TestDatabase, port: int) -> None:
     with Process("workers.link", env=environment(database, METRICS_PORT=str(port))) as worker:
         worker.wait_for("metrics_served")
         scraped = scrape_until(port, counted)
@@ -288,7 +288,7 @@ def test_a_big_backlog_is_not_counted_to_its_end(
 
 
 @pytest.mark.usefixtures("_no_rest")
-def test_a_defect_while_counting_is_a_line_in_the_log_and_counting_goes_on(
+def test_a_defect_while_counting_is_logged_and_counting_goes_on(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def break_down(*arguments: object) -> None:
@@ -304,7 +304,7 @@ def test_a_defect_while_counting_is_a_line_in_the_log_and_counting_goes_on(
     assert sampled(one)["waiting"] == 1
 
 
-def test_how_far_it_is_counted() -> None:
+def test_the_limits_of_counting_are_the_documented_ones() -> None:
     assert (
         backlog_sampler.LEAST_SECONDS,
         backlog_sampler.MOST_ROWS,

@@ -122,7 +122,7 @@ def test_port_0_is_none(database: TestDatabase) -> None:
 # --- clients that misbehave -------------------------------------------------------------------
 
 
-def test_a_client_that_says_nothing_keeps_nobody_waiting(twitchbot: Process, port: int) -> None:
+def test_a_silent_client_delays_no_other(twitchbot: Process, port: int) -> None:
     clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
     clients[0].sendall(b"GET /metrics HTTP/1.1\r\nHost:")
     began = time.monotonic()
@@ -134,7 +134,7 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(twitchbot: Process, por
             assert client.recv(1000) == b""  # hung up on, in the end
 
 
-def test_clients_that_go_away_are_no_news(twitchbot: Process, port: int) -> None:
+def test_clients_that_go_away_are_not_logged(twitchbot: Process, port: int) -> None:
     whole = b"GET /metrics HTTP/1.1\r\n\r\n"
     for request in (b"", whole[:9], whole, b"\x16\x03\x01\xff\n\n"):
         with socket.create_connection(("127.0.0.1", port)) as client:
@@ -177,7 +177,7 @@ def test_waiting_for_a_scrape_costs_nothing(twitchbot: Process, port: int) -> No
 
 
 @pytest.mark.parametrize("service", ["link", "notification", "sse", "twitchbot", "webhook"])
-def test_a_worker_that_is_asked_how_it_is_carries_no_library_that_it_does_not_use(
+def test_a_worker_that_is_probed_loads_no_library_that_it_does_not_use(
     database: TestDatabase, port: int, service: str
 ) -> None:
     unused = {"requests", "urllib3", "grpc", "sentry_sdk", "confluent_kafka", "prometheus_client"}
@@ -223,7 +223,7 @@ def test_a_port_in_use_is_an_error_and_taken_when_it_is_free(
     ]
 
 
-def test_a_port_that_stays_in_use_is_said_once(port: int) -> None:
+def test_a_port_that_stays_in_use_is_logged_once(port: int) -> None:
     written = io.StringIO()
     logs.configure("info", "text", written)
     endpoints = Endpoints(port, {})
@@ -268,7 +268,7 @@ def test_a_loop_that_is_stalled_is_not_healthy_until_it_goes_on(
             ask_until(port, "/healthz", 200)  # the worker has broken the connection by itself
 
 
-def test_a_dependency_that_is_away_is_no_matter_of_health(
+def test_an_unreachable_dependency_does_not_change_health(
     database: TestDatabase, port: int
 ) -> None:
     env = environment(database, DB_PORT="1", METRICS_PORT=str(port))
@@ -323,7 +323,7 @@ def test_the_tables_of_our_own_belong_to_it(database: TestDatabase, port: int) -
         assert answer.text == "PostgreSQL: run `toast migrate`: not applied here yet: 0003_runs\n"
 
 
-def test_a_pass_that_fails_for_good_is_a_reason(database: TestDatabase, port: int) -> None:
+def test_a_lasting_failure_is_a_reason_for_not_ready(database: TestDatabase, port: int) -> None:
     database.query("ALTER TABLE twitchbot_messages RENAME TO chat")
     env = environment(database, MESSAGE_CLEANUP_INTERVAL="1s", METRICS_PORT=str(port))
     with Process("workers.twitchbot", env=env) as worker:
@@ -338,7 +338,7 @@ def test_a_pass_that_fails_for_good_is_a_reason(database: TestDatabase, port: in
         assert ask_until(port, "/readyz", 200).text == "ok\n"
 
 
-def test_a_pass_that_fails_for_a_moment_is_none(database: TestDatabase, port: int) -> None:
+def test_a_short_failure_leaves_the_worker_ready(database: TestDatabase, port: int) -> None:
     database.insert("twitchbot_messages", created_at="2020-01-01T00:00:00Z")
     env = environment(database, STREAM_CLOSER_INTERVAL="1s", METRICS_PORT=str(port))
     with database.connect(autocommit=False) as blocker:
@@ -362,7 +362,7 @@ def test_a_worker_that_publishes_needs_one_broker(
             assert ask_until(port, "/readyz", 200).text == "ok\n"
 
 
-def test_events_that_wait_say_why(database: TestDatabase, port: int) -> None:
+def test_the_reason_why_events_wait_is_shown(database: TestDatabase, port: int) -> None:
     database.insert("link_links", expires_at="2026-01-02")
     # It takes connections and says nothing.
     with socket.create_server(("127.0.0.1", 0)) as silent:

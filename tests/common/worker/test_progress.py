@@ -68,7 +68,7 @@ def run(
         assert runner.run().result == "ok"
 
 
-def test_a_long_pass_says_how_far_it_is_now_and_then(
+def test_a_long_pass_logs_its_progress_at_intervals(
     module_database: TestDatabase,
     monkeypatch: pytest.MonkeyPatch,
     records: Callable[[], list[dict[str, Any]]],
@@ -98,7 +98,7 @@ def test_a_long_pass_says_how_far_it_is_now_and_then(
         assert apart.total_seconds() >= 0.5
 
 
-def test_a_short_pass_says_nothing_but_its_end(
+def test_a_short_pass_logs_only_its_end(
     module_database: TestDatabase,
     monkeypatch: pytest.MonkeyPatch,
     records: Callable[[], list[dict[str, Any]]],
@@ -112,7 +112,7 @@ def test_a_short_pass_says_nothing_but_its_end(
     assert progress.LOG_SECONDS == 10
 
 
-def test_a_worker_says_how_far_a_long_pass_is(database: TestDatabase) -> None:
+def test_a_worker_logs_the_progress_of_a_long_pass(database: TestDatabase) -> None:
     """So many links, in batches of a second each, take longer than ten."""
     database.query(INSERT_LINKS, 150_000)
     database.query(PAUSE.format(seconds=1))

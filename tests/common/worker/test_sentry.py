@@ -247,7 +247,7 @@ def test_a_sentry_that_cannot_be_reached_changes_nothing(database: TestDatabase)
         assert set(names(process)) <= EXPECTED
 
 
-def test_a_dsn_that_is_none_is_a_fault_of_the_settings(database: TestDatabase) -> None:
+def test_an_invalid_dsn_is_a_fault_of_the_settings(database: TestDatabase) -> None:
     for dsn in (SECRET, f"https://{SECRET}@sentry.example.org/", "ftp://key@host/1"):
         done = toast("run", "link", env=environment(database, SENTRY_DSN=dsn))
         assert done.code == 78

@@ -48,7 +48,7 @@ def systemd(tmp_path: Path) -> Iterator[Listener]:
     listener.close()
 
 
-def test_a_worker_says_when_it_is_ready_how_it_is_and_when_it_stops(
+def test_a_worker_notifies_systemd_of_ready_status_and_stopping(
     database: TestDatabase, systemd: Listener
 ) -> None:
     link().insert(database)
@@ -62,7 +62,7 @@ def test_a_worker_says_when_it_is_ready_how_it_is_and_when_it_stops(
         systemd.wait_for("STOPPING=1")
 
 
-def test_a_worker_is_ready_without_postgresql_and_says_what_it_waits_for(
+def test_a_worker_is_ready_without_postgresql_and_reports_what_it_waits_for(
     database: TestDatabase, systemd: Listener
 ) -> None:
     env = {**environment(database), "DB_PORT": "1", "NOTIFY_SOCKET": str(systemd.path)}
@@ -88,7 +88,7 @@ def test_an_abstract_socket_is_one_too() -> None:
         assert listener.recv(100) == b"READY=1"
 
 
-def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
+def test_without_systemd_nothing_happens(tmp_path: Path) -> None:
     for address in ("", str(tmp_path / "gone"), "@nobody"):
         manager = SystemdNotifier(address)
         manager.ready()
@@ -97,7 +97,7 @@ def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
         manager.stopping()
 
 
-def test_a_status_is_said_when_it_changes(systemd: Listener) -> None:
+def test_a_status_is_sent_when_it_changes(systemd: Listener) -> None:
     manager = SystemdNotifier(str(systemd.path))
     for line in ("one", "one", "two\nlines"):
         manager.status(line)

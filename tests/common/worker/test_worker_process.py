@@ -305,7 +305,7 @@ def test_a_worker_that_was_paused_for_longer_than_it_waits_goes_on(database: Tes
     assert worker.records("uncaught") == []
 
 
-def test_a_stop_breaks_whatever_blocks_a_worker(database: TestDatabase, mock_broker: str) -> None:
+def test_a_stop_breaks_what_blocks_a_worker(database: TestDatabase, mock_broker: str) -> None:
     """One pass waits for a lock, one for an answer that never comes, and so does the publisher."""
     item = database.insert("foodfolio_item_details", expiry_date=EXPIRED)
     add_event(database, service="foodfolio", topic="foodfolio.detail.expired")
@@ -477,7 +477,7 @@ def test_two_workers_keep_the_order_of_a_key(database: TestDatabase, mock_broker
 # --- settings and the log ---------------------------------------------------------------------
 
 
-def test_every_fault_of_the_settings_is_said_at_once(database: TestDatabase) -> None:
+def test_every_fault_of_the_settings_is_reported_at_once(database: TestDatabase) -> None:
     env = environment(
         database,
         "localhost",
@@ -501,7 +501,7 @@ def test_every_fault_of_the_settings_is_said_at_once(database: TestDatabase) -> 
         assert "; expected " in fault
 
 
-def test_a_worker_says_what_it_does(database: TestDatabase, mock_broker: str) -> None:
+def test_a_worker_logs_what_it_does(database: TestDatabase, mock_broker: str) -> None:
     link = add_link(database)
     env = environment(database, mock_broker, LINK_EXPIRATION_INTERVALL="5m", LOG_LEVEL="debug")
     with Process("workers.link", env=env) as worker:

@@ -62,7 +62,9 @@ def test_the_days_left_are_whole_days_rounded_down(database: TestDatabase) -> No
     assert announced == list(days_left.values())
 
 
-def test_from_soon_to_expired_is_news_and_the_hours_before_are_not(database: TestDatabase) -> None:
+def test_the_change_from_soon_to_expired_is_announced_and_the_hours_before_are_not(
+    database: TestDatabase,
+) -> None:
     item(expiry_date=NOW + 5 * HOUR).insert(database)
 
     topics = []

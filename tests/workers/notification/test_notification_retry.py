@@ -127,9 +127,7 @@ def test_a_notification_is_delivered_and_recorded(
     assert database.query("SELECT * FROM toast_outbox") == []
 
 
-def test_an_ordinary_failure_costs_one_attempt(
-    database: TestDatabase, server: DiscordServer
-) -> None:
+def test_a_failure_counts_as_one_attempt(database: TestDatabase, server: DiscordServer) -> None:
     channel = add_channel(database, server, "news", last_success_at=AGO)
     answers: dict[str, tuple[Reply | Stall, int, str]] = {
         "e1": (BAD_GATEWAY, 502, "HTTP 502"),
@@ -166,7 +164,7 @@ def test_an_ordinary_failure_costs_one_attempt(
     assert told["last_success_at"] == AGO
 
 
-def test_a_stalled_webhook_costs_its_attempt_and_holds_up_nobody(
+def test_a_stalled_webhook_costs_its_attempt_and_delays_no_other(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 2.0)
@@ -199,9 +197,7 @@ def test_what_is_not_due_is_left_alone(database: TestDatabase, server: DiscordSe
     assert database.query("SELECT * FROM notification_notifications ORDER BY id") == before
 
 
-def test_the_setting_says_how_many_attempts_there_are(
-    database: TestDatabase, server: DiscordServer
-) -> None:
+def test_the_number_of_attempts_is_a_setting(database: TestDatabase, server: DiscordServer) -> None:
     channel = add_channel(database, server, "news")
     add(database, channel, "fourth", attempt_count=3)
     assert run(database, NOTIFICATION_RETRY_MAX_RETRIES="4").processed == 1
@@ -346,7 +342,7 @@ def test_a_gone_channel_that_was_switched_off_and_on_is_called_again(
     assert run(database, at=NOW + 2 * INTERVAL).details == details(delivered=1)
 
 
-def test_a_url_that_is_refused_costs_no_attempt(
+def test_a_refused_url_does_not_count_as_an_attempt(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     urls = {
@@ -373,7 +369,7 @@ def test_without_the_setting_loopback_is_refused_too(
     assert server.requests == []
 
 
-def test_a_429_is_obeyed_and_costs_no_attempt(
+def test_a_429_is_obeyed_and_does_not_count_as_an_attempt(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     slow, quick = add_channel(database, server, "slow"), add_channel(database, server, "quick")
@@ -510,7 +506,7 @@ def test_one_sender_per_channel_and_not_too_many_in_all(
     assert 4 <= most <= retry_pass.SENDERS
 
 
-def test_an_attempt_that_somebody_else_made_meanwhile_is_not_counted_twice(
+def test_an_attempt_that_another_process_made_meanwhile_is_not_counted_twice(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     channel = add_channel(database, server, "news")
@@ -574,7 +570,7 @@ def test_a_row_that_cannot_be_written_is_set_aside_and_not_sent_again(
 
 
 @pytest.mark.parametrize("held_seconds", [0.5, 60.0])
-def test_a_row_that_somebody_holds_is_waited_for_but_not_for_ever(
+def test_a_locked_row_is_waited_for_but_not_for_ever(
     database: TestDatabase, server: DiscordServer, held_seconds: float
 ) -> None:
     held = add(database, add_channel(database, server, "news"), "held")
@@ -608,7 +604,7 @@ def test_no_limit_is_waited_for_when_nothing_is_left(
     assert time.monotonic() - began < 15.0
 
 
-def test_a_long_wait_gives_signs_of_life(
+def test_a_long_wait_reports_progress(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry_pass, "_SIGN_OF_LIFE_SECONDS", 0.1)

@@ -194,7 +194,7 @@ def test_an_odd_channel_is_called_like_the_others(
     assert run(emptied, at=NOW + INTERVAL) == PassResult()
 
 
-def test_a_channel_of_which_nobody_says_whether_it_is_active_is_not(
+def test_a_channel_whose_active_is_null_is_not_active(
     emptied: TestDatabase, server: DiscordServer
 ) -> None:
     rows = Rows(emptied, server)
@@ -234,7 +234,7 @@ def test_an_odd_webhook_url_stops_no_other_channel(
 
 
 @pytest.mark.parametrize("time", NO_TIMES)
-def test_a_time_that_nobody_knows_is_not_told(
+def test_an_unknown_time_is_not_shown(
     emptied: TestDatabase, server: DiscordServer, time: str | None
 ) -> None:
     rows = Rows(emptied, server)
@@ -301,7 +301,7 @@ def add_trigger(database: TestDatabase, table: str, when: str, body: str, event:
 
 @pytest.mark.parametrize("table", [NOTIFICATIONS, "notification_attempts"])
 @pytest.mark.parametrize("body", BODIES)
-def test_whatever_refuses_one_row_it_is_sent_once_and_the_others_recorded(
+def test_a_row_that_is_refused_for_any_reason_is_sent_once_and_the_others_recorded(
     database: TestDatabase, server: DiscordServer, table: str, body: str
 ) -> None:
     rows = Rows(database, server)
@@ -333,7 +333,7 @@ def test_a_row_that_is_kept_as_it_was_is_not_sent_again(
     assert rows.sent()["odd"] == 1
 
 
-def test_a_row_that_cannot_say_that_it_failed_rests_for_a_day(
+def test_a_row_whose_failure_cannot_be_recorded_is_set_aside_for_a_day(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     channel = add_channel(database, server, "odd")
@@ -375,7 +375,7 @@ def test_what_a_trigger_quotes_of_a_channel_is_hidden(
 
 
 @pytest.mark.parametrize("value", ["HTTP 500", None])
-def test_a_row_that_cannot_say_why_it_waits_leaves_the_others_their_reason(
+def test_a_row_whose_reason_cannot_be_written_leaves_the_others_their_reason(
     database: TestDatabase, server: DiscordServer, value: str | None
 ) -> None:
     rows = Rows(database, server)
@@ -424,7 +424,7 @@ def fail_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("fault", [fail_to_prepare, fail_to_send, fail_to_record])
-def test_an_error_of_our_own_costs_one_notification(
+def test_an_error_in_our_code_affects_one_notification_only(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     rows = Rows(database, server)
@@ -539,7 +539,7 @@ def spoil(database: TestDatabase, encoding: str, table: str, column: str, one: U
     )
 
 
-def test_the_time_of_a_notification_is_told_where_its_event_has_none(
+def test_the_time_of_a_notification_is_shown_where_its_event_has_none(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     rows = Rows(database, server)

@@ -126,12 +126,12 @@ def test_the_timeout_is_the_one_that_is_set(shared: TestDatabase, sse: SseServer
     assert sse.cuts == ["old"]
 
 
-def test_where_nobody_is_connected_nothing_happens(shared: TestDatabase, sse: SseServer) -> None:
+def test_without_clients_nothing_happens(shared: TestDatabase, sse: SseServer) -> None:
     assert clean_up(shared, sse).counts["clients"] == 0
     assert sse.cuts == []
 
 
-def test_where_nobody_is_inactive_the_list_is_only_read_until_it_repeats_itself(
+def test_without_inactive_clients_the_list_is_only_read_until_it_repeats_itself(
     shared: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*active(30))
@@ -141,7 +141,7 @@ def test_where_nobody_is_inactive_the_list_is_only_read_until_it_repeats_itself(
     assert sse.listings == 2
 
 
-def test_nobody_is_missed_on_short_pages_in_changing_order(
+def test_no_client_is_missed_on_short_pages_in_changing_order(
     shared: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(100), *active(50))
@@ -175,7 +175,7 @@ def test_clients_that_connect_all_the_time_do_not_keep_a_pass_going(
     assert sse.listings <= 5
 
 
-def test_a_list_that_always_shows_somebody_new_is_given_up(
+def test_a_list_that_always_shows_a_new_client_is_given_up(
     shared: TestDatabase, sse: SseServer
 ) -> None:
     # By this clock even those who connect during the pass were there before it.
@@ -233,7 +233,7 @@ def test_a_client_that_leaves_by_itself_is_not_waited_for(
     assert (result.processed, result.failed, result.complete) == (2, 0, True)
 
 
-def test_clients_that_cannot_be_cut_are_counted_and_named_and_stop_nobody(
+def test_clients_that_cannot_be_disconnected_are_counted_and_named_and_stop_no_other(
     shared: TestDatabase, sse: SseServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     sse.connect(*quiet(CALLS_AT_ONCE + 20))
@@ -296,7 +296,7 @@ def test_a_service_that_goes_away_in_mid_pass_fails_it_with_what_was_done(
     assert len(sse.cuts) <= 3 * CALLS_AT_ONCE, "it went on as if the service were there"
 
 
-def test_nobody_is_cut_while_the_clocks_of_database_and_host_differ(
+def test_no_client_is_disconnected_while_the_clocks_of_database_and_host_differ(
     shared: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(3))
@@ -319,7 +319,7 @@ def test_a_stop_ends_the_pass_after_the_calls_under_way(
     assert len(sse.clients) == 2 * CALLS_AT_ONCE
 
 
-def test_a_pass_shows_a_sign_of_life_with_every_page_and_every_round_of_cuts(
+def test_a_pass_reports_progress_with_every_page_and_every_round_of_disconnects(
     shared: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(2 * CALLS_AT_ONCE))
@@ -331,7 +331,7 @@ def test_a_pass_shows_a_sign_of_life_with_every_page_and_every_round_of_cuts(
     assert sum(signs, NOTHING).processed == 2 * CALLS_AT_ONCE
 
 
-def test_a_dry_run_shows_the_longest_inactive_first_and_cuts_nobody(
+def test_a_dry_run_shows_the_longest_inactive_first_and_disconnects_none(
     shared: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(20), *active(3))

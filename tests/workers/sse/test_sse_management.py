@@ -247,7 +247,7 @@ def test_the_stand_in_lists_fifty_clients_where_no_limit_is_given(sse: SseServer
     assert answers[0].total == 200
 
 
-def test_the_stand_in_tells_its_health_and_statistics(sse: SseServer) -> None:
+def test_the_stand_in_reports_its_health_and_statistics(sse: SseServer) -> None:
     sse.connect(ClientInfo(id="a", events_received=3), ClientInfo(id="b", events_received=4))
 
     health = call(sse, "GetHealth", messages.GetHealthRequest())

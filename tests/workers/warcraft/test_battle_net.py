@@ -88,7 +88,7 @@ def test_a_token_that_is_refused_is_renewed_once(worker: WarcraftWorker) -> None
     assert statuses.count(200) == 48
 
 
-def test_a_new_token_that_is_refused_too_is_no_reason_to_go_on(worker: WarcraftWorker) -> None:
+def test_a_new_token_that_is_refused_too_fails_the_pass(worker: WarcraftWorker) -> None:
     track(worker, 1)
     worker.battle_net.order("/character/", status=401)
     run = worker.run(CHARACTERS)
@@ -119,7 +119,7 @@ def test_a_token_is_not_used_in_its_last_five_minutes(battle_net: BattleNetServe
     assert asked() == 3
 
 
-def test_credentials_that_are_refused_fail_the_pass_and_say_so(worker: WarcraftWorker) -> None:
+def test_refused_credentials_fail_the_pass_with_that_reason(worker: WarcraftWorker) -> None:
     worker.battle_net.credentials = ("somebody", "else")
     track(worker, MOST_UNAVAILABLE + 8)
     run = worker.run(CHARACTERS)
@@ -249,7 +249,7 @@ def test_no_hour_sees_more_than_its_quota() -> None:
     assert moments[72_000] - moments[0] == pytest.approx(7_200.0)
 
 
-def test_a_pause_holds_everybody_and_a_stop_ends_the_wait() -> None:
+def test_a_pause_holds_every_thread_and_a_stop_ends_the_wait() -> None:
     time = Time()
     budget = Budget([TokenBucket(100, 1.0)], clock=lambda: time.now)
     (first,) = sent(budget, time, 1)
@@ -280,7 +280,7 @@ def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(
 # --- patience ---------------------------------------------------------------------------------
 
 
-def test_after_a_429_nobody_asks_before_the_time_it_names(worker: WarcraftWorker) -> None:
+def test_after_a_429_no_request_is_sent_before_the_time_it_names(worker: WarcraftWorker) -> None:
     track(worker, 16)
     worker.battle_net.order("/namea", times=1, status=429, headers={"Retry-After": "1"})
     run = worker.run(CHARACTERS)
@@ -293,7 +293,7 @@ def test_after_a_429_nobody_asks_before_the_time_it_names(worker: WarcraftWorker
     assert sum(request.status == 200 for request in requests) == 64
 
 
-def test_what_passes_is_waited_for(worker: WarcraftWorker) -> None:
+def test_a_passing_failure_is_retried(worker: WarcraftWorker) -> None:
     track(worker, 5)
     troubles: dict[str, dict[str, object]] = {
         "/namea/statistics": {"status": 429},
@@ -309,7 +309,7 @@ def test_what_passes_is_waited_for(worker: WarcraftWorker) -> None:
         assert len(worker.battle_net.asked(path)) == 2
 
 
-def test_trouble_with_the_token_is_waited_for_too(worker: WarcraftWorker) -> None:
+def test_a_failed_request_for_a_token_is_retried(worker: WarcraftWorker) -> None:
     track(worker, 1)
     worker.battle_net.order("/token", times=1, status=503, headers={"Retry-After": "0"})
     worker.battle_net.order("/token", times=1, body=b'{"access_token": 1}')
@@ -330,7 +330,7 @@ def test_retry_after_may_be_a_date_or_nonsense(battle_net: BattleNetServer) -> N
     assert told("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
 
 
-def test_one_that_always_fails_costs_the_others_nothing(
+def test_a_character_that_always_fails_does_not_affect_the_others(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api_request, "REPLY_SECONDS", 0.5)
@@ -368,7 +368,7 @@ def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_of_our_own_fails_the_pass_instead_of_hanging_it(
+def test_an_error_in_our_code_fails_the_pass_instead_of_hanging_it(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     track(worker, 3)
@@ -378,7 +378,7 @@ def test_an_error_of_our_own_fails_the_pass_instead_of_hanging_it(
     assert "a thread that asks Battle.net has died; the log says of what" in run.error
 
 
-def test_battle_net_away_altogether_fails_the_pass(
+def test_an_unreachable_battle_net_fails_the_pass(
     worker: WarcraftWorker,
 ) -> None:
     track(worker, MOST_UNAVAILABLE)

@@ -62,7 +62,7 @@ def age_everything(worker: WarcraftWorker) -> None:
 # --- what is written down ---------------------------------------------------------------------
 
 
-def test_a_character_is_written_down_with_everything_about_it(worker: WarcraftWorker) -> None:
+def test_a_character_is_stored_with_all_its_data(worker: WarcraftWorker) -> None:
     thrall = Character("Thrall", SILVERMOON, race="Mag'har Orc", playable_class="Death Knight")
     guild = Guild("The Night's Watch", SILVERMOON)
     guild_id = worker.track(guild)
@@ -432,7 +432,7 @@ def test_a_404_is_reported_when_it_lasts_seven_days(
     assert worker.count("characters") == 1
 
 
-def test_a_character_that_is_found_again_is_as_if_nothing_had_been(worker: WarcraftWorker) -> None:
+def test_a_character_that_is_found_again_has_no_failures_left(worker: WarcraftWorker) -> None:
     character_id = worker.track(Character("Thrall", SILVERMOON))
     order = worker.battle_net.order("/thrall", status=404)
     worker.run(SYNC)
@@ -491,7 +491,7 @@ ODD_REPLIES: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-def test_an_odd_reply_names_the_character_and_the_field_and_stops_nobody_else(
+def test_an_invalid_reply_names_the_character_and_the_field_and_stops_no_other(
     worker: WarcraftWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = {}
@@ -521,7 +521,7 @@ def test_an_odd_reply_names_the_character_and_the_field_and_stops_nobody_else(
     assert run.error.startswith("character odd")
 
 
-def test_a_row_that_cannot_be_written_stops_nobody_else(own_worker: WarcraftWorker) -> None:
+def test_a_row_that_cannot_be_written_stops_no_other(own_worker: WarcraftWorker) -> None:
     worker = own_worker
     worker.database.query(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"

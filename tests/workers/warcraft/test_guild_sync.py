@@ -232,7 +232,7 @@ def test_the_names_of_classes_and_races_are_asked_for_once_a_region(
     assert [tuple(row.values()) for row in rows] == [("Demon Hunter", "Orc")]
 
 
-def test_a_roster_is_worth_having_without_names_of_classes(worker: WarcraftWorker) -> None:
+def test_a_roster_is_stored_even_without_names_of_classes_and_races(worker: WarcraftWorker) -> None:
     guild = Guild("Wardens", SILVERMOON)
     guild.add(Character("Maiev", SILVERMOON))
     guild_id = worker.track(guild)
@@ -243,7 +243,7 @@ def test_a_roster_is_worth_having_without_names_of_classes(worker: WarcraftWorke
     assert (row["class"], row["race"], row["level"]) == (None, None, 80)
 
 
-def test_somebody_who_is_listed_twice_is_one_member(worker: WarcraftWorker) -> None:
+def test_a_character_that_is_listed_twice_is_one_member(worker: WarcraftWorker) -> None:
     guild = Guild("Wardens", SILVERMOON)
     guild.add(Character("Maiev", SILVERMOON))
     guild_id = worker.track(guild)
@@ -255,7 +255,7 @@ def test_somebody_who_is_listed_twice_is_one_member(worker: WarcraftWorker) -> N
 # --- what goes wrong --------------------------------------------------------------------------
 
 
-def test_one_bad_guild_names_its_field_and_stops_nobody_else(worker: WarcraftWorker) -> None:
+def test_one_invalid_guild_names_its_field_and_stops_no_other(worker: WarcraftWorker) -> None:
     def remove_slug(reply: dict[str, Any]) -> None:
         del reply["members"][0]["character"]["realm"]["slug"]
 

@@ -158,7 +158,7 @@ def test_no_page_passes_over_anything_among_odd_times(
         (GUILDS, "INSERT", "guild_members", "guild_id"),
     ],
 )
-def test_a_trigger_may_raise_what_it_likes(
+def test_a_trigger_may_raise_any_error(
     own_worker: WarcraftWorker, scheduler: str, event: str, table: str, column: str, sqlstate: str
 ) -> None:
     worker = own_worker
@@ -183,7 +183,7 @@ def test_a_trigger_may_raise_what_it_likes(
         (GUILDS, guild_replies, "read_guild"),
     ],
 )
-def test_an_error_of_our_own_concerns_its_subject_only(
+def test_an_error_in_our_code_affects_its_subject_only(
     worker: WarcraftWorker,
     monkeypatch: pytest.MonkeyPatch,
     scheduler: str,
@@ -215,7 +215,7 @@ def test_an_error_of_our_own_concerns_its_subject_only(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("scheduler", SYNCED)
 @pytest.mark.parametrize("column", ["name", "realm"])
-def test_a_subject_without_a_name_concerns_itself_only(
+def test_a_subject_without_a_name_affects_itself_only(
     own_worker: WarcraftWorker, scheduler: str, column: str
 ) -> None:
     worker = own_worker
@@ -231,7 +231,7 @@ def test_a_subject_without_a_name_concerns_itself_only(
     assert set(failures(worker)) == {subjects[1], subjects[2]}
 
 
-def test_a_faction_that_is_kept_from_us_concerns_its_characters_only(
+def test_a_refused_faction_affects_its_characters_only(
     own_worker: WarcraftWorker,
 ) -> None:
     worker = own_worker

@@ -223,7 +223,7 @@ def test_every_2xx_is_a_success_and_every_other_answer_a_failed_attempt(
         assert (after["status"], after["last_error"]) == ("failed", attempt["error"])
 
 
-def test_where_nothing_can_be_sent_the_attempt_says_why(database: TestDatabase) -> None:
+def test_an_attempt_that_cannot_be_sent_records_the_reason(database: TestDatabase) -> None:
     odd_header = "a header of the request holds what no header may"
     with WebhookReceiver(host="127.0.0.2") as opened, WebhookReceiver() as closed:
         reasons = {
@@ -333,7 +333,7 @@ def test_a_retry_after_header_is_seconds_or_a_date(header: str, wait: timedelta 
     assert retry_after(header, NOW) == wait
 
 
-def test_the_last_attempt_is_the_last_whatever_the_receiver_asks_for() -> None:
+def test_the_last_attempt_is_the_last_even_with_a_retry_after() -> None:
     outcome = judge(ReceiverReply(503, retry_after="60"), attempt=3, max_attempts=3, now=NOW)
 
     assert (outcome.status, outcome.completed, outcome.retry_after) == ("failed", True, None)
@@ -361,7 +361,7 @@ def test_a_webhook_that_is_no_longer_active_gets_nothing(database: TestDatabase)
     assert (result.processed, result.details["inactive"]) == (3, 2)
 
 
-def test_a_deadline_ends_whatever_a_receiver_draws_out(database: TestDatabase) -> None:
+def test_a_deadline_ends_every_slow_answer(database: TestDatabase) -> None:
     paths = ("/stall", "/drip-head", "/drip-body", "/huge", "/bomb")
     with ExitStack() as stack:
         rows = {}
@@ -578,7 +578,7 @@ def test_a_stop_waits_a_little_for_receivers_and_takes_nothing_more(
     assert {row: after[row] for row in untouched} == {row: before[row] for row in untouched}
 
 
-def test_a_stop_is_felt_between_one_row_and_the_next(database: TestDatabase) -> None:
+def test_a_stop_ends_a_pass_between_two_rows(database: TestDatabase) -> None:
     taken = "SELECT id FROM webhook_deliveries WHERE status <> 'retrying' OR next_retry_at > %s"
     with ExitStack() as stack:
         for number in range(1, 4):
@@ -589,7 +589,7 @@ def test_a_stop_is_felt_between_one_row_and_the_next(database: TestDatabase) -> 
     assert (result.processed, result.complete) == (1, False)
 
 
-def test_a_row_that_somebody_else_is_taking_is_left_to_them(database: TestDatabase) -> None:
+def test_a_row_that_another_worker_is_taking_is_left_to_it(database: TestDatabase) -> None:
     with WebhookReceiver() as receiver, database.connect() as other, other.transaction():
         held = add(database, f"{receiver.url}/held", next_retry_at=NOW - DAY)
         add(database, f"{receiver.url}/hook")

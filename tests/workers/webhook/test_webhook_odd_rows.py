@@ -198,7 +198,7 @@ def test_an_odd_text_beside_healthy_ones(database: TestDatabase, column: str) ->
         ("UPDATE", "webhook_webhooks", "id", "delivered, but not recorded"),
     ],
 )
-def test_a_trigger_may_raise_what_it_likes(
+def test_a_trigger_may_raise_any_error(
     database: TestDatabase, event: str, table: str, column: str, why: str, sqlstate: str
 ) -> None:
     with WebhookReceiver() as receiver:
@@ -251,7 +251,7 @@ def test_a_row_that_a_trigger_keeps_as_it_is_is_not_sent_again_and_again(
     )
 
 
-def test_an_error_of_our_own_concerns_its_delivery_only(
+def test_an_error_in_our_code_affects_its_delivery_only(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = delivery_client.DeliveryClient.post
@@ -391,7 +391,7 @@ def test_an_answer_that_the_database_cannot_hold_is_recorded_all_the_same(
     assert kept["/error"]["error"] == f"the connection failed: {bread} é \\ud83d"
 
 
-def test_bytes_that_are_no_text_concern_their_delivery_only(
+def test_bytes_that_are_no_text_affect_their_delivery_only(
     postgres_server: PostgresServer,
 ) -> None:
     changes = {
@@ -426,7 +426,7 @@ def test_bytes_that_are_no_text_concern_their_delivery_only(
     assert (again.processed, again.failed) == (0, 0)
 
 
-def test_a_url_that_the_server_cannot_send_us_stops_nobody(
+def test_a_url_that_postgresql_cannot_send_stops_no_other(
     postgres_server: PostgresServer,
 ) -> None:
     # 0x81 is no character of WIN1252, and PostgreSQL does not mind as long as nothing converts it.
