@@ -26,6 +26,7 @@ from testing.database import TestDatabase
 from testing.topics import Topic
 from tests.common.worker.test_worker_process import EXPIRED
 from tests.project.container import CHECKOUT, Container, ContainerUnavailable
+from tests.support.background import in_background
 
 UNITS = [f"toast-{name}" for name in workers.SERVICES]
 TOPIC = "link.expired"
@@ -53,8 +54,8 @@ class Vm:
 
     def active(self) -> list[str]:
         """The workers that are active now."""
-        said = self.debian.attempt(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
-        return [unit for unit, state in zip(UNITS, said, strict=True) if state == "active"]
+        output = self.debian.attempt(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
+        return [unit for unit, state in zip(UNITS, output, strict=True) if state == "active"]
 
     def show(self, unit: str, name: str) -> str:
         """One property of a unit."""
@@ -87,13 +88,8 @@ class Vm:
             while not done.wait(0.05):
                 links.append(self.add_link())
 
-        thread = threading.Thread(target=add)
-        thread.start()
-        try:
+        with in_background(done, add):
             yield links
-        finally:
-            done.set()
-            thread.join()
         assert links
         assert sorted(message.key for message in topic.read(len(links))) == sorted(links)
 
@@ -130,10 +126,10 @@ def settings(vm: Vm) -> list[str]:
 
 
 def test_it_installs_and_says_what_is_next(vm: Vm) -> None:
-    said = vm.run(f"cd {CHECKOUT} && make install")
+    output = vm.run(f"cd {CHECKOUT} && make install")
 
-    assert "toast migrate" in said
-    assert "systemctl enable --now toast.target" in said
+    assert "toast migrate" in output
+    assert "systemctl enable --now toast.target" in output
     names = ["toast", *workers.SERVICES]
     listed = vm.run("stat --format '%n %a %U:%G' /etc/toast/*").splitlines()
     assert listed == sorted(f"/etc/toast/{name}.env 640 root:toast" for name in names)
@@ -175,9 +171,9 @@ def test_the_status_is_one_line_that_stays_current(vm: Vm) -> None:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_worker_is_exposed_no_more_than_it_must_be(vm: Vm, unit: str) -> None:
-    said = vm.run(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
-    found = re.search(r"exposure level for \S+: (\S+)", said)
-    assert found, said
+    output = vm.run(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
+    found = re.search(r"exposure level for \S+: (\S+)", output)
+    assert found, output
     needs_internet = unit in ("toast-notification", "toast-warcraft", "toast-webhook")
     assert float(found[1]) <= (1.2 if needs_internet else 0.9)
 
@@ -236,18 +232,18 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
 
 
 def test_a_worker_reaches_other_machines_only_where_a_drop_in_allows_it(vm: Vm) -> None:
-    def link_says(words: str) -> bool:
+    def status_has(words: str) -> bool:
         return words in vm.run("journalctl --unit toast-link --output cat --no-pager -n 20")
 
     address, folder = vm.run(OWN_ADDRESS), "/etc/systemd/system/toast-link.service.d"
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s", f"DB_HOST={address}")
     vm.run("systemctl restart toast-link")
-    assert poll_until(lambda: link_says("timeout expired"), 30)
+    assert poll_until(lambda: status_has("timeout expired"), 30)
 
     allow = f"sed 's/192.0.2.10/{address}/' {CHECKOUT}/systemd/examples/network.conf"
     vm.run(f"mkdir -p {folder} && {allow} > {folder}/network.conf")
     vm.run("systemctl daemon-reload && systemctl restart toast-link")
-    assert poll_until(lambda: link_says("Connection refused"), 30)
+    assert poll_until(lambda: status_has("Connection refused"), 30)
 
     vm.run(f"rm -r {folder} && systemctl daemon-reload")
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
@@ -277,8 +273,8 @@ def test_bad_settings_end_a_worker_once_and_for_all(vm: Vm) -> None:
 
     assert vm.show("toast-link", "ActiveState") == "failed"
     assert vm.show("toast-link", "NRestarts") == "0"
-    said = vm.run("journalctl --unit toast-link --priority err --output cat --no-pager -n 5")
-    assert "LINK_EXPIRATION_INTERVAL in /etc/toast/link.env is 'soon'" in said
+    output = vm.run("journalctl --unit toast-link --priority err --output cat --no-pager -n 5")
+    assert "LINK_EXPIRATION_INTERVAL in /etc/toast/link.env is 'soon'" in output
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
     vm.run("systemctl start toast-link")
 
@@ -347,12 +343,12 @@ def test_an_upgrade_loses_no_event_and_keeps_the_settings(vm: Vm) -> None:
     vm.run(f"{newer}/setup.cfg")
 
     with vm.links_all_the_time():
-        said = vm.run("cd /srv/newer && make install")
-        assert "Still running the release before: toast-blog.service" in said
+        output = vm.run("cd /srv/newer && make install")
+        assert "Still running the release before: toast-blog.service" in output
         assert vm.processes() == processes
 
-        said = vm.run("cd /srv/newer && make install RESTART=1")
-        assert "Restarted: toast-blog.service" in said
+        output = vm.run("cd /srv/newer && make install RESTART=1")
+        assert "Restarted: toast-blog.service" in output
         assert poll_until(lambda: vm.active() == UNITS, 30)
 
     assert release(vm) != before
@@ -458,9 +454,9 @@ def test_a_new_supervisord_beside_orphans_does_no_harm(vm: Vm) -> None:
 
 def test_an_upgrade_reaches_supervisord_by_a_restart(vm: Vm) -> None:
     with vm.links_all_the_time():
-        said = vm.run(f"make -C {CHECKOUT} install")
-        assert "toast migrate && supervisorctl restart all" in said
-        assert "Next" not in said
+        output = vm.run(f"make -C {CHECKOUT} install")
+        assert "toast migrate && supervisorctl restart all" in output
+        assert "Next" not in output
         vm.run("supervisorctl restart all")
     current = release(vm).removeprefix("releases/")
     started = vm.run("ps -eo args= | grep 'toast [r]un'").splitlines()
@@ -473,9 +469,9 @@ def test_an_upgrade_reaches_supervisord_by_a_restart(vm: Vm) -> None:
 
 def test_uninstalling_leaves_settings_and_data(vm: Vm) -> None:
     settings_before = vm.run("sha256sum /etc/toast/*")
-    said = vm.run(f"cd {CHECKOUT} && make uninstall")
+    output = vm.run(f"cd {CHECKOUT} && make uninstall")
 
-    assert "/etc/toast" in said
+    assert "/etc/toast" in output
     assert vm.run("sha256sum /etc/toast/*") == settings_before
     assert poll_until(lambda: vm.run("ps -eo args= | grep -c 'toast [r]un' || true") == "0", 20)
     left = "find / -xdev -name '*toast*' -not -path '/proc/*' -not -path '/srv/*'"

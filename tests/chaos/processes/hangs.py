@@ -1,4 +1,4 @@
-"""A hang is broken: whatever a pass waits for, it ends, and its siblings stay on time."""
+"""A pass that hangs is ended by a deadline, and its siblings stay on time."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _moment(record: dict[str, str]) -> float:
 
 @contextmanager
 def _locked_table(arena: Arena, database: TestDatabase) -> Iterator[Hang]:
-    """Somebody holds a lock on the table, and does not let go."""
+    """Another session holds a lock on the table and does not release it."""
     with database.connect(autocommit=False) as connection:
         connection.execute("LOCK TABLE twitchbot_messages")
         yield Hang(
