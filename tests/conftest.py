@@ -15,8 +15,8 @@ mock_broker       address of a broker in memory (librdkafka's mock cluster) that
 kafka             address of a real Apache Kafka, KAFKA_TEST_BROKERS if that is set; creates no
                   topic by itself
 kafka_server      the real Apache Kafka as a KafkaServer: `.address`, `.create_topic(name)`,
-                  `.freeze()`, `.thaw()`, `.stop()`, `.kill()`, `.start()`; whoever stops it
-                  starts it again
+                  `.freeze()`, `.thaw()`, `.stop()`, `.kill()`, `.start()`; a test
+                  that stops it starts it again
 promtool          path of Prometheus's own judge of metrics and rules
 
 TEST_WORLD leads the tests of a database to one that is hostile or behind a pooler (worlds.py).

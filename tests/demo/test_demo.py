@@ -88,7 +88,7 @@ class Demo:
 
 
 def poll(done: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until `done`; a test that waits in vain goes on and says what it misses."""
+    """Wait until `done`; a test that waits in vain goes on and fails by its own assertion."""
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -110,7 +110,7 @@ def _checkout(folder: Path) -> Path:
 
 @pytest.fixture
 def start(checkout: Path) -> Iterator[Callable[..., Demo]]:
-    """Starts a Demo; whatever a failed test has left of it is ended."""
+    """Starts a Demo, and ends what a failed test has left of it."""
     started: list[Demo] = []
 
     def start(*arguments: str, **environment: str) -> Demo:
@@ -161,7 +161,7 @@ def test_it_shows_events_and_refuses_a_second_run_until_ctrl_c(
 
 
 def expire_a_link(checkout: Path) -> uuid.UUID:
-    """From another terminal, with the settings that the banner tells of."""
+    """From another terminal, with the settings of the banner."""
     lines = (checkout / ".run" / "demo.env").read_text().splitlines()
     settings = dict(line.split("=", 1) for line in lines)
     with psycopg.connect(

@@ -26,7 +26,7 @@ def through(
 
 @pytest.fixture
 def pooler(pgbouncer: PgBouncer, postgres_server: PostgresServer) -> Iterator[PgBouncer]:
-    """One of the test's own, to stop and start; `pgbouncer` says whether there is any."""
+    """One of the test's own, to stop and start; `pgbouncer` skips where there is none."""
     with PgBouncer(postgres_server, default_pool_size=1) as own:
         yield own
 

@@ -43,11 +43,11 @@ def arena() -> Iterator[Arena]:
 def test_an_alternative_expires_and_announces_every_due_link(
     alternative: Alternative, arena: Arena
 ) -> None:
-    told = of_alternative(arena, alternative.commands, DUE)
+    figures = of_alternative(arena, alternative.commands, DUE)
 
-    assert (told.rows, told.events) == (DUE, DUE)
-    assert told.seconds > 0
-    assert told.megabytes > 10  # no interpreter takes less
+    assert (figures.rows, figures.events) == (DUE, DUE)
+    assert figures.seconds > 0
+    assert figures.megabytes > 10  # no interpreter takes less
 
 
 @pytest.mark.parametrize("alternative", [CELERY, PROCRASTINATE], ids=lambda each: each.title)

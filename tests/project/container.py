@@ -75,7 +75,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 
 
 class ContainerUnavailable(Exception):
-    """Such a container cannot run here; the message says why."""
+    """Such a container cannot run here; the message has the reason."""
 
 
 class Container:
@@ -121,7 +121,7 @@ class Container:
     def attempt(
         self, command: str, *, seconds: float = COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command as the container's root, whatever comes of it."""
+        """Run a shell command as the container's root; its exit code may be any."""
         leader = self.leader()
         assert leader, "the container does not run"
         return subprocess.run(
@@ -175,8 +175,8 @@ class Container:
             )
         over = self._process.poll
         if not poll_until(lambda: over() is not None or self.booted(), BOOT_SECONDS, 0.2) or over():
-            said = (self._layer / "console").read_text(errors="replace")[-2000:]
-            raise ContainerUnavailable(f"Debian did not boot in systemd-nspawn:\n{said}")
+            output = (self._layer / "console").read_text(errors="replace")[-2000:]
+            raise ContainerUnavailable(f"Debian did not boot in systemd-nspawn:\n{output}")
 
     def _sweep(self) -> bool:
         """Remove what is left of the container's cgroups; False while processes end in them."""
@@ -246,13 +246,13 @@ def _mirror() -> list[str]:
     """Where this machine's apt has the suite from; without one, debootstrap knows a mirror."""
     if not shutil.which("apt-get"):
         return []
-    told = subprocess.run(
+    listed = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"],
         capture_output=True,
         text=True,
         check=False,
     )
-    rows = (line.split() for line in told.stdout.splitlines())
+    rows = (line.split() for line in listed.stdout.splitlines())
     found = [row[2] for row in rows if row[:2] == [SUITE, "main"]]
     return found[:1]
 
@@ -286,8 +286,8 @@ def _platforms() -> list[str]:
 def _make(what: str, command: list[str]) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
-        said = (finished.stdout + finished.stderr)[-2000:]
-        raise ContainerUnavailable(f"{what} could not be fetched:\n{said}")
+        output = (finished.stdout + finished.stderr)[-2000:]
+        raise ContainerUnavailable(f"{what} could not be fetched:\n{output}")
 
 
 def _emptied(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The benchmarks of `make bench`: what is kept, judged, told and watched, and a floor that does
+"""The benchmarks of `make bench`: results, judgement, table and watch, and a floor that does
 the same as its worker."""
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ def content(message: Received) -> tuple[object, ...]:
     data = message.json["data"]
     fields = {name: value for name, value in data.items() if name not in of_the_pass}
     headers = dict(message.headers)
-    told = (headers["event_type"], headers["ce_source"], headers["content-type"], list(headers))
-    return fields, list(message.json), len(message.value), message.partition, *told
+    rest = (headers["event_type"], headers["ce_source"], headers["content-type"], list(headers))
+    return fields, list(message.json), len(message.value), message.partition, *rest
 
 
 @pytest.mark.usefixtures("kafka_or_skip")

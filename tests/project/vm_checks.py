@@ -2,7 +2,7 @@
 
 Not among the files that `make test` collects, for it takes minutes. The tests are one story, in
 the order they stand in. PostgreSQL and the broker run on this machine, whose loopback is the
-container's as well. Where no container can run the reason is told; with CI=true that is a failure.
+container's as well. Where no container can run the reason is shown; with CI=true that is a failure.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.support.background import in_background
 UNITS = [f"toast-{name}" for name in workers.SERVICES]
 TOPIC = "link.expired"
 
-# What the README says of a stop.
+# A stop takes at most that long, as the README promises.
 STOP_SECONDS = 15.0
 OUTAGE_SECONDS = 60.0
 # After that a pass counts as stalled, and WatchdogSec= begins to run out.
@@ -125,7 +125,7 @@ def settings(vm: Vm) -> list[str]:
 # --- systemd ----------------------------------------------------------------------------------
 
 
-def test_it_installs_and_says_what_is_next(vm: Vm) -> None:
+def test_it_installs_and_shows_the_next_steps(vm: Vm) -> None:
     output = vm.run(f"cd {CHECKOUT} && make install")
 
     assert "toast migrate" in output
@@ -145,7 +145,7 @@ def test_the_units_are_what_systemd_understands(vm: Vm) -> None:
     assert vm.run(f"systemd-analyze verify {paths} toast.target") == ""
 
 
-def test_eight_workers_start_as_the_readme_says(vm: Vm) -> None:
+def test_eight_workers_start_as_the_readme_describes(vm: Vm) -> None:
     vm.set("toast", *settings(vm))
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
     vm.set("warcraft", "BLIZZARD_CLIENT_ID=id", "BLIZZARD_CLIENT_SECRET=secret")
@@ -310,7 +310,7 @@ def test_the_watchdog_ends_a_worker_whose_loop_hangs(vm: Vm) -> None:
         assert poll_until(lambda: bool(vm.database.query(BLOCKED)), 20)
         vm.run(FREEZE.format(pid=pid))
 
-    # Its first thread lives, and says what is wrong, but no longer that all is well.
+    # Its first thread lives and logs the fault, but no longer notifies the watchdog.
     stalled = "link-expiration has made no progress"
     assert poll_until(lambda: stalled in vm.show("toast-link", "StatusText"), STALLED_SECONDS, 1)
     assert vm.show("toast-link", "MainPID") == pid
@@ -405,7 +405,7 @@ def test_both_may_be_up_by_mistake(vm: Vm) -> None:
         time.sleep(3)
 
 
-def test_supervisord_runs_eight_workers_as_nobody_special(vm: Vm) -> None:
+def test_supervisord_runs_eight_workers_as_an_ordinary_user(vm: Vm) -> None:
     vm.run("systemctl disable --now toast.target " + " ".join(UNITS))
     assert all_run(vm)
     vm.expire_one()

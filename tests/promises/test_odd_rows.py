@@ -1,4 +1,4 @@
-"""Whatever is odd about one row, the healthy ones beside it are done once.
+"""With any odd value in one row, the healthy rows beside it are done once.
 
 Every nullable column of the tables of the set-based schedulers, and rows that a trigger refuses.
 """

@@ -46,7 +46,7 @@ OF_THE_DATABASE = {
 
 
 def client(database: TestDatabase) -> psycopg.Connection[Any]:
-    """A connection of somebody who knows nothing of worlds."""
+    """A connection without the settings of TestDatabase."""
     names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
     keywords = {key: database.environment[f"DB_{name}"] for key, name in names.items()}
     return psycopg.connect(dbname=database.name, sslmode="disable", **keywords)  # type: ignore[arg-type]

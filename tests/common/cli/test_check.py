@@ -1,4 +1,4 @@
-"""`toast check`: one thing after the other is broken, and it says which, and what to do."""
+"""`toast check`: each test breaks one thing; the finding names it, and what to do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BIG = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the command said, and its exit code."""
+    """The findings of the command, and its exit code."""
 
     code: int
     found: list[dict[str, str]]
@@ -142,8 +142,8 @@ def test_what_only_a_disabled_scheduler_needs_is_not_checked(roles: TestDatabase
     answer = check("twitchbot", env={**env, "MESSAGE_CLEANUP_ENABLED": "false"})
 
     assert (answer.code, answer.trouble) == (0, {})
-    said = "message-cleanup is switched off (MESSAGE_CLEANUP_ENABLED=false), so not checked"
-    assert answer.of("schedulers") == [("ok", said, "")]
+    expected = "message-cleanup is switched off (MESSAGE_CLEANUP_ENABLED=false), so not checked"
+    assert answer.of("schedulers") == [("ok", expected, "")]
 
 
 def test_an_unknown_service_is_wrong_usage() -> None:
@@ -229,7 +229,7 @@ def test_a_wrong_password_is_not_shown(database: TestDatabase) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "level", "said"),
+    ("ahead", "level", "expected"),
     [
         (timedelta(), "ok", "agree within 0.0 s"),
         (timedelta(seconds=60), "ok", "agree within 60.0 s"),
@@ -240,11 +240,11 @@ def test_a_wrong_password_is_not_shown(database: TestDatabase) -> None:
     ],
 )
 def test_clocks_that_differ_are_a_warning_and_then_an_error(
-    ahead: timedelta, level: str, said: str
+    ahead: timedelta, level: str, expected: str
 ) -> None:
     finding = judge_clocks(ahead)
     assert finding.level == level
-    assert said in finding.message
+    assert expected in finding.message
 
 
 # --- our own tables ---------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_before_the_first_start_the_rest_is_checked_as_well(roles: TestDatabase)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (
             "ALTER TABLE twitchbot_messages RENAME TO chat",
@@ -313,12 +313,12 @@ def test_before_the_first_start_the_rest_is_checked_as_well(roles: TestDatabase)
     ],
 )
 def test_a_live_table_that_has_changed_is_an_error(
-    database: TestDatabase, change: str, said: str
+    database: TestDatabase, change: str, expected: str
 ) -> None:
     database.query(change)
     answer = check("twitchbot", env=environment(database))
     assert answer.code == 1
-    assert [found[:2] for found in answer.of("tables")] == [("error", said)]
+    assert [found[:2] for found in answer.of("tables")] == [("error", expected)]
     assert answer.of("tables")[0][2]
 
 
@@ -418,7 +418,7 @@ def test_the_role_lacks_the_group_of_a_scheduler_that_is_switched_on(roles: Test
 
 
 @pytest.mark.parametrize(
-    ("more", "less", "said"),
+    ("more", "less", "expected"),
     [
         (
             "GRANT DELETE ON twitchbot_streams TO toast_twitchbot",
@@ -446,7 +446,7 @@ def test_the_role_lacks_the_group_of_a_scheduler_that_is_switched_on(roles: Test
     ],
 )
 def test_a_right_that_is_not_needed_is_a_warning(
-    roles: TestDatabase, more: str, less: str, said: str
+    roles: TestDatabase, more: str, less: str, expected: str
 ) -> None:
     roles.query(more)
     answer = check("twitchbot", env=own(roles, "twitchbot"))
@@ -454,7 +454,7 @@ def test_a_right_that_is_not_needed_is_a_warning(
         roles.query(less)
     assert answer.code == 0
     [(level, message, fix)] = answer.of("privileges")
-    assert (level, message) == ("warning", f"toast_twitchbot {said}: more than it needs")
+    assert (level, message) == ("warning", f"toast_twitchbot {expected}: more than it needs")
     assert "db/roles.sql" in fix
 
 
@@ -691,8 +691,8 @@ def test_the_sse_service_is_asked_for_its_health(roles: TestDatabase) -> None:
         env = {**own(roles, "sse"), "SSE_GRPC_ADDR": sse.address, "SSE_GRPC_TIMEOUT": "1s"}
         healthy = check("sse", env=env)
         assert (healthy.code, healthy.trouble) == (0, {})
-        said = f"{sse.address}: SSE service is healthy (0 clients)"
-        assert healthy.of("SSE service") == [("ok", said, "")]
+        expected = f"{sse.address}: SSE service is healthy (0 clients)"
+        assert healthy.of("SSE service") == [("ok", expected, "")]
         sse.freeze()
         [(level, message, _)] = check("sse", env=env).of("SSE service")
         assert (level, message) == (

@@ -86,7 +86,7 @@ def database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
 
 
 def proposals(database: TestDatabase, service: str) -> list[str]:
-    """What `toast check` says is to be done about indexes."""
+    """The statements that `toast check` proposes for indexes."""
     answer = toast(
         "check", service, "--json", env=environment(database, WEBHOOK_DELIVERY_ENABLED="true")
     )

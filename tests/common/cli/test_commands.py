@@ -429,7 +429,7 @@ def test_outbox_changes_nothing_that_was_not_set_aside(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         ("", "required: COMMAND"),
         ("frobnicate", "invalid choice: 'frobnicate'"),
@@ -446,14 +446,14 @@ def test_outbox_changes_nothing_that_was_not_set_aside(
     ],
 )
 def test_wrong_usage_ends_with_2_and_lists_what_is_known(
-    words: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    words: str, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DB_HOST", "nowhere")
-    monkeypatch.setenv("DB_USER", "nobody")
+    monkeypatch.setenv("DB_USER", "no-such")
     assert main(words) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert said in err
+    assert expected in err
 
 
 @pytest.mark.parametrize(
@@ -479,7 +479,7 @@ def main(words: str) -> int:
 
 
 def test_the_process_ends_with_the_code_of_the_command() -> None:
-    assert toast("once", "nobody", env=bare()).code == 2
+    assert toast("once", "no-such", env=bare()).code == 2
     assert toast("once", "link", env=bare()).code == 78
 
 

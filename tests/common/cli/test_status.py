@@ -32,7 +32,7 @@ from testing.scheduler_cases import link
 from tests.support.outbox_rows import add_event
 
 HOUR = timedelta(hours=1)
-NOBODY = 2**22 + 1  # no process has this id: it is above the kernel's limit
+NO_PROCESS = 2**22 + 1  # no process has this id: it is above the kernel's limit
 
 ADD_RUN = """
 INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at, result,
@@ -56,7 +56,7 @@ def add_run(
     scheduler: str = "link-expiration",
     service: str = "link",
     host: str = "",
-    process: int = NOBODY,
+    process: int = NO_PROCESS,
     error: str = "",
 ) -> None:
     values = {
@@ -75,7 +75,7 @@ def add_run(
 
 
 def report(database: TestDatabase, *arguments: str, **settings: str) -> dict[str, Any]:
-    """What `toast status --json` says, with `code`, its exit code."""
+    """The output of `toast status --json`, with `code`, its exit code."""
     done = toast("status", "--json", *arguments, env=environment(database, **settings))
     return {**json.loads(done.out), "code": done.code}
 
@@ -137,7 +137,7 @@ def test_a_scheduler_without_any_run_never_ran(database: TestDatabase) -> None:
 def test_failing_means_that_the_last_run_with_a_result_failed(database: TestDatabase) -> None:
     add_run(database, "ok", ago=4 * HOUR)
     add_run(database, "failed", ago=3 * HOUR, error="Broken: the table is gone")
-    add_run(database, "stopped", ago=2 * HOUR)  # says nothing about the work
+    add_run(database, "stopped", ago=2 * HOUR)  # no result of the work
     add_run(database, "skipped", ago=HOUR)
 
     found = job(database)
@@ -211,7 +211,7 @@ def test_a_pass_that_runs_for_ever_is_not_running_for_ever(database: TestDatabas
 
 @pytest.fixture
 def replicating(private_database: TestDatabase) -> TestDatabase:
-    """A database of a server that can be told to wait for a standby."""
+    """A database of a server that can be set to wait for a standby."""
     private_database.query("ALTER SYSTEM SET wal_level = 'replica'")
     private_database.query("ALTER SYSTEM SET max_wal_senders = 2")
     private_database.server.stop()
@@ -470,11 +470,11 @@ def on_terminal(columns: int, *arguments: str, env: Mapping[str, str]) -> Finish
         child = subprocess.Popen(
             [sys.executable, "-m", "workers", "status", *arguments], env=env, stdout=theirs
         )
-        said = b""
+        output = b""
         while child.poll() is None or _has_more(ours):
             if _has_more(ours):
-                said += os.read(ours, 65536)
-        return Finished(child.returncode, said.decode().replace("\r\n", "\n"), "")
+                output += os.read(ours, 65536)
+        return Finished(child.returncode, output.decode().replace("\r\n", "\n"), "")
 
 
 def _has_more(descriptor: int) -> bool:
@@ -520,7 +520,7 @@ def test_watch_keeps_the_terminal_current_and_leaves_it_as_it_was(
         )
         screen = Screen(ours)
         screen.wait_for("link-expiration  \x1b[32mok\x1b[0m")
-        assert screen.said.startswith("\x1b[?1049h")
+        assert screen.output.startswith("\x1b[?1049h")
         add_run(database, "failed", ago=timedelta(), error="now it is bad")
         screen.wait_for("failing")
         database.server.stop("immediate")
@@ -539,18 +539,18 @@ class Screen:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.said = ""
+        self.output = ""
 
     def wait_for(self, text: str) -> None:
         """Wait until this is written, after what was waited for before."""
         deadline = time.monotonic() + PATIENCE
         seen = ""
         while text not in seen:
-            assert time.monotonic() < deadline, self.said[-3000:]
+            assert time.monotonic() < deadline, self.output[-3000:]
             if _has_more(self._descriptor):
                 new = os.read(self._descriptor, 65536).decode()
                 seen += new
-                self.said += new
+                self.output += new
 
 
 def test_watch_needs_a_terminal(database: TestDatabase) -> None:

@@ -1,4 +1,4 @@
-"""What each kind of setting accepts, and what it says about the rest."""
+"""What each kind of setting accepts, and how it refuses the rest."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where settings come from, and what an operator is told when they cannot be used."""
+"""Where settings come from, and which faults an operator sees when they cannot be used."""
 
 import os
 from datetime import timedelta

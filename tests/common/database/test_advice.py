@@ -1,4 +1,4 @@
-"""Whatever is in the way, `toast check` and the failed pass name the one thing to change."""
+"""For every obstacle, `toast check` and the failed pass name the one thing to change."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def one_pass(settings: Settings) -> Run:
 
 
 def play(way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do it, and compare what is said."""
+    """Set up the obstacle, and compare the finding and the error with what is expected."""
     names = {"role": world.role, "database": world.name}
     owner = TestDatabase(world.server, "postgres" if way.outside else world.name)
     if way.setup:
@@ -101,7 +101,7 @@ def test_an_obstacle_is_named_with_its_advice(
 def test_the_sql_of_an_advice_repairs_what_it_is_about(
     world: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is behind the arrow of these findings is SQL: pasted, it mends what they are about."""
+    """The advice of these findings is SQL: executed as it is, it removes the obstacle."""
     loaded = settings(world, monkeypatch)
     setups = [way.setup for way in (*TABLES, *ROWS, *HARMLESS) if way.name in PASTED]
     assert len(setups) == len(PASTED)
@@ -130,11 +130,11 @@ PASTED = {
 
 
 @pytest.mark.parametrize(
-    ("encoding", "said"),
+    ("encoding", "expected"),
     [("SQL_ASCII", "goes out as U+FFFD"), ("LATIN1", "that it lacks is stored escaped")],
 )
 def test_another_encoding_works_and_is_warned_about(
-    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, encoding: str, said: str
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, encoding: str, expected: str
 ) -> None:
     name = f"encoded_{encoding.lower()}"
     owner = TestDatabase(postgres_server, "postgres")
@@ -148,7 +148,7 @@ def test_another_encoding_works_and_is_warned_about(
         owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
         world.insert("link_links", expires_at="2020-01-01")
         loaded = settings(world, monkeypatch)
-        [warned] = [line for line in checked(loaded) if said in line]
+        [warned] = [line for line in checked(loaded) if expected in line]
         assert warned.startswith("warning session")
         assert one_pass(loaded).counts["processed"] == 1
     finally:

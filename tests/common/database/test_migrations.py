@@ -1,4 +1,4 @@
-"""Our own tables: who creates them, once, and what is said where nobody may."""
+"""Our own tables: which role creates them, once, and the error where no role may."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What is done to a database, by its owner, and what must be said of it.
+    """An obstacle that the owner of a database sets up, and the finding that it must give.
 
     ``{role}`` is the worker's role, and ``{database}`` its database. ``checked`` is in a line of
     `toast check`, of that level; ``advice`` is the end of the pass's error, and where it is
@@ -21,7 +21,7 @@ class Way:
     advice: str = ""
     level: str = "error"
     settings: Mapping[str, str] = field(default_factory=dict)
-    # Whether the advice is part of what the error says anyway.
+    # Whether the advice is part of the error's own text.
     in_words: bool = False
     # By a connection to another database, or None of its owner's can reach this one either.
     outside: bool = False
@@ -89,7 +89,7 @@ CONNECTIONS = (
         DB_HOST="no-such-host.invalid",
     ),
     refused(
-        "nobody listens", "start PostgreSQL there, or correct DB_HOST and DB_PORT", DB_PORT="1"
+        "no server listens", "start PostgreSQL there, or correct DB_HOST and DB_PORT", DB_PORT="1"
     ),
     refused("no socket", "set DB_HOST to the folder of the server's socket", DB_HOST="/nowhere"),
     refused("no TLS", "set DB_SSL_MODE=prefer, or ssl = on at the server", DB_SSL_MODE="require"),

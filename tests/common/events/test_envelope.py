@@ -1,4 +1,4 @@
-"""What a message says: both shapes in one text, built by the database."""
+"""The content of a message: both shapes in one text, built by the database."""
 
 from __future__ import annotations
 

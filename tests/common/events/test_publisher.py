@@ -449,7 +449,7 @@ def thread(publisher: Publisher) -> Iterator[PublisherThread]:
 
 
 def announce(thread: PublisherThread) -> None:
-    """Tell it of a commit, as the runner of a pass does."""
+    """Report a commit to it, as the runner of a pass does."""
     thread.progressed(Run("link", "probe"), PassResult(events=1), None)
 
 
@@ -548,8 +548,8 @@ class Broken:
         self._publisher.disconnect()
 
 
-class Told:
-    """Sentry, as the thread sees it."""
+class CollectedErrors:
+    """Takes the place of Sentry."""
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
@@ -562,9 +562,9 @@ def test_a_defect_in_a_round_is_reported_and_does_not_end_the_thread(
     database: TestDatabase, publisher: Publisher, topic: Topic, caplog: pytest.LogCaptureFixture
 ) -> None:
     counted = metrics.PUBLISHER_FAILURES.labels("link")
-    before, told, broken = counted.value, Told(), Broken(publisher)
+    before, reports, broken = counted.value, CollectedErrors(), Broken(publisher)
     add_event(database)
-    thread = PublisherThread(cast(Publisher, broken), "link", cast(Reports, told))
+    thread = PublisherThread(cast(Publisher, broken), "link", cast(Reports, reports))
     thread.start()
     assert poll_until(lambda: bool(thread.fault) or not waiting(database), PATIENCE)
     topic.read(1)
@@ -572,7 +572,7 @@ def test_a_defect_in_a_round_is_reported_and_does_not_end_the_thread(
     thread.stop(1.0)
     thread.thread.join(PATIENCE)
     assert not thread.thread.is_alive()
-    assert [type(error) for error in told.errors] == [UnicodeDecodeError] * 2
+    assert [type(error) for error in reports.errors] == [UnicodeDecodeError] * 2
     assert counted.value == before + 2
     names = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert names.count("publishing_failed") == 2

@@ -1,4 +1,4 @@
-"""What goes on is said at first, and then once a minute."""
+"""A condition that lasts is logged at first, and then once a minute."""
 
 import time
 

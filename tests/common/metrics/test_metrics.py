@@ -114,7 +114,7 @@ def place(postgres_server: PostgresServer, mock_broker: str) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def link(place: Place) -> Iterator[Worker]:
-    """Has switched off three links, and told of it."""
+    """Has switched off three links, and published that."""
     for _ in range(3):
         place.database.insert("link_links", expires_at=EXPIRED)
     with started("link", place) as worker:
@@ -327,7 +327,7 @@ def test_notifications_and_the_answers_of_discord_are_counted(
     assert calls(scraped, "discord") == {"2xx": 3, "429": 1, "5xx": 1, "4xx": 1}
     items = scraped.values("toast_job_items_total", "outcome", scheduler="notification-retry")
     assert (items["processed"], items["delivered"], items["rate_limited"]) == (5, 3, 1)
-    # What was told to wait was no attempt.
+    # An answer 429 is no attempt.
     assert scraped.value("toast_retry_attempts_total", kind="notification") == 5
     limited = {"service": "notification", "remote": "discord"}
     assert scraped.value("toast_rate_limit_waits_total", **limited) == 1
@@ -361,7 +361,7 @@ def test_disconnections_and_the_answers_of_the_sse_service_are_counted(
 ) -> None:
     scraped = scrape_until(
         sse.port,
-        # The last call is counted by gRPC's thread, just after the pass has heard of its end.
+        # The last call is counted by gRPC's thread, just after the pass got its end.
         lambda scraped: sum(calls_of_sse(scraped).values()) == len(place.sse.requests),
     )
     assert calls(scraped, "sse") == {"ok": place.sse.listings + 2, "permission_denied": 1}
@@ -408,7 +408,7 @@ def test_deliveries_and_the_answers_of_receivers_are_counted(webhook: Worker, pl
 def everything(
     link: Worker, notification: Worker, warcraft: Worker, sse: Worker, webhook: Worker
 ) -> list[Scrape]:
-    """What the five workers say after their work, and after counting what waits."""
+    """The metrics of the five workers after their work, and after counting what waits."""
     return [
         scrape_until(
             worker.port, lambda scraped: scraped.values("toast_failed_rows", "scheduler") != {}

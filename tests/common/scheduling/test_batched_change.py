@@ -1,6 +1,6 @@
-"""Walking a table: locked rows, rows on the move, errors and crashes.
+"""A change in batches: locked rows, rows that move, errors and crashes.
 
-The table is link-expiration's; the walk is that of every scheduler but the statement.
+The table is that of link-expiration; all schedulers share all but the statement.
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_a_row_that_another_session_locks_is_left_for_the_next_pass(
 ) -> None:
     due = [row.insert(database)["id"] for row in case.due.values()]
     locked = due[0]
-    with locked_by_somebody_else(database, case.table, locked):
+    with locked_by_another_session(database, case.table, locked):
         before = live_rows(database)[case.table][locked]
         assert run_pass(database, case.scheduler).processed == len(due) - 1
         assert live_rows(database)[case.table][locked] == before
@@ -68,7 +68,7 @@ def test_a_row_that_another_session_locks_is_left_for_the_next_pass(
 
 
 @contextmanager
-def locked_by_somebody_else(database: TestDatabase, table: str, row: UUID) -> Iterator[None]:
+def locked_by_another_session(database: TestDatabase, table: str, row: UUID) -> Iterator[None]:
     with database.connect() as connection, connection.transaction():
         connection.execute(f"SELECT FROM {table} WHERE id = %s FOR UPDATE".encode(), [row])
         yield

@@ -1,4 +1,4 @@
-"""One pass and what remains of it in the run history, whatever it met."""
+"""One pass, and its row in the run history after every outcome."""
 
 from __future__ import annotations
 
@@ -313,42 +313,42 @@ def test_runs_are_forgotten_after_thirty_days(database: TestDatabase, run_once: 
     assert {row["id"] for row in database.query(RUNS)} == {*kept, run.id}
 
 
-class Listener(Observer):
-    """Writes down what it is told."""
+class Recorder(Observer):
+    """Records how it is called."""
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.calls: list[object] = []
 
     def started(self, run: Run) -> None:
-        self.told.append("started")
+        self.calls.append("started")
 
     def connected(self, run: Run, current: Pass) -> None:
-        self.told.append(("connected", current.scheduler))
+        self.calls.append(("connected", current.scheduler))
 
     def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
-        self.told.append((done.processed, done.events, share))
+        self.calls.append((done.processed, done.events, share))
 
     def ended(self, run: Run, error: Exception | None) -> None:
-        self.told.append((run.result, error))
+        self.calls.append((run.result, error))
 
 
 def test_observers_are_called_at_each_commit(run_once: Any) -> None:
-    listener = Listener()
+    recorder = Recorder()
 
     def commit(current: Pass) -> PassResult:
         current.report_progress(PassResult(5, 3), share=0.5)
         current.report_progress()
-        assert listener.told == ["started", ("connected", "probe"), (5, 3, 0.5), (0, 0, None)]
+        assert recorder.calls == ["started", ("connected", "probe"), (5, 3, 0.5), (0, 0, None)]
         return PassResult(5, 3)
 
-    assert run_once(commit, observers=[listener]).result == "ok"
-    assert listener.told[4:] == [("ok", None)]
+    assert run_once(commit, observers=[recorder]).result == "ok"
+    assert recorder.calls[4:] == [("ok", None)]
 
 
 def test_what_a_pass_had_committed_before_it_failed_is_in_its_run(
     database: TestDatabase, run_once: Any
 ) -> None:
-    listener = Listener()
+    recorder = Recorder()
     failure = PassError("the rest cannot be done")
 
     def fail_half_way(current: Pass) -> PassResult:
@@ -356,12 +356,12 @@ def test_what_a_pass_had_committed_before_it_failed_is_in_its_run(
         current.report_progress(PassResult(3, details={"attempts": 1}))
         raise failure
 
-    run = run_once(fail_half_way, observers=[listener])
+    run = run_once(fail_half_way, observers=[recorder])
 
     assert run.result == "failed"
     assert run.counts == {"processed": 5, "events": 1, "failed": 0, "attempts": 1}
     assert history(database)["counts"] == run.counts
-    assert listener.told[-1] == ("failed", failure)
+    assert recorder.calls[-1] == ("failed", failure)
 
 
 def test_a_pass_sees_the_stop_and_ends_its_wait(run_once: Any) -> None:

@@ -1,4 +1,4 @@
-"""Counting what waits, beside the scrapes: true, seldom, bounded, and never old news."""
+"""Counting what waits, after scrapes: right, once a minute, bounded, and never outdated."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def counted(scraped: Scrape) -> bool:
 
 
 def sessions(database: TestDatabase) -> int:
-    """How often anybody has connected to this database; asking does not count."""
+    """How many sessions this database had; this query is not counted."""
     query = "SELECT sessions FROM pg_stat_database WHERE datname = %s"
     with psycopg.connect(**database.server.connection()) as connection:
         row = connection.execute(query, (database.name,)).fetchone()

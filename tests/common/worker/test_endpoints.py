@@ -351,12 +351,12 @@ def test_a_short_failure_leaves_the_worker_ready(database: TestDatabase, port: i
 def test_a_worker_that_publishes_needs_one_broker(
     database: TestDatabase, mock_broker: str, port: int
 ) -> None:
-    broker, door, nobody = int(mock_broker.rpartition(":")[2]), free_port(), free_port()
-    brokers = f"127.0.0.1:{nobody},127.0.0.1:{door}"
+    broker, door, unused = int(mock_broker.rpartition(":")[2]), free_port(), free_port()
+    brokers = f"127.0.0.1:{unused},127.0.0.1:{door}"
     with Process("workers.link", env=environment(database, brokers, METRICS_PORT=str(port))):
         with TcpProxy(broker, door):
             assert ask_until(port, "/readyz", 200).text == "ok\n"
-        refused = "; ".join(f"127.0.0.1:{one}: Connection refused" for one in (nobody, door))
+        refused = "; ".join(f"127.0.0.1:{one}: Connection refused" for one in (unused, door))
         assert ask_until(port, "/readyz", 503).text == f"Kafka: {refused}\n"
         with TcpProxy(broker, door):
             assert ask_until(port, "/readyz", 200).text == "ok\n"
@@ -364,7 +364,7 @@ def test_a_worker_that_publishes_needs_one_broker(
 
 def test_the_reason_why_events_wait_is_shown(database: TestDatabase, port: int) -> None:
     database.insert("link_links", expires_at="2026-01-02")
-    # It takes connections and says nothing.
+    # It takes connections and sends nothing.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         broker = f"127.0.0.1:{silent.getsockname()[1]}"
         env = environment(database, broker, METRICS_PORT=str(port))

@@ -189,7 +189,7 @@ def test_a_clock_that_is_wrong_shows(database: TestDatabase, port: int) -> None:
     succeeded_at = scraped.value(LAST_SUCCESS)
     assert succeeded_at == pytest.approx(time.time(), abs=20)
 
-    # What the run history says, too, is told by this host's clock, to go with Prometheus's.
+    # Times of the run history are converted to this host's clock, which Prometheus compares with.
     database.query("ALTER TABLE link_links RENAME TO elsewhere")
     with Process("workers.link", env=served(database, port)):
         scraped = scrape_after(port, "link-expiration", "failed")

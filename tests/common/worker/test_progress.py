@@ -84,9 +84,9 @@ def test_a_long_pass_logs_its_progress_at_intervals(
 
     run(module_database, monkeypatch, work)
 
-    said = records()
-    assert len(said) == 4  # of 1.2 s each, two passes
-    for first, second in (said[:2], said[2:]):
+    logged = records()
+    assert len(logged) == 4  # of 1.2 s each, two passes
+    for first, second in (logged[:2], logged[2:]):
         assert first["run_id"] == second["run_id"]
         assert first["scheduler"] == "probe"
         assert 10 <= first["processed"] <= 20 < second["processed"] <= 48
@@ -118,11 +118,11 @@ def test_a_worker_logs_the_progress_of_a_long_pass(database: TestDatabase) -> No
     database.query(PAUSE.format(seconds=1))
     with Process("workers.link", env=environment(database)) as worker:
         started = worker.wait_for("scheduler_started")["time"]
-        said = worker.wait_for("pass_progress", scheduler="link-expiration")
-        seconds = (datetime.fromisoformat(said["time"]) - datetime.fromisoformat(started)).seconds
+        logged = worker.wait_for("pass_progress", scheduler="link-expiration")
+        seconds = (datetime.fromisoformat(logged["time"]) - datetime.fromisoformat(started)).seconds
         assert 10 <= seconds < 15
-        assert 30_000 < said["processed"] == said["events"] < 150_000
-        assert 30 < said["percent"] < 90
+        assert 30_000 < logged["processed"] == logged["events"] < 150_000
+        assert 30 < logged["percent"] < 90
         assert len(worker.records("pass_progress")) == 1
 
 
@@ -143,7 +143,7 @@ class Terminal:
         while True:
             try:
                 piece = os.read(self._master, 65_536)
-            except OSError:  # how Linux says that nobody has it any more
+            except OSError:  # on Linux: no process has it open any more
                 break
             text += piece
         os.close(self._master)

@@ -1,4 +1,4 @@
-"""What Sentry is told by real workers, what it is not told, and that nothing waits for it."""
+"""What real workers send to Sentry, what they never send, and that nothing waits for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.probes import settings
 
 SECRET = "b7Kp3xQz91vLm4"
 
-# A statement fails whatever row it is about, and says a row and a secret.
+# Every statement fails, with a row and a secret in its error.
 REFUSE = """
 CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN
@@ -65,7 +65,7 @@ def worker(database: TestDatabase, dsn: str) -> Process:
 
 
 def names(process: Process) -> list[str]:
-    """The events of its log; whatever is no record of ours is an event, too."""
+    """The events of its log; a line that is no record of ours counts as an event, too."""
     lines = process.log.splitlines()
     return [json.loads(line)["event"] if line.startswith("{") else line for line in lines]
 

@@ -1,4 +1,4 @@
-"""Planted secrets, and a search for them, or for a piece of one, in whatever a process left."""
+"""Planted secrets, and a search for them, or for a piece of one, in all that a process left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""post-publisher: what its message says."""
+"""post-publisher: the content of its message."""
 
 from datetime import timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""item-expiration: what its messages say, and how an item goes from soon to expired."""
+"""item-expiration: the content of its messages, and how an item goes from soon to expired."""
 
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass

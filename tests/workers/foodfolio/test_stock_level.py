@@ -1,4 +1,4 @@
-"""stock-level: what counts as stock, and what the messages say."""
+"""stock-level: what counts as stock, and the content of the messages."""
 
 from testing.database import TestDatabase
 from testing.passes import DAY, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass

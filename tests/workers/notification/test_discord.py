@@ -246,8 +246,8 @@ def test_what_postgresql_cannot_hold_is_taken_out(server: DiscordServer, remote:
 def test_a_token_that_the_other_side_repeats_is_hidden(
     server: DiscordServer, remote: Discord, answer: Reply
 ) -> None:
-    told = attempt(post(server, remote, answer))
-    assert TOKEN[:10] not in f"{told.body} {told.error}"
+    failed = attempt(post(server, remote, answer))
+    assert TOKEN[:10] not in f"{failed.body} {failed.error}"
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def _drip_body(connection: socket.socket) -> None:
 
 
 def _close(connection: socket.socket) -> None:
-    """Say nothing."""
+    """Send nothing."""
 
 
 def _babble(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""The embed that tells an event: the live service's, within every limit of Discord's."""
+"""The embed of an event: that of the live service, within every limit of Discord."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_an_unknown_time_is_left_out(created_at: datetime | None) -> None:
 
     assert "timestamp" not in made("{}")
     assert embed_fault({"embeds": [made("{}")]}) == ""
-    told = made('{"timestamp": "2024-02-29T12:00:00Z"}')
-    assert told["timestamp"] == "2024-02-29T12:00:00+00:00"
+    embed = made('{"timestamp": "2024-02-29T12:00:00Z"}')
+    assert embed["timestamp"] == "2024-02-29T12:00:00+00:00"
 
 
 def test_data_that_is_no_object_is_shown_as_one_field() -> None:
@@ -119,7 +119,7 @@ def test_a_value_is_shown_as_text_or_compact_json(value: object, text: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "told"),
+    ("timestamp", "shown"),
     [
         ("2024-02-29T12:00:00+02:00", "2024-02-29T10:00:00+00:00"),
         ("2024-02-29T12:00:00", "2024-02-29T12:00:00+00:00"),
@@ -128,8 +128,8 @@ def test_a_value_is_shown_as_text_or_compact_json(value: object, text: str) -> N
         (1709200000, CREATED.isoformat()),
     ],
 )
-def test_a_timestamp_is_shown_in_utc(timestamp: object, told: str) -> None:
-    assert built({"timestamp": timestamp})["timestamp"] == told
+def test_a_timestamp_is_shown_in_utc(timestamp: object, shown: str) -> None:
+    assert built({"timestamp": timestamp})["timestamp"] == shown
 
 
 def test_the_footer_counts_the_fields_that_are_left_out() -> None:

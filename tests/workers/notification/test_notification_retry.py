@@ -1,4 +1,4 @@
-"""notification-retry against a stand-in for Discord: what that saw, and what the rows say."""
+"""notification-retry against a stand-in for Discord: its requests, and the rows afterwards."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ def test_a_notification_is_delivered_and_recorded(
     sent_at = after["sent_at"]
     assert NOW <= sent_at < NOW + timedelta(minutes=1)
     assert attempt["created_at"] == after["updated_at"] == sent_at
-    told = channel_row(database, channel)
+    found = channel_row(database, channel)
     assert (
-        told["total_notifications"],
-        told["success_notifications"],
-        told["failed_notifications"],
+        found["total_notifications"],
+        found["success_notifications"],
+        found["failed_notifications"],
     ) == (11, 8, 3)
-    assert told["last_notification_at"] == told["last_success_at"] == sent_at
-    assert told["last_failure_at"] == AGO
+    assert found["last_notification_at"] == found["last_success_at"] == sent_at
+    assert found["last_failure_at"] == AGO
     assert channel_row(database, other) == untouched
     assert database.query("SELECT * FROM toast_outbox") == []
 
@@ -158,10 +158,10 @@ def test_a_failure_counts_as_one_attempt(database: TestDatabase, server: Discord
         [attempt] = [a for a in attempts(database) if a["notification_id"] == after["id"]]
         assert (attempt["response_status"], attempt["success"]) == (status, False)
         assert attempt["error"] == after["last_error"]
-    told = channel_row(database, channel)
-    assert (told["total_notifications"], told["failed_notifications"]) == (5, 5)
-    assert told["last_failure_at"] == told["last_notification_at"] > NOW
-    assert told["last_success_at"] == AGO
+    found = channel_row(database, channel)
+    assert (found["total_notifications"], found["failed_notifications"]) == (5, 5)
+    assert found["last_failure_at"] == found["last_notification_at"] > NOW
+    assert found["last_success_at"] == AGO
 
 
 def test_a_stalled_webhook_costs_its_attempt_and_delays_no_other(
@@ -401,8 +401,8 @@ def test_a_global_429_stops_all_senders(database: TestDatabase, server: DiscordS
     assert run(database).details == details(delivered=18, rate_limited=1)
 
     assert server.defiant() == []
-    told = next(request.at for request in server.requests if request.status == 429)
-    assert min(request.at for request in server.requests[7:]) >= told + 1.4
+    found = next(request.at for request in server.requests if request.status == 429)
+    assert min(request.at for request in server.requests[7:]) >= found + 1.4
 
 
 def test_a_wait_longer_than_the_pass_leaves_the_rest_to_later_ones(
@@ -751,11 +751,11 @@ def test_no_secret_gets_out(database: TestDatabase, server: DiscordServer) -> No
     database.query(set_url, f"http://127.0.0.1:1/api/webhooks/1/{TOKEN}", "away")
     env = environment(database, LOG_LEVEL="debug", LOG_FORMAT="text", **LOOPBACK)
 
-    said = []
+    texts = []
     for arguments in (["--dry-run"], ["--json"], []):
         answer = toast("once", "notification", "notification-retry", *arguments, env=env)
         assert answer.code == 0
-        said += [answer.out, answer.err]
+        texts += [answer.out, answer.err]
 
     assert counts(database)[("success", 2)] == 7
     tables = database.query(
@@ -763,9 +763,9 @@ def test_no_secret_gets_out(database: TestDatabase, server: DiscordServer) -> No
         "'public'::regnamespace AND relname <> 'notification_channels'"
     )
     for table in tables:
-        said += [str(found) for found in database.query(f"SELECT * FROM {table['name']}")]
-    assert "webhook answered HTTP 404" in "".join(said)
-    assert not [text for text in said if TOKEN in text or TOKEN[:12] in text]
+        texts += [str(found) for found in database.query(f"SELECT * FROM {table['name']}")]
+    assert "webhook answered HTTP 404" in "".join(texts)
+    assert not [text for text in texts if TOKEN in text or TOKEN[:12] in text]
 
 
 def quicker(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:

@@ -1,4 +1,4 @@
-"""notification-retry and odd rows: whatever is bad about one, the others are sent and recorded."""
+"""notification-retry: with any odd value in one row, the others are sent and recorded."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Rows:
         self.database.query(f"UPDATE {table} SET {column} = %s WHERE id = %s", value, one)
 
     def sent(self) -> Counter[str]:
-        """How often each was delivered; whatever became of the odd one's id, it is 'odd'."""
+        """How often each was delivered; the odd one is 'odd', with any id."""
         delivered = self.server.delivered()
         return Counter(event if event in self.healthy else "odd" for event in delivered)
 
@@ -185,10 +185,10 @@ def test_an_odd_channel_is_called_like_the_others(
 
     rows.assert_the_healthy_are_done()
     assert_recorded(emptied, rows.odd)
-    told = channel_row(emptied, rows.channel)
+    found = channel_row(emptied, rows.channel)
     for counter, more in zip(COUNTERS, (3, 3, 0), strict=True):
         before = value if counter == column else 0
-        assert told[counter] == min((before if isinstance(before, int) else 0) + more, MOST)
+        assert found[counter] == min((before if isinstance(before, int) else 0) + more, MOST)
     colors = {each.embed["color"] for each in server.requests if each.webhook == "odd"}
     assert colors == {3066993 if column == "color" else 3447003}
     assert run(emptied, at=NOW + INTERVAL) == PassResult()
@@ -367,11 +367,11 @@ def test_what_a_trigger_quotes_of_a_channel_is_hidden(
     body = "RAISE 'no % here', split_part(new.webhook_url, '/', 7)"
     add_trigger(database, CHANNELS, f"new.id = '{rows.channel}'", body, "UPDATE")
     run(database)
-    said = [str(vars(record)) for record in caplog.records] + [
+    texts = [str(vars(record)) for record in caplog.records] + [
         aside["reason"] for aside in failed_rows(database)
     ]
-    assert len([text for text in said if "no *** here" in text]) == 6
-    assert not [text for text in said if TOKEN in text]
+    assert len([text for text in texts if "no *** here" in text]) == 6
+    assert not [text for text in texts if TOKEN in text]
 
 
 @pytest.mark.parametrize("value", ["HTTP 500", None])
@@ -451,7 +451,7 @@ def test_what_fails_without_any_row_is_no_fault_of_a_row(
 
 
 class EncodedDatabase(TestDatabase):
-    """One that reads whatever bytes its texts are of."""
+    """One that reads texts of any bytes."""
 
     def connect(self, **keywords: Any) -> psycopg.Connection[DictRow]:
         return self.session()
@@ -465,7 +465,7 @@ def readable_database(server: PostgresServer, encoding: str) -> Iterator[TestDat
 
 # A byte that is no character in this encoding, or one that UTF-8 has none for.
 BAD_BYTES = {"SQL_ASCII": "ff", "WIN1252": "81", "LATIN1": "e4", "EUC_JP": "8fa2a1"}
-# Where PostgreSQL refuses to send it at all.
+# Where PostgreSQL refuses to send it.
 UNREADABLE = ("WIN1252", "EUC_JP")
 
 
@@ -485,8 +485,8 @@ def test_in_any_encoding_messages_are_sent_once_and_recorded(
         failed = row(database, rows.healthy["other"])
         escaped = encoding != "SQL_ASCII"
         assert failed["attempt_count"] == 2
-        said = failed["last_error"]
-        assert ("\\U0001f4a5" in str(said)) == escaped
+        error = failed["last_error"]
+        assert ("\\U0001f4a5" in str(error)) == escaped
         assert run(database, at=NOW + INTERVAL).details == details(delivered=1)
         assert_recorded_again(database, rows.healthy["other"])
         assert rows.sent() == {"odd": 1, "before": 1, "after": 1, "other": 1}
@@ -545,6 +545,6 @@ def test_the_time_of_a_notification_is_shown_where_its_event_has_none(
     rows = Rows(database, server)
     run(database)
     [request] = [each for each in server.requests if each.event_id == "odd"]
-    told = datetime.fromisoformat(request.embed["timestamp"])
-    assert told == row(database, rows.odd)["created_at"]
+    shown = datetime.fromisoformat(request.embed["timestamp"])
+    assert shown == row(database, rows.odd)["created_at"]
     assert TOKEN not in str(request.body)

@@ -53,7 +53,7 @@ STAYS: dict[str, dict[str, Any]] = {
         "connected_at": NOW - MINUTE,
         "last_event_at": LONG_AGO,
     },
-    "no time at all": {},
+    "no time": {},
     "only zero times": {"connected_at": GO_ZERO_TIME, "last_event_at": Timestamp()},
     "an event beyond the year 9999": {"last_event_at": Timestamp(seconds=2**62)},
 }

@@ -35,7 +35,7 @@ BASIC = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
 
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the client waits of its own accord; what it is told to wait stays as it is."""
+    """Shorten the client's own delays; those that a reply asks for stay as they are."""
     monkeypatch.setattr("workers.warcraft.battle_net.client.MOST_DELAY", 0.1)
 
 
@@ -212,7 +212,7 @@ def test_a_name_cannot_lead_elsewhere(worker: WarcraftWorker) -> None:
 
 
 class Time:
-    """A clock that goes on only where somebody waits."""
+    """A clock that goes on only while a caller waits."""
 
     def __init__(self) -> None:
         self.now = 5_000.0
@@ -318,16 +318,16 @@ def test_a_failed_request_for_a_token_is_retried(worker: WarcraftWorker) -> None
 
 
 def test_retry_after_may_be_a_date_or_nonsense(battle_net: BattleNetServer) -> None:
-    def told(header: str) -> float | None:
+    def parsed(header: str) -> float | None:
         battle_net.order(f"/{len(battle_net.requests)}", headers={"Retry-After": header})
         path = f"{battle_net.url}/{len(battle_net.requests)}"
         return api_request.send("battle_net", Client(), "GET", path, "Bearer x").retry_after
 
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True)
-    assert told(in_a_minute) == pytest.approx(60, abs=30)
-    assert (told("7"), told("-1"), told("soon"), told("")) == (7.0, None, None, None)
-    assert told("99999999999") == api_request.MOST_RETRY_AFTER
-    assert told("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+    assert parsed(in_a_minute) == pytest.approx(60, abs=30)
+    assert (parsed("7"), parsed("-1"), parsed("soon"), parsed("")) == (7.0, None, None, None)
+    assert parsed("99999999999") == api_request.MOST_RETRY_AFTER
+    assert parsed("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
 
 
 def test_a_character_that_always_fails_does_not_affect_the_others(

@@ -140,8 +140,8 @@ def test_the_events_have_the_live_fields(worker: WarcraftWorker) -> None:
     assert {name: synced[name] for name in synced["data"]} == synced["data"]
     assert (synced["type"], synced["source"]) == (SYNCED, "warcraft-service")
     assert [event["topic"] for event in others] == [EQUIPMENT_UPDATED, STATS_UPDATED]
-    news = {"character_id": character_id, "name": "ägiel", "updated_at": moment}
-    assert [event["data"] for event in others] == [news, news]
+    changed = {"character_id": character_id, "name": "ägiel", "updated_at": moment}
+    assert [event["data"] for event in others] == [changed, changed]
     assert len({event["id"] for event in worker.events()}) == 3
 
 

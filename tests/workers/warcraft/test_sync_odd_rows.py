@@ -1,4 +1,4 @@
-"""Both warcraft syncs: whatever is odd about one subject, the others are synced once."""
+"""Both warcraft syncs: with any odd value in one subject, the others are synced once."""
 
 from __future__ import annotations
 

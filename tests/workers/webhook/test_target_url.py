@@ -43,7 +43,7 @@ sys.addaudithook(_note_calls)
 
 @contextmanager
 def watched_sockets() -> Iterator[list[str]]:
-    """Every connect and sendto of this process within the block, whoever makes it."""
+    """Every connect and sendto of this process within the block, of any thread."""
     global _calls
     _calls = []
     try:
@@ -322,7 +322,7 @@ def test_the_reason_for_a_refused_url_does_not_repeat_the_url(url: str, reason: 
     assert "secret" not in str(refused.value)
 
 
-# The first and the last address of each network that nobody's receiver can be in.
+# The first and the last address of each network that no receiver can be in.
 NOT_PUBLIC = """
     0.0.0.0 0.255.255.255 10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255
     127.0.0.0 127.255.255.255 168.63.129.16 169.254.0.0 169.254.255.255

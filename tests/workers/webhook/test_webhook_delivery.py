@@ -1,4 +1,4 @@
-"""webhook-delivery: what receivers get, and what the rows say of it afterwards."""
+"""webhook-delivery: what receivers get, and what is in the rows afterwards."""
 
 from __future__ import annotations
 
@@ -464,7 +464,7 @@ def test_a_pass_does_not_wait_for_a_thread_that_has_died() -> None:
     pool.start(Letter("a"))
     with pytest.raises(PassError, match="a thread that delivers has died"):
         list(pool.finished(PATIENCE))
-    # It puts its entry down on its way out; what it died of is to be told in this test.
+    # Its entry is written when it ends; its error must be reported in this test.
     for thread in threading.enumerate():
         if thread.name == "webhook-sender":
             thread.join(PATIENCE)
@@ -729,7 +729,7 @@ def test_a_secret_is_found_nowhere_but_in_its_own_row(database: TestDatabase) ->
 def test_what_is_stored_of_an_answer_holds_no_secret_and_fits_a_text() -> None:
     assert hide("a \0 b", "") == "a � b"
     assert hide('{"k": "s3c\\"ret"} s3c%22ret s3c"ret', 's3c"ret') == '{"k": "***"} *** ***'
-    assert hide("an abc", "abc") == "an abc"  # too short to be told from a word
+    assert hide("an abc", "abc") == "an abc"  # too short to be distinguished from a word
     assert hide("Authorization: Bearer abcdef", "") == "Authorization: Bearer ***"
 
 

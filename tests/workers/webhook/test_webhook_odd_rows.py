@@ -1,4 +1,4 @@
-"""webhook-delivery and webhook-retry: whatever is odd about one row, the others are done once."""
+"""webhook-delivery and webhook-retry: with any odd value in one row, the others are done once."""
 
 from __future__ import annotations
 
