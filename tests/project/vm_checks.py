@@ -24,9 +24,9 @@ from devservers.child_processes import poll_until
 from devservers.postgres import LIVE_TABLES, PostgresServer
 from testing.database import TestDatabase
 from testing.topics import Topic
-from tests.common.worker.test_worker_process import EXPIRED
 from tests.project.container import CHECKOUT, Container, ContainerUnavailable
 from tests.support.background import in_background
+from tests.support.expired_links import EXPIRED
 
 UNITS = [f"toast-{name}" for name in workers.SERVICES]
 TOPIC = "link.expired"

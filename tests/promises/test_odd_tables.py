@@ -19,8 +19,8 @@ from testing.database import TestDatabase, fresh_database
 from testing.passes import outbox, preview, run_pass
 from testing.scheduler_cases import CASES, LINK_EXPIRATION, link
 from testing.scheduler_rows import Case, live_rows
-from tests.common.scheduling.test_batched_change import locked_by_another_session
 from tests.support.odd_tables import fill, give_heirs, partition, put_copy, time_columns
+from tests.support.row_locks import locked_by_another_session
 
 # Of which some share their reason.
 ROWS = 8

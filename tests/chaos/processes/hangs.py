@@ -22,7 +22,7 @@ from testing.processes import Process, environment
 from testing.scheduler_cases import delivery, webhook
 from testing.topics import Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.common.worker.test_worker_process import EXPIRED
+from tests.support.expired_links import EXPIRED
 
 SIBLING_SECONDS = 0.5
 # A sibling's tick that is later than this is late.

@@ -10,8 +10,8 @@ from psycopg.rows import DictRow
 
 from common.database.session import Connection
 from testing.database import TestDatabase
-from tests.common.worker.test_worker_process import EXPIRED
 from tests.support.background import in_background
+from tests.support.expired_links import EXPIRED
 
 TOPIC = "link.expired"
 WAKE_SECONDS = 0.2

@@ -16,7 +16,7 @@ from testing.processes import Process, environment
 from testing.topics import Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import consumed_events
-from tests.common.worker.test_worker_process import EXPIRED
+from tests.support.expired_links import EXPIRED
 
 TOPIC = "link.expired"
 SERVICES = ("link", "blog", "twitchbot")

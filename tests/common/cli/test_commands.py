@@ -20,10 +20,10 @@ from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database
 from testing.processes import NO_BROKER, Process, bare, environment, toast
 from testing.topics import Topic
+from tests.support.expired_links import EXPIRED
 from tests.support.outbox_rows import add_event
 
 TOPIC = "link.expired"
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOT_YET = datetime(2999, 1, 1, tzinfo=UTC)
 
 

@@ -18,13 +18,6 @@ FIELDS = {"link_id": "id", "short_code": "code", "clicks": "clicks", "expires_at
 ROW = uuid.UUID("11111111-1111-4111-8111-111111111111")
 
 
-@pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    """One database for all tests here, emptied before each: a new one takes much longer."""
-    module_database.query("DELETE FROM toast_outbox")
-    return module_database
-
-
 def announce(database: TestDatabase, rows: str) -> list[dict[str, Any]]:
     """Announce these rows of (id, code, clicks, expires_at); what is in the outbox then."""
     statement = (

@@ -18,13 +18,6 @@ from tests.support.outbox_rows import OCCURRED_AT, add_event
 
 
 @pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    """One database for all tests here, emptied before each: a new one takes much longer."""
-    module_database.query("DELETE FROM toast_outbox; DELETE FROM toast_outbox_set_aside")
-    return module_database
-
-
-@pytest.fixture
 def connection(database: TestDatabase) -> Iterator[Session]:
     with database.session() as connection:
         yield connection

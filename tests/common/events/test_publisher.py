@@ -42,13 +42,6 @@ Make = Callable[..., Publisher]
 
 
 @pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    """One database for all tests here, emptied before each: a new one takes much longer."""
-    module_database.query("DELETE FROM toast_outbox; DELETE FROM toast_outbox_set_aside")
-    return module_database
-
-
-@pytest.fixture
 def make(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Make the publisher of the service link for these brokers."""
     made: list[Publisher] = []

@@ -27,6 +27,7 @@ from devservers.standins.webhook_receiver import WebhookReceiver
 from testing.database import TestDatabase, fresh_database
 from testing.processes import Process, environment
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
+from tests.support.expired_links import EXPIRED
 from tests.support.scrapes import Scrape, scrape, scrape_after, scrape_until
 
 JOB = {"service", "scheduler"}
@@ -71,7 +72,6 @@ FAMILIES = {
 }
 
 LINK = {"service": "link", "scheduler": "link-expiration"}
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 SECRET = "Pl4nted-Secret-0f-the-w3bhook"
 

@@ -3,10 +3,7 @@
 The table is that of link-expiration; all schedulers share all but the statement.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from uuid import UUID
 
 import psycopg
 import pytest
@@ -18,6 +15,7 @@ from testing.database import TestDatabase
 from testing.passes import failed_rows, open_pass, outbox, run_pass
 from testing.scheduler_cases import CASES, link
 from testing.scheduler_rows import Case, live_rows
+from tests.support.row_locks import locked_by_another_session
 from workers.link import link_expiration
 
 EXPIRATION = link_expiration.SCHEDULER
@@ -65,13 +63,6 @@ def test_a_row_that_another_session_locks_is_left_for_the_next_pass(
         assert live_rows(database)[case.table][locked] == before
 
     assert run_pass(database, case.scheduler).processed == 1
-
-
-@contextmanager
-def locked_by_another_session(database: TestDatabase, table: str, row: UUID) -> Iterator[None]:
-    with database.connect() as connection, connection.transaction():
-        connection.execute(f"SELECT FROM {table} WHERE id = %s FOR UPDATE".encode(), [row])
-        yield
 
 
 def test_a_row_that_changes_at_the_moment_of_the_pass_is_done_by_that_pass(

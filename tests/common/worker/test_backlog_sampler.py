@@ -21,18 +21,13 @@ from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
+from tests.support.expired_links import EXPIRED
 from tests.support.outbox_rows import add_event
 from tests.support.scrapes import Scrape, scrape, scrape_until
 from workers.foodfolio import SERVICE
 
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BACKLOG = "toast_backlog_rows"
 WAITING = "toast_outbox_waiting_events"
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 def counted(scraped: Scrape) -> bool:

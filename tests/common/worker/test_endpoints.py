@@ -29,11 +29,6 @@ PATHS = ("/metrics", "/healthz", "/readyz")
 
 
 @pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
 def twitchbot(module_database: TestDatabase, port: int) -> Iterator[Process]:
     """An idle worker that serves: it publishes nothing, so it has no broker to miss."""
     env = environment(module_database, METRICS_PORT=str(port))

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import signal
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from devservers.child_processes import PATIENCE, free_port, poll_until
+from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase
 from testing.processes import Process, environment
+from tests.support.expired_links import EXPIRED
 from tests.support.scrapes import scrape, scrape_after, scrape_until
 
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LAST_SUCCESS = "toast_job_last_success_timestamp_seconds"
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 def served(database: TestDatabase, port: int, **settings: str) -> dict[str, str]:

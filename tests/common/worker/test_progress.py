@@ -29,19 +29,8 @@ from common.worker.progress import ProgressLog
 from devservers.child_processes import PATIENCE, bound_to_parent
 from testing.database import TestDatabase
 from testing.processes import Process, environment, toast
+from tests.support.expired_links import insert_expired, slow_down
 from tests.support.probes import probe, settings
-
-# Rows of a walk: each slice of the heap is a batch of some thousand.
-INSERT_LINKS = """
-INSERT INTO link_links (original_url, short_code, expires_at, click_count, created_at, updated_at)
-SELECT '', n::text, '2026-01-02', 0, now(), now() FROM generate_series(1, %s) AS n"""
-
-# Every statement that changes links takes so many seconds longer.
-PAUSE = """
-CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
-CREATE TRIGGER pause AFTER UPDATE ON link_links FOR EACH STATEMENT EXECUTE FUNCTION pause()"""
-
 
 # --- the log ----------------------------------------------------------------------------------
 
@@ -114,8 +103,8 @@ def test_a_short_pass_logs_only_its_end(
 
 def test_a_worker_logs_the_progress_of_a_long_pass(database: TestDatabase) -> None:
     """So many links, in batches of a second each, take longer than ten."""
-    database.query(INSERT_LINKS, 150_000)
-    database.query(PAUSE.format(seconds=1))
+    insert_expired(database, 150_000)
+    slow_down(database, "link_links", 1)
     with Process("workers.link", env=environment(database)) as worker:
         started = worker.wait_for("scheduler_started")["time"]
         logged = worker.wait_for("pass_progress", scheduler="link-expiration")
@@ -187,8 +176,8 @@ def shown(text: str) -> list[str]:
 @pytest.fixture
 def slow_links(database: TestDatabase) -> TestDatabase:
     """30,000 links, switched off in batches of half a second each."""
-    database.query(INSERT_LINKS, 30_000)
-    database.query(PAUSE.format(seconds=0.5))
+    insert_expired(database, 30_000)
+    slow_down(database, "link_links", 0.5)
     return database
 
 

@@ -20,11 +20,11 @@ from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.topics import Topic
+from tests.support.expired_links import EXPIRED, insert_expired, slow_down
 from tests.support.outbox_rows import add_event
 from tests.support.probes import steadiness
 
 TOPIC = "link.expired"
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOT_YET = datetime(2999, 1, 1, tzinfo=UTC)
 
 # Ids of links, each with its partition of three: test_kafka.py works them out by hand.
@@ -37,17 +37,6 @@ PARTITIONS = {
 }
 
 RUNS = "SELECT * FROM toast_runs ORDER BY started_at"
-
-INSERT_LINKS = """
-INSERT INTO link_links (original_url, short_code, expires_at, click_count, created_at, updated_at)
-SELECT '', n::text, '2026-01-02', 0, now(), now() FROM generate_series(1, %s) AS n"""
-
-# Every statement that changes the table takes so many seconds longer, also for no rows at all.
-PAUSE = """
-CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
-CREATE TRIGGER pause AFTER UPDATE OR DELETE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION pause()
-"""
 
 
 def add_link(database: TestDatabase, **columns: object) -> str:
@@ -224,7 +213,7 @@ def test_postgresql_comes_late_and_is_restarted(
 def test_passes_keep_to_multiples_of_the_interval_and_never_overlap(
     database: TestDatabase, takes: float, passes: int
 ) -> None:
-    database.query(PAUSE.format(seconds=takes, table="link_links"))
+    slow_down(database, "link_links", takes)
     env = environment(database, LINK_EXPIRATION_INTERVAL="300ms")
     with Process("workers.link", env=env) as worker:
         worker.wait_for("pass_finished", count=passes)
@@ -333,8 +322,8 @@ def test_a_stop_in_the_middle_of_many_rows_loses_nothing(
     database: TestDatabase, mock_broker: str
 ) -> None:
     arrived = Topic(mock_broker, TOPIC)
-    database.query(INSERT_LINKS, 25_000)
-    database.query(PAUSE.format(seconds=0.5, table="link_links"))
+    insert_expired(database, 25_000)
+    slow_down(database, "link_links", 0.5)
     env = environment(database, mock_broker)
 
     with Process("workers.link", env=env) as worker:

@@ -37,12 +37,6 @@ EMBED = {
 
 
 @pytest.fixture
-def server() -> Iterator[DiscordServer]:
-    with DiscordServer() as server:
-        yield server
-
-
-@pytest.fixture
 def remote() -> Iterator[Discord]:
     remote = Discord()
     yield remote

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,12 +42,6 @@ from tests.workers.notification.notifications import (
 )
 from workers.notification import discord, due_notifications, rate_limits, retry_pass
 from workers.notification.notification_retry import SCHEDULER
-
-
-@pytest.fixture
-def server() -> Iterator[DiscordServer]:
-    with DiscordServer() as server:
-        yield server
 
 
 def add_many(database: TestDatabase, channels: int, each: int, server: DiscordServer) -> None:

@@ -66,12 +66,6 @@ def shared(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
         yield database
 
 
-@pytest.fixture
-def sse() -> Iterator[SseServer]:
-    with SseServer() as server:
-        yield server
-
-
 def clients(**times: dict[str, Any]) -> list[ClientInfo]:
     return [ClientInfo(id=client_id, **columns) for client_id, columns in times.items()]
 

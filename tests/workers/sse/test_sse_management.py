@@ -67,12 +67,6 @@ TYPES = {
 
 
 @pytest.fixture
-def sse() -> Iterator[SseServer]:
-    with SseServer() as server:
-        yield server
-
-
-@pytest.fixture
 def management(sse: SseServer) -> Iterator[SseManagement]:
     with SseManagement(sse.address, timedelta(seconds=SECONDS)) as management:
         yield management

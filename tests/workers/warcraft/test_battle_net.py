@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -16,8 +15,7 @@ from common.http import Client
 from common.logging import redaction
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild
-from testing.database import TestDatabase
-from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
 from workers.warcraft.battle_net import addresses, api_request
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL
 from workers.warcraft.battle_net.rate_limit import (
@@ -37,18 +35,6 @@ BASIC = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the client's own delays; those that a reply asks for stay as they are."""
     monkeypatch.setattr("workers.warcraft.battle_net.client.MOST_DELAY", 0.1)
-
-
-@pytest.fixture
-def battle_net() -> Iterator[BattleNetServer]:
-    with BattleNetServer() as server:
-        yield server
-
-
-@pytest.fixture
-def worker(module_database: TestDatabase, battle_net: BattleNetServer) -> WarcraftWorker:
-    empty(module_database)
-    return WarcraftWorker(module_database, battle_net)
 
 
 def track(worker: WarcraftWorker, count: int) -> None:

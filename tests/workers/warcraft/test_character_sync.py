@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,10 +14,9 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from devservers.child_processes import poll_until
-from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild, Realm
 from testing.database import TestDatabase
-from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
 from workers.warcraft import reference_rows, sync
 from workers.warcraft.reference_rows import Reference
 
@@ -27,20 +26,6 @@ EQUIPMENT_UPDATED = "warcraft.character.equipment.updated"
 STATS_UPDATED = "warcraft.character.stats.updated"
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def worker(module_database: TestDatabase) -> Iterator[WarcraftWorker]:
-    empty(module_database)
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(module_database, battle_net)
-
-
-@pytest.fixture
-def own_worker(database: TestDatabase) -> Iterator[WarcraftWorker]:
-    """For tests that change tables, or leave processes behind that hold on to them."""
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(database, battle_net)
 
 
 def ago(**time: float) -> datetime:

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pytest
-
-from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild, Realm
-from testing.database import TestDatabase
-from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
 
 SYNC = "guild-sync"
 SYNCED = "warcraft.guild.synced"
 
 WOUNDED = Realm("Terrordar", "terrordar")
-
-
-@pytest.fixture
-def worker(module_database: TestDatabase) -> Iterator[WarcraftWorker]:
-    empty(module_database)
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(module_database, battle_net)
-
-
-@pytest.fixture
-def own_worker(database: TestDatabase) -> Iterator[WarcraftWorker]:
-    """For tests that change tables, or leave processes behind that hold on to them."""
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(database, battle_net)
 
 
 def members(worker: WarcraftWorker, guild: UUID) -> dict[tuple[str, str], Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +11,7 @@ import pytest
 from devservers.postgres import PostgresServer
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild
-from testing.database import TestDatabase
-from testing.warcraft_worker import AGGRA, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import AGGRA, SILVERMOON, WarcraftWorker
 from tests.support.odd_values import (
     CLAIMED,
     LATE,
@@ -54,20 +52,6 @@ ODD: dict[tuple[str, str], tuple[str | None, ...]] = {
     ("guilds", "updated_at"): TIMES,
     ("guilds", "deleted_at"): TIMES,
 }
-
-
-@pytest.fixture
-def worker(module_database: TestDatabase) -> Iterator[WarcraftWorker]:
-    empty(module_database)
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(module_database, battle_net)
-
-
-@pytest.fixture
-def own_worker(database: TestDatabase) -> Iterator[WarcraftWorker]:
-    """For tests that change tables for good."""
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(database, battle_net)
 
 
 def name_of(number: int) -> str:
