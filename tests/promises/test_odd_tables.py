@@ -20,7 +20,7 @@ from testing.passes import outbox, preview, run_pass
 from testing.scheduler_cases import CASES, LINK_EXPIRATION, link
 from testing.scheduler_rows import Case, live_rows
 from tests.support.odd_tables import fill, give_heirs, partition, put_copy, time_columns
-from tests.support.row_locks import locked_by_another_session
+from tests.support.row_faults import locked_by_another_session
 
 # Of which some share their reason.
 ROWS = 8

@@ -30,6 +30,7 @@ from testing.database import TestDatabase
 from testing.processes import Finished, Process, environment, toast
 from testing.scheduler_cases import link
 from tests.support.outbox_rows import add_event
+from tests.support.row_faults import refusal
 
 HOUR = timedelta(hours=1)
 NO_PROCESS = 2**22 + 1  # no process has this id: it is above the kernel's limit
@@ -39,12 +40,6 @@ INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finis
                         counts, error)
 VALUES (gen_random_uuid(), %(service)s, %(scheduler)s, %(host)s, %(process)s,
         now() - %(ago)s, now() - %(ago)s + %(took)s, %(result)s, %(counts)s, %(error)s)"""
-
-REFUSE = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'not today'; END $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON link_links
-FOR EACH STATEMENT EXECUTE FUNCTION refuse()"""
 
 
 def add_run(
@@ -152,7 +147,7 @@ def test_failing_means_that_the_last_run_with_a_result_failed(database: TestData
 
 def test_a_failing_worker_shows_as_failing_until_a_pass_succeeds(database: TestDatabase) -> None:
     link().insert(database)
-    database.query(REFUSE)
+    database.query(refusal("UPDATE ON link_links"))
     with Process("workers.link", env=environment(database)) as process:
         process.wait_for("pass_failed")
         assert poll_until(lambda: job(database)["state"] == "failing", PATIENCE)

@@ -24,7 +24,7 @@ from devservers.child_processes import ROOT, poll_until
 from devservers.pgbouncer import PgBouncer, PgBouncerUnavailable, PoolMode
 from devservers.postgres import LIVE_TABLES, PostgresServer
 from testing.database import TestDatabase, fresh_database
-from tests.common.database.ways import CONNECTIONS, HARMLESS, ROWS, TABLES, Way
+from tests.common.database.obstacles import CONNECTIONS, HARMLESS, ROWS, TABLES, Obstacle
 from tests.support.role_work import AsRole
 from workers.link import SERVICE, link_expiration
 
@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def world(postgres_server: PostgresServer) -> Iterator[AsRole]:
     """A database with a link that is due, as a role of its own sees it."""
-    role = f"way_{next(_numbers)}"
+    role = f"obstacle_{next(_numbers)}"
     with fresh_database(postgres_server) as database:
         database.query((ROOT / "db" / "roles.sql").read_text())
         database.query(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}' IN ROLE toast_link")
@@ -61,24 +61,23 @@ def one_pass(settings: Settings) -> Run:
     return PassRunner(link_expiration.SCHEDULER, settings, Database(settings)).run()
 
 
-def play(way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
+def play(obstacle: Obstacle, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set up the obstacle, and compare the finding and the error with what is expected."""
     names = {"role": world.role, "database": world.name}
-    owner = TestDatabase(world.server, "postgres" if way.outside else world.name)
-    if way.setup:
-        owner.query(way.setup.format(**names))
-    loaded = settings(world, monkeypatch, **way.settings)
+    owner = TestDatabase(world.server, "postgres" if obstacle.outside else world.name)
+    if obstacle.setup:
+        owner.query(obstacle.setup.format(**names))
+    loaded = settings(world, monkeypatch, **obstacle.settings)
 
     lines, run = checked(loaded), one_pass(loaded)
 
-    expected = way.checked.format(**names)
+    expected = obstacle.checked.format(**names)
     matching = [line for line in lines if expected in line]
     assert matching, "\n".join([expected, "", *lines, "", run.error])
-    assert matching[0].startswith(way.level), matching
-    if way.advice:
-        assert run.error.endswith(f"{'' if way.in_words else '=> '}{way.advice.format(**names)}"), (
-            run.error
-        )
+    assert matching[0].startswith(obstacle.level), matching
+    if obstacle.advice:
+        arrow = "" if obstacle.in_words else "=> "
+        assert run.error.endswith(arrow + obstacle.advice.format(**names)), run.error
         assert run.result == "failed" or run.counts["failed"] == 1
     else:
         assert (run.result, run.error, run.counts["processed"]) == ("ok", "", 1), run
@@ -88,14 +87,14 @@ EVERY = (*CONNECTIONS, *TABLES, *ROWS, *HARMLESS)
 
 
 def test_there_are_at_least_thirty_obstacles() -> None:
-    assert len({way.name for way in EVERY}) == len(EVERY) >= 30
+    assert len({obstacle.name for obstacle in EVERY}) == len(EVERY) >= 30
 
 
-@pytest.mark.parametrize("way", EVERY, ids=lambda way: way.name)
+@pytest.mark.parametrize("obstacle", EVERY, ids=lambda obstacle: obstacle.name)
 def test_an_obstacle_is_named_with_its_advice(
-    way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch
+    obstacle: Obstacle, world: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play(way, world, monkeypatch)
+    play(obstacle, world, monkeypatch)
 
 
 def test_the_sql_of_an_advice_repairs_what_it_is_about(
@@ -103,7 +102,7 @@ def test_the_sql_of_an_advice_repairs_what_it_is_about(
 ) -> None:
     """The advice of these findings is SQL: executed as it is, it removes the obstacle."""
     loaded = settings(world, monkeypatch)
-    setups = [way.setup for way in (*TABLES, *ROWS, *HARMLESS) if way.name in PASTED]
+    setups = [obstacle.setup for obstacle in (*TABLES, *ROWS, *HARMLESS) if obstacle.name in PASTED]
     assert len(setups) == len(PASTED)
     for setup in setups:
         world.query(setup.format(role=world.role, database=world.name))

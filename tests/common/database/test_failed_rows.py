@@ -9,15 +9,12 @@ from common.scheduling.scheduler import PassResult
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE, NOW, failed_rows, outbox, run_pass
 from testing.scheduler_cases import link
+from tests.support.row_faults import refusal
 from workers.link import link_expiration
 
 EXPIRATION = link_expiration.SCHEDULER
 
-REFUSE = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'refused this link'; END $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON link_links
-FOR EACH ROW WHEN (new.title = 'poison') EXECUTE FUNCTION refuse()"""
+REFUSE = refusal("UPDATE ON link_links", "new.title = 'poison'", message="refused this link")
 
 ACTIVE = "SELECT id FROM link_links WHERE is_active"
 

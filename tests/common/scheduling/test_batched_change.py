@@ -15,16 +15,10 @@ from testing.database import TestDatabase
 from testing.passes import failed_rows, open_pass, outbox, run_pass
 from testing.scheduler_cases import CASES, link
 from testing.scheduler_rows import Case, live_rows
-from tests.support.row_locks import locked_by_another_session
+from tests.support.row_faults import locked_by_another_session, refusal
 from workers.link import link_expiration
 
 EXPIRATION = link_expiration.SCHEDULER
-
-REFUSE_STATEMENTS = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'refused'; END $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON link_links
-FOR EACH STATEMENT EXECUTE FUNCTION refuse()"""
 
 KEEP_ROWS = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -115,7 +109,7 @@ def test_rows_that_move_or_come_while_a_backlog_is_walked_are_done_too(
     [
         ("ALTER TABLE toast_outbox RENAME TO gone", psycopg.errors.UndefinedTable),
         ("ALTER TABLE link_links DROP COLUMN short_code", psycopg.errors.UndefinedColumn),
-        (REFUSE_STATEMENTS, psycopg.errors.RaiseException),
+        (refusal("UPDATE ON link_links"), psycopg.errors.RaiseException),
     ],
     ids=["no outbox", "no column", "a trigger against every statement"],
 )

@@ -23,6 +23,7 @@ from testing.topics import Topic
 from tests.support.expired_links import EXPIRED, insert_expired, slow_down
 from tests.support.outbox_rows import add_event
 from tests.support.probes import steadiness
+from tests.support.row_faults import refusal
 
 TOPIC = "link.expired"
 NOT_YET = datetime(2999, 1, 1, tzinfo=UTC)
@@ -533,11 +534,8 @@ def test_a_worker_with_nothing_to_do_waits_for_its_stop(database: TestDatabase) 
 def test_the_password_is_in_no_log_and_no_history(database: TestDatabase) -> None:
     password = database.server.password
     # Of a class of errors that no single row can be at fault for.
-    database.query(
-        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
-        f" 'host=db password={password} and {password}' USING ERRCODE = '58000'; END $$;"
-        "CREATE TRIGGER tell BEFORE UPDATE ON link_links EXECUTE FUNCTION tell()"
-    )
+    message = f"host=db password={password} and {password}"
+    database.query(refusal("UPDATE ON link_links", message=message, sqlstate="58000"))
     add_link(database)
     with Process("workers.link", env=environment(database, LOG_LEVEL="debug")) as worker:
         failed = worker.wait_for("pass_failed")

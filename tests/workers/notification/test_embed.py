@@ -67,8 +67,8 @@ def test_an_unknown_time_is_left_out(created_at: datetime | None) -> None:
 
     assert "timestamp" not in made("{}")
     assert embed_fault({"embeds": [made("{}")]}) == ""
-    embed = made('{"timestamp": "2024-02-29T12:00:00Z"}')
-    assert embed["timestamp"] == "2024-02-29T12:00:00+00:00"
+    made_embed = made('{"timestamp": "2024-02-29T12:00:00Z"}')
+    assert made_embed["timestamp"] == "2024-02-29T12:00:00+00:00"
 
 
 def test_data_that_is_no_object_is_shown_as_one_field() -> None:

@@ -26,6 +26,7 @@ from devservers.standins.discord_answers import (
 from testing.database import TestDatabase
 from testing.passes import NOW, failed_rows, open_pass, preview
 from testing.processes import Process, environment, toast
+from tests.support.row_faults import refusal
 from tests.workers.notification.notifications import (
     AGO,
     INTERVAL,
@@ -544,20 +545,14 @@ def test_a_row_that_cannot_be_written_is_set_aside_and_not_sent_again(
     channel = add_channel(database, server, "news")
     bad = add(database, channel, "bad")
     add(database, channel, "good", created_at=NOW)
-    database.query(
-        f"""
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE 'poisoned'; END $$;
-        CREATE TRIGGER refuse BEFORE UPDATE ON notification_notifications
-            FOR EACH ROW WHEN (new.id = '{bad}') EXECUTE FUNCTION refuse()"""
-    )
+    database.query(refusal("UPDATE ON notification_notifications", f"new.id = '{bad}'"))
 
     result = run(database)
 
     assert (result.processed, result.failed, result.details["delivered"]) == (1, 1, 1)
     [aside] = failed_rows(database)
     assert aside["row_id"] == bad
-    assert aside["reason"] == "delivered, but not recorded: RaiseException: poisoned"
+    assert aside["reason"] == "delivered, but not recorded: RaiseException: refused"
     assert run(database, at=NOW + timedelta(days=300)) == PassResult()
     assert server.delivered() == ["bad", "good"]
 

@@ -17,6 +17,7 @@ from devservers.child_processes import poll_until
 from devservers.standins.battle_net_world import Character, Guild, Realm
 from testing.database import TestDatabase
 from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
+from tests.support.row_faults import refusal
 from workers.warcraft import reference_rows, sync
 from workers.warcraft.reference_rows import Reference
 
@@ -508,19 +509,13 @@ def test_an_invalid_reply_names_the_character_and_the_field_and_stops_no_other(
 
 def test_a_row_that_cannot_be_written_stops_no_other(own_worker: WarcraftWorker) -> None:
     worker = own_worker
-    worker.database.query(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$BEGIN RAISE 'no such luck'; END$$"
-    )
-    worker.database.query(
-        "CREATE TRIGGER refuse BEFORE INSERT ON character_stats FOR EACH ROW"
-        " WHEN (new.stats_json ->> 'health' = '13') EXECUTE FUNCTION refuse()"
-    )
+    unlucky = "new.stats_json ->> 'health' = '13'"
+    worker.database.query(refusal("INSERT ON character_stats", unlucky))
     worker.track(Character("Unlucky", SILVERMOON), Character("Lucky", SILVERMOON))
     worker.battle_net.order("/unlucky/statistics", edit=_edit(health=13))
     run = worker.run(SYNC)
     assert (run.counts["processed"], run.counts["failed"]) == (1, 1)
-    assert "unlucky of silvermoon (eu): RaiseException: no such luck" in run.error
+    assert "unlucky of silvermoon (eu): RaiseException: refused" in run.error
     # Nothing of it was written, the events neither.
     assert [event["name"] for event in worker.events()] == ["lucky"] * 3
     assert worker.one("SELECT display_name FROM character_details")["display_name"] == "Lucky"

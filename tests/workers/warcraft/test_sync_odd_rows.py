@@ -17,12 +17,12 @@ from tests.support.odd_values import (
     LATE,
     NEVER,
     NUMBERS,
-    REFUSE,
     TEXTS,
     TIMES,
     encoded_database,
     make_odd,
 )
+from tests.support.row_faults import refusal
 from workers.warcraft import character_replies, guild_replies, sync
 
 CHARACTERS, GUILDS = "character-sync", "guild-sync"
@@ -147,15 +147,14 @@ def test_a_trigger_may_raise_any_error(
 ) -> None:
     worker = own_worker
     subjects = [track(worker, scheduler, number) for number in range(3)]
-    worker.database.query(
-        REFUSE.format(sqlstate=sqlstate, event=event, table=table, column=column, row=subjects[1])
-    )
+    when = f"NEW.{column} = '{subjects[1]}'"
+    worker.database.query(refusal(f"{event} ON {table}", when, sqlstate=sqlstate))
     run = worker.run(scheduler)
 
     assert (run.result, run.counts["processed"], run.counts["failed"]) == ("ok", 2, 1)
     assert synced(worker, scheduler) == {subjects[0]: 1, subjects[2]: 1}
     [(subject, reason)] = failures(worker).items()
-    assert (subject, reason.endswith(": no such luck")) == (subjects[1], True)
+    assert (subject, reason.endswith(": refused")) == (subjects[1], True)
     assert not any(worker.run(scheduler).counts.values())  # it rests
 
 

@@ -34,6 +34,7 @@ from testing.passes import (
     run_pass,
 )
 from testing.processes import Process, environment, toast
+from tests.support.row_faults import refusal
 from workers.webhook import SERVICE, webhook_retry
 from workers.webhook.delivery_pass import LEASE_MARGIN
 from workers.webhook.http_delivery.attempt import hide
@@ -633,12 +634,6 @@ def test_an_outcome_after_its_lease_overwrites_nothing(database: TestDatabase) -
 
 INSERTED = "INSERT ON webhook_delivery_attempts"
 
-RAISE = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'the row is cursed'; END $$;
-CREATE TRIGGER refuse BEFORE {event} FOR EACH ROW WHEN (NEW.{column} = '{row}')
-    EXECUTE FUNCTION refuse()"""
-
 
 @pytest.mark.parametrize(
     ("event", "column", "path", "sent", "reason", "rest"),
@@ -659,18 +654,18 @@ def test_one_bad_row_does_not_stop_the_others(
 ) -> None:
     with WebhookReceiver() as receiver:
         rows = [add(database, f"{receiver.url}{place}") for place in ("/0", path, "/2")]
-        database.query(RAISE.format(event=event, column=column, row=rows[1]))
+        database.query(refusal(event, f"NEW.{column} = '{rows[1]}'"))
         result = deliver(database)
         again = deliver(database)
 
     assert len(receiver.received) == sent
     assert [delivery(database, row)["status"] for row in rows] == ["success", "retrying", "success"]
     assert (result.processed, result.failed) == (2, 1)
-    assert "the row is cursed" in result.note
+    assert "RaiseException: refused" in result.note
     assert (again.processed, again.failed) == (0, 0)
     [aside] = failed_rows(database)
     assert (aside["scheduler"], aside["row_id"]) == ("webhook-delivery", rows[1])
-    assert aside["reason"] == f"{reason}RaiseException: the row is cursed"
+    assert aside["reason"] == f"{reason}RaiseException: refused"
     assert aside["retry_at"] - aside["failed_at"] == rest
 
 
