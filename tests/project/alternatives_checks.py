@@ -7,13 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.alternatives import (
-    ALTERNATIVES,
-    CELERY,
-    PROCRASTINATE,
-    Alternative,
-    libraries,
-)
+from benchmarks.alternatives import ALTERNATIVES, CELERY, PROCRASTINATE, Alternative, libraries
 from benchmarks.alternatives.libraries import LibrariesUnavailable
 from benchmarks.alternatives.passes import of_alternative
 from benchmarks.alternatives.restarts import lost_by_alternative, lost_by_worker

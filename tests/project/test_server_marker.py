@@ -13,10 +13,7 @@ from testing.processes import Process, bare
 
 @pytest.mark.parametrize(
     "start",
-    [
-        lambda: Broker([]).start(),
-        lambda: Process(f"workers.{workers.SERVICES[0]}", env=bare()),
-    ],
+    [lambda: Broker([]).start(), lambda: Process(f"workers.{workers.SERVICES[0]}", env=bare())],
     ids=["broker", "worker"],
 )
 def test_a_test_without_the_marker_cannot_start_a_server(start: Callable[[], object]) -> None:

@@ -94,8 +94,7 @@ def test_variables_of_libpq_meet_its_clients_but_not_the_tests(
 
 
 def test_behind_a_pooler_the_backend_is_not_the_one_that_libpq_knows(
-    database: TestDatabase,
-    pgbouncer: PgBouncer,
+    database: TestDatabase, pgbouncer: PgBouncer
 ) -> None:
     pooled = dataclasses.replace(database, port=pgbouncer.port)
 

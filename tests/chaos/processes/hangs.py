@@ -169,10 +169,7 @@ def _black_hole(module: str, seconds: float) -> _Opener:
         database.insert("twitchbot_messages", created_at=datetime.now(UTC) - 100 * DAY)
         with TcpProxy(database.server.port) as proxy:
             proxy.hang_at(b"DELETE FROM twitchbot_messages")
-            settings = {
-                "DB_PORT": str(proxy.port),
-                "STREAM_CLOSER_INTERVAL": f"{SIBLING_SECONDS}s",
-            }
+            settings = {"DB_PORT": str(proxy.port), "STREAM_CLOSER_INTERVAL": f"{SIBLING_SECONDS}s"}
             yield Hang(module, "message-cleanup", "stream-closer", seconds, settings)
 
     return opened

@@ -250,9 +250,7 @@ def test_clocks_that_differ_are_a_warning_and_then_an_error(
 # --- our own tables ---------------------------------------------------------------------------
 
 
-def test_pending_migrations_are_an_error_where_no_worker_applies_them(
-    roles: TestDatabase,
-) -> None:
+def test_pending_migrations_are_an_error_where_no_worker_applies_them(roles: TestDatabase) -> None:
     roles.query("DELETE FROM toast_migrations WHERE number = 6; DROP TABLE guild_members")
     env = own(roles, "twitchbot")
 
@@ -322,9 +320,7 @@ def test_a_live_table_that_has_changed_is_an_error(
     assert answer.of("tables")[0][2]
 
 
-def test_a_required_column_that_no_statement_fills_is_an_error(
-    database: TestDatabase,
-) -> None:
+def test_a_required_column_that_no_statement_fills_is_an_error(database: TestDatabase) -> None:
     database.query(
         "ALTER TABLE notification_attempts ADD shard text NOT NULL;"
         " ALTER TABLE notification_channels ADD owner text NOT NULL"

@@ -53,8 +53,7 @@ USUAL = {
         LINK_EXPIRATION.scheduler, LINK_EXPIRATION.stays["switched off already"], "short_code"
     ),
     "foodfolio": Usual(
-        ITEM_EXPIRATION.scheduler,
-        ITEM_EXPIRATION.stays["expires in seven days and a microsecond"],
+        ITEM_EXPIRATION.scheduler, ITEM_EXPIRATION.stays["expires in seven days and a microsecond"]
     ),
     "twitchbot messages": Usual(
         MESSAGE_CLEANUP.scheduler, MESSAGE_CLEANUP.stays["exactly 90 days old"]

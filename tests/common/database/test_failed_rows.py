@@ -19,9 +19,7 @@ REFUSE = refusal("UPDATE ON link_links", "new.title = 'poison'", message="refuse
 ACTIVE = "SELECT id FROM link_links WHERE is_active"
 
 
-def test_a_row_that_cannot_be_changed_is_set_aside_with_its_reason(
-    database: TestDatabase,
-) -> None:
+def test_a_row_that_cannot_be_changed_is_set_aside_with_its_reason(database: TestDatabase) -> None:
     good = [link().insert(database)["id"] for _ in range(3)]
     bad = link(title="poison").insert(database)
     good += [link().insert(database)["id"] for _ in range(3)]

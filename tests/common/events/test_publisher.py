@@ -491,10 +491,7 @@ def test_a_stop_publishes_the_events_that_are_ready(
 
 
 def test_a_database_that_fails_does_not_end_the_thread(
-    database: TestDatabase,
-    thread: PublisherThread,
-    topic: Topic,
-    monkeypatch: pytest.MonkeyPatch,
+    database: TestDatabase, thread: PublisherThread, topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A busy machine may take longer to read the first event than an idle publisher keeps it.
     monkeypatch.setattr(publisher_thread, "IDLE_SECONDS", 600.0)

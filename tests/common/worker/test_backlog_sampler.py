@@ -304,11 +304,7 @@ def test_the_limits_of_counting_are_the_documented_ones() -> None:
         backlog_sampler.LEAST_SECONDS,
         backlog_sampler.MOST_ROWS,
         backlog_sampler.MOST_EVENTS,
-    ) == (
-        60,
-        10_000,
-        100_000,
-    )
+    ) == (60, 10_000, 100_000)
 
 
 # --- rows -------------------------------------------------------------------------------------

@@ -56,10 +56,7 @@ def worker(database: TestDatabase, dsn: str) -> Process:
     return Process(
         "workers.link",
         env=environment(
-            database,
-            SENTRY_DSN=dsn,
-            ENVIRONMENT="staging",
-            LINK_EXPIRATION_INTERVAL="100ms",
+            database, SENTRY_DSN=dsn, ENVIRONMENT="staging", LINK_EXPIRATION_INTERVAL="100ms"
         ),
     )
 

@@ -367,9 +367,7 @@ def test_events_of_a_change_whose_reply_was_lost_go_out_with_the_next_pass(
     assert not waiting(database)
 
 
-def test_a_pass_whose_connection_hangs_does_not_delay_its_sibling(
-    database: TestDatabase,
-) -> None:
+def test_a_pass_whose_connection_hangs_does_not_delay_its_sibling(database: TestDatabase) -> None:
     database.insert("twitchbot_messages", created_at=EXPIRED - timedelta(days=365))
     with TcpProxy(database.server.port) as proxy:
         hangs = proxy.hang_at(b"DELETE FROM twitchbot_messages")

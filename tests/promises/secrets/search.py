@@ -37,10 +37,7 @@ SECRETS = {
 _PIECE = 9
 
 # Where the live schema itself keeps secrets, and what the text of a failure is not.
-_KEPT = {
-    "notification_channels": ("webhook_url",),
-    "webhook_webhooks": ("url", "secret"),
-}
+_KEPT = {"notification_channels": ("webhook_url",), "webhook_webhooks": ("url", "secret")}
 
 _TABLES = """
 SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'public'"""

@@ -25,9 +25,7 @@ def test_an_expired_item_is_announced_as_expired(database: TestDatabase) -> None
     assert (result.details["expired"], result.details["expiring_soon"]) == (1, 0)
 
 
-def test_an_item_that_expires_soon_is_announced_with_the_days_left(
-    database: TestDatabase,
-) -> None:
+def test_an_item_that_expires_soon_is_announced_with_the_days_left(database: TestDatabase) -> None:
     row = item(expiry_date=NOW + 2 * DAY + 3 * HOUR).insert(database)
 
     result = run_pass(database, item_expiration.SCHEDULER)

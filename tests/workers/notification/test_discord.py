@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -370,14 +371,12 @@ def test_a_server_that_is_away_is_named_by_reason_not_by_url(remote: Discord) ->
 
 
 def test_closing_ends_what_is_under_way(server: DiscordServer, remote: Discord) -> None:
-    replies: list[discord.DiscordReply] = []
-    thread = threading.Thread(target=lambda: replies.append(post(server, remote, Stall())))
-    thread.start()
-    while not server.requests:
-        time.sleep(0.01)
-    remote.close()
-    thread.join(5)
-    assert attempt(replies[0]).status == 0
+    with ThreadPoolExecutor() as pool:
+        reply = pool.submit(post, server, remote, Stall())
+        while not server.requests:
+            time.sleep(0.01)
+        remote.close()
+        assert attempt(reply.result(5)).status == 0
 
 
 def test_no_library_logs_a_url(

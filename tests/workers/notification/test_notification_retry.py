@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -454,14 +455,13 @@ def test_a_stop_records_what_is_under_way_and_begins_nothing(
     stop = threading.Event()
     for name in ("c1", "c2", "c3"):
         server.order_always(name, Reply(200, delay=0.5))
-    results: list[PassResult] = []
-    thread = threading.Thread(target=lambda: results.append(run(database, stop=stop)))
-    thread.start()
-    until(lambda: len(server.requests) == 3)
-    stop.set()
-    thread.join(10)
+    with ThreadPoolExecutor() as pool:
+        passing = pool.submit(run, database, stop=stop)
+        until(lambda: len(server.requests) == 3)
+        stop.set()
+        result = passing.result(10)
 
-    assert results == [PassResult(3, details=details(delivered=3, left=12), complete=False)]
+    assert result == PassResult(3, details=details(delivered=3, left=12), complete=False)
     assert len(server.requests) == len(attempts(database)) == 3
 
 
@@ -472,14 +472,13 @@ def test_a_stop_does_not_wait_for_a_stalled_webhook(
     notification = add(database, add_channel(database, server, "stalled"), "e1")
     server.order("stalled", Stall())
     stop = threading.Event()
-    results: list[PassResult] = []
-    thread = threading.Thread(target=lambda: results.append(run(database, stop=stop)))
-    thread.start()
-    until(lambda: bool(server.requests))
-    stop.set()
-    thread.join(8)  # the request itself would take 10 s
+    with ThreadPoolExecutor() as pool:
+        passing = pool.submit(run, database, stop=stop)
+        until(lambda: bool(server.requests))
+        stop.set()
+        result = passing.result(8)  # the request itself would take 10 s
 
-    assert results == [PassResult(details=details(left=1), complete=False)]
+    assert result == PassResult(details=details(left=1), complete=False)
     assert row(database, notification)["attempt_count"] == 1
     assert attempts(database) == []
 
@@ -506,14 +505,13 @@ def test_an_attempt_that_another_process_made_meanwhile_is_not_counted_twice(
     channel = add_channel(database, server, "news")
     notification = add(database, channel, "e1")
     server.order("news", Reply(200, delay=1.0))
-    results: list[PassResult] = []
-    thread = threading.Thread(target=lambda: results.append(run(database)))
-    thread.start()
-    until(lambda: bool(server.requests))
-    database.query("UPDATE notification_notifications SET attempt_count = 2, last_error = 'theirs'")
-    thread.join(10)
+    theirs = "UPDATE notification_notifications SET attempt_count = 2, last_error = 'theirs'"
+    with ThreadPoolExecutor() as pool:
+        passing = pool.submit(run, database)
+        until(lambda: bool(server.requests))
+        database.query(theirs)
 
-    assert results == [PassResult(details=details(superseded=1))]
+    assert passing.result() == PassResult(details=details(superseded=1))
     after = row(database, notification)
     assert (after["status"], after["attempt_count"]) == ("failed", 2)
     assert after["last_error"] == "theirs"
@@ -529,12 +527,12 @@ def test_what_is_no_longer_due_when_its_turn_comes_is_not_sent(
         for number in range(3):
             add(database, channel, f"e{number}", created_at=AGO + timedelta(seconds=number))
         server.order("news" if channel == news else "other", Reply(200, delay=1.0))
-    thread = threading.Thread(target=run, args=(database,))
-    thread.start()
-    until(lambda: len(server.requests) == 2)
-    database.query("UPDATE notification_notifications SET deleted_at = now() WHERE event_id = 'e1'")
-    database.query("UPDATE notification_channels SET active = false WHERE name = 'other'")
-    thread.join(10)
+    deletion = "UPDATE notification_notifications SET deleted_at = now() WHERE event_id = 'e1'"
+    with ThreadPoolExecutor() as pool:
+        pool.submit(run, database)
+        until(lambda: len(server.requests) == 2)
+        database.query(deletion)
+        database.query("UPDATE notification_channels SET active = false WHERE name = 'other'")
     sent = [(request.webhook, request.event_id) for request in server.requests]
     assert sorted(sent) == [("news", "e0"), ("news", "e2"), ("other", "e0")]
 

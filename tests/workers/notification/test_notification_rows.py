@@ -251,7 +251,7 @@ def test_a_queue_of_all_kinds_of_times_is_sent_once_and_oldest_first(
     channel = add_channel(emptied, server, "odd")
     # Each kind fills more than a page, so that pages end inside it.
     order: list[str | None] = [
-        *("-infinity", "4713-01-01 BC", "0044-03-15 BC", "2024-02-01", "10001-01-01", "infinity"),
+        *("-infinity", "4713-01-01 BC", "0044-03-15 BC", "2024-02-01", "10001-01-01", "infinity")
     ]
     each = due_notifications.PAGE_ROWS + 1
     for number, time in enumerate([None, *order]):

@@ -341,8 +341,7 @@ def test_a_dry_run_shows_the_longest_inactive_first_and_disconnects_none(
 
 
 @pytest.mark.parametrize(
-    ("address", "problem"),
-    [("one:9094,two:9094", "not host:port"), ("localhost", "not host:port")],
+    ("address", "problem"), [("one:9094,two:9094", "not host:port"), ("localhost", "not host:port")]
 )
 def test_an_address_that_is_not_one_host_and_port_is_refused(
     monkeypatch: pytest.MonkeyPatch, address: str, problem: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -247,16 +247,11 @@ def test_a_pause_holds_every_thread_and_a_stop_ends_the_wait() -> None:
         pytest.fail("sent all the same")
 
 
-def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(
-    worker: WarcraftWorker,
-) -> None:
+def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(worker: WarcraftWorker) -> None:
     track(worker, 24)
     worker.track(*(Guild(f"Guild {letter}", SILVERMOON) for letter in "abcdefghijkl"))
-    threads = [threading.Thread(target=worker.run, args=(name,)) for name in (CHARACTERS, GUILDS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(worker.run, (CHARACTERS, GUILDS)))
     requests = worker.battle_net.asked("/wow/")
     assert len(requests) == 24 * 4 + 12 * 2 + 2
     assert {request.status for request in requests} == {200}
@@ -337,9 +332,7 @@ def test_a_character_that_always_fails_does_not_affect_the_others(
     assert rows[0]["retry_at"] - rows[0]["failed_at"] == timedelta(minutes=5)
 
 
-def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(
-    worker: WarcraftWorker,
-) -> None:
+def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(worker: WarcraftWorker) -> None:
     track(worker, 26)
     outage = worker.battle_net.order("/character/", status=502)
     run = worker.run(CHARACTERS)
@@ -364,9 +357,7 @@ def test_an_error_in_our_code_fails_the_pass_instead_of_hanging_it(
     assert "a thread that asks Battle.net has died; the log says of what" in run.error
 
 
-def test_an_unreachable_battle_net_fails_the_pass(
-    worker: WarcraftWorker,
-) -> None:
+def test_an_unreachable_battle_net_fails_the_pass(worker: WarcraftWorker) -> None:
     track(worker, MOST_UNAVAILABLE)
     nowhere = "http://127.0.0.1:9"
     run = worker.run(CHARACTERS, BLIZZARD_API_URL=nowhere, BLIZZARD_OAUTH_URL=nowhere)
@@ -400,9 +391,7 @@ def test_credentials_are_needed_while_a_sync_is_enabled(worker: WarcraftWorker) 
         assert sum(line.startswith(f"{name} in the environment is") for line in lines) == 1
 
 
-def test_credentials_are_not_needed_while_both_syncs_are_disabled(
-    worker: WarcraftWorker,
-) -> None:
+def test_credentials_are_not_needed_while_both_syncs_are_disabled(worker: WarcraftWorker) -> None:
     switches = {"CHARACTER_SYNC_ENABLED": "false", "GUILD_SYNC_ENABLED": "false"}
     track(worker, 1)
     run = worker.run(CHARACTERS, BLIZZARD_CLIENT_ID="", **switches)  # asked for all the same
@@ -448,11 +437,7 @@ def test_no_secret_shows_up_anywhere(worker: WarcraftWorker, mock_broker: str) -
     output = ""
     for _ in range(2):
         process = worker.start(
-            "once",
-            "warcraft",
-            LOG_LEVEL="debug",
-            LOG_FORMAT="json",
-            KAFKA_BROKERS=mock_broker,
+            "once", "warcraft", LOG_LEVEL="debug", LOG_FORMAT="json", KAFKA_BROKERS=mock_broker
         )
         output += "".join(process.communicate(timeout=60))
         worker.battle_net.credentials = ("refused", "now")

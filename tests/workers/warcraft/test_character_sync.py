@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -170,7 +171,7 @@ def test_a_guild_is_linked_by_name_realm_and_region(worker: WarcraftWorker) -> N
     loner_id = worker.track(loner)
     worker.database.insert("character_details", character_id=loner_id, guild_id=decoys[0])
     worker.run(SYNC)
-    assert details(worker, member_id)["guild_id"] is None  # nobody tracks that guild
+    assert details(worker, member_id)["guild_id"] is None  # that guild is not tracked
     assert details(worker, loner_id)["guild_id"] is None  # it has left
 
     guild_id = worker.track(guild)
@@ -201,9 +202,9 @@ def test_reference_rows_have_no_duplicates_however_many_look_at_once(
     database: TestDatabase,
 ) -> None:
     start = threading.Barrier(6)
-    found: list[UUID] = []
 
-    def look() -> None:
+    def look(_: int) -> list[UUID]:
+        found = []
         with database.connect() as connection:
             start.wait()
             for number in range(20):
@@ -213,12 +214,10 @@ def test_reference_rows_have_no_duplicates_however_many_look_at_once(
                     faction = reference_rows.faction_id(connection, horde, now)
                     race = Reference.named(f"Race {number}")
                     found.append(reference_rows.race_id(connection, race, faction, now))
+        return found
 
-    threads = [threading.Thread(target=look) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        found = [race for races in pool.map(look, range(6)) for race in races]
     assert (len(found), len(set(found))) == (120, 20)
 
 
@@ -592,12 +591,8 @@ def test_a_stop_in_mid_pass_is_quick_and_leaves_whole_characters(
 def test_two_workers_at_once_ask_for_each_character_once(worker: WarcraftWorker) -> None:
     _track_many(worker, 12)
     worker.battle_net.latency = 0.05
-    runs = []
-    threads = [threading.Thread(target=lambda: runs.append(worker.run(SYNC))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(worker.run, (SYNC, SYNC)))
     assert sorted(run.result for run in runs) == ["ok", "skipped"]
     assert len(worker.battle_net.asked("/character/")) == 48
     assert len(worker.events()) == 36

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -198,9 +198,7 @@ def test_tracked_characters_follow_their_guild(worker: WarcraftWorker) -> None:
     assert worker.one(statement, never_synced)["count"] == 0
 
 
-def test_the_names_of_classes_and_races_are_asked_for_once_a_region(
-    worker: WarcraftWorker,
-) -> None:
+def test_the_names_of_classes_and_races_are_asked_for_once_a_region(worker: WarcraftWorker) -> None:
     for number, region in enumerate(["eu", "eu", "us"]):
         guild = Guild(f"Guild {'abc'[number]}", SILVERMOON, region=region)
         guild.add(Character("Maiev", SILVERMOON, playable_class="Demon Hunter", region=region))
@@ -294,8 +292,7 @@ def test_a_guild_deleted_while_it_was_asked_for_stays_deleted(worker: WarcraftWo
     guild_id = worker.track(guild)
     character_id = track(worker, maiev)
     worker.battle_net.order(
-        "/roster",
-        edit=lambda reply: worker.database.query("UPDATE guilds SET deleted_at = now()"),
+        "/roster", edit=lambda reply: worker.database.query("UPDATE guilds SET deleted_at = now()")
     )
     assert worker.run(SYNC).counts["processed"] == 0
     assert (members(worker, guild_id), worker.events()) == ({}, [])
@@ -331,17 +328,9 @@ def test_both_syncs_at_once_agree_and_create_each_reference_row_once(
             guild.add(character)
             worker.track(character)
     worker.battle_net.latency = 0.02
-    runs = []
-
-    def run(scheduler: str) -> None:
-        runs.append(worker.run(scheduler))
-
-    threads = [threading.Thread(target=run, args=(name,)) for name in (SYNC, "character-sync")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(run.counts["processed"] for run in runs) == [6, 12]
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(worker.run, (SYNC, "character-sync")))
+    assert [run.counts["processed"] for run in runs] == [6, 12]
     assert worker.battle_net.most_in_flight <= 8
     assert [worker.count(table) for table in ("factions", "races", "classes")] == [1, 1, 1]
     wrong = worker.database.query(

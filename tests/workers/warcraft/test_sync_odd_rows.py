@@ -161,10 +161,7 @@ def test_a_trigger_may_raise_any_error(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     ("scheduler", "module", "function"),
-    [
-        (CHARACTERS, character_replies, "read_profile"),
-        (GUILDS, guild_replies, "read_guild"),
-    ],
+    [(CHARACTERS, character_replies, "read_profile"), (GUILDS, guild_replies, "read_guild")],
 )
 def test_an_error_in_our_code_affects_its_subject_only(
     worker: WarcraftWorker,
@@ -214,9 +211,7 @@ def test_a_subject_without_a_name_affects_itself_only(
     assert set(failures(worker)) == {subjects[1], subjects[2]}
 
 
-def test_a_refused_faction_affects_its_characters_only(
-    own_worker: WarcraftWorker,
-) -> None:
+def test_a_refused_faction_affects_its_characters_only(own_worker: WarcraftWorker) -> None:
     worker = own_worker
     worker.database.query(
         "CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS"

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -401,10 +402,9 @@ def test_a_slow_host_holds_up_no_other(database: TestDatabase) -> None:
             at_slow.append(len(slow.received))
             slow.stop()
 
-        watcher = threading.Thread(target=let_go)
-        watcher.start()
-        result = deliver(database)
-        watcher.join()
+        with ThreadPoolExecutor() as pool:
+            pool.submit(let_go)
+            result = deliver(database)
 
     assert at_slow == [2]  # while the quick one got all of its own
     assert slow.most_at_once == 2
@@ -484,9 +484,7 @@ def test_hosts_take_turns_and_what_is_first_in_a_host_stays_first() -> None:
     assert waiting.pop(lambda host: host != "a") is None
 
 
-def test_two_workers_at_once_send_everything_once(
-    database: TestDatabase,
-) -> None:
+def test_two_workers_at_once_send_everything_once(database: TestDatabase) -> None:
     with WebhookReceiver(secret=SECRET) as one, WebhookReceiver(host="127.0.0.2") as other:
         rows = [
             add(database, f"{receiver.url}/slow?{number}")
@@ -557,9 +555,7 @@ def test_a_worker_that_is_killed_gives_its_rows_back_after_their_lease(
     assert len(attempts(database, row)) == 1
 
 
-def test_a_stop_waits_a_little_for_receivers_and_takes_nothing_more(
-    database: TestDatabase,
-) -> None:
+def test_a_stop_waits_a_little_for_receivers_and_takes_nothing_more(database: TestDatabase) -> None:
     with WebhookReceiver() as receiver:
         slow = add(database, f"{receiver.url}/slow", next_retry_at=NOW - 3 * HOUR)
         stalled = add(database, f"{receiver.url}/stall", next_retry_at=NOW - 2 * HOUR)
@@ -614,19 +610,17 @@ def test_an_outcome_after_its_lease_overwrites_nothing(database: TestDatabase) -
             receivers.append(stack.enter_context(WebhookReceiver(host=f"127.0.0.{number}")))
             rows[path] = add(database, receivers[-1].url + path)
 
-        def somebody_else() -> None:
+        def another_worker() -> dict[UUID, DictRow]:
             poll_until(lambda: all(receiver.received for receiver in receivers), PATIENCE, 0.01)
             for path, change in changes.items():
                 database.query(f"UPDATE webhook_deliveries SET {change} WHERE id = %s", rows[path])
-            changed.update(states(database))
+            return states(database)
 
-        changed: dict[UUID, DictRow] = {}
-        other = threading.Thread(target=somebody_else)
-        other.start()
-        result = deliver(database)
-        other.join()
+        with ThreadPoolExecutor() as pool:
+            changed = pool.submit(another_worker)
+            result = deliver(database)
 
-    assert states(database) == changed
+    assert states(database) == changed.result()
     assert database.query("SELECT id FROM webhook_delivery_attempts") == []
     assert database.query("SELECT id FROM webhook_webhooks WHERE total_deliveries > 0") == []
     assert (result.processed, result.details["dropped"]) == (0, len(changes))
@@ -694,10 +688,7 @@ def test_a_secret_is_found_nowhere_but_in_its_own_row(database: TestDatabase) ->
                 database, f"http://user:{password}@127.0.0.1:{receiver.port}/", secret=secret
             ),
         )
-        add(
-            database,
-            add_webhook(database, f"{receiver.url}/?key={secret}", secret=secret),
-        )
+        add(database, add_webhook(database, f"{receiver.url}/?key={secret}", secret=secret))
         with Process("workers.webhook", env=worker(database, LOG_LEVEL="debug")) as process:
             process.wait_for("pass_finished", scheduler="webhook-delivery", processed=3)
             process.stop()
@@ -728,9 +719,7 @@ def test_what_is_stored_of_an_answer_holds_no_secret_and_fits_a_text() -> None:
     assert hide("Authorization: Bearer abcdef", "") == "Authorization: Bearer ***"
 
 
-def test_it_is_off_by_default_and_the_last_of_its_service(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_it_is_off_by_default_and_the_last_of_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_HOST", "db")
     monkeypatch.setenv("DB_USER", "toast")
     settings = load("webhook", SERVICE.variables)

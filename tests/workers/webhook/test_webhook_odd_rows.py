@@ -380,9 +380,7 @@ def test_an_answer_that_the_database_cannot_hold_is_recorded_all_the_same(
     assert kept["/error"]["error"] == f"the connection failed: {bread} é \\ud83d"
 
 
-def test_bytes_that_are_no_text_affect_their_delivery_only(
-    postgres_server: PostgresServer,
-) -> None:
+def test_bytes_that_are_no_text_affect_their_delivery_only(postgres_server: PostgresServer) -> None:
     changes = {
         "webhook_deliveries": ("event_payload", "event_type", "last_error"),
         "webhook_webhooks": ("url", "secret", "description"),
@@ -415,9 +413,7 @@ def test_bytes_that_are_no_text_affect_their_delivery_only(
     assert (again.processed, again.failed) == (0, 0)
 
 
-def test_a_url_that_postgresql_cannot_send_stops_no_other(
-    postgres_server: PostgresServer,
-) -> None:
+def test_a_url_that_postgresql_cannot_send_stops_no_other(postgres_server: PostgresServer) -> None:
     # 0x81 is no character of WIN1252, and PostgreSQL does not mind as long as nothing converts it.
     spoil = (
         "UPDATE webhook_webhooks SET url = 'http://' || convert_from('\\x81', 'WIN1252')"
