@@ -1,5 +1,5 @@
-"""The indexes that `toast check` proposes: whoever pastes its statement has passes that read no
-big table from end to end when nothing is due."""
+"""With the indexes that `toast check` proposes, a pass with nothing due reads no big table from end
+to end."""
 
 from __future__ import annotations
 
