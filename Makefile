@@ -15,8 +15,8 @@ VERSIONS = 15 16
 WORLDS = hostile pooler
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint test-postgres test-worlds test-vm chaos soak bench bench-watch install \
-	uninstall generate lock clean
+.PHONY: help venv run check test lint test-postgres test-worlds test-vm chaos soak bench bench-watch \
+	install uninstall generate lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ venv: $(INSTALLED) ## Create .venv with the project installed, `toast` in .venv/
 
 run: $(INSTALLED) ## Run all eight workers until Ctrl-C; ONCE=1 ends after the first round
 	@$(VENV)/bin/python -m demo $(if $(filter-out 0,$(ONCE)),--once)
+
+check: lint ## Run lint, types and the tests that need no server: in less than a minute
+	@$(VENV)/bin/python -m pytest $(AT_ONCE) -m 'not servers' --quiet
 
 test: lint ## Run everything: lint, strict types, tests
 	@$(VENV)/bin/python -m pytest $(AT_ONCE)

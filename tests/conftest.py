@@ -15,8 +15,8 @@ mock_broker       address of a broker in memory (librdkafka's mock cluster) that
 kafka             address of a real Apache Kafka, KAFKA_TEST_BROKERS if that is set; creates no
                   topic by itself
 kafka_server      the real Apache Kafka as a KafkaServer: `.address`, `.create_topic(name)`,
-                  `.freeze()`, `.thaw()`, `.stop()`, `.kill()`, `.start()`; whoever stops it
-                  starts it again
+                  `.freeze()`, `.thaw()`, `.stop()`, `.kill()`, `.start()`; a test
+                  that stops it starts it again
 promtool          path of Prometheus's own judge of metrics and rules
 
 TEST_WORLD leads the tests of a database to one that is hostile or behind a pooler (worlds.py).
@@ -54,8 +54,8 @@ from devservers.prometheus import program
 from testing.database import TestDatabase, create_template, fresh_database
 from tests.support import worlds
 
-# Skips what needs a server that this machine lacks, and says so at the end.
-pytest_plugins = ("not_tried",)
+# Marks what starts a server; skips what this machine lacks, and lists it at the end.
+pytest_plugins = ("tests.support.server_processes", "tests.support.not_tried")
 
 POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
 POSTGRES_VERSION = os.environ.get("TEST_POSTGRES_VERSION")
@@ -125,7 +125,7 @@ def _is_loopback(host: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(servers: None) -> Iterator[PostgresServer]:
     with _postgres_server() as server:
         create_template(server)
         yield server
@@ -155,7 +155,7 @@ def module_database(
 
 
 @pytest.fixture
-def private_database() -> Iterator[TestDatabase]:
+def private_database(servers: None) -> Iterator[TestDatabase]:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_postgres_server())
         database = TestDatabase(server, create_template(server))
@@ -184,20 +184,20 @@ def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
 
 
 @pytest.fixture(scope="session")
-def mock_broker() -> Iterator[str]:
+def mock_broker(servers: None) -> Iterator[str]:
     topics = [topic for name in workers.SERVICES for topic in workers.load(name).topics]
     with Broker(topics) as broker:
         yield broker.address
 
 
 @pytest.fixture(scope="session")
-def kafka_server() -> Iterator[KafkaServer]:
+def kafka_server(servers: None) -> Iterator[KafkaServer]:
     with KafkaServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def kafka(request: pytest.FixtureRequest) -> str:
+def kafka(request: pytest.FixtureRequest, servers: None) -> str:
     if KAFKA_BROKERS:
         return KAFKA_BROKERS
     server: KafkaServer = request.getfixturevalue("kafka_server")

@@ -18,7 +18,7 @@ from tests.chaos.results import Results
 
 
 def main() -> int:
-    """Play what the arguments say; returns 1 if a promise does not hold."""
+    """Play the campaigns of the arguments; returns 1 if a promise does not hold."""
     arguments = _arguments()
     chosen = [each for each in CAMPAIGNS if each.name in (arguments.campaign or [each.name])]
     played = [(campaign, Results(campaign, arguments.seed)) for campaign in chosen]
@@ -45,8 +45,8 @@ def _play(arena: Arena, campaign: Campaign, results: Results, rounds: int, seed:
         figures = campaign.play(arena, campaign.round(number, seed=seed, full=True))
         seconds = time.monotonic() - started
         results.add(number, seconds, figures)
-        said = table.found(campaign, figures)
-        print(f"{campaign.name} {number + 1}/{rounds}  {seconds:.1f} s  {said}", flush=True)
+        found = table.found(campaign, figures)
+        print(f"{campaign.name} {number + 1}/{rounds}  {seconds:.1f} s  {found}", flush=True)
 
 
 def _arguments() -> argparse.Namespace:

@@ -18,9 +18,9 @@ Figures = Mapping[str, float]
 class Limit:
     """One figure of a promise: it holds while the figure is not over ``most`` nor under ``least``.
 
-    With neither, the figure is told and judged by nobody; with ``at_full_size`` it is judged there
-    only, for a time on a busy machine says nothing. ``merge`` makes one figure of those of two
-    rounds: their sum, or ``max``, or ``min``.
+    With neither, the figure is shown and not judged; with ``at_full_size`` it is judged only there:
+    a duration on a busy machine proves nothing. ``merge`` combines the figures of two rounds: their
+    sum, or ``max``, or ``min``.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Play(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A promise and how it is tested; ``faults`` says for the table what is done in all rounds.
+    """A promise and how it is tested; ``faults`` describes all rounds for the table.
 
     ``small_rounds`` is how many of them `make test` plays.
     """

@@ -10,7 +10,7 @@ from tests.chaos.campaign import Campaign, Figures
 
 FOLDER = ROOT / ".cache" / "chaos"
 
-# Whose change makes an earlier round say nothing about today's code.
+# A round counts only for the code in these folders that it was played on.
 JUDGED = ("common", "workers")
 
 

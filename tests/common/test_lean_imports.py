@@ -1,4 +1,4 @@
-"""What psycopg imports without need stays away, and out of nobody else's."""
+"""psycopg goes without the modules that it does not need; every other program has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPARED = "print(*sorted({'asyncio', 'importlib.metadata'} & set(sys.modules)))"
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "expected"),
     [
         (f"import common, sys; {SPARED}", ""),
         ("import common, asyncio; asyncio.run(asyncio.sleep(0)); print('slept')", "slept"),
@@ -37,8 +37,8 @@ SPARED = "print(*sorted({'asyncio', 'importlib.metadata'} & set(sys.modules)))"
         "not the slow one",
     ],
 )
-def test_only_psycopg_goes_without(program: str, said: str) -> None:
+def test_only_psycopg_goes_without(program: str, expected: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == said
+    assert done.stdout.strip() == expected

@@ -18,6 +18,8 @@ import workers
 from devservers.child_processes import ROOT
 from testing.database import TestDatabase
 
+pytestmark = pytest.mark.servers
+
 STOP_SECONDS = 15
 # For everything else, on a busy machine.
 PATIENCE_SECONDS = 60
@@ -86,7 +88,7 @@ class Demo:
 
 
 def poll(done: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until `done`; a test that waits in vain goes on and says what it misses."""
+    """Wait until `done`; a test that waits in vain goes on and fails by its own assertion."""
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -108,7 +110,7 @@ def _checkout(folder: Path) -> Path:
 
 @pytest.fixture
 def start(checkout: Path) -> Iterator[Callable[..., Demo]]:
-    """Starts a Demo; whatever a failed test has left of it is ended."""
+    """Starts a Demo, and ends what a failed test has left of it."""
     started: list[Demo] = []
 
     def start(*arguments: str, **environment: str) -> Demo:
@@ -159,7 +161,7 @@ def test_it_shows_events_and_refuses_a_second_run_until_ctrl_c(
 
 
 def expire_a_link(checkout: Path) -> uuid.UUID:
-    """From another terminal, with the settings that the banner tells of."""
+    """From another terminal, with the settings of the banner."""
     lines = (checkout / ".run" / "demo.env").read_text().splitlines()
     settings = dict(line.split("=", 1) for line in lines)
     with psycopg.connect(
@@ -211,7 +213,7 @@ def test_a_killed_run_leaves_no_process_and_does_not_stop_the_next(
     assert demo.processes() == []
 
 
-def test_with_settings_it_starts_only_the_workers_and_tells_what_failed(
+def test_with_settings_it_starts_only_the_workers_and_reports_what_failed(
     start: Callable[..., Demo], database: TestDatabase, mock_broker: str
 ) -> None:
     link = database.insert("link_links", expires_at=datetime.now(UTC))
@@ -240,7 +242,7 @@ def test_with_settings_it_starts_only_the_workers_and_tells_what_failed(
     assert demo.processes() == []
 
 
-def test_settings_of_no_use_are_told_before_anything_starts(
+def test_unusable_settings_are_reported_before_anything_starts(
     start: Callable[..., Demo], checkout: Path
 ) -> None:
     (checkout / ".env").write_text("DB_HOST=127.0.0.1\nDB_PORT=high\n")

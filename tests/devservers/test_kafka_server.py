@@ -41,7 +41,7 @@ def test_a_topic_is_not_created_by_asking_for_it(kafka_server: KafkaServer) -> N
 def send(
     server: KafkaServer, topic: str, value: bytes, timeout_ms: int = 60_000
 ) -> KafkaError | None:
-    """Produce one message and return what its delivery report says."""
+    """Produce one message and return the error of its delivery report."""
     reports: list[KafkaError | None] = []
     producer = Producer({"bootstrap.servers": server.address, "message.timeout.ms": timeout_ms})
     producer.produce(topic, value, on_delivery=lambda error, message: reports.append(error))

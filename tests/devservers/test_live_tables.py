@@ -33,7 +33,7 @@ SELECT concat(class.relname, E'\\t', CASE WHEN index.indisunique THEN 'UNIQUE ' 
               split_part(pg_get_indexdef(index.indexrelid), ' USING btree ', 2)) COLLATE "C" AS line
 FROM live_tables AS class JOIN pg_index AS index ON index.indrelid = class.oid
 ORDER BY line"""
-# Those left out are told of by the columns (not null) and by the indexes (keys).
+# The others are covered by the columns (not null) and by the indexes (keys).
 KEYS = """
 SELECT concat(class.relname, E'\\t', pg_get_constraintdef(key.oid)) COLLATE "C" AS line
 FROM live_tables AS class JOIN pg_constraint AS key ON key.conrelid = class.oid

@@ -27,7 +27,7 @@ def through(
 
 @pytest.fixture
 def pooler(pgbouncer: PgBouncer, postgres_server: PostgresServer) -> Iterator[PgBouncer]:
-    """One of the test's own, to stop and start; `pgbouncer` says whether there is any."""
+    """One of the test's own, to stop and start; `pgbouncer` skips where there is none."""
     with PgBouncer(postgres_server, default_pool_size=1) as own:
         yield own
 
@@ -46,7 +46,7 @@ def test_its_clients_share_the_sessions_of_the_server(
         assert other.execute("SHOW TimeZone").fetchone() == ("UTC",)  # it keeps a few for each
 
 
-def test_it_refuses_options_unless_it_is_told_to_ignore_them(
+def test_it_refuses_options_unless_it_is_set_to_ignore_them(
     pgbouncer: PgBouncer, database: TestDatabase
 ) -> None:
     options = "-c lock_timeout=7s"

@@ -1,4 +1,4 @@
-"""The PostgreSQL of the tests and of `make run`, whoever the user is."""
+"""The PostgreSQL of the tests and of `make run`, for root and for an ordinary user."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ from devservers.postgres import PostgresServer, StopMode
 from devservers.postgres_binaries import find_installation
 from testing.database import TestDatabase
 
-# Starts a server, says as whom and where, and waits to be killed.
+# Starts a server, prints its user and port, and waits to be killed.
 SCRIPT = """
 import os, time
 from devservers.postgres import PostgresServer
@@ -56,8 +56,9 @@ def test_it_asks_for_the_password(postgres_server: PostgresServer) -> None:
         psycopg.connect(**keywords)
 
 
+@pytest.mark.servers
 def test_an_ordinary_user_runs_it_and_it_ends_with_his_process() -> None:
-    prefix = _as_nobody() if os.geteuid() == 0 else []
+    prefix = _as_ordinary_user() if os.geteuid() == 0 else []
     with subprocess.Popen(
         [*prefix, sys.executable, "-c", SCRIPT], cwd=ROOT, stdout=subprocess.PIPE
     ) as user:
@@ -70,7 +71,7 @@ def test_an_ordinary_user_runs_it_and_it_ends_with_his_process() -> None:
     assert poll_until(lambda: not _listens(port), 15)
 
 
-def _as_nobody() -> list[str]:
+def _as_ordinary_user() -> list[str]:
     """What makes root an ordinary user who, for this interpreter, may look everywhere."""
     user = "an ordinary user for root"
     prefix = [
@@ -105,7 +106,7 @@ def test_another_major_version_is_found_by_its_number() -> None:
         find_installation(version=99)
 
 
-def test_folders_that_nobody_holds_any_more_are_swept_up() -> None:
+def test_folders_of_ended_processes_are_removed() -> None:
     held = TemporaryFolder("held")
     left = shared_folder() / f"{FOLDER_PREFIX}left-by-a-killed-process-{uuid.uuid4()}"
     (left / "data").mkdir(parents=True)

@@ -6,18 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.alternatives import (
-    ALTERNATIVES,
-    CELERY,
-    PROCRASTINATE,
-    Alternative,
-)
+from benchmarks.alternatives import ALTERNATIVES, CELERY, PROCRASTINATE, Alternative
 from benchmarks.alternatives.passes import of_alternative
 from benchmarks.alternatives.restarts import lost_by_alternative, lost_by_worker
 from testing.arena import Arena
 
 # The first of them installs the libraries.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.servers]
 
 DUE = 20
 
@@ -32,11 +27,11 @@ def arena() -> Iterator[Arena]:
 def test_an_alternative_expires_and_announces_every_due_link(
     alternative: Alternative, arena: Arena
 ) -> None:
-    told = of_alternative(arena, alternative.commands, DUE)
+    figures = of_alternative(arena, alternative.commands, DUE)
 
-    assert (told.rows, told.events) == (DUE, DUE)
-    assert told.seconds > 0
-    assert told.megabytes > 10  # no interpreter takes less
+    assert (figures.rows, figures.events) == (DUE, DUE)
+    assert figures.seconds > 0
+    assert figures.megabytes > 10  # no interpreter takes less
 
 
 @pytest.mark.parametrize("alternative", [CELERY, PROCRASTINATE], ids=lambda each: each.title)

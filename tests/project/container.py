@@ -119,7 +119,7 @@ class Container:
     def attempt(
         self, command: str, *, seconds: float = COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command as the container's root, whatever comes of it."""
+        """Run a shell command as the container's root; its exit code may be any."""
         leader = self.leader()
         assert leader, "the container does not run"
         return subprocess.run(
@@ -173,8 +173,8 @@ class Container:
             )
         over = self._process.poll
         if not poll_until(lambda: over() is not None or self.booted(), BOOT_SECONDS, 0.2) or over():
-            said = (self._layer / "console").read_text(errors="replace")[-2000:]
-            why = f"it did not boot in systemd-nspawn: {said}"
+            output = (self._layer / "console").read_text(errors="replace")[-2000:]
+            why = f"it did not boot in systemd-nspawn: {output}"
             raise Unavailable(WHAT, why, "try it on a virtual machine")
 
     def _sweep(self) -> bool:
@@ -241,13 +241,13 @@ def _mirror() -> list[str]:
     """Where this machine's apt has the suite from; without one, debootstrap knows a mirror."""
     if not shutil.which("apt-get"):
         return []
-    told = subprocess.run(
+    listed = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"],
         capture_output=True,
         text=True,
         check=False,
     )
-    rows = (line.split() for line in told.stdout.splitlines())
+    rows = (line.split() for line in listed.stdout.splitlines())
     found = [row[2] for row in rows if row[:2] == [SUITE, "main"]]
     return found[:1]
 
@@ -281,8 +281,8 @@ def _platforms() -> list[str]:
 def _make(what: str, command: list[str]) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
-        said = (finished.stdout + finished.stderr)[-2000:]
-        why = f"{what} could not be fetched: {said}"
+        output = (finished.stdout + finished.stderr)[-2000:]
+        why = f"{what} could not be fetched: {output}"
         raise Unavailable(WHAT, why, "let apt and pip reach their mirrors")
 
 

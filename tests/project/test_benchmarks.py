@@ -1,4 +1,4 @@
-"""The benchmarks of `make bench`: what is kept, judged, told and watched, and a floor that does
+"""The benchmarks of `make bench`: results, judgement, table and watch, and a floor that does
 the same as its worker."""
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DUE = 120
 
 
 @pytest.fixture(scope="module")
-def arena() -> Iterator[Arena]:
+def arena(servers: None) -> Iterator[Arena]:
     with Arena() as arena:
         yield arena
 
@@ -103,7 +103,7 @@ def test_a_goal_is_missed_by_a_median_beyond_it(figures: Figures, missed: list[s
 
 
 @pytest.mark.parametrize(("ratio", "reached"), [(1.1, "yes"), (1.2, "**no**")])
-def test_the_table_says_figure_goal_and_whether_it_is_reached(
+def test_the_table_shows_figure_goal_and_whether_it_is_reached(
     tmp_path: Path, ratio: float, reached: str
 ) -> None:
     one, results = played(tmp_path, ratio)
@@ -167,8 +167,8 @@ def content(message: ReceivedMessage) -> tuple[object, ...]:
     data = message.json["data"]
     fields = {name: value for name, value in data.items() if name not in of_the_pass}
     headers = dict(message.headers)
-    told = (headers["event_type"], headers["ce_source"], headers["content-type"], list(headers))
-    return fields, list(message.json), len(message.value), message.partition, *told
+    rest = (headers["event_type"], headers["ce_source"], headers["content-type"], list(headers))
+    return fields, list(message.json), len(message.value), message.partition, *rest
 
 
 @pytest.mark.parametrize("name", WORKS)

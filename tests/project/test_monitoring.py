@@ -130,7 +130,9 @@ class Monitored:
 
 
 @pytest.fixture(scope="module")
-def monitored(promtool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+def monitored(
+    promtool: str, servers: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Monitored]:
     folder = tmp_path_factory.mktemp("monitoring")
     before = dict(os.environ)
     ports = {name: free_port() for name in workers.SERVICES}

@@ -202,7 +202,7 @@ def test_functions_are_short() -> None:
     assert long == {}
 
 
-def test_every_module_says_what_it_is_for() -> None:
+def test_every_module_has_a_docstring() -> None:
     silent = [
         name
         for name, tree in modules("common", "workers", "demo")
@@ -211,12 +211,12 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
-def test_nothing_is_left_to_do() -> None:
+def test_no_unfinished_work_is_marked() -> None:
     unfinished = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|NotImplemented" r"Error)\b")
     assert [place for place, _ in matches(unfinished)] == []
 
 
-def test_no_file_names_a_path_of_somebody_s_machine() -> None:
+def test_no_file_contains_a_path_of_one_machine() -> None:
     private = re.compile(r"(?<![\w.:*/-])/(?:home|root|Users|work|tmp)/\w")
     assert [place for place, _ in matches(private)] == []
 

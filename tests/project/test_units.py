@@ -86,16 +86,16 @@ def test_systemd_knows_every_line(tmp_path: Path) -> None:
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", path.read_text("utf-8"), flags=re.M)
         (tmp_path / path.name).write_text(text)
     verified = systemd_analyze("verify", *map(str, tmp_path.glob("toast*")))
-    # It ends with 0 whatever it does not know.
+    # Its exit code is 0 even for unknown lines.
     assert [line for line in verified.stderr.splitlines() if "toast" in line] == []
 
 
 @pytest.mark.parametrize("service", workers.SERVICES)
 def test_a_unit_leaves_little_exposed(service: str) -> None:
     path = str(SYSTEMD / f"toast-{service}.service")
-    said = systemd_analyze("security", "--offline=true", "--no-pager", path).stdout
-    found = re.search(r"exposure level for \S+: (\S+)", said)
-    assert found, said
+    output = systemd_analyze("security", "--offline=true", "--no-pager", path).stdout
+    found = re.search(r"exposure level for \S+: (\S+)", output)
+    assert found, output
     assert float(found[1]) <= (1.2 if service in INTERNET else 0.9)
 
 

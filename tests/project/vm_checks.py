@@ -2,7 +2,7 @@
 
 Not among the files that `make test` collects, for it takes minutes. The tests are one story, in
 the order they stand in. PostgreSQL and the broker run on this machine, whose loopback is the
-container's as well. Where no container can run the reason is told; with CI=true that is a failure.
+container's as well. Where no container can run the reason is shown; with CI=true that is a failure.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from devservers.child_processes import poll_until
 from devservers.postgres import LIVE_TABLES, PostgresServer
 from testing.database import TestDatabase
 from testing.topics import Topic
-from tests.common.worker.test_worker_process import EXPIRED
 from tests.project.container import CHECKOUT, Container
+from tests.support.background import in_background
+from tests.support.expired_links import EXPIRED
 
 UNITS = [f"toast-{name}" for name in workers.SERVICES]
 TOPIC = "link.expired"
 
-# What the README says of a stop.
+# A stop takes at most that long, as the README promises.
 STOP_SECONDS = 15.0
 OUTAGE_SECONDS = 60.0
 # After that a pass counts as stalled, and WatchdogSec= begins to run out.
@@ -52,8 +53,8 @@ class Vm:
 
     def active(self) -> list[str]:
         """The workers that are active now."""
-        said = self.debian.attempt(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
-        return [unit for unit, state in zip(UNITS, said, strict=True) if state == "active"]
+        output = self.debian.attempt(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
+        return [unit for unit, state in zip(UNITS, output, strict=True) if state == "active"]
 
     def show(self, unit: str, name: str) -> str:
         """One property of a unit."""
@@ -86,13 +87,8 @@ class Vm:
             while not done.wait(0.05):
                 links.append(self.add_link())
 
-        thread = threading.Thread(target=add)
-        thread.start()
-        try:
+        with in_background(done, add):
             yield links
-        finally:
-            done.set()
-            thread.join()
         assert links
         assert sorted(message.key for message in topic.read(len(links))) == sorted(links)
 
@@ -123,11 +119,11 @@ def settings(vm: Vm) -> list[str]:
 # --- systemd ----------------------------------------------------------------------------------
 
 
-def test_it_installs_and_says_what_is_next(vm: Vm) -> None:
-    said = vm.run(f"cd {CHECKOUT} && make install")
+def test_it_installs_and_shows_the_next_steps(vm: Vm) -> None:
+    output = vm.run(f"cd {CHECKOUT} && make install")
 
-    assert "toast migrate" in said
-    assert "systemctl enable --now toast.target" in said
+    assert "toast migrate" in output
+    assert "systemctl enable --now toast.target" in output
     names = ["toast", *workers.SERVICES]
     listed = vm.run("stat --format '%n %a %U:%G' /etc/toast/*").splitlines()
     assert listed == sorted(f"/etc/toast/{name}.env 640 root:toast" for name in names)
@@ -143,7 +139,7 @@ def test_the_units_are_what_systemd_understands(vm: Vm) -> None:
     assert vm.run(f"systemd-analyze verify {paths} toast.target") == ""
 
 
-def test_eight_workers_start_as_the_readme_says(vm: Vm) -> None:
+def test_eight_workers_start_as_the_readme_describes(vm: Vm) -> None:
     vm.set("toast", *settings(vm))
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
     vm.set("warcraft", "BLIZZARD_CLIENT_ID=id", "BLIZZARD_CLIENT_SECRET=secret")
@@ -169,9 +165,9 @@ def test_the_status_is_one_line_that_stays_current(vm: Vm) -> None:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_worker_is_exposed_no_more_than_it_must_be(vm: Vm, unit: str) -> None:
-    said = vm.run(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
-    found = re.search(r"exposure level for \S+: (\S+)", said)
-    assert found, said
+    output = vm.run(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
+    found = re.search(r"exposure level for \S+: (\S+)", output)
+    assert found, output
     needs_internet = unit in ("toast-notification", "toast-warcraft", "toast-webhook")
     assert float(found[1]) <= (1.2 if needs_internet else 0.9)
 
@@ -230,18 +226,18 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
 
 
 def test_a_worker_reaches_other_machines_only_where_a_drop_in_allows_it(vm: Vm) -> None:
-    def link_says(words: str) -> bool:
+    def status_has(words: str) -> bool:
         return words in vm.run("journalctl --unit toast-link --output cat --no-pager -n 20")
 
     address, folder = vm.run(OWN_ADDRESS), "/etc/systemd/system/toast-link.service.d"
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s", f"DB_HOST={address}")
     vm.run("systemctl restart toast-link")
-    assert poll_until(lambda: link_says("timeout expired"), 30)
+    assert poll_until(lambda: status_has("timeout expired"), 30)
 
     allow = f"sed 's/192.0.2.10/{address}/' {CHECKOUT}/systemd/examples/network.conf"
     vm.run(f"mkdir -p {folder} && {allow} > {folder}/network.conf")
     vm.run("systemctl daemon-reload && systemctl restart toast-link")
-    assert poll_until(lambda: link_says("Connection refused"), 30)
+    assert poll_until(lambda: status_has("Connection refused"), 30)
 
     vm.run(f"rm -r {folder} && systemctl daemon-reload")
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
@@ -271,8 +267,8 @@ def test_bad_settings_end_a_worker_once_and_for_all(vm: Vm) -> None:
 
     assert vm.show("toast-link", "ActiveState") == "failed"
     assert vm.show("toast-link", "NRestarts") == "0"
-    said = vm.run("journalctl --unit toast-link --priority err --output cat --no-pager -n 5")
-    assert "LINK_EXPIRATION_INTERVAL in /etc/toast/link.env is 'soon'" in said
+    output = vm.run("journalctl --unit toast-link --priority err --output cat --no-pager -n 5")
+    assert "LINK_EXPIRATION_INTERVAL in /etc/toast/link.env is 'soon'" in output
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
     vm.run("systemctl start toast-link")
 
@@ -308,7 +304,7 @@ def test_the_watchdog_ends_a_worker_whose_loop_hangs(vm: Vm) -> None:
         assert poll_until(lambda: bool(vm.database.query(BLOCKED)), 20)
         vm.run(FREEZE.format(pid=pid))
 
-    # Its first thread lives, and says what is wrong, but no longer that all is well.
+    # Its first thread lives and logs the fault, but no longer notifies the watchdog.
     stalled = "link-expiration has made no progress"
     assert poll_until(lambda: stalled in vm.show("toast-link", "StatusText"), STALLED_SECONDS, 1)
     assert vm.show("toast-link", "MainPID") == pid
@@ -341,12 +337,12 @@ def test_an_upgrade_loses_no_event_and_keeps_the_settings(vm: Vm) -> None:
     vm.run(f"{newer}/setup.cfg")
 
     with vm.links_all_the_time():
-        said = vm.run("cd /srv/newer && make install")
-        assert "Still running the release before: toast-blog.service" in said
+        output = vm.run("cd /srv/newer && make install")
+        assert "Still running the release before: toast-blog.service" in output
         assert vm.processes() == processes
 
-        said = vm.run("cd /srv/newer && make install RESTART=1")
-        assert "Restarted: toast-blog.service" in said
+        output = vm.run("cd /srv/newer && make install RESTART=1")
+        assert "Restarted: toast-blog.service" in output
         assert poll_until(lambda: vm.active() == UNITS, 30)
 
     assert release(vm) != before
@@ -403,7 +399,7 @@ def test_both_may_be_up_by_mistake(vm: Vm) -> None:
         time.sleep(3)
 
 
-def test_supervisord_runs_eight_workers_as_nobody_special(vm: Vm) -> None:
+def test_supervisord_runs_eight_workers_as_an_ordinary_user(vm: Vm) -> None:
     vm.run("systemctl disable --now toast.target " + " ".join(UNITS))
     assert all_run(vm)
     vm.expire_one()
@@ -452,9 +448,9 @@ def test_a_new_supervisord_beside_orphans_does_no_harm(vm: Vm) -> None:
 
 def test_an_upgrade_reaches_supervisord_by_a_restart(vm: Vm) -> None:
     with vm.links_all_the_time():
-        said = vm.run(f"make -C {CHECKOUT} install")
-        assert "toast migrate && supervisorctl restart all" in said
-        assert "Next" not in said
+        output = vm.run(f"make -C {CHECKOUT} install")
+        assert "toast migrate && supervisorctl restart all" in output
+        assert "Next" not in output
         vm.run("supervisorctl restart all")
     current = release(vm).removeprefix("releases/")
     started = vm.run("ps -eo args= | grep 'toast [r]un'").splitlines()
@@ -467,9 +463,9 @@ def test_an_upgrade_reaches_supervisord_by_a_restart(vm: Vm) -> None:
 
 def test_uninstalling_leaves_settings_and_data(vm: Vm) -> None:
     settings_before = vm.run("sha256sum /etc/toast/*")
-    said = vm.run(f"cd {CHECKOUT} && make uninstall")
+    output = vm.run(f"cd {CHECKOUT} && make uninstall")
 
-    assert "/etc/toast" in said
+    assert "/etc/toast" in output
     assert vm.run("sha256sum /etc/toast/*") == settings_before
     assert poll_until(lambda: vm.run("ps -eo args= | grep -c 'toast [r]un' || true") == "0", 20)
     left = "find / -xdev -name '*toast*' -not -path '/proc/*' -not -path '/srv/*'"

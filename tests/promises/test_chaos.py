@@ -15,7 +15,7 @@ SEED = 1
 
 
 @pytest.fixture(scope="module")
-def arena() -> Iterator[Arena]:
+def arena(servers: None) -> Iterator[Arena]:
     with Arena() as arena:
         yield arena
 

@@ -26,14 +26,14 @@ def test_every_place_is_in_the_code_and_in_the_campaign() -> None:
     assert {killing.place for killing in kills.KILLINGS} == set(failpoints.PLACES)
 
 
-def test_a_worker_ends_where_it_is_told_to(database: TestDatabase) -> None:
+def test_a_worker_ends_at_its_failpoint(database: TestDatabase) -> None:
     env = environment(database, TOAST_FAILPOINT="connected", LINK_EXPIRATION_INTERVAL="100ms")
     with Process("workers.link", env=env) as worker:
         assert worker.exit_code() == -signal.SIGKILL
         assert worker.records("pass_finished") == []
 
 
-def test_it_may_be_the_third_time_and_some_time_later(database: TestDatabase) -> None:
+def test_a_failpoint_may_be_the_third_time_and_after_a_delay(database: TestDatabase) -> None:
     settings = {"TOAST_FAILPOINT": "connected:3:0.2", "LINK_EXPIRATION_INTERVAL": "100ms"}
     with Process("workers.link", env=environment(database, **settings)) as worker:
         assert worker.exit_code() == -signal.SIGKILL
@@ -41,7 +41,7 @@ def test_it_may_be_the_third_time_and_some_time_later(database: TestDatabase) ->
 
 
 @pytest.mark.parametrize("text", ["nowhere", "connected:0", "connected:soon", "connected:1:2:3"])
-def test_a_place_that_is_none_is_a_bad_setting(database: TestDatabase, text: str) -> None:
+def test_an_unknown_failpoint_is_a_bad_setting(database: TestDatabase, text: str) -> None:
     with Process("workers.link", env=environment(database, TOAST_FAILPOINT=text)) as worker:
         assert worker.exit_code() == 78
         assert f"TOAST_FAILPOINT is '{text}'; expected PLACE" in worker.log

@@ -1,4 +1,4 @@
-"""Whatever is odd about one row, the healthy ones beside it are done once.
+"""With any odd value in one row, the healthy rows beside it are done once.
 
 Every nullable column of the tables of the set-based schedulers, and rows that a trigger refuses.
 """
@@ -14,7 +14,8 @@ from testing.database import TestDatabase
 from testing.passes import HOUR, NOW, failed_rows, outbox, preview, run_pass
 from testing.scheduler_cases import CASES, NOTIFICATION_CLEANUP, WEBHOOK_CLEANUP
 from testing.scheduler_rows import Case
-from tests.support.odd_values import CLAIMED, FLAGS, NUMBERS, REFUSE, TEXTS, TIMES, make_odd
+from tests.support.odd_values import CLAIMED, FLAGS, NUMBERS, TEXTS, TIMES, make_odd
+from tests.support.row_faults import refusal
 
 NULLABLE = """
 SELECT attname::text AS name, format_type(atttypid, NULL) AS kind FROM pg_attribute
@@ -72,11 +73,9 @@ def test_a_row_that_a_trigger_refuses_under_its_own_code_is_set_aside_alone(
 ) -> None:
     due = next(iter(case.due.values()))
     ids = [due.insert(database)["id"] for _ in range(3)]
-    event, variable = ("DELETE", "OLD") if case.changes is None else ("UPDATE", "NEW")
-    trigger = REFUSE.format(
-        sqlstate=sqlstate, event=event, table=case.table, column="id", row=ids[1]
-    )
-    database.query(trigger.replace("NEW", variable))
+    event, row = ("DELETE", "OLD") if case.changes is None else ("UPDATE", "NEW")
+    change, when = f"{event} ON {case.table}", f"{row}.id = '{ids[1]}'"
+    database.query(refusal(change, when, sqlstate=sqlstate))
 
     result = run_pass(database, case.scheduler)
 

@@ -19,8 +19,8 @@ from testing.database import TestDatabase, fresh_database
 from testing.passes import outbox, preview, run_pass
 from testing.scheduler_cases import CASES, LINK_EXPIRATION, link
 from testing.scheduler_rows import Case, live_rows
-from tests.common.scheduling.test_batched_change import locked_by_somebody_else
 from tests.support.odd_tables import fill, give_heirs, partition, put_copy, time_columns
+from tests.support.row_faults import locked_by_another_session
 
 # Of which some share their reason.
 ROWS = 8
@@ -72,7 +72,7 @@ def test_exactly_the_due_rows_are_done_of_a_table_that_others_inherit_from(
 def test_the_condition_is_asked_again_at_the_row_that_changes(
     case: Case, database: TestDatabase
 ) -> None:
-    """Nothing else tells a row from a due one with its id at the same place in another heap."""
+    """Only its tableoid distinguishes a row from a due one at the same place in another heap."""
     due = next(iter(case.due.values())).insert(database)["id"]
     stays = [row.insert(database)["id"] for row in case.stays.values() if "id" not in row.columns]
     heap, other = give_heirs(database, case.table, heirs=1)
@@ -100,7 +100,7 @@ def test_a_locked_row_is_not_waited_for_beside_a_due_one_at_the_same_place(
     for heap, row in zip(give_heirs(database, case.table, heirs=1), ids, strict=True):
         fill(database, case.table, heap, [row])
 
-    with locked_by_somebody_else(database, case.table, ids[0]):
+    with locked_by_another_session(database, case.table, ids[0]):
         result = run_pass(database, case.scheduler)
 
     assert (result.processed, result.failed) == (1, 0)

@@ -1,7 +1,7 @@
-"""No secret leaves a process, whatever fails: planted ones are looked for in all that is left.
+"""No secret leaves a process, in any failure: planted ones are searched in all that it wrote.
 
 Each path makes something fail with the real parts - commands and workers as processes,
-PostgreSQL, remote sides that repeat what they were told - and says which words must be in what
+PostgreSQL, remote sides that repeat what they were sent - and names words that must be in what
 is left: hiding everything would be no art.
 """
 
@@ -73,17 +73,17 @@ class Failing:
     """A way to fail, and words that must be in what is left of it."""
 
     run: Run
-    says: tuple[str, ...]
+    words: tuple[str, ...]
 
 
 PATHS: dict[str, Failing] = {}
 
 
-def path(name: str, *says: str) -> Callable[[Run], Run]:
+def path(name: str, *words: str) -> Callable[[Run], Run]:
     """Put a way to fail into PATHS."""
 
     def add(run: Run) -> Run:
-        PATHS[name] = Failing(run, says)
+        PATHS[name] = Failing(run, words)
         return run
 
     return add
@@ -433,8 +433,8 @@ def _sync(stage: Stage, battle_net: BattleNetServer, *, checked: bool = False) -
 def _battle_net(at: str, status: int = 0, body: str = "{}") -> Run:
     def run(stage: Stage) -> None:
         battle_net = stage.enter(BattleNetServer())
-        told = f"{CLIENT_ID} {CLIENT_SECRET} Bearer {battle_net.token} {body}"
-        page = body.replace("{}", json.dumps(f"{told} {json.dumps(told)}"))
+        quoted = f"{CLIENT_ID} {CLIENT_SECRET} Bearer {battle_net.token} {body}"
+        page = body.replace("{}", json.dumps(f"{quoted} {json.dumps(quoted)}"))
         at_once = {"Retry-After": "0"} if status == 500 else {}
         battle_net.order(at, status=status, body=page.encode(), headers=at_once)
         _sync(stage, battle_net, checked=at == "/token" and status == 401)
@@ -505,7 +505,7 @@ def _(stage: Stage) -> None:
 
 
 def _bug(bug: str, event: str, **settings: str) -> Run:
-    """Run a worker with this bug until it says so, then look at its status."""
+    """Run a worker with this bug until it logs this event, then look at its status."""
 
     def run(stage: Stage) -> None:
         sentry = stage.enter(SentryServer())
@@ -530,7 +530,7 @@ path("a note on failed rows", "pass_finished")(_bug("note", "pass_finished"))
 path("a pass that is skipped", "pass_finished", "skipped")(_bug("skipped", "pass_finished"))
 path("a thread that dies", "thread_died", "doomed", "RuntimeError")(_bug("thread", "thread_died"))
 path("a warning of the interpreter", "RuntimeWarning")(_bug("warning", "pass_finished"))
-path("an error that nobody can catch", "exception_uncaught", "RuntimeError")(
+path("an error that cannot be caught", "exception_uncaught", "RuntimeError")(
     _bug("unraisable", "exception_uncaught")
 )
 
@@ -555,15 +555,15 @@ def test_no_secret_is_left_of(name: str, stage: Stage) -> None:
     stage.secrets |= {**SECRETS, "the server's password": stage.database.server.password}
     assert leaks(stage.places, stage.secrets) == []
     everything = "\n".join(stage.places.values())
-    assert [words for words in PATHS[name].says if words not in everything] == []
+    assert [words for words in PATHS[name].words if words not in everything] == []
 
 
 def test_no_part_of_a_secret_stays_where_an_answer_is_cut_off() -> None:
     url = f"https://r.example{QUERY_PATH}"
     taken = Delivery(uuid4(), uuid4(), "link.expired", "{}", 0, NOW, "r.example", url, HMAC_SECRET)
-    said = json.dumps([*spelled(HMAC_SECRET).values(), url])
-    for room in range(len(said)):
-        body = "." * (MOST_BODY_BYTES - room) + said
+    spellings = json.dumps([*spelled(HMAC_SECRET).values(), url])
+    for room in range(len(spellings)):
+        body = "." * (MOST_BODY_BYTES - room) + spellings
         kept = str(Attempt(taken, {}, ReceiverReply(200, body=body)).columns()["response_body"])
         assert len(kept) <= MOST_BODY_BYTES
         assert leaks({f"with {room} left": kept}, {"it": HMAC_SECRET, "token": QUERY_TOKEN}) == []

@@ -46,7 +46,7 @@ OF_THE_DATABASE = {
 
 
 def client(database: TestDatabase) -> psycopg.Connection[Any]:
-    """A connection of somebody who knows nothing of worlds."""
+    """A connection without the settings of TestDatabase."""
     names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
     keywords = {key: database.environment[f"DB_{name}"] for key, name in names.items()}
     return psycopg.connect(dbname=database.name, sslmode="disable", **keywords)  # type: ignore[arg-type]
@@ -93,9 +93,8 @@ def test_variables_of_libpq_meet_its_clients_but_not_the_tests(
         assert state(connection) == OURS
 
 
-def test_behind_a_pooler_a_session_is_not_what_it_says(
-    database: TestDatabase,
-    pgbouncer: PgBouncer,
+def test_behind_a_pooler_the_backend_is_not_the_one_that_libpq_knows(
+    database: TestDatabase, pgbouncer: PgBouncer
 ) -> None:
     pooled = dataclasses.replace(database, port=pgbouncer.port)
 

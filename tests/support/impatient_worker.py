@@ -1,6 +1,6 @@
 """The twitchbot worker, for which a pass counts as stalled after a second.
 
-A module of its own, and not a setting: nobody is to run a worker so.
+A module of its own, and not a setting: no operator should run a worker like that.
 """
 
 import sys

@@ -20,12 +20,6 @@ TEXTS = (None, "", "\\ \N{BREAD} % ' \x7f \u0301")
 # SQLSTATEs that a trigger may claim, although nothing is wrong with the server.
 CLAIMED = ("42501", "08000", "53100", "ZZ001", "40001", "57P01")
 
-REFUSE = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'no such luck' USING ERRCODE = '{sqlstate}'; END $$;
-CREATE TRIGGER refuse BEFORE {event} ON {table} FOR EACH ROW WHEN (NEW.{column} = '{row}')
-    EXECUTE FUNCTION refuse()"""
-
 
 def make_odd(
     database: TestDatabase, table: str, column: str, row: object, value: str | None

@@ -27,7 +27,7 @@ def probe(
     name: str = "probe",
 ) -> Scheduler:
     """A scheduler whose pass is `run`."""
-    return Scheduler(name, "does what a test says", ENABLED, INTERVAL, run, preview)
+    return Scheduler(name, "does what a test supplies", ENABLED, INTERVAL, run, preview)
 
 
 def settings(

@@ -210,7 +210,7 @@ def _warcraft(database: TestDatabase) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _twitchbot(database: TestDatabase) -> Iterator[dict[str, str]]:
-    """A message that somebody has locked makes its cleanup pass over what is locked."""
+    """A locked message makes its cleanup pass over locked rows."""
     locked = "SELECT FROM twitchbot_messages ORDER BY created_at LIMIT 1 FOR UPDATE"
     with database.connect(autocommit=False) as connection:
         connection.execute(locked)

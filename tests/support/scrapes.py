@@ -38,7 +38,7 @@ class Sample:
 
 
 class Scrape:
-    """Everything that /metrics said at one moment."""
+    """The answer of /metrics at one moment."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -81,7 +81,7 @@ def _family(name: str, kind: str) -> str:
 
 
 def ask(port: int, path: str = "/metrics", method: str = "GET") -> Answer:
-    """Send one request to this port of 127.0.0.1. OSError if nobody listens."""
+    """Send one request to this port of 127.0.0.1. OSError if nothing listens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.putrequest(method, path)
@@ -124,7 +124,7 @@ def ask_until(port: int, path: str, status: int) -> Answer:
 
 
 def scrape_after(port: int, scheduler: str, result: str = "ok", *, passes: int = 1) -> Scrape:
-    """Scrape until so many passes have ended so: the log tells of it a moment before."""
+    """Scrape until so many passes have ended with this result: metrics follow the log."""
     name = "background_job_executions_total"
     return scrape_until(
         port,

@@ -43,7 +43,7 @@ _SETTINGS = {
 }
 _SETTINGS_SINCE_17 = {"transaction_timeout": ("50ms", "0")}
 
-# What a shell may have set for another server; at that address of loopback nobody listens.
+# What a shell may have set for another server; no server listens at that address of loopback.
 _VARIABLES = {
     "PGHOST": "127.0.0.9",
     "PGHOSTADDR": "127.0.0.9",
@@ -76,12 +76,12 @@ hostaddr=127.0.0.9
 sslmode=verify-full
 options=-c default_transaction_read_only=on
 """
-# libpq sends these three whatever the keywords say, and after `options`.
+# libpq sends these three with any keywords, and after `options`.
 _GREETING = "SET DateStyle = ISO, MDY; SET TimeZone = 'UTC'; SET geqo = on"
 
 
 def hostile(database: TestDatabase) -> TestDatabase:
-    """The same database, after somebody has set for it whatever a client may trip over."""
+    """The same database, with every setting that may disturb a client."""
     settings = dict(_SETTINGS)
     if database.server.installation.version >= 17:
         settings |= _SETTINGS_SINCE_17

@@ -42,7 +42,7 @@ def play(arena: Arena, current: Round) -> Figures:
         kitchen = Kitchen(database, int(current.size(50_000, 2_000)))
         for _ in range(passes):
             kitchen.edit(current.dice)
-            # Two of them look at once; what the one says, the other does not.
+            # Two passes at once: an alert that one raises, the other does not.
             with Process("workers.foodfolio", env=env) as worker:
                 _once(env)
                 worker.wait_for("pass_finished", count=2)
@@ -50,13 +50,13 @@ def play(arena: Arena, current: Round) -> Figures:
             kitchen.look()
             for _ in range(restarts):
                 _once(env)
-        said = Counter(
+        raised = Counter(
             (name, message.key) for name, topic in topics.items() for message in topic.so_far()
         )
         return {
-            "events": kitchen.said.total(),
-            "missing": (kitchen.said - said).total(),
-            "too many": (said - kitchen.said).total(),
+            "events": kitchen.expected.total(),
+            "missing": (kitchen.expected - raised).total(),
+            "too many": (raised - kitchen.expected).total(),
         }
 
 
@@ -76,11 +76,11 @@ class Item:
 
 @dataclass(slots=True)
 class Kitchen:
-    """The rows, and a model of what is to be said of them."""
+    """The rows, and a model of the alerts that they must raise."""
 
     database: TestDatabase
     size: int
-    said: Counter[tuple[str, str]] = field(default_factory=Counter)
+    expected: Counter[tuple[str, str]] = field(default_factory=Counter)
     _items: dict[str, Item] = field(default_factory=dict)
     _known: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
@@ -104,25 +104,25 @@ class Kitchen:
         self.database.query(_EDIT, chosen, consumed, expiry)
 
     def look(self) -> None:
-        """Say what a pass must say now."""
+        """Expect the alerts that a pass must raise now."""
         now = datetime.now(UTC)
         left = Counter(item.variant for item in self._items.values() if not item.consumed)
         for variant_id in {item.variant for item in self._items.values()}:
             stock = left[variant_id]
             short = stock < MIN_STOCK
-            self._say(EMPTY if stock == 0 else LOW, variant_id, (stock,) if short else None)
+            self._expect(EMPTY if stock == 0 else LOW, variant_id, (stock,) if short else None)
         for item_id, item in self._items.items():
             expired = item.expiry is not None and item.expiry <= now
             due = item.expiry is not None and item.expiry <= now + WARNING and not item.consumed
             facts = (expired, item.expiry) if due else None
-            self._say(EXPIRED if expired else SOON, item_id, facts)
+            self._expect(EXPIRED if expired else SOON, item_id, facts)
 
-    def _say(self, topic: str, subject: str, facts: tuple[object, ...] | None) -> None:
+    def _expect(self, topic: str, subject: str, facts: tuple[object, ...] | None) -> None:
         if facts is None:
             self._known.pop(subject, None)
         elif self._known.get(subject) != facts:
             self._known[subject] = facts
-            self.said[topic, subject] += 1
+            self.expected[topic, subject] += 1
 
 
 CAMPAIGN = Campaign(

@@ -31,7 +31,7 @@ KINDS = {
     "a constraint is broken": "NEW.title := 'not allowed'",
     "undone in silence": "RETURN NULL",
 }
-LOCKED = "locked by somebody"
+LOCKED = "locked by another session"
 
 _SETUP = """
 CREATE TABLE bad_rows (id uuid PRIMARY KEY, kind text);
@@ -57,13 +57,13 @@ def play(arena: Arena, current: Round) -> Figures:
         with arena.database() as database:
             clean.append(_timed(_filled(database, rows, 0)))
         with arena.database() as database:
-            world = _filled(database, rows, BAD_ROWS)
+            workload = _filled(database, rows, BAD_ROWS)
             with _locking(database) as holder:
-                dirty.append(_timed(world))
-                figures = _judged(database, world)
+                dirty.append(_timed(workload))
+                figures = _judge(database, workload)
                 holder.rollback()
             database.query("UPDATE link_links SET is_active = true WHERE NOT is_active")
-            steady.append(_timed(world))
+            steady.append(_timed(workload))
     base = statistics.median(clean)
     return {
         **figures,
@@ -73,9 +73,9 @@ def play(arena: Arena, current: Round) -> Figures:
 
 
 def _filled(database: TestDatabase, rows: int, bad: int) -> Rows:
-    world = Rows(ROWS[link_expiration.SCHEDULER.name], database)
-    world.apart = 0
-    world.fill(rows)
+    workload = Rows(ROWS[link_expiration.SCHEDULER.name], database)
+    workload.apart = 0
+    workload.fill(rows)
     database.query("DROP TRIGGER chaos_note ON link_links")
     branches = "\n    ".join(
         _BRANCH.format(kind=kind, action=action) for kind, action in KINDS.items()
@@ -83,10 +83,10 @@ def _filled(database: TestDatabase, rows: int, bad: int) -> Rows:
     database.query(_SETUP.format(branches=branches).replace("%", "%%"))
     database.insert("link_links", short_code="taken")
     kinds = [*KINDS, LOCKED]
-    for number, row in enumerate(sorted(world.due)[:bad]):
+    for number, row in enumerate(sorted(workload.due)[:bad]):
         database.query("INSERT INTO bad_rows VALUES (%s, %s)", row, kinds[number % len(kinds)])
     database.query("VACUUM ANALYZE link_links")
-    return world
+    return workload
 
 
 def _locking(database: TestDatabase) -> Connection:
@@ -99,22 +99,22 @@ def _locking(database: TestDatabase) -> Connection:
     return connection
 
 
-def _run(world: Rows) -> PassResult:
-    return run_pass(world.database, world.scheduler, now=datetime.now(UTC))
+def _run(workload: Rows) -> PassResult:
+    return run_pass(workload.database, workload.scheduler, now=datetime.now(UTC))
 
 
-def _timed(world: Rows) -> float:
+def _timed(workload: Rows) -> float:
     began = time.monotonic()
-    _run(world)
+    _run(workload)
     return time.monotonic() - began
 
 
-def _judged(database: TestDatabase, world: Rows) -> Figures:
+def _judge(database: TestDatabase, workload: Rows) -> Figures:
     """What one pass has left undone, and what the next ones make of the bad rows."""
     bad = _bad(database)
-    left = world.undone()
+    left = workload.undone()
     for _ in range(LAST_PASS - 1):
-        _run(world)
+        _run(workload)
     reasons = database.query("SELECT row_id::text AS id FROM toast_failed_rows WHERE reason <> ''")
     aside = {row["id"] for row in reasons}
     expected = {row["id"] for row in bad if row["kind"] != LOCKED}

@@ -1,6 +1,6 @@
 """Healthy rows beside odd ones: values that no service writes, and rows that cannot be changed.
 
-The model says for every odd value whether its row is due all the same. What a trigger refuses,
+The model knows for every odd value whether its row is due. What a trigger refuses,
 with a SQLSTATE that speaks of the server, or keeps as it is, has to be set aside.
 """
 
@@ -16,10 +16,10 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.world import ROWS, Rows, only, service_of
-from tests.chaos.any_world import judged
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.consumed_events import Consumers
 from tests.chaos.data.untouched import as_they_are, touched
-from tests.chaos.heard import Consumers
+from tests.chaos.workload import loss_figures
 from tests.support.odd_values import ALWAYS, FLAGS, NUMBERS, TEXTS, TIMES, make_odd
 
 Value = str | None
@@ -91,31 +91,31 @@ def play(arena: Arena, current: Round) -> Figures:
         pairs = _pairs(database, case.table)
         dice.shuffle(pairs)
         pairs = pairs[: int(current.size(len(pairs), 20))]
-        world = Rows(case, database)
-        world.apart = dice.choice((0, 5))
-        world.fill(int(current.size(300, 60)) + len(pairs) + BAD_ROWS)
-        rows = sorted(world.due)
+        workload = Rows(case, database)
+        workload.apart = dice.choice((0, 5))
+        workload.fill(int(current.size(300, 60)) + len(pairs) + BAD_ROWS)
+        rows = sorted(workload.due)
         dice.shuffle(rows)
-        bad = _spoil(database, world, case.table, rows[:BAD_ROWS])
-        rests = set(world.bystanders)
+        bad = _spoil(database, workload, case.table, rows[:BAD_ROWS])
+        rests = set(workload.bystanders)
         for (column, value), row in zip(pairs, rows[BAD_ROWS:], strict=False):
             make_odd(database, case.table, column, row, value)
             if value not in DUE_WITH[name].get(column, (value,)):
                 rests.add(row)
-        world.due -= {*bad, *rests}
+        workload.due -= {*bad, *rests}
         before = as_they_are(database, case, {*bad, *rests})
-        consumers = Consumers(arena.kafka.address, world.topics)
+        consumers = Consumers(arena.kafka.address, workload.topics)
         env = environment(database, arena.kafka.address, **only(case.scheduler))
-        kills = _run(f"workers.{service_of(case.scheduler)}", env, dice, world, bad)
+        kills = _run(f"workers.{service_of(case.scheduler)}", env, dice, workload, bad)
         return {
-            **judged(world, consumers.heard()),
+            **loss_figures(workload, consumers.events()),
             **_aside(database, bad),
             "kills": kills,
-            "healthy rows": len(world.due),
+            "healthy rows": len(workload.due),
             "odd values": len(pairs),
             "bad rows": len(bad),
             "touched": touched(before, as_they_are(database, case, {*bad, *rests})),
-            "events left": world.waiting(),
+            "events left": workload.waiting(),
         }
 
 
@@ -128,10 +128,12 @@ def _pairs(database: TestDatabase, table: str) -> list[tuple[str, Value]]:
     ]
 
 
-def _spoil(database: TestDatabase, world: Rows, table: str, rows: Iterable[str]) -> dict[str, str]:
+def _spoil(
+    database: TestDatabase, workload: Rows, table: str, rows: Iterable[str]
+) -> dict[str, str]:
     """Set a trigger against these rows; returns what it does to each."""
-    # An alert changes a table of ours only, and nobody has a reason to undo that in silence.
-    table, kinds = ("toast_alerts", CLAIMED) if world.alerts else (table, (*CLAIMED, KEPT))
+    # An alert changes a table of ours only: no trigger of another owner undoes that.
+    table, kinds = ("toast_alerts", CLAIMED) if workload.alerts else (table, (*CLAIMED, KEPT))
     bad = {row: kinds[number % len(kinds)] for number, row in enumerate(rows)}
     database.query(_SETUP.format(table=table))
     for row, kind in bad.items():
@@ -140,7 +142,7 @@ def _spoil(database: TestDatabase, world: Rows, table: str, rows: Iterable[str])
 
 
 def _run(
-    module: str, env: dict[str, str], dice: Random, world: Rows, bad: Mapping[str, str]
+    module: str, env: dict[str, str], dice: Random, workload: Rows, bad: Mapping[str, str]
 ) -> int:
     """Run workers, of which some are killed, until all is done; returns how many were."""
     kills = dice.randint(0, 2)
@@ -149,12 +151,12 @@ def _run(
             time.sleep(dice.uniform(0.3, 1.2))
 
     def is_done() -> bool:
-        aside = world.count("toast_failed_rows")
-        return not world.undone() and not world.waiting() and aside >= len(bad)
+        aside = workload.count("toast_failed_rows")
+        return not workload.undone() and not workload.waiting() and aside >= len(bad)
 
     with ExitStack() as running:
         # Where two meet at a bad row, it waits for the next pass, which for alerts is far away.
-        for _ in range(1 if world.alerts else 2):
+        for _ in range(1 if workload.alerts else 2):
             running.enter_context(Process(module, env=env))
         poll_until(is_done, DONE_SECONDS, 0.1)
     return kills
@@ -163,10 +165,10 @@ def _run(
 def _aside(database: TestDatabase, bad: Mapping[str, str]) -> Figures:
     """Whether those that are bad, and no others, are set aside with their reasons."""
     reasons = {row["id"]: row["reason"] for row in database.query(_ASIDE)}
-    told = sum(
+    known = sum(
         _REASONS[kind if kind == KEPT else ""] in reasons.get(row, "") for row, kind in bad.items()
     )
-    return {"not set aside": len(bad) - told, "set aside wrongly": len(set(reasons) - set(bad))}
+    return {"not set aside": len(bad) - known, "set aside wrongly": len(set(reasons) - set(bad))}
 
 
 CAMPAIGN = Campaign(

@@ -15,10 +15,10 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.world import DUE_BY, ROWS, Rows, only, service_of
-from tests.chaos.any_world import judged
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.consumed_events import Consumers
 from tests.chaos.data.untouched import as_they_are, touched
-from tests.chaos.heard import Consumers
+from tests.chaos.workload import loss_figures
 from tests.support.odd_tables import give_heirs, make_anew
 
 SHAPES = ("inherited", "by hash", "by time")
@@ -60,35 +60,35 @@ def play(arena: Arena, current: Round) -> Figures:
     rows = dice.choice((FEW, MANY)) if current.full else (FEW, MANY)[current.number % 2]
     shape = SHAPES[current.number % len(SHAPES)]
     with arena.database() as database:
-        world = Rows(case, database)
-        world.apart, world.most_bystanders = APART[rows], NOT_DUE
-        world.fill(rows)
-        heaps = list(_reshape(database, world, case.table, shape))
-        if not world.alerts:
+        workload = Rows(case, database)
+        workload.apart, workload.most_bystanders = APART[rows], NOT_DUE
+        workload.fill(rows)
+        heaps = list(_reshape(database, workload, case.table, shape))
+        if not workload.alerts:
             for heap in heaps:
                 # A row that moves to another partition is deleted there, and inserted here.
-                world.watch(heap, "UPDATE OR DELETE")
+                workload.watch(heap, "UPDATE OR DELETE")
         found = database.query(
-            _SAME_PLACES.format(table=case.table), list(world.due), list(world.bystanders)
+            _SAME_PLACES.format(table=case.table), list(workload.due), list(workload.bystanders)
         )
-        before = as_they_are(database, case, world.bystanders)
-        consumers = Consumers(arena.kafka.address, world.topics)
+        before = as_they_are(database, case, workload.bystanders)
+        consumers = Consumers(arena.kafka.address, workload.topics)
         env = environment(database, arena.kafka.address, **only(case.scheduler))
         module = f"workers.{service_of(case.scheduler)}"
         lives = int(current.size(LIVES, LIVES // 2))
-        killed = _kill(module, env, dice, world, PLACES[rows], lives)
+        killed = _kill(module, env, dice, workload, PLACES[rows], lives)
         with Process(module, env=env), Process(module, env=env):
-            left = world.wait(CATCH_UP_SECONDS)
+            left = workload.wait(CATCH_UP_SECONDS)
         return {
             **killed,
-            **judged(world, consumers.heard()),
+            **loss_figures(workload, consumers.events()),
             "due beside another at its place": found[0]["count"],
-            "others touched": touched(before, as_they_are(database, case, world.bystanders)),
+            "others touched": touched(before, as_they_are(database, case, workload.bystanders)),
             "events left": left,
         }
 
 
-def _reshape(database: TestDatabase, world: Rows, table: str, shape: str) -> Iterator[str]:
+def _reshape(database: TestDatabase, workload: Rows, table: str, shape: str) -> Iterator[str]:
     """Make the table anew in another shape with its rows; yields what a trigger must be set on."""
     deal = _DEAL.format(heap="{heap}", table=table, condition="{condition}")
     if shape == "inherited":
@@ -97,7 +97,7 @@ def _reshape(database: TestDatabase, world: Rows, table: str, shape: str) -> Ite
             database.query(deal.format(heap=heap, condition=condition))
             yield heap
         return
-    key, bounds = _key(database, world, table) if shape == "by time" else ("id", _hashes())
+    key, bounds = _key(database, workload, table) if shape == "by time" else ("id", _hashes())
     kind = "HASH" if key == "id" else "RANGE"
     make_anew(database, table, f"PARTITION BY {kind} ({key})")
     for number, bound in enumerate(bounds):
@@ -110,10 +110,10 @@ def _hashes() -> Sequence[str]:
     return [f"FOR VALUES WITH (MODULUS {HEAPS}, REMAINDER {rest})" for rest in range(HEAPS)]
 
 
-def _key(database: TestDatabase, world: Rows, table: str) -> tuple[str, Sequence[str]]:
+def _key(database: TestDatabase, workload: Rows, table: str) -> tuple[str, Sequence[str]]:
     """The time by which rows become due, or else when they were created; with its partitions."""
-    key, _ = DUE_BY.get(world.scheduler.name, ("created_at", ""))
-    if world.scheduler.name not in DUE_BY:
+    key, _ = DUE_BY.get(workload.scheduler.name, ("created_at", ""))
+    if workload.scheduler.name not in DUE_BY:
         database.query(f"UPDATE {table} SET created_at = now() - random() * interval '60 days'")
     [found] = database.query(_LIMITS.format(table=table, key=key))
     first, second = found["limits"]
@@ -129,7 +129,7 @@ def _kill(
     module: str,
     env: dict[str, str],
     dice: Random,
-    world: Rows,
+    workload: Rows,
     places: Sequence[str],
     lives: int,
 ) -> dict[str, float]:
@@ -144,12 +144,12 @@ def _kill(
                 worker = running.enter_context(process)
                 kills += 1
             _wait(worker, dice)
-        in_the_middle += 0 < world.undone() < len(world.due)
+        in_the_middle += 0 < workload.undone() < len(workload.due)
     return {"kills": kills, "kills in the middle": in_the_middle}
 
 
 def _wait(worker: Process, dice: Random) -> None:
-    """Until it has ended, for a random time of its work, or now and then of its start."""
+    """Until it has ended, or for a random time of its work, in one of four cases of its start."""
 
     def has_begun() -> bool:
         return worker.ended is not None or bool(worker.records("scheduler_started"))

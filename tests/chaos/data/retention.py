@@ -1,4 +1,4 @@
-"""Retention is invisible: those who write to the table meanwhile do not feel it."""
+"""Retention is invisible: transactions on the same table take no longer meanwhile."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from testing.processes import Process, environment
 from testing.scheduler_rows import Row
 from testing.world import only
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.support.background import in_background
 from workers.twitchbot import message_cleanup
 
 CLIENTS, A_SECOND = 6, 300
@@ -48,7 +49,7 @@ def play(arena: Arena, current: Round) -> Figures:
     with arena.database() as database:
         stream = _fill(database, old, young)
         env = environment(database, **only(message_cleanup.SCHEDULER, "24h"))
-        # Whoever looks on takes part of the machine too, so somebody does all the time.
+        # Watching takes part of the machine too, so it goes on during every measurement.
         with (
             _traffic(database, stream) as traffic,
             transactions.watched(database, "toast-twitchbot") as longest,
@@ -121,15 +122,8 @@ def _traffic(database: TestDatabase, stream: str) -> Iterator[Traffic]:
                 next_at += CLIENTS / A_SECOND
                 done.wait(max(0.0, next_at - time.monotonic()))
 
-    threads = [threading.Thread(target=talk) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
+    with in_background(done, *[talk] * CLIENTS):
         yield traffic
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
 
 
 def _p99(seconds: list[float]) -> float:

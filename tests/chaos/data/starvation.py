@@ -16,7 +16,7 @@ from testing.scheduler_cases import delivery
 from testing.scheduler_rows import Case, Row
 from testing.world import BYSTANDERS, ROWS
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.remote_worlds import MOST_ATTEMPTS, RECEIVERS, REMOTE, Clients, RemoteWorld
+from tests.chaos.remote_workloads import MOST_ATTEMPTS, RECEIVERS, REMOTE, Clients, RemoteWorkload
 from workers.sse import client_cleanup
 
 REPETITIONS = 5
@@ -57,26 +57,26 @@ def _remote(arena: Arena, name: str, rows: int) -> Figures:
     """The same for a scheduler that calls others."""
     remote, seconds, missed = REMOTE[name], [], 0
     for others in (0, rows):
-        with arena.database() as database, remote.open(database) as world:
+        with arena.database() as database, remote.open(database) as workload:
             if others:
-                _crowd(world, others)
-            world.fill(RECEIVERS)
+                _crowd(workload, others)
+            workload.fill(RECEIVERS)
             began = time.monotonic()
             now = datetime.now(UTC)
-            result = run_pass(database, remote.scheduler, now=now, **world.settings)
+            result = run_pass(database, remote.scheduler, now=now, **workload.settings)
             seconds.append(time.monotonic() - began)
             missed += RECEIVERS - result.processed
     return _figures(remote.scheduler, missed, seconds[1] - seconds[0])
 
 
-def _crowd(world: RemoteWorld, others: int) -> None:
+def _crowd(workload: RemoteWorkload, others: int) -> None:
     """Let so many be there that the scheduler must step over."""
-    if isinstance(world, Clients):
-        world.connect_active(min(others, MAX_CLIENTS))
+    if isinstance(workload, Clients):
+        workload.connect_active(min(others, MAX_CLIENTS))
         return
-    row, unique = STEPPED_OVER[world.scheduler.name]
-    row.insert_many(world.database, others, unique)
-    _index(world.database, world.scheduler)
+    row, unique = STEPPED_OVER[workload.scheduler.name]
+    row.insert_many(workload.database, others, unique)
+    _index(workload.database, workload.scheduler)
 
 
 def _figures(scheduler: Scheduler, missed: int, longer: float) -> Figures:

@@ -1,4 +1,4 @@
-"""Rows that nobody may touch: each as it is, with how many children it has."""
+"""Rows that must not change: each as it is, with how many children it has."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A clock is stepped: nothing is deleted by one that is wrong, and all of it by one that is right.
+"""The host's clock is stepped: a pass deletes nothing with a wrong clock, all with a right one.
 
-The host's clock is what a pass is told of it, which is where the workers' own guard looks.
+The pass gets the stepped time as ``host_now``, which the workers' own guard compares.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ DELETING = [case for case in ROWS.values() if case.changes is None]
 def play(arena: Arena, current: Round) -> Figures:
     """Step the clock there and back, some times far and some times a little."""
     with arena.database() as database:
-        world = Rows(DELETING[current.number % len(DELETING)], database)
-        world.apart = 0
-        world.fill(DUE_ROWS)
+        workload = Rows(DELETING[current.number % len(DELETING)], database)
+        workload.apart = 0
+        workload.fill(DUE_ROWS)
         wrongly, silent = 0, 0
         for _ in range(STEPS):
             step = timedelta(days=current.dice.uniform(0.01, 4000) * current.dice.choice((-1, 1)))
             now = datetime.now(UTC)
             try:
-                run_pass(database, world.scheduler, now=now, host_now=now + step)
+                run_pass(database, workload.scheduler, now=now, host_now=now + step)
                 silent += 1
             except ClocksDiffer as error:
                 silent += "set the one that is wrong" not in str(error)
-            wrongly += DUE_ROWS - world.undone()
+            wrongly += DUE_ROWS - workload.undone()
         now = datetime.now(UTC)
-        run_pass(database, world.scheduler, now=now, host_now=now + MOST_DIFFERENCE * 0.9)
+        run_pass(database, workload.scheduler, now=now, host_now=now + MOST_DIFFERENCE * 0.9)
         return {
             "steps": STEPS,
             "deleted by a wrong clock": wrongly,
             "not said": silent,
-            "left by a right one": world.undone(),
+            "left by a right one": workload.undone(),
         }
 
 

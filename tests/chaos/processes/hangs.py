@@ -1,4 +1,4 @@
-"""A hang is broken: whatever a pass waits for, it ends, and its siblings stay on time."""
+"""A pass that hangs is ended by a deadline, and its siblings stay on time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from testing.processes import Process, environment
 from testing.scheduler_cases import delivery, webhook
 from testing.topics import Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.common.worker.test_worker_process import EXPIRED
+from tests.support.expired_links import EXPIRED
 
 SIBLING_SECONDS = 0.5
 # A sibling's tick that is later than this is late.
@@ -95,7 +95,7 @@ def _moment(record: dict[str, str]) -> float:
 
 @contextmanager
 def _locked_table(arena: Arena, database: TestDatabase) -> Iterator[Hang]:
-    """Somebody holds a lock on the table, and does not let go."""
+    """Another session holds a lock on the table and does not release it."""
     with database.connect(autocommit=False) as connection:
         connection.execute("LOCK TABLE twitchbot_messages")
         yield Hang(
@@ -169,10 +169,7 @@ def _black_hole(module: str, seconds: float) -> _Opener:
         database.insert("twitchbot_messages", created_at=datetime.now(UTC) - 100 * DAY)
         with TcpProxy(database.server.port) as proxy:
             proxy.hang_at(b"DELETE FROM twitchbot_messages")
-            settings = {
-                "DB_PORT": str(proxy.port),
-                "STREAM_CLOSER_INTERVAL": f"{SIBLING_SECONDS}s",
-            }
+            settings = {"DB_PORT": str(proxy.port), "STREAM_CLOSER_INTERVAL": f"{SIBLING_SECONDS}s"}
             yield Hang(module, "message-cleanup", "stream-closer", seconds, settings)
 
     return opened

@@ -21,10 +21,10 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.world import DUE_BY, only, service_of
-from tests.chaos.any_world import SCHEDULERS, AnyWorld, judged, open_world
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.heard import Consumers
-from tests.chaos.remote_worlds import REMOTE
+from tests.chaos.consumed_events import Consumers
+from tests.chaos.remote_workloads import REMOTE
+from tests.chaos.workload import SCHEDULERS, Workload, loss_figures, open_workload
 
 DUE_ROWS = 200
 REPETITIONS = 20
@@ -76,7 +76,7 @@ def play(arena: Arena, current: Round) -> Figures:
 
 
 def any_killing(dice: Random) -> Killing:
-    """One of all, and now and then one at random moments."""
+    """Any one; one of ten is at random moments."""
     killing = dice.choice(KILLINGS)
     return Killing(killing.scheduler, "") if dice.random() < RANDOM_SHARE else killing
 
@@ -89,15 +89,14 @@ def play_one(
     variables: Mapping[str, str],
 ) -> dict[str, float]:
     """The same on a database of any kind; workers find ``variables`` in their environment, too."""
-    with open_world(killing.scheduler, database) as world:
-        world.fill(DUE_ROWS)
-        consumers = Consumers(arena.kafka.address, world.topics)
-        figures = _kill(arena, dice, killing, world, variables)
-        said = consumers.heard()
-        in_flight = figures["kills"] * min(BATCH_EVENTS, DUE_ROWS) * len(said)
-        duplicates = sum(each.duplicates for each in said)
-        beyond = max(0, duplicates - in_flight)
-        return {**figures, **judged(world, said), "duplicates beyond the batch": beyond}
+    with open_workload(killing.scheduler, database) as workload:
+        workload.fill(DUE_ROWS)
+        consumers = Consumers(arena.kafka.address, workload.topics)
+        figures = _kill(arena, dice, killing, workload, variables)
+        groups = consumers.events()
+        figures |= loss_figures(workload, groups)
+        in_flight = figures["kills"] * min(BATCH_EVENTS, DUE_ROWS) * len(groups)
+        return {**figures, "duplicates beyond the batch": max(0, figures["duplicates"] - in_flight)}
 
 
 def _killing(current: Round) -> Killing:
@@ -107,10 +106,10 @@ def _killing(current: Round) -> Killing:
 
 
 def _kill(
-    arena: Arena, dice: Random, killing: Killing, world: AnyWorld, variables: Mapping[str, str]
+    arena: Arena, dice: Random, killing: Killing, workload: Workload, variables: Mapping[str, str]
 ) -> dict[str, float]:
-    settings = {**only(killing.scheduler), **world.settings, **variables}
-    env = environment(world.database, arena.kafka.address, **settings)
+    settings = {**only(killing.scheduler), **workload.settings, **variables}
+    env = environment(workload.database, arena.kafka.address, **settings)
     module = f"workers.{service_of(killing.scheduler)}"
     together = dice.random() < 0.5
     armed = _armed(killing, dice) if killing.place else ""
@@ -125,12 +124,12 @@ def _kill(
             kills = _kill_at(module, env, armed, dice, sibling)
         else:
             kills = _kill_at_random(module, env, dice, sibling)
-        world.time_passes()
+        workload.time_passes()
         for _ in range(1 if together else 2):
             running.enter_context(Process(module, env=env))
-        left = world.wait(CATCH_UP_SECONDS)
-    # A sibling may have done all that leads to the place; and who starts late has all to do at
-    # once, and does not come to a place for the third time.
+        left = workload.wait(CATCH_UP_SECONDS)
+    # A sibling may have done all work before the place; and a late worker finds all work due at
+    # once and reaches a place fewer than three times.
     missed = not kills and not together and ":1:" in armed
     return {"kills": kills, "place not reached": missed, "events left": left}
 

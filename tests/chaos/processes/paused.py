@@ -9,9 +9,9 @@ from devservers.child_processes import PATIENCE
 from testing.arena import Arena
 from testing.processes import Process, environment
 from testing.world import only, service_of
-from tests.chaos.any_world import judged, open_world
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.heard import Consumers
+from tests.chaos.consumed_events import Consumers
+from tests.chaos.workload import loss_figures, open_workload
 from workers.link import link_expiration
 from workers.notification import notification_retry
 from workers.sse import client_cleanup
@@ -34,10 +34,10 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LI
 def play(arena: Arena, current: Round) -> Figures:
     """Stop a worker in the middle, let its lease and its connections go, and wake it up again."""
     scheduler = SCHEDULERS[current.number % len(SCHEDULERS)]
-    with arena.database() as database, open_world(scheduler, database) as world:
-        world.fill(DUE_ROWS)
-        consumers = Consumers(arena.kafka.address, world.topics)
-        settings = {**only(scheduler), **world.settings}
+    with arena.database() as database, open_workload(scheduler, database) as workload:
+        workload.fill(DUE_ROWS)
+        consumers = Consumers(arena.kafka.address, workload.topics)
+        settings = {**only(scheduler), **workload.settings}
         env = environment(database, arena.kafka.address, **settings)
         module = f"workers.{service_of(scheduler)}"
         with Process(module, env=env) as paused:
@@ -45,17 +45,17 @@ def play(arena: Arena, current: Round) -> Figures:
             time.sleep(current.dice.uniform(0, 0.4))
             paused.send(signal.SIGSTOP)
             time.sleep(0.1)
-            world.time_passes()
+            workload.time_passes()
             if scheduler is not webhook_delivery.SCHEDULER:  # a lease must do without that
                 database.query(_FORGET)
             with Process(module, env=env):
-                world.wait(PATIENCE)
+                workload.wait(PATIENCE)
                 paused.send(signal.SIGCONT)
                 paused.wait_for("pass_finished", seconds=PATIENCE)
-                left = world.wait(PATIENCE)
+                left = workload.wait(PATIENCE)
             exits = paused.ended is not None
         return {
-            **judged(world, consumers.heard()),
+            **loss_figures(workload, consumers.events()),
             "pauses": 1,
             "events left": left,
             "process exits": exits,

@@ -6,16 +6,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 
-from devservers.child_processes import poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
-from testing.processes import STOP_SECONDS, Process, environment
+from testing.processes import Process, environment
 from testing.world import ROWS, Rows, only, service_of
-from tests.chaos.any_world import judged
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.heard import Consumers
+from tests.chaos.consumed_events import Consumers
+from tests.chaos.workload import loss_figures
+from tests.support.background import in_background
 
 WORKERS, EDITORS = 8, 4
 MOST_SECONDS = 300.0
@@ -32,21 +33,21 @@ def play(arena: Arena, current: Round) -> Figures:
     """Work off one scheduler's rows with eight workers that come and go."""
     case = list(ROWS.values())[current.number]
     with arena.database() as database:
-        world = Rows(case, database)
-        world.apart = 0
-        world.fill(int(current.size(100_000, 2_000)))
-        consumers = Consumers(arena.kafka.address, world.topics)
+        workload = Rows(case, database)
+        workload.apart = 0
+        workload.fill(int(current.size(100_000, 2_000)))
+        consumers = Consumers(arena.kafka.address, workload.topics)
         env = environment(database, arena.kafka.address, **only(case.scheduler, "200ms"))
         module = f"workers.{service_of(case.scheduler)}"
         with _editors(database, case.table, current.dice):
-            restarts, exits = _roll(module, env, world, int(current.size(24, 4)))
+            restarts, exits = _roll(module, env, workload, int(current.size(24, 4)))
         with Process(module, env=env):
-            left = world.wait(MOST_SECONDS)
+            left = workload.wait(MOST_SECONDS)
         [deadlocks] = database.query(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         )
         return {
-            **judged(world, consumers.heard()),
+            **loss_figures(workload, consumers.events()),
             "restarts": restarts,
             "other exits": exits,
             "deadlocks": deadlocks["deadlocks"],
@@ -54,12 +55,12 @@ def play(arena: Arena, current: Round) -> Figures:
         }
 
 
-def _roll(module: str, env: dict[str, str], world: Rows, least: int) -> tuple[int, int]:
+def _roll(module: str, env: dict[str, str], workload: Rows, least: int) -> tuple[int, int]:
     """Restart one after the other until all is done; how often, and how many ended badly."""
     workers = [Process(module, env=env) for _ in range(WORKERS)]
     restarts, exits, ends_at = 0, 0, time.monotonic() + MOST_SECONDS
     try:
-        while (restarts < least or world.undone()) and time.monotonic() < ends_at:
+        while (restarts < least or workload.undone()) and time.monotonic() < ends_at:
             place = restarts % WORKERS
             workers[place].wait_for("worker_started")
             exits += workers[place].stop() != 0
@@ -88,14 +89,8 @@ def _editors(database: TestDatabase, table: str, dice: Random) -> Iterator[None]
                 connection.commit()
                 done.wait(pauses.uniform(0, 0.05))
 
-    threads = [threading.Thread(target=edit, args=(Random(dice.random()),)) for _ in range(EDITORS)]
-    for thread in threads:
-        thread.start()
-    try:
+    with in_background(done, *(partial(edit, Random(dice.random())) for _ in range(EDITORS))):
         yield
-    finally:
-        done.set()
-        poll_until(lambda: not any(thread.is_alive() for thread in threads), STOP_SECONDS)
 
 
 CAMPAIGN = Campaign(

@@ -23,7 +23,7 @@ from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.scheduler_cases import link, post, stream
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.remote_worlds import REMOTE
+from tests.chaos.remote_workloads import REMOTE
 
 SPEED = 60
 FAULT_SECONDS = 1.0
@@ -39,14 +39,14 @@ COMING = (post, link, stream)
 
 
 def play(arena: Arena, current: Round) -> Figures:
-    """Run all workers under faults, and look at what they hold and have said."""
+    """Run all workers under faults; compare the resources that they hold before and after."""
     seconds = current.size(24 * 3600 / SPEED, SMALL_SECONDS)
     with arena.database() as database, ExitStack() as stack:
         settings = _hurried()
         for remote in REMOTE.values():
-            world = stack.enter_context(remote.open(database))
-            world.fill(CALLS)
-            settings |= world.settings
+            workload = stack.enter_context(remote.open(database))
+            workload.fill(CALLS)
+            settings |= workload.settings
         env = environment(database, arena.kafka.address, **settings)
         started = {
             name: stack.enter_context(Process(f"workers.{name}", env=env))

@@ -1,4 +1,4 @@
-"""A stop is a stop: SIGTERM at any moment, whatever is away just then."""
+"""A worker stops in time after SIGTERM at any moment, also while a server is unreachable."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from devservers.child_processes import PATIENCE, poll_until
 from testing.arena import Arena
 from testing.processes import STOP_SECONDS, Process, environment
 from testing.world import only, service_of
-from tests.chaos.any_world import SCHEDULERS, judged, open_world
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.heard import Consumers
+from tests.chaos.consumed_events import Consumers
+from tests.chaos.workload import SCHEDULERS, loss_figures, open_workload
 
 DUE_ROWS = 100
 STOPS_A_ROUND = 5
@@ -26,18 +26,17 @@ def play(arena: Arena, current: Round) -> Figures:
     """Stop the worker of one scheduler some times; then one more must find nothing lost."""
     scheduler = SCHEDULERS[current.number % len(SCHEDULERS)]
     stops = int(current.size(STOPS_A_ROUND, 2))
-    with arena.database() as database, open_world(scheduler, database) as world:
-        world.fill(DUE_ROWS)
-        consumers = Consumers(arena.kafka.address, world.topics)
-        settings = {**only(scheduler), **world.settings}
+    with arena.database() as database, open_workload(scheduler, database) as workload:
+        workload.fill(DUE_ROWS)
+        consumers = Consumers(arena.kafka.address, workload.topics)
+        settings = {**only(scheduler), **workload.settings}
         env = environment(database, arena.kafka.address, **settings)
         took = [_stop(arena, current.dice, scheduler, env) for _ in range(stops)]
-        world.time_passes()
+        workload.time_passes()
         with Process(f"workers.{service_of(scheduler)}", env=env):
-            left = world.wait(PATIENCE)
-        said = consumers.heard()
+            left = workload.wait(PATIENCE)
         return {
-            **judged(world, said),
+            **loss_figures(workload, consumers.events()),
             "stops": stops,
             "slowest": max(seconds for _, seconds in took),
             "other exits": sum(code != 0 for code, _ in took),

@@ -10,9 +10,9 @@ from testing.arena import Arena
 from testing.processes import Process, environment
 from testing.topics import Topic
 from testing.world import ROWS, Rows, only
-from tests.chaos.any_world import judged
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.heard import Consumers
+from tests.chaos.consumed_events import Consumers
+from tests.chaos.workload import loss_figures
 from workers.link import link_expiration
 
 TOPIC = "link.expired"
@@ -26,20 +26,20 @@ def play(arena: Arena, current: Round) -> Figures:
     """Let rows become due all through an outage of the broker."""
     seconds, rows = current.size(900, 8), int(current.size(100_000, 10_000))
     with arena.database() as database:
-        world = Rows(ROWS[link_expiration.SCHEDULER.name], database)
+        workload = Rows(ROWS[link_expiration.SCHEDULER.name], database)
         topic = Topic(arena.kafka.address, TOPIC)
-        consumers = Consumers(arena.kafka.address, world.topics)
-        settings = only(world.scheduler, f"{INTERVAL}s")
+        consumers = Consumers(arena.kafka.address, workload.topics)
+        settings = only(workload.scheduler, f"{INTERVAL}s")
         env = environment(database, arena.kafka.address, LOG_LEVEL="debug", **settings)
         arena.kafka.stop()
-        world.apart = seconds * 1000 / rows
-        world.fill(rows)
+        workload.apart = seconds * 1000 / rows
+        workload.fill(rows)
         with Process("workers.link", env=env) as worker:
             worker.wait_for("pass_finished")
             before = worker.memory
             # Rows become due by the clock, and the last of them must be done before the end.
-            poll_until(lambda: world.undone() == 0, seconds + 60, 1)
-            waited = world.waiting()
+            poll_until(lambda: workload.undone() == 0, seconds + 60, 1)
+            waited = workload.waiting()
             grown = worker.memory - before
             late = _late(worker)
             arena.kafka.start()
@@ -48,10 +48,9 @@ def play(arena: Arena, current: Round) -> Figures:
             first = time.monotonic()
             poll_until(lambda: topic.count() >= rows, DRAIN_SECONDS, 0.02)
             last = time.monotonic()
-            left = world.wait(DRAIN_SECONDS)
-        said = consumers.heard()
+            left = workload.wait(DRAIN_SECONDS)
         return {
-            **judged(world, said),
+            **loss_figures(workload, consumers.events()),
             "events waited": waited,
             "late ticks": late,
             "memory": grown,

@@ -7,9 +7,9 @@ from devservers.tcp_proxy import TcpProxy
 from testing.arena import Arena
 from testing.processes import Process, environment
 from testing.world import only, service_of
-from tests.chaos.any_world import judged, open_world
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.heard import Consumers
+from tests.chaos.consumed_events import Consumers
+from tests.chaos.workload import loss_figures, open_workload
 from workers.blog import post_publisher
 from workers.link import link_expiration
 from workers.twitchbot import message_cleanup, stream_closer
@@ -38,25 +38,25 @@ def play(arena: Arena, current: Round) -> Figures:
     with (
         arena.database() as database,
         TcpProxy(database.server.port) as proxy,
-        open_world(scheduler, database) as world,
+        open_workload(scheduler, database) as workload,
     ):
-        world.apart = ROWS_APART
-        world.fill(replies * 20)
-        consumers = Consumers(arena.kafka.address, world.topics)
-        settings = {**only(scheduler), **world.settings, "DB_PORT": str(proxy.port)}
+        workload.apart = ROWS_APART
+        workload.fill(replies * 20)
+        consumers = Consumers(arena.kafka.address, workload.topics)
+        settings = {**only(scheduler), **workload.settings, "DB_PORT": str(proxy.port)}
         env = environment(database, arena.kafka.address, **settings)
         lost = 0
         with Process(f"workers.{service_of(scheduler)}", env=env) as worker:
             worker.wait_for("scheduler_started")
             for number in range(replies):
-                if not world.undone():
+                if not workload.undone():
                     break
                 besides = BOOKKEEPING if scheduler.topics else BOOKKEEPING[:1]
                 text = statement if number % 2 else current.dice.choice(besides)
                 lost += proxy.lose_answer_to(text).wait(PATIENCE if number % 2 else 5)
-            left = world.wait(PATIENCE)
-        said = consumers.heard()
-        return {**judged(world, said), "replies lost": lost, "events left": left}
+            left = workload.wait(PATIENCE)
+        figures = loss_figures(workload, consumers.events())
+        return {**figures, "replies lost": lost, "events left": left}
 
 
 CAMPAIGN = Campaign(

@@ -1,4 +1,4 @@
-"""A bad network: PostgreSQL, Kafka and the remote side, each behind a proxy of the dice's mood."""
+"""A bad network: PostgreSQL, Kafka and the remote side, each behind a proxy with faults."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from devservers.tcp_proxy import TcpProxy
 from testing.arena import Arena
 from testing.processes import Process, environment
 from testing.world import only, service_of
-from tests.chaos.any_world import SCHEDULERS, AnyWorld, judged, open_world
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.heard import Consumers
+from tests.chaos.consumed_events import Consumers
+from tests.chaos.workload import SCHEDULERS, Workload, loss_figures, open_workload
+from tests.support.background import in_background
 
 DUE_ROWS = 100
-# Longer than any attempt of a world takes, with what is written down of it.
+# Longer than any attempt of a workload takes, with what is written down of it.
 UNDER_WAY_SECONDS = 5.0
 # Where the address of a remote side is in rows, not in settings.
 _IN_ROWS = {
@@ -34,16 +35,16 @@ def play(arena: Arena, current: Round) -> Figures:
     scheduler = SCHEDULERS[current.number % len(SCHEDULERS)]
     with (
         arena.database() as database,
-        open_world(scheduler, database) as world,
+        open_workload(scheduler, database) as workload,
         ExitStack() as stack,
     ):
-        world.apart = 30.0
-        world.fill(DUE_ROWS)
+        workload.apart = 30.0
+        workload.fill(DUE_ROWS)
         kafka, to_kafka = _kafka(arena, stack)
         to_postgres = stack.enter_context(TcpProxy(database.server.port))
-        settings = {**only(scheduler), **world.settings, "DB_PORT": str(to_postgres.port)}
-        remote = _remote(stack, world, settings)
-        consumers = Consumers(kafka.address, world.topics)
+        settings = {**only(scheduler), **workload.settings, "DB_PORT": str(to_postgres.port)}
+        remote = _remote(stack, workload, settings)
+        consumers = Consumers(kafka.address, workload.topics)
         address = f"127.0.0.1:{to_kafka.port}"
         env = environment(database, address, **settings)
         proxies = [to_postgres, to_kafka, *remote]
@@ -52,12 +53,12 @@ def play(arena: Arena, current: Round) -> Figures:
             with _disturbing(proxies, current.dice) as disturbances:
                 time.sleep(current.size(10, 4))
             # What was under way may still fail, and be put off by a minute.
-            world.wait(UNDER_WAY_SECONDS)
-            world.time_passes()
-            left = world.wait(PATIENCE)
+            workload.wait(UNDER_WAY_SECONDS)
+            workload.time_passes()
+            left = workload.wait(PATIENCE)
             exits = worker.ended is not None
         return {
-            **judged(world, consumers.heard()),
+            **loss_figures(workload, consumers.events()),
             "disturbances": len(disturbances),
             "events left": left,
             "process exits": exits,
@@ -75,30 +76,30 @@ def _advertising(port: int) -> KafkaServer:
     return KafkaServer(f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n")
 
 
-def _remote(stack: ExitStack, world: AnyWorld, settings: dict[str, str]) -> list[TcpProxy]:
-    """Put a proxy in front of what the scheduler calls, if it calls anybody."""
-    port = _port_of_remote(world, settings)
+def _remote(stack: ExitStack, workload: Workload, settings: dict[str, str]) -> list[TcpProxy]:
+    """Put a proxy in front of what the scheduler calls, if it calls any."""
+    port = _port_of_remote(workload, settings)
     if port is None:
         return []
     proxy = stack.enter_context(TcpProxy(port))
     for name in _IN_SETTINGS:
         if name in settings:
             settings[name] = settings[name].replace(f":{port}", f":{proxy.port}")
-    if world.scheduler.name in _IN_ROWS:
-        update, column = _IN_ROWS[world.scheduler.name], _column(world)
-        world.database.query(f"{update} replace({column}, ':{port}/', ':{proxy.port}/')")
+    if workload.scheduler.name in _IN_ROWS:
+        update, column = _IN_ROWS[workload.scheduler.name], _column(workload)
+        workload.database.query(f"{update} replace({column}, ':{port}/', ':{proxy.port}/')")
     return [proxy]
 
 
-def _column(world: AnyWorld) -> str:
-    return _IN_ROWS[world.scheduler.name].split()[-2]
+def _column(workload: Workload) -> str:
+    return _IN_ROWS[workload.scheduler.name].split()[-2]
 
 
-def _port_of_remote(world: AnyWorld, settings: Mapping[str, str]) -> int | None:
+def _port_of_remote(workload: Workload, settings: Mapping[str, str]) -> int | None:
     addresses = [settings[name] for name in _IN_SETTINGS if name in settings]
-    if world.scheduler.name in _IN_ROWS:
-        table = _IN_ROWS[world.scheduler.name].split()[1]
-        rows = world.database.query(f"SELECT {_column(world)} AS url FROM {table} LIMIT 1")
+    if workload.scheduler.name in _IN_ROWS:
+        table = _IN_ROWS[workload.scheduler.name].split()[1]
+        rows = workload.database.query(f"SELECT {_column(workload)} AS url FROM {table} LIMIT 1")
         addresses = [row["url"] for row in rows]
     return int(addresses[0].split(":")[-1].split("/")[0]) if addresses else None
 
@@ -125,13 +126,8 @@ def _disturbing(proxies: list[TcpProxy], dice: Random) -> Iterator[list[str]]:
                 done.wait(dice.uniform(0.1, 1.0))
                 proxy.delay = 0.0
 
-    thread = threading.Thread(target=disturb)
-    thread.start()
-    try:
+    with in_background(done, disturb):
         yield disturbances
-    finally:
-        done.set()
-        thread.join()
 
 
 CAMPAIGN = Campaign(

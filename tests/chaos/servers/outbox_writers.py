@@ -1,4 +1,4 @@
-"""Events that somebody else puts into the outbox, numbered per key; and who wakes the publisher."""
+"""Events put into the outbox beside the worker, numbered per key; and links that wake it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from psycopg.rows import DictRow
 
 from common.database.session import Connection
 from testing.database import TestDatabase
-from tests.common.worker.test_worker_process import EXPIRED
+from tests.support.background import in_background
+from tests.support.expired_links import EXPIRED
 
 TOPIC = "link.expired"
 WAKE_SECONDS = 0.2
@@ -30,17 +31,12 @@ def add_events(connection: Connection, number: int, keys: list[str]) -> list[Dic
 
 @contextmanager
 def waking(database: TestDatabase) -> Iterator[None]:
-    """Let a link expire now and then: a worker looks at the outbox when it has filled it."""
+    """Let a link expire every WAKE_SECONDS: a worker publishes after a pass with events."""
     done = threading.Event()
 
     def expire() -> None:
         while not done.wait(WAKE_SECONDS):
             database.insert("link_links", expires_at=EXPIRED)
 
-    thread = threading.Thread(target=expire)
-    thread.start()
-    try:
+    with in_background(done, expire):
         yield
-    finally:
-        done.set()
-        thread.join()

@@ -9,6 +9,7 @@ import dataclasses
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -19,9 +20,9 @@ from devservers.child_processes import poll_until
 from devservers.pgbouncer import PgBouncer
 from testing.arena import Arena
 from testing.database import TestDatabase
-from testing.processes import STOP_SECONDS
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.processes import kills
+from tests.support.background import in_background
 
 POOL_SIZE = 4
 CLIENTS = 3
@@ -85,18 +86,9 @@ class Neighbours:
     @contextmanager
     def at_work(self, dice: Random) -> Iterator[None]:
         """Write through the pooler all the time."""
-        threads = [
-            threading.Thread(target=self._work, args=(number, Random(dice.random())))
-            for number in range(CLIENTS)
-        ]
-        threads.append(threading.Thread(target=self._watch))
-        for thread in threads:
-            thread.start()
-        try:
+        clients = [partial(self._work, n, Random(dice.random())) for n in range(CLIENTS)]
+        with in_background(self._done, *clients, self._watch):
             yield
-        finally:
-            self._done.set()
-            poll_until(lambda: not any(thread.is_alive() for thread in threads), STOP_SECONDS)
 
     def figures(self) -> Figures:
         """What they have met; every write that was confirmed has to be there once."""
@@ -154,7 +146,7 @@ class Neighbours:
             self._writes += 1
 
     def _watch(self) -> None:
-        """Look for sessions that nobody uses, and that hold a lock at two looks on end."""
+        """Count sessions that no client uses and that hold a lock at two looks in a row."""
         before: set[tuple[object, ...]] = set()
         with self._database.connect() as connection:
             while not self._done.wait(0.05):

@@ -15,8 +15,8 @@ from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.topics import Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.heard import heard
-from tests.common.worker.test_worker_process import EXPIRED
+from tests.chaos.consumed_events import consumed_events
+from tests.support.expired_links import EXPIRED
 
 TOPIC = "link.expired"
 SERVICES = ("link", "blog", "twitchbot")
@@ -41,13 +41,13 @@ def play(arena: Arena, current: Round) -> Figures:
         outages = Outages(database, workers, current)
         outages.play(kind)
         poll_until(lambda: not database.query(_LEFT), PATIENCE)
-        said = heard(topic.so_far())
+        events = consumed_events(topic.so_far())
         return {
             **outages.figures,
             "process exits": sum(worker.ended is not None for worker in workers),
-            "lost": said.lost(outages.links),
-            "second change": said.second(outages.links),
-            "duplicates": said.duplicates,
+            "lost": events.lost(outages.links),
+            "second change": events.second(outages.links),
+            "duplicates": events.duplicates,
         }
 
 
@@ -55,7 +55,7 @@ _LEFT = "SELECT 1 FROM link_links WHERE is_active UNION SELECT 1 FROM toast_outb
 
 
 class Outages:
-    """What is done to the server, and what the workers make of it."""
+    """Outages of the server, and how the workers take them."""
 
     def __init__(self, database: TestDatabase, workers: list[Process], current: Round) -> None:
         self._database = database
@@ -111,7 +111,7 @@ class Outages:
         poll_until(lambda: all(self._good(each, returned) for each in self._workers), PATIENCE)
         good = [self._good(worker, returned) or time.time() for worker in self._workers]
         minutes = max(1.0, (returned - began) / 60)
-        lines = max(_complaints(worker, began, max(good)) for worker in self._workers) / minutes
+        lines = max(_warnings(worker, began, max(good)) for worker in self._workers) / minutes
         self._note(name, max(good) - returned)
         self._note("log lines a minute", lines)
 
@@ -131,7 +131,7 @@ def _stop(server: PostgresServer, how: str) -> None:
         server.stop("fast" if how == "fast" else "immediate")
 
 
-def _complaints(worker: Process, began: float, ended: float) -> int:
+def _warnings(worker: Process, began: float, ended: float) -> int:
     """How many warnings and errors it wrote then."""
     names: Iterable[str] = ("pass_failed", "publish_failed", "pass_stalled", "publisher_stalled")
     records = (record for name in names for record in worker.records(name))

@@ -1,4 +1,4 @@
-"""`toast check`: one thing after the other is broken, and it says which, and what to do."""
+"""`toast check`: each test breaks one thing; the finding names it, and what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BIG = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the command said, and its exit code."""
+    """The findings of the command, and its exit code."""
 
     code: int
     found: list[dict[str, str]]
@@ -110,7 +110,7 @@ def test_for_people_it_is_one_aligned_line_each(roles: TestDatabase) -> None:
     )
 
 
-def test_without_a_service_all_are_checked_and_what_they_share_is_told_once(
+def test_without_a_service_all_are_checked_and_what_they_share_is_reported_once(
     database: TestDatabase, kafka: str
 ) -> None:
     with SseServer() as sse, BattleNetServer() as battle_net:
@@ -141,8 +141,8 @@ def test_what_only_a_disabled_scheduler_needs_is_not_checked(roles: TestDatabase
     answer = check("twitchbot", env={**env, "MESSAGE_CLEANUP_ENABLED": "false"})
 
     assert (answer.code, answer.trouble) == (0, {})
-    said = "message-cleanup is switched off (MESSAGE_CLEANUP_ENABLED=false), so not checked"
-    assert answer.of("schedulers") == [("ok", said, "")]
+    expected = "message-cleanup is switched off (MESSAGE_CLEANUP_ENABLED=false), so not checked"
+    assert answer.of("schedulers") == [("ok", expected, "")]
 
 
 def test_an_unknown_service_is_wrong_usage() -> None:
@@ -181,7 +181,7 @@ def test_bad_settings_end_with_78_every_fault_and_the_services_that_can_be_check
     assert any("BLIZZARD_CLIENT_ID" in message for _, message, _ in everything.of("settings"))
 
 
-def test_a_fault_in_a_common_setting_is_told_once() -> None:
+def test_a_fault_in_a_common_setting_is_reported_once() -> None:
     answer = check(env=bare(DB_HOST="h", DB_USER="u", DB_PORT="five"))
     assert answer.code == 78
     port = [one for one in answer.found if one["message"].startswith("DB_PORT")]
@@ -197,7 +197,9 @@ def test_a_slip_in_the_name_of_a_setting_is_a_warning(roles: TestDatabase) -> No
 # --- PostgreSQL and the clocks ----------------------------------------------------------------
 
 
-def test_postgresql_away_hides_nothing_else(database: TestDatabase, kafka: str) -> None:
+def test_an_unreachable_postgresql_hides_no_other_finding(
+    database: TestDatabase, kafka: str
+) -> None:
     env = environment(database, kafka, DB_PORT=str(free_port()))
     answer = check("link", env=env)
     assert answer.code == 1
@@ -226,7 +228,7 @@ def test_a_wrong_password_is_not_shown(database: TestDatabase) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "level", "said"),
+    ("ahead", "level", "expected"),
     [
         (timedelta(), "ok", "agree within 0.0 s"),
         (timedelta(seconds=60), "ok", "agree within 60.0 s"),
@@ -237,19 +239,17 @@ def test_a_wrong_password_is_not_shown(database: TestDatabase) -> None:
     ],
 )
 def test_clocks_that_differ_are_a_warning_and_then_an_error(
-    ahead: timedelta, level: str, said: str
+    ahead: timedelta, level: str, expected: str
 ) -> None:
     finding = judge_clocks(ahead)
     assert finding.level == level
-    assert said in finding.message
+    assert expected in finding.message
 
 
 # --- our own tables ---------------------------------------------------------------------------
 
 
-def test_pending_migrations_are_an_error_where_nobody_will_apply_them(
-    roles: TestDatabase,
-) -> None:
+def test_pending_migrations_are_an_error_where_no_worker_applies_them(roles: TestDatabase) -> None:
     roles.query("DELETE FROM toast_migrations WHERE number = 6; DROP TABLE guild_members")
     env = own(roles, "twitchbot")
 
@@ -283,7 +283,7 @@ def test_before_the_first_start_the_rest_is_checked_as_well(roles: TestDatabase)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (
             "ALTER TABLE twitchbot_messages RENAME TO chat",
@@ -310,18 +310,16 @@ def test_before_the_first_start_the_rest_is_checked_as_well(roles: TestDatabase)
     ],
 )
 def test_a_live_table_that_has_changed_is_an_error(
-    database: TestDatabase, change: str, said: str
+    database: TestDatabase, change: str, expected: str
 ) -> None:
     database.query(change)
     answer = check("twitchbot", env=environment(database))
     assert answer.code == 1
-    assert [found[:2] for found in answer.of("tables")] == [("error", said)]
+    assert [found[:2] for found in answer.of("tables")] == [("error", expected)]
     assert answer.of("tables")[0][2]
 
 
-def test_a_column_that_must_be_given_and_that_nobody_gives_is_an_error(
-    database: TestDatabase,
-) -> None:
+def test_a_required_column_that_no_statement_fills_is_an_error(database: TestDatabase) -> None:
     database.query(
         "ALTER TABLE notification_attempts ADD shard text NOT NULL;"
         " ALTER TABLE notification_channels ADD owner text NOT NULL"
@@ -336,7 +334,7 @@ def test_a_column_that_must_be_given_and_that_nobody_gives_is_an_error(
     ]
 
 
-def test_types_that_our_statements_cannot_tell_apart_are_as_good(database: TestDatabase) -> None:
+def test_types_that_our_statements_treat_alike_are_accepted(database: TestDatabase) -> None:
     database.query(
         "ALTER TABLE notification_notifications ALTER status TYPE text,"
         " ALTER attempt_count TYPE integer, ALTER last_error TYPE varchar(9000)"
@@ -374,7 +372,7 @@ def test_every_column_that_is_used_has_a_type_and_every_type_is_used(name: str) 
         ("sse", "INSERT (host) ON toast_runs"),
     ],
 )
-def test_the_statement_for_a_missing_right_is_there_to_be_pasted(
+def test_the_statement_for_a_missing_right_can_be_pasted(
     roles: TestDatabase, service: str, lost: str
 ) -> None:
     with SseServer() as sse:
@@ -415,7 +413,7 @@ def test_the_role_lacks_the_group_of_a_scheduler_that_is_switched_on(roles: Test
 
 
 @pytest.mark.parametrize(
-    ("more", "less", "said"),
+    ("more", "less", "expected"),
     [
         (
             "GRANT DELETE ON twitchbot_streams TO toast_twitchbot",
@@ -443,7 +441,7 @@ def test_the_role_lacks_the_group_of_a_scheduler_that_is_switched_on(roles: Test
     ],
 )
 def test_a_right_that_is_not_needed_is_a_warning(
-    roles: TestDatabase, more: str, less: str, said: str
+    roles: TestDatabase, more: str, less: str, expected: str
 ) -> None:
     roles.query(more)
     answer = check("twitchbot", env=own(roles, "twitchbot"))
@@ -451,7 +449,7 @@ def test_a_right_that_is_not_needed_is_a_warning(
         roles.query(less)
     assert answer.code == 0
     [(level, message, fix)] = answer.of("privileges")
-    assert (level, message) == ("warning", f"toast_twitchbot {said}: more than it needs")
+    assert (level, message) == ("warning", f"toast_twitchbot {expected}: more than it needs")
     assert "db/roles.sql" in fix
 
 
@@ -480,7 +478,7 @@ def test_without_an_index_on_a_reference_a_clean_up_takes_too_long(
     assert check("webhook", env=environment(database)).of("indexes")[0][0] == "ok"
 
 
-def test_a_table_of_somebody_else_s_that_refers_to_deleted_rows_counts_too(
+def test_a_table_of_another_owner_that_refers_to_deleted_rows_counts_too(
     database: TestDatabase,
 ) -> None:
     database.query("CREATE TABLE pins (message uuid REFERENCES twitchbot_messages)")
@@ -594,7 +592,7 @@ def test_a_table_whose_rows_are_only_deleted_needs_no_room(database: TestDatabas
 # --- Kafka ------------------------------------------------------------------------------------
 
 
-def test_kafka_away_hides_nothing_else(roles: TestDatabase) -> None:
+def test_an_unreachable_kafka_hides_no_other_finding(roles: TestDatabase) -> None:
     answer = check("link", env=own(roles, "link"))
     assert answer.code == 1
     assert answer.of("kafka") == [
@@ -688,8 +686,8 @@ def test_the_sse_service_is_asked_for_its_health(roles: TestDatabase) -> None:
         env = {**own(roles, "sse"), "SSE_GRPC_ADDR": sse.address, "SSE_GRPC_TIMEOUT": "1s"}
         healthy = check("sse", env=env)
         assert (healthy.code, healthy.trouble) == (0, {})
-        said = f"{sse.address}: SSE service is healthy (0 clients)"
-        assert healthy.of("SSE service") == [("ok", said, "")]
+        expected = f"{sse.address}: SSE service is healthy (0 clients)"
+        assert healthy.of("SSE service") == [("ok", expected, "")]
         sse.freeze()
         [(level, message, _)] = check("sse", env=env).of("SSE service")
         assert (level, message) == (

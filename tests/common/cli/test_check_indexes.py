@@ -1,5 +1,5 @@
-"""The indexes that `toast check` proposes: whoever pastes its statement has passes that read no
-big table from end to end when nothing is due."""
+"""With the indexes that `toast check` proposes, a pass with nothing due reads no big table from end
+to end."""
 
 from __future__ import annotations
 
@@ -53,8 +53,7 @@ USUAL = {
         LINK_EXPIRATION.scheduler, LINK_EXPIRATION.stays["switched off already"], "short_code"
     ),
     "foodfolio": Usual(
-        ITEM_EXPIRATION.scheduler,
-        ITEM_EXPIRATION.stays["expires in seven days and a microsecond"],
+        ITEM_EXPIRATION.scheduler, ITEM_EXPIRATION.stays["expires in seven days and a microsecond"]
     ),
     "twitchbot messages": Usual(
         MESSAGE_CLEANUP.scheduler, MESSAGE_CLEANUP.stays["exactly 90 days old"]
@@ -86,7 +85,7 @@ def database(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
 
 
 def proposals(database: TestDatabase, service: str) -> list[str]:
-    """What `toast check` says is to be done about indexes."""
+    """The statements that `toast check` proposes for indexes."""
     answer = toast(
         "check", service, "--json", env=environment(database, WEBHOOK_DELIVERY_ENABLED="true")
     )

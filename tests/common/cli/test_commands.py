@@ -20,12 +20,12 @@ from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database
 from testing.processes import NO_BROKER, Process, bare, environment, toast
 from testing.topics import Topic
+from tests.support.expired_links import EXPIRED
 from tests.support.outbox_rows import add_event
 
 pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
 TOPIC = "link.expired"
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOT_YET = datetime(2999, 1, 1, tzinfo=UTC)
 
 
@@ -236,7 +236,7 @@ def test_once_lets_the_publisher_of_a_worker_finish(
     assert [message.key for message in arrived.read(1)] == [str(link["id"])]
 
 
-def test_once_says_that_the_database_is_away(database: TestDatabase) -> None:
+def test_once_reports_an_unreachable_database(database: TestDatabase) -> None:
     port = str(free_port())
     answer = toast("once", "link", "--json", env=environment(database, DB_PORT=port))
     assert answer.code == 1
@@ -320,7 +320,7 @@ def test_a_dry_run_creates_no_table_of_ours(
 # --- run --------------------------------------------------------------------------------------
 
 
-def test_run_is_the_worker(database: TestDatabase, env: dict[str, str]) -> None:
+def test_run_starts_the_worker(database: TestDatabase, env: dict[str, str]) -> None:
     add_links(database, 1)
     with Process("workers", "run", "link", env=env) as worker:
         worker.wait_for("pass_finished", service="link", scheduler="link-expiration", processed=1)
@@ -431,7 +431,7 @@ def test_outbox_changes_nothing_that_was_not_set_aside(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         ("", "required: COMMAND"),
         ("frobnicate", "invalid choice: 'frobnicate'"),
@@ -447,15 +447,15 @@ def test_outbox_changes_nothing_that_was_not_set_aside(
         ("once twitchbot xyz", "unknown scheduler of twitchbot 'xyz'. Known: message-cleanup, st"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_says_what_is_known(
-    words: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_wrong_usage_ends_with_2_and_lists_what_is_known(
+    words: str, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DB_HOST", "nowhere")
-    monkeypatch.setenv("DB_USER", "nobody")
+    monkeypatch.setenv("DB_USER", "no-such")
     assert main(words) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert said in err
+    assert expected in err
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ def main(words: str) -> int:
 
 
 def test_the_process_ends_with_the_code_of_the_command() -> None:
-    assert toast("once", "nobody", env=bare()).code == 2
+    assert toast("once", "no-such", env=bare()).code == 2
     assert toast("once", "link", env=bare()).code == 78
 
 
@@ -495,7 +495,7 @@ def test_list_names_every_fault_of_every_service() -> None:
     ]
 
 
-def test_a_database_that_says_no_is_an_error_of_one_line(database: TestDatabase) -> None:
+def test_a_refused_login_is_an_error_of_one_line(database: TestDatabase) -> None:
     env = environment(database, DB_PASSWORD="not-the-password")
     for arguments in (("migrate",), ("outbox",)):
         answer = toast(*arguments, env=env)

@@ -31,23 +31,18 @@ from testing.database import TestDatabase
 from testing.processes import Finished, Process, environment, toast
 from testing.scheduler_cases import link
 from tests.support.outbox_rows import add_event
+from tests.support.row_faults import refusal
 
 pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
 HOUR = timedelta(hours=1)
-NOBODY = 2**22 + 1  # no process has this id: it is above the kernel's limit
+NO_PROCESS = 2**22 + 1  # no process has this id: it is above the kernel's limit
 
 ADD_RUN = """
 INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at, result,
                         counts, error)
 VALUES (gen_random_uuid(), %(service)s, %(scheduler)s, %(host)s, %(process)s,
         now() - %(ago)s, now() - %(ago)s + %(took)s, %(result)s, %(counts)s, %(error)s)"""
-
-REFUSE = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'not today'; END $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON link_links
-FOR EACH STATEMENT EXECUTE FUNCTION refuse()"""
 
 
 def add_run(
@@ -59,7 +54,7 @@ def add_run(
     scheduler: str = "link-expiration",
     service: str = "link",
     host: str = "",
-    process: int = NOBODY,
+    process: int = NO_PROCESS,
     error: str = "",
 ) -> None:
     values = {
@@ -78,7 +73,7 @@ def add_run(
 
 
 def report(database: TestDatabase, *arguments: str, **settings: str) -> dict[str, Any]:
-    """What `toast status --json` says, with `code`, its exit code."""
+    """The output of `toast status --json`, with `code`, its exit code."""
     done = toast("status", "--json", *arguments, env=environment(database, **settings))
     return {**json.loads(done.out), "code": done.code}
 
@@ -93,7 +88,7 @@ def job(database: TestDatabase, **settings: str) -> dict[str, Any]:
 # --- the states -------------------------------------------------------------------------------
 
 
-def test_a_worker_s_pass_is_what_the_table_says(database: TestDatabase) -> None:
+def test_the_table_shows_the_pass_of_a_worker(database: TestDatabase) -> None:
     for _ in range(3):
         link().insert(database)
     with Process("workers.link", env=environment(database)) as process:
@@ -126,7 +121,7 @@ def test_all_services_are_shown_in_their_order(database: TestDatabase) -> None:
     ]
 
 
-def test_a_scheduler_that_is_switched_off_is_disabled_whatever_it_did(
+def test_a_scheduler_that_is_switched_off_is_disabled_after_a_failed_run_too(
     database: TestDatabase,
 ) -> None:
     add_run(database, "failed", error="it was bad")
@@ -139,10 +134,10 @@ def test_a_scheduler_without_any_run_never_ran(database: TestDatabase) -> None:
     assert (found["state"], found["last_run"], found["code"]) == ("never ran", None, 1)
 
 
-def test_failing_is_whose_last_telling_run_failed(database: TestDatabase) -> None:
+def test_failing_means_that_the_last_run_with_a_result_failed(database: TestDatabase) -> None:
     add_run(database, "ok", ago=4 * HOUR)
     add_run(database, "failed", ago=3 * HOUR, error="Broken: the table is gone")
-    add_run(database, "stopped", ago=2 * HOUR)  # says nothing about the work
+    add_run(database, "stopped", ago=2 * HOUR)  # no result of the work
     add_run(database, "skipped", ago=HOUR)
 
     found = job(database)
@@ -157,7 +152,7 @@ def test_failing_is_whose_last_telling_run_failed(database: TestDatabase) -> Non
 
 def test_a_failing_worker_shows_as_failing_until_a_pass_succeeds(database: TestDatabase) -> None:
     link().insert(database)
-    database.query(REFUSE)
+    database.query(refusal("UPDATE ON link_links"))
     with Process("workers.link", env=environment(database)) as process:
         process.wait_for("pass_failed")
         assert poll_until(lambda: job(database)["state"] == "failing", PATIENCE)
@@ -169,7 +164,7 @@ def test_a_failing_worker_shows_as_failing_until_a_pass_succeeds(database: TestD
 @pytest.mark.parametrize(
     ("late", "state"), [(-30, "ok"), (30, "overdue")], ids=["not yet", "overdue"]
 )
-def test_overdue_is_who_has_had_no_success_for_too_long(
+def test_overdue_means_no_success_for_too_long(
     late: int, state: str, database: TestDatabase
 ) -> None:
     patience = timedelta(seconds=overdue_after(3600) + late)
@@ -216,7 +211,7 @@ def test_a_pass_that_runs_for_ever_is_not_running_for_ever(database: TestDatabas
 
 @pytest.fixture
 def replicating(private_database: TestDatabase) -> TestDatabase:
-    """A database of a server that can be told to wait for a standby."""
+    """A database of a server that can be set to wait for a standby."""
     private_database.query("ALTER SYSTEM SET wal_level = 'replica'")
     private_database.query("ALTER SYSTEM SET max_wal_senders = 2")
     private_database.server.stop()
@@ -224,7 +219,7 @@ def replicating(private_database: TestDatabase) -> TestDatabase:
     return private_database
 
 
-def test_a_pass_whose_commit_hangs_is_running_and_says_what_it_waits_for(
+def test_a_pass_whose_commit_hangs_is_running_and_shows_what_it_waits_for(
     replicating: TestDatabase,
 ) -> None:
     """It cannot even write down that it has begun."""
@@ -275,7 +270,7 @@ def blocked(database: TestDatabase, user: str = "", password: str = "") -> Itera
             thread.join(PATIENCE)
 
 
-def test_a_pass_that_takes_unusually_long_says_so(database: TestDatabase) -> None:
+def test_an_unusually_long_pass_is_marked_as_such(database: TestDatabase) -> None:
     add_run(database, "ok", ago=HOUR, took=timedelta(seconds=300))
     add_run(database, None, ago=timedelta(seconds=800), process=os.getpid())
     with blocked(database):
@@ -289,7 +284,7 @@ def test_a_pass_that_takes_unusually_long_says_so(database: TestDatabase) -> Non
         assert re.fullmatch(r"for a lock of psql \(process \d+\)", found["waits"])
 
 
-def test_who_may_not_see_what_sessions_wait_for_is_told_so(database: TestDatabase) -> None:
+def test_a_missing_right_to_see_what_sessions_wait_for_is_reported(database: TestDatabase) -> None:
     database.query((ROOT / "db" / "roles.sql").read_text())
     database.query("ALTER ROLE toast_operator PASSWORD 'of-an-operator'")
     add_run(database, "ok", ago=timedelta(minutes=2), took=timedelta(seconds=1))
@@ -309,7 +304,7 @@ def test_who_may_not_see_what_sessions_wait_for_is_told_so(database: TestDatabas
 # --- what cannot be known ---------------------------------------------------------------------
 
 
-def test_a_database_that_is_away_is_said_and_the_rest_shown(database: TestDatabase) -> None:
+def test_an_unreachable_database_is_reported_and_the_rest_is_shown(database: TestDatabase) -> None:
     env = {**environment(database), "DB_PORT": "1", "STREAM_CLOSER_ENABLED": "false"}
     done = toast("status", "twitchbot", env=env)
     assert done.code == 1
@@ -368,7 +363,7 @@ def test_a_long_history_is_read_in_a_moment(database: TestDatabase) -> None:
 # --- the processes ----------------------------------------------------------------------------
 
 
-def test_a_worker_that_nobody_manages_is_asked_itself(database: TestDatabase) -> None:
+def test_a_worker_without_a_service_manager_is_found_by_its_process(database: TestDatabase) -> None:
     port = str(free_port())
     with Process("workers.link", env=environment(database, METRICS_PORT=port)) as process:
         process.wait_for("metrics_port_opened")
@@ -478,11 +473,11 @@ def on_terminal(columns: int, *arguments: str, env: Mapping[str, str]) -> Finish
         child = subprocess.Popen(
             [sys.executable, "-m", "workers", "status", *arguments], env=env, stdout=theirs
         )
-        said = b""
+        output = b""
         while child.poll() is None or _has_more(ours):
             if _has_more(ours):
-                said += os.read(ours, 65536)
-        return Finished(child.returncode, said.decode().replace("\r\n", "\n"), "")
+                output += os.read(ours, 65536)
+        return Finished(child.returncode, output.decode().replace("\r\n", "\n"), "")
 
 
 def _has_more(descriptor: int) -> bool:
@@ -528,7 +523,7 @@ def test_watch_keeps_the_terminal_current_and_leaves_it_as_it_was(
         )
         screen = Screen(ours)
         screen.wait_for("link-expiration  \x1b[32mok\x1b[0m")
-        assert screen.said.startswith("\x1b[?1049h")
+        assert screen.output.startswith("\x1b[?1049h")
         add_run(database, "failed", ago=timedelta(), error="now it is bad")
         screen.wait_for("failing")
         database.server.stop("immediate")
@@ -547,18 +542,18 @@ class Screen:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.said = ""
+        self.output = ""
 
     def wait_for(self, text: str) -> None:
         """Wait until this is written, after what was waited for before."""
         deadline = time.monotonic() + PATIENCE
         seen = ""
         while text not in seen:
-            assert time.monotonic() < deadline, self.said[-3000:]
+            assert time.monotonic() < deadline, self.output[-3000:]
             if _has_more(self._descriptor):
                 new = os.read(self._descriptor, 65536).decode()
                 seen += new
-                self.said += new
+                self.output += new
 
 
 def test_watch_needs_a_terminal(database: TestDatabase) -> None:

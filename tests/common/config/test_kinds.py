@@ -1,4 +1,4 @@
-"""What each kind of setting accepts, and what it says about the rest."""
+"""What each kind of setting accepts, and how it refuses the rest."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,7 +47,7 @@ ENABLED = kinds.boolean("ENABLED", "true", "")
         (SERVERS, "[::1]:9092,127.0.0.1:9092", ("[::1]:9092", "127.0.0.1:9092")),
     ],
 )
-def test_a_right_value_is_read(variable: Variable[Any], text: str, value: object) -> None:
+def test_a_valid_value_is_read(variable: Variable[Any], text: str, value: object) -> None:
     assert variable.parse(text) == value
 
 
@@ -75,7 +75,7 @@ def test_a_right_value_is_read(variable: Variable[Any], text: str, value: object
         (SERVERS, ("[::g]:1", "[127.0.0.1]:1", "[a]:1"), "."),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_reason(
+def test_an_invalid_value_is_refused_with_its_reason(
     variable: Variable[Any], texts: tuple[str, ...], reason: str
 ) -> None:
     for text in texts:
@@ -95,7 +95,7 @@ def test_a_wrong_value_is_refused_with_its_reason(
         (SECRET, "text without control characters"),
     ],
 )
-def test_a_setting_says_what_it_expects(variable: Variable[Any], expected: str) -> None:
+def test_a_setting_describes_what_it_expects(variable: Variable[Any], expected: str) -> None:
     assert variable.expected == expected
 
 

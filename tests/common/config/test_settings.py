@@ -1,4 +1,4 @@
-"""Where settings come from, and what an operator is told when they cannot be used."""
+"""Where settings come from, and which faults an operator sees when they cannot be used."""
 
 import os
 from datetime import timedelta
@@ -180,7 +180,7 @@ def test_a_file_may_have_comments_quotes_exports_and_a_byte_order_mark(
     assert settings[config.DB_PORT] == 6001
 
 
-def test_a_setting_nobody_declared_cannot_be_asked_for(machine: Installation) -> None:
+def test_a_setting_that_is_not_declared_cannot_be_read(machine: Installation) -> None:
     with pytest.raises(KeyError, match="LINK_EXPIRATION_INTERVAL"):
         load()[INTERVAL]
 
@@ -263,7 +263,7 @@ def test_every_fault_is_reported_at_once(bare: Installation) -> None:
     )
 
 
-def test_a_wrong_value_does_not_fall_back_to_the_place_below(machine: Installation) -> None:
+def test_an_invalid_value_does_not_fall_back_to_the_place_below(machine: Installation) -> None:
     machine.toast_env("LINK_EXPIRATION_INTERVAL=5m")
     machine.set(LINK_EXPIRATION_INTERVAL="5 m")
     (fault,) = faults(INTERVAL)

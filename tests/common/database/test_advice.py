@@ -1,4 +1,4 @@
-"""Whatever is in the way, `toast check` and the failed pass name the one thing to change."""
+"""For every obstacle, `toast check` and the failed pass name the one thing to change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from devservers.child_processes import ROOT, poll_until
 from devservers.pgbouncer import PgBouncer, PoolMode
 from devservers.postgres import LIVE_TABLES, PostgresServer
 from testing.database import TestDatabase, fresh_database
-from tests.common.database.ways import CONNECTIONS, HARMLESS, ROWS, TABLES, Way
+from tests.common.database.obstacles import CONNECTIONS, HARMLESS, ROWS, TABLES, Obstacle
 from tests.support.role_work import AsRole
 from workers.link import SERVICE, link_expiration
 
@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def world(postgres_server: PostgresServer) -> Iterator[AsRole]:
     """A database with a link that is due, as a role of its own sees it."""
-    role = f"way_{next(_numbers)}"
+    role = f"obstacle_{next(_numbers)}"
     with fresh_database(postgres_server) as database:
         database.query((ROOT / "db" / "roles.sql").read_text())
         database.query(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}' IN ROLE toast_link")
@@ -60,24 +60,23 @@ def one_pass(settings: Settings) -> Run:
     return PassRunner(link_expiration.SCHEDULER, settings, Database(settings)).run()
 
 
-def play(way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do it, and compare what is said."""
+def play(obstacle: Obstacle, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set up the obstacle, and compare the finding and the error with what is expected."""
     names = {"role": world.role, "database": world.name}
-    owner = TestDatabase(world.server, "postgres" if way.outside else world.name)
-    if way.setup:
-        owner.query(way.setup.format(**names))
-    loaded = settings(world, monkeypatch, **way.settings)
+    owner = TestDatabase(world.server, "postgres" if obstacle.outside else world.name)
+    if obstacle.setup:
+        owner.query(obstacle.setup.format(**names))
+    loaded = settings(world, monkeypatch, **obstacle.settings)
 
     lines, run = checked(loaded), one_pass(loaded)
 
-    expected = way.checked.format(**names)
+    expected = obstacle.checked.format(**names)
     matching = [line for line in lines if expected in line]
     assert matching, "\n".join([expected, "", *lines, "", run.error])
-    assert matching[0].startswith(way.level), matching
-    if way.advice:
-        assert run.error.endswith(f"{'' if way.in_words else '=> '}{way.advice.format(**names)}"), (
-            run.error
-        )
+    assert matching[0].startswith(obstacle.level), matching
+    if obstacle.advice:
+        arrow = "" if obstacle.in_words else "=> "
+        assert run.error.endswith(arrow + obstacle.advice.format(**names)), run.error
         assert run.result == "failed" or run.counts["failed"] == 1
     else:
         assert (run.result, run.error, run.counts["processed"]) == ("ok", "", 1), run
@@ -86,21 +85,23 @@ def play(way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
 EVERY = (*CONNECTIONS, *TABLES, *ROWS, *HARMLESS)
 
 
-def test_there_are_many_ways() -> None:
-    assert len({way.name for way in EVERY}) == len(EVERY) >= 30
+def test_there_are_at_least_thirty_obstacles() -> None:
+    assert len({obstacle.name for obstacle in EVERY}) == len(EVERY) >= 30
 
 
-@pytest.mark.parametrize("way", EVERY, ids=lambda way: way.name)
-def test_what_is_in_the_way_is_named(
-    way: Way, world: AsRole, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("obstacle", EVERY, ids=lambda obstacle: obstacle.name)
+def test_an_obstacle_is_named_with_its_advice(
+    obstacle: Obstacle, world: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play(way, world, monkeypatch)
+    play(obstacle, world, monkeypatch)
 
 
-def test_an_advice_is_worth_following(world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is behind the arrow of these findings is SQL: pasted, it mends what they are about."""
+def test_the_sql_of_an_advice_repairs_what_it_is_about(
+    world: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The advice of these findings is SQL: executed as it is, it removes the obstacle."""
     loaded = settings(world, monkeypatch)
-    setups = [way.setup for way in (*TABLES, *ROWS, *HARMLESS) if way.name in PASTED]
+    setups = [obstacle.setup for obstacle in (*TABLES, *ROWS, *HARMLESS) if obstacle.name in PASTED]
     assert len(setups) == len(PASTED)
     for setup in setups:
         world.query(setup.format(role=world.role, database=world.name))
@@ -127,11 +128,11 @@ PASTED = {
 
 
 @pytest.mark.parametrize(
-    ("encoding", "said"),
+    ("encoding", "expected"),
     [("SQL_ASCII", "goes out as U+FFFD"), ("LATIN1", "that it lacks is stored escaped")],
 )
 def test_another_encoding_works_and_is_warned_about(
-    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, encoding: str, said: str
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, encoding: str, expected: str
 ) -> None:
     name = f"encoded_{encoding.lower()}"
     owner = TestDatabase(postgres_server, "postgres")
@@ -145,7 +146,7 @@ def test_another_encoding_works_and_is_warned_about(
         owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
         world.insert("link_links", expires_at="2020-01-01")
         loaded = settings(world, monkeypatch)
-        [warned] = [line for line in checked(loaded) if said in line]
+        [warned] = [line for line in checked(loaded) if expected in line]
         assert warned.startswith("warning session")
         assert one_pass(loaded).counts["processed"] == 1
     finally:
@@ -166,6 +167,7 @@ def test_a_partitioned_table_is_as_good_as_any(
     assert one_pass(loaded).counts["processed"] == 1
 
 
+@pytest.mark.servers
 def test_a_standby_names_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
     with PostgresServer(durable=True) as server:
         server.become_standby()
@@ -238,7 +240,7 @@ def test_a_pooler_that_refuses_is_named(
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_a_pooler_that_works_is_said_to_be_there(
+def test_a_pooler_that_works_is_reported(
     world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode
 ) -> None:
     world.query(f"ALTER ROLE {world.role} SET IntervalStyle = 'iso_8601'")
@@ -272,7 +274,7 @@ def test_a_pooler_that_works_is_said_to_be_there(
         ("FATAL:  passende Datenbank fehlt", ""),
     ],
 )
-def test_what_a_refused_connection_says(text: str, fix: str) -> None:
+def test_a_refused_connection_has_its_advice(text: str, fix: str) -> None:
     error = psycopg.OperationalError(f"connection failed: {text}")
     assert advice(error).startswith(fix)
     assert bool(advice(error)) == bool(fix)
@@ -289,7 +291,7 @@ def test_what_a_refused_connection_says(text: str, fix: str) -> None:
         (psycopg.errors.DivisionByZero, ""),
     ],
 )
-def test_what_a_server_in_trouble_says(kind: type[psycopg.Error], fix: str) -> None:
+def test_a_server_error_has_its_advice(kind: type[psycopg.Error], fix: str) -> None:
     assert advice(kind("no")).startswith(fix)
     assert advised("no", kind("no")).startswith(f"no => {fix}" if fix else "no")
 

@@ -74,6 +74,7 @@ def test_a_go_zero_time_can_be_read(ours: Database, database: TestDatabase) -> N
         }
 
 
+@pytest.mark.servers
 def test_a_standby_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     with PostgresServer(durable=True) as server:
         server.become_standby()
@@ -118,7 +119,7 @@ def test_a_primary_that_was_demoted_counts_as_lost(ours: Database) -> None:
     assert connection_lost(refused.value)
 
 
-def test_a_server_that_says_no_does_not_count_as_lost(ours: Database) -> None:
+def test_a_rejected_statement_is_no_lost_connection(ours: Database) -> None:
     refusals = (
         "SELECT * FROM no_such_table",
         "SELECT 1 / 0",
@@ -135,14 +136,14 @@ def test_a_server_that_says_no_does_not_count_as_lost(ours: Database) -> None:
             assert not connection_lost(refused.value), statement
 
 
-def test_severing_ends_a_statement_of_another_thread(ours: Database) -> None:
+def test_aborting_ends_a_statement_of_another_thread(ours: Database) -> None:
     with ours.connect() as connection:
         errors = blocked_statement(connection, "SELECT pg_sleep(60)")
         abort_connection(connection)
         assert connection_lost(errors.get())
 
 
-def test_severing_ends_a_wait_for_a_server_that_answers_no_more(
+def test_aborting_ends_a_wait_for_a_server_that_answers_no_more(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with TcpProxy(database.server.port) as proxy:
@@ -154,7 +155,7 @@ def test_severing_ends_a_wait_for_a_server_that_answers_no_more(
             assert connection_lost(errors.get())
 
 
-def test_severing_what_is_closed_already_is_no_error(ours: Database) -> None:
+def test_aborting_what_is_closed_already_is_no_error(ours: Database) -> None:
     connection = ours.connect()
     connection.close()
     abort_connection(connection)

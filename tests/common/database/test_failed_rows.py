@@ -9,22 +9,17 @@ from common.scheduling.scheduler import PassResult
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE, NOW, failed_rows, outbox, run_pass
 from testing.scheduler_cases import link
+from tests.support.row_faults import refusal
 from workers.link import link_expiration
 
 EXPIRATION = link_expiration.SCHEDULER
 
-REFUSE = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'refused this link'; END $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON link_links
-FOR EACH ROW WHEN (new.title = 'poison') EXECUTE FUNCTION refuse()"""
+REFUSE = refusal("UPDATE ON link_links", "new.title = 'poison'", message="refused this link")
 
 ACTIVE = "SELECT id FROM link_links WHERE is_active"
 
 
-def test_a_row_that_cannot_be_changed_is_set_aside_with_its_reason(
-    database: TestDatabase,
-) -> None:
+def test_a_row_that_cannot_be_changed_is_set_aside_with_its_reason(database: TestDatabase) -> None:
     good = [link().insert(database)["id"] for _ in range(3)]
     bad = link(title="poison").insert(database)
     good += [link().insert(database)["id"] for _ in range(3)]
@@ -48,7 +43,7 @@ def test_a_row_that_cannot_be_changed_is_set_aside_with_its_reason(
     ]
 
 
-def test_bad_rows_in_a_backlog_cost_the_others_nothing(database: TestDatabase) -> None:
+def test_bad_rows_in_a_backlog_do_not_affect_the_others(database: TestDatabase) -> None:
     link().insert_many(database, 5_500, unique="short_code")
     bad = [link(title="poison").insert(database)["id"] for _ in range(3)]
     link().insert(database)
@@ -128,7 +123,7 @@ def test_what_another_scheduler_has_set_aside_is_no_concern_of_this_one(
     assert failed_rows(database) == of_others
 
 
-def test_a_stop_is_felt_among_rows_that_cannot_be_changed(database: TestDatabase) -> None:
+def test_a_stop_ends_a_pass_over_rows_that_cannot_be_changed(database: TestDatabase) -> None:
     link(title="poison").insert_many(database, 50, unique="short_code")
     database.query(REFUSE)
 
@@ -138,7 +133,7 @@ def test_a_stop_is_felt_among_rows_that_cannot_be_changed(database: TestDatabase
     assert not result.complete
 
 
-def test_setting_a_row_aside_is_a_sign_of_life(database: TestDatabase) -> None:
+def test_setting_a_row_aside_reports_progress(database: TestDatabase) -> None:
     for _ in range(3):
         link(title="poison").insert(database)
     database.query(REFUSE)

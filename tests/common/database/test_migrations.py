@@ -1,4 +1,4 @@
-"""Our own tables: who creates them, once, and what is said where nobody may."""
+"""Our own tables: which role creates them, once, and the error where no role may."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_our_tables_begin_with_toast_but_for_the_members_of_guilds(database: Tes
     )
 
 
-def test_migrate_creates_our_tables_and_says_so(live: TestDatabase) -> None:
+def test_migrate_creates_our_tables_and_lists_them(live: TestDatabase) -> None:
     before = tables(live)
 
     first = toast("migrate", env=environment(live))

@@ -1,4 +1,4 @@
-"""A session of ours: the same settings whoever set others, and nothing of it left in a pool."""
+"""A session of ours: its settings hold against those of others, and none stay in a pool."""
 
 from __future__ import annotations
 

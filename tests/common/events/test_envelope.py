@@ -1,4 +1,4 @@
-"""What a message says: both shapes in one text, built by the database."""
+"""The content of a message: both shapes in one text, built by the database."""
 
 from __future__ import annotations
 
@@ -16,13 +16,6 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 
 FIELDS = {"link_id": "id", "short_code": "code", "clicks": "clicks", "expires_at": "expires_at"}
 ROW = uuid.UUID("11111111-1111-4111-8111-111111111111")
-
-
-@pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    """One database for all tests here, emptied before each: a new one takes much longer."""
-    module_database.query("DELETE FROM toast_outbox")
-    return module_database
 
 
 def announce(database: TestDatabase, rows: str) -> list[dict[str, Any]]:

@@ -18,13 +18,6 @@ from tests.support.outbox_rows import OCCURRED_AT, add_event
 
 
 @pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    """One database for all tests here, emptied before each: a new one takes much longer."""
-    module_database.query("DELETE FROM toast_outbox; DELETE FROM toast_outbox_set_aside")
-    return module_database
-
-
-@pytest.fixture
 def connection(database: TestDatabase) -> Iterator[Session]:
     with database.session() as connection:
         yield connection
@@ -79,7 +72,7 @@ def test_deleting_nothing_deletes_nothing(database: TestDatabase, box: Outbox) -
     assert ids(box) == [number]
 
 
-def test_a_refused_event_rests_twice_as_long_after_each_try(
+def test_the_back_off_of_a_refused_event_doubles_with_each_try(
     database: TestDatabase, box: Outbox
 ) -> None:
     number, bystander = add_event(database), add_event(database)
@@ -100,7 +93,7 @@ def test_a_refused_event_rests_twice_as_long_after_each_try(
         assert expected - 1.5 < rest <= expected  # read a moment after it was written
 
 
-def test_the_rest_ends_by_itself(database: TestDatabase, box: Outbox) -> None:
+def test_an_event_is_due_again_when_its_back_off_ends(database: TestDatabase, box: Outbox) -> None:
     add_event(database, tries=3, retry_at=datetime(2026, 1, 1, tzinfo=UTC))
     [event] = box.read(after=0, limit=1)
     assert not event.is_postponed

@@ -68,8 +68,7 @@ def test_a_key_meets_the_partition_that_the_go_producers_choose(
     arrived = Topic(kafka, topic)
 
     reports = send(
-        producer,
-        *(outgoing(topic, key, number=i) for i, (key, _, _) in enumerate(PARTITIONS)),
+        producer, *(outgoing(topic, key, number=i) for i, (key, _, _) in enumerate(PARTITIONS))
     )
 
     assert set(reports.values()) == {None}

@@ -42,13 +42,6 @@ Make = Callable[..., Publisher]
 
 
 @pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    """One database for all tests here, emptied before each: a new one takes much longer."""
-    module_database.query("DELETE FROM toast_outbox; DELETE FROM toast_outbox_set_aside")
-    return module_database
-
-
-@pytest.fixture
 def make(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Make the publisher of the service link for these brokers."""
     made: list[Publisher] = []
@@ -126,7 +119,7 @@ def test_an_event_is_published_as_it_was_stored_and_then_deleted(
     assert [row["id"] for row in waiting(database)] == [others]
 
 
-def test_an_empty_outbox_is_no_trouble(publisher: Publisher) -> None:
+def test_an_empty_outbox_publishes_nothing(publisher: Publisher) -> None:
     assert drain(publisher) == Published()
 
 
@@ -299,7 +292,7 @@ def test_an_event_that_cannot_be_read_is_set_aside_and_others_go_on(
         owner.query(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_lives(
+def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_goes_on(
     module_database: TestDatabase, mock_broker: str, topic: Topic
 ) -> None:
     name, owner = "ascii", TestDatabase(module_database.server, "postgres")
@@ -393,7 +386,7 @@ def test_one_publisher_at_a_time(
     topic.read(1)
 
 
-def test_waiting_for_another_publisher_is_no_news_while_nothing_waits(
+def test_waiting_for_another_publisher_is_not_logged_while_the_outbox_is_empty(
     database: TestDatabase, publisher: Publisher
 ) -> None:
     add_event(database, service="blog")
@@ -449,7 +442,7 @@ def thread(publisher: Publisher) -> Iterator[PublisherThread]:
 
 
 def announce(thread: PublisherThread) -> None:
-    """Tell it of a commit, as the runner of a pass does."""
+    """Report a commit to it, as the runner of a pass does."""
     thread.progressed(Run("link", "probe"), PassResult(events=1), None)
 
 
@@ -479,11 +472,11 @@ def test_what_others_left_behind_is_found_and_no_connection_is_held_meanwhile(
         thread.thread.join(30)
 
 
-def test_a_publisher_looks_around_every_three_minutes_or_so() -> None:
+def test_a_publisher_checks_the_outbox_about_every_three_minutes() -> None:
     assert publisher_thread.IDLE_SECONDS + publisher_thread.SWEEP_SECONDS == 190
 
 
-def test_a_stop_publishes_what_is_ready(
+def test_a_stop_publishes_the_events_that_are_ready(
     database: TestDatabase, thread: PublisherThread, topic: Topic
 ) -> None:
     add_event(database)
@@ -498,10 +491,7 @@ def test_a_stop_publishes_what_is_ready(
 
 
 def test_a_database_that_fails_does_not_end_the_thread(
-    database: TestDatabase,
-    thread: PublisherThread,
-    topic: Topic,
-    monkeypatch: pytest.MonkeyPatch,
+    database: TestDatabase, thread: PublisherThread, topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A busy machine may take longer to read the first event than an idle publisher keeps it.
     monkeypatch.setattr(publisher_thread, "IDLE_SECONDS", 600.0)
@@ -548,8 +538,8 @@ class Broken:
         self._publisher.disconnect()
 
 
-class Told:
-    """Sentry, as the thread sees it."""
+class CollectedErrors:
+    """Takes the place of Sentry."""
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
@@ -562,9 +552,9 @@ def test_a_defect_in_a_round_is_reported_and_does_not_end_the_thread(
     database: TestDatabase, publisher: Publisher, topic: Topic, caplog: pytest.LogCaptureFixture
 ) -> None:
     counted = metrics.PUBLISHER_FAILURES.labels("link")
-    before, told, broken = counted.value, Told(), Broken(publisher)
+    before, reports, broken = counted.value, CollectedErrors(), Broken(publisher)
     add_event(database)
-    thread = PublisherThread(cast(Publisher, broken), "link", cast(Reports, told))
+    thread = PublisherThread(cast(Publisher, broken), "link", cast(Reports, reports))
     thread.start()
     assert poll_until(lambda: bool(thread.fault) or not waiting(database), PATIENCE)
     topic.read(1)
@@ -572,7 +562,7 @@ def test_a_defect_in_a_round_is_reported_and_does_not_end_the_thread(
     thread.stop(1.0)
     thread.thread.join(PATIENCE)
     assert not thread.thread.is_alive()
-    assert [type(error) for error in told.errors] == [UnicodeDecodeError] * 2
+    assert [type(error) for error in reports.errors] == [UnicodeDecodeError] * 2
     assert counted.value == before + 2
     names = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert names.count("publish_crashed") == 2

@@ -1,4 +1,4 @@
-"""One line per record, whatever is in it; readable for a person, parseable for a machine."""
+"""One line per record, with any content; readable for a person, parseable for a machine."""
 
 import io
 import json
@@ -160,10 +160,10 @@ def test_lines_for_the_journal_begin_with_their_priority(tmp_path: Path) -> None
         logs.configure("debug", "text", stream, journal=journal)
         log = logs.logger("test")
         for write in (log.debug, log.info, log.warning, log.error):
-            write("said")
-        # Somebody else's stream, whose number was handed down.
+            write("written")
+        # The number of another process's stream, which was inherited.
         logs.configure("info", "text", stream, journal="1:2")
-        log.info("said")
+        log.info("written")
         stream.seek(0)
         lines = stream.read().splitlines()
     assert [line.partition("2")[0] for line in lines] == ["<7>", "<6>", "<4>", "<3>", ""]
@@ -390,7 +390,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
-def test_a_value_that_cannot_be_shown_does_not_cost_the_record(format: str) -> None:
+def test_a_value_that_cannot_be_shown_does_not_lose_the_record(format: str) -> None:
     stream = captured(format)
     endless: list[object] = []
     endless.append(endless)
@@ -402,7 +402,7 @@ def test_a_value_that_cannot_be_shown_does_not_cost_the_record(format: str) -> N
     assert re.search(r'\bf=1$|"f": 1}$', line)
 
 
-def test_a_librarys_wrong_placeholders_do_not_cost_the_record() -> None:
+def test_a_librarys_wrong_placeholders_do_not_lose_the_record() -> None:
     stream = captured("json")
     logging.getLogger("library").warning("%d rows of %s", "three")
     assert stream.record()["event"] == "<unprintable: TypeError>"
@@ -413,8 +413,8 @@ def test_a_stream_that_is_gone_does_not_stop_the_work(capfd: pytest.CaptureFixtu
     os.close(reader)
     stream = os.fdopen(writer, "w", buffering=1)
     logs.configure("info", "json", stream)
-    log.info("to nobody")
-    log.info("to nobody")
+    log.info("to no stream")
+    log.info("to no stream")
     with pytest.raises(BrokenPipeError):
         stream.close()
     log.info("to a closed stream")

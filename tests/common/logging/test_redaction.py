@@ -218,7 +218,7 @@ def test_half_a_secret_does_not_stay_at_the_end_of_a_text_that_is_cut() -> None:
     ]
 
 
-def test_tokens_are_told_from_words() -> None:
+def test_tokens_are_distinguished_from_words() -> None:
     assert tokens("https://a.example/hooks/T024BE7LD/aa?to=kafka-1&k=x9SlQkPl&v=2") == [
         "T024BE7LD",
         "x9SlQkPl",

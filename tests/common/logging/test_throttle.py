@@ -1,4 +1,4 @@
-"""What goes on is said at first, and then once a minute."""
+"""A condition that lasts is logged at first, and then once a minute."""
 
 import time
 
@@ -7,7 +7,7 @@ import pytest
 from common.logging.throttle import REPEAT_SECONDS, LogThrottle
 
 
-def test_it_is_said_at_once_then_once_a_minute_and_at_once_again_when_it_was_over(
+def test_a_condition_is_logged_at_once_then_once_a_minute_and_at_once_when_it_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1_000.0

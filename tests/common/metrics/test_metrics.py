@@ -27,6 +27,7 @@ from devservers.standins.webhook_receiver import WebhookReceiver
 from testing.database import TestDatabase, fresh_database
 from testing.processes import Process, environment
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
+from tests.support.expired_links import EXPIRED
 from tests.support.scrapes import Scrape, scrape, scrape_after, scrape_until
 
 JOB = {"service", "scheduler"}
@@ -71,7 +72,6 @@ FAMILIES = {
 }
 
 LINK = {"service": "link", "scheduler": "link-expiration"}
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 SECRET = "Pl4nted-Secret-0f-the-w3bhook"
 
@@ -114,7 +114,7 @@ def place(postgres_server: PostgresServer, mock_broker: str) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def link(place: Place) -> Iterator[Worker]:
-    """Has switched off three links, and told of it."""
+    """Has switched off three links, and published that."""
     for _ in range(3):
         place.database.insert("link_links", expires_at=EXPIRED)
     with started("link", place) as worker:
@@ -309,7 +309,7 @@ def test_what_has_not_happened_is_0_from_the_start(link: Worker) -> None:
     assert scraped.value("toast_kafka_errors_total", service="link") == 0
 
 
-def test_a_worker_tells_of_itself(link: Worker) -> None:
+def test_a_worker_exports_its_version_and_its_process(link: Worker) -> None:
     scraped = scrape(link.port)
     assert scraped.value("toast_build_info", version=VERSION) == 1
     difference = scraped.value("toast_clock_difference_seconds", service="link")
@@ -318,21 +318,23 @@ def test_a_worker_tells_of_itself(link: Worker) -> None:
     assert memory == pytest.approx(link.process.peak_memory * 2**20, rel=0.3)
 
 
-def test_notifications_and_what_discord_said(notification: Worker, place: Place) -> None:
+def test_notifications_and_the_answers_of_discord_are_counted(
+    notification: Worker, place: Place
+) -> None:
     scraped = scrape(notification.port)
     answered = Counter(request.status for request in place.discord.requests)
     assert answered == {200: 3, 429: 1, 502: 1, 404: 1}
     assert calls(scraped, "discord") == {"2xx": 3, "429": 1, "5xx": 1, "4xx": 1}
     items = scraped.values("toast_job_items_total", "outcome", scheduler="notification-retry")
     assert (items["processed"], items["delivered"], items["rate_limited"]) == (5, 3, 1)
-    # What was told to wait was no attempt.
+    # An answer 429 is no attempt.
     assert scraped.value("toast_retry_attempts_total", kind="notification") == 5
     limited = {"service": "notification", "remote": "discord"}
     assert scraped.value("toast_rate_limit_waits_total", **limited) == 1
     assert scraped.value("toast_rate_limit_wait_seconds_total", **limited) == 0.25
 
 
-def test_syncs_and_what_battle_net_said(warcraft: Worker, place: Place) -> None:
+def test_syncs_and_the_answers_of_battle_net_are_counted(warcraft: Worker, place: Place) -> None:
     scraped = scrape(warcraft.port)
     asked = [request for request in place.battle_net.requests if request.method == "GET"]
     answered = Counter(request.status for request in asked)
@@ -354,10 +356,12 @@ def test_syncs_and_what_battle_net_said(warcraft: Worker, place: Place) -> None:
     assert guilds["processed"] == 1
 
 
-def test_disconnections_and_what_the_sse_service_said(sse: Worker, place: Place) -> None:
+def test_disconnections_and_the_answers_of_the_sse_service_are_counted(
+    sse: Worker, place: Place
+) -> None:
     scraped = scrape_until(
         sse.port,
-        # The last call is counted by gRPC's thread, just after the pass has heard of its end.
+        # The last call is counted by gRPC's thread, just after the pass got its end.
         lambda scraped: sum(calls_of_sse(scraped).values()) == len(place.sse.requests),
     )
     assert calls(scraped, "sse") == {"ok": place.sse.listings + 2, "permission_denied": 1}
@@ -375,7 +379,7 @@ def calls_of_sse(scraped: Scrape) -> dict[str, float]:
     return scraped.values("toast_remote_calls_total", "outcome", remote="sse")
 
 
-def test_deliveries_and_what_receivers_said(webhook: Worker, place: Place) -> None:
+def test_deliveries_and_the_answers_of_receivers_are_counted(webhook: Worker, place: Place) -> None:
     scraped = scrape(webhook.port)
     assert len(place.receiver.received) == 4
     assert calls(scraped, "webhook") == {"2xx": 2, "5xx": 1, "no_answer": 1, "refused": 1}
@@ -404,7 +408,7 @@ def test_deliveries_and_what_receivers_said(webhook: Worker, place: Place) -> No
 def everything(
     link: Worker, notification: Worker, warcraft: Worker, sse: Worker, webhook: Worker
 ) -> list[Scrape]:
-    """What the five workers say after their work, and after counting what waits."""
+    """The metrics of the five workers after their work, and after counting what waits."""
     return [
         scrape_until(
             worker.port, lambda scraped: scraped.values("toast_failed_rows", "scheduler") != {}

@@ -27,7 +27,7 @@ from testing.scheduler_cases import item, stored, variant
 from testing.scheduler_rows import Row
 from workers.foodfolio import item_expiration, stock_level
 
-# What a machine says about one of many empty shelves.
+# The alert that another machine raises for one of many empty shelves.
 RAISE_ONE = """
 INSERT INTO toast_alerts (scheduler, subject_id, facts, raised_at)
 SELECT 'stock-level', max(id::text)::uuid, 'stock 0 of 0', %s FROM foodfolio_item_variants"""
@@ -40,7 +40,7 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 CREATE TRIGGER refuse BEFORE INSERT ON toast_alerts FOR EACH ROW EXECUTE FUNCTION refuse()"""
 
-# Nobody gets alerts committed until the gate is opened. The second session does not come so far.
+# No session can commit alerts until the gate is opened. The second one does not get so far.
 GATE = """
 CREATE OR REPLACE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN
@@ -183,7 +183,7 @@ def test_two_machines_that_meet_the_same_alerts_raise_each_once(
     for _ in range(3):
         subject.row.insert(database)
 
-    # What has never been said, and what has to be said again.
+    # Alerts that were never raised, and alerts that are repeated.
     for days, times in ((0, 1), (2, 2)):
         batches: list[PassResult] = []
         second = run_behind(

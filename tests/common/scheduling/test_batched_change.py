@@ -1,12 +1,9 @@
-"""Walking a table: locked rows, rows on the move, errors and crashes.
+"""A change in batches: locked rows, rows that move, errors and crashes.
 
-The table is link-expiration's; the walk is that of every scheduler but the statement.
+The table is that of link-expiration; all schedulers share all but the statement.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from uuid import UUID
 
 import psycopg
 import pytest
@@ -18,15 +15,10 @@ from testing.database import TestDatabase
 from testing.passes import failed_rows, open_pass, outbox, run_pass
 from testing.scheduler_cases import CASES, link
 from testing.scheduler_rows import Case, live_rows
+from tests.support.row_faults import locked_by_another_session, refusal
 from workers.link import link_expiration
 
 EXPIRATION = link_expiration.SCHEDULER
-
-REFUSE_STATEMENTS = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'refused'; END $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON link_links
-FOR EACH STATEMENT EXECUTE FUNCTION refuse()"""
 
 KEEP_ROWS = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -54,24 +46,17 @@ locking = [case for case in CASES if case.changes != {}]
 
 
 @pytest.mark.parametrize("case", locking, ids=lambda case: case.scheduler.name)
-def test_a_row_that_somebody_else_has_locked_is_left_for_the_next_pass(
+def test_a_row_that_another_session_locks_is_left_for_the_next_pass(
     case: Case, database: TestDatabase
 ) -> None:
     due = [row.insert(database)["id"] for row in case.due.values()]
     locked = due[0]
-    with locked_by_somebody_else(database, case.table, locked):
+    with locked_by_another_session(database, case.table, locked):
         before = live_rows(database)[case.table][locked]
         assert run_pass(database, case.scheduler).processed == len(due) - 1
         assert live_rows(database)[case.table][locked] == before
 
     assert run_pass(database, case.scheduler).processed == 1
-
-
-@contextmanager
-def locked_by_somebody_else(database: TestDatabase, table: str, row: UUID) -> Iterator[None]:
-    with database.connect() as connection, connection.transaction():
-        connection.execute(f"SELECT FROM {table} WHERE id = %s FOR UPDATE".encode(), [row])
-        yield
 
 
 def test_a_row_that_changes_at_the_moment_of_the_pass_is_done_by_that_pass(
@@ -124,7 +109,7 @@ def test_rows_that_move_or_come_while_a_backlog_is_walked_are_done_too(
     [
         ("ALTER TABLE toast_outbox RENAME TO gone", psycopg.errors.UndefinedTable),
         ("ALTER TABLE link_links DROP COLUMN short_code", psycopg.errors.UndefinedColumn),
-        (REFUSE_STATEMENTS, psycopg.errors.RaiseException),
+        (refusal("UPDATE ON link_links"), psycopg.errors.RaiseException),
     ],
     ids=["no outbox", "no column", "a trigger against every statement"],
 )

@@ -203,7 +203,7 @@ def test_a_failing_pass_is_never_tried_later_than_its_interval(looping: Looping)
     looping.wait_for(12)  # undisturbed by the interval, the last ones would be minutes apart
 
 
-def test_a_lost_database_is_asked_for_often_however_long_the_interval(
+def test_a_lost_database_is_tried_often_even_if_the_interval_is_long(
     looping: Looping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backoff, "RECONNECT_SECONDS", 0.2)
@@ -215,7 +215,7 @@ def test_a_lost_database_is_asked_for_often_however_long_the_interval(
     looping.wait_for(12)
 
 
-def test_a_lost_database_is_asked_for_at_least_every_four_seconds() -> None:
+def test_a_lost_database_is_tried_at_least_every_four_seconds() -> None:
     assert backoff.RECONNECT_SECONDS == 4
 
 

@@ -1,4 +1,4 @@
-"""One pass and what remains of it in the run history, whatever it met."""
+"""One pass, and its row in the run history after every outcome."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_how_a_pass_ended_is_recorded(
 @pytest.mark.parametrize(
     "error", [PassError("no such guild"), KeyError("x"), RecursionError("deep")]
 )
-def test_whatever_a_pass_meets_is_in_the_history(
+def test_every_outcome_of_a_pass_is_in_the_history(
     database: TestDatabase, run_once: Any, error: Exception
 ) -> None:
     def fail(current: Pass) -> PassResult:
@@ -313,42 +313,42 @@ def test_runs_are_forgotten_after_thirty_days(database: TestDatabase, run_once: 
     assert {row["id"] for row in database.query(RUNS)} == {*kept, run.id}
 
 
-class Listener(Observer):
-    """Writes down what it is told."""
+class Recorder(Observer):
+    """Records how it is called."""
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.calls: list[object] = []
 
     def started(self, run: Run) -> None:
-        self.told.append("started")
+        self.calls.append("started")
 
     def connected(self, run: Run, current: Pass) -> None:
-        self.told.append(("connected", current.scheduler))
+        self.calls.append(("connected", current.scheduler))
 
     def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
-        self.told.append((done.processed, done.events, share))
+        self.calls.append((done.processed, done.events, share))
 
     def ended(self, run: Run, error: Exception | None) -> None:
-        self.told.append((run.result, error))
+        self.calls.append((run.result, error))
 
 
-def test_what_a_pass_commits_is_heard_of_at_once(run_once: Any) -> None:
-    listener = Listener()
+def test_observers_are_called_at_each_commit(run_once: Any) -> None:
+    recorder = Recorder()
 
     def commit(current: Pass) -> PassResult:
         current.report_progress(PassResult(5, 3), share=0.5)
         current.report_progress()
-        assert listener.told == ["started", ("connected", "probe"), (5, 3, 0.5), (0, 0, None)]
+        assert recorder.calls == ["started", ("connected", "probe"), (5, 3, 0.5), (0, 0, None)]
         return PassResult(5, 3)
 
-    assert run_once(commit, observers=[listener]).result == "ok"
-    assert listener.told[4:] == [("ok", None)]
+    assert run_once(commit, observers=[recorder]).result == "ok"
+    assert recorder.calls[4:] == [("ok", None)]
 
 
 def test_what_a_pass_had_committed_before_it_failed_is_in_its_run(
     database: TestDatabase, run_once: Any
 ) -> None:
-    listener = Listener()
+    recorder = Recorder()
     failure = PassError("the rest cannot be done")
 
     def fail_half_way(current: Pass) -> PassResult:
@@ -356,15 +356,15 @@ def test_what_a_pass_had_committed_before_it_failed_is_in_its_run(
         current.report_progress(PassResult(3, details={"attempts": 1}))
         raise failure
 
-    run = run_once(fail_half_way, observers=[listener])
+    run = run_once(fail_half_way, observers=[recorder])
 
     assert run.result == "failed"
     assert run.counts == {"processed": 5, "events": 1, "failed": 0, "attempts": 1}
     assert history(database)["counts"] == run.counts
-    assert listener.told[-1] == ("failed", failure)
+    assert recorder.calls[-1] == ("failed", failure)
 
 
-def test_a_pass_hears_of_the_stop_and_does_not_wait_on(run_once: Any) -> None:
+def test_a_pass_sees_the_stop_and_ends_its_wait(run_once: Any) -> None:
     stop = threading.Event()
 
     def wait(current: Pass) -> PassResult:
@@ -410,7 +410,7 @@ class Running:
         return self._run[0]
 
 
-def test_severing_ends_a_pass_that_is_blocked(
+def test_aborting_ends_a_pass_that_is_blocked(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = settings(database, monkeypatch)
@@ -430,7 +430,7 @@ def test_severing_ends_a_pass_that_is_blocked(
     assert (run.result, pass_runner.connection_lost) == ("failed", True)
 
 
-def test_severing_ends_a_pass_that_cannot_record_its_failure(
+def test_aborting_ends_a_pass_that_cannot_record_its_failure(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(current: Pass) -> PassResult:
@@ -449,7 +449,7 @@ def test_severing_ends_a_pass_that_cannot_record_its_failure(
     assert [row["error"] for row in database.query(RUNS)] == ["PassError: no such guild"] * 2
 
 
-def test_a_pass_is_stalled_when_it_shows_no_sign_of_life(
+def test_a_pass_that_reports_no_progress_is_stalled(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = settings(database, monkeypatch)

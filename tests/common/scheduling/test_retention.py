@@ -59,7 +59,7 @@ def test_clocks_up_to_ten_minutes_apart_are_good_enough(
 def test_the_days_that_rows_are_kept_are_a_setting(
     case: Case, variable: str, make: Callable[..., Row], database: TestDatabase
 ) -> None:
-    """By the database's clock, whatever the host's says within the ten minutes."""
+    """By the database's clock: the host's may differ by ten minutes."""
     make(created_at=NOW - DAY - MICROSECOND).insert(database)
     kept = make(created_at=NOW - DAY).insert(database)["id"]
 

@@ -1,4 +1,4 @@
-"""Counting what waits, beside the scrapes: true, seldom, bounded, and never old news."""
+"""Counting what waits, after scrapes: right, once a minute, bounded, and never outdated."""
 
 from __future__ import annotations
 
@@ -21,18 +21,13 @@ from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
+from tests.support.expired_links import EXPIRED
 from tests.support.outbox_rows import add_event
 from tests.support.scrapes import Scrape, scrape, scrape_until
 from workers.foodfolio import SERVICE
 
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BACKLOG = "toast_backlog_rows"
 WAITING = "toast_outbox_waiting_events"
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 def counted(scraped: Scrape) -> bool:
@@ -40,7 +35,7 @@ def counted(scraped: Scrape) -> bool:
 
 
 def sessions(database: TestDatabase) -> int:
-    """How often anybody has connected to this database; asking does not count."""
+    """How many sessions this database had; this query is not counted."""
     query = "SELECT sessions FROM pg_stat_database WHERE datname = %s"
     with psycopg.connect(**database.server.connection()) as connection:
         row = connection.execute(query, (database.name,)).fetchone()
@@ -78,7 +73,7 @@ def test_what_waits_is_counted(database: TestDatabase, port: int) -> None:
 
 
 @pytest.mark.usefixtures("only_link_expiration")
-def test_nothing_waits(database: TestDatabase, port: int) -> None:
+def test_without_work_every_count_is_0(database: TestDatabase, port: int) -> None:
     with Process("workers.link", env=environment(database, METRICS_PORT=str(port))) as worker:
         worker.wait_for("metrics_port_opened")
         scraped = scrape_until(port, counted)
@@ -288,7 +283,7 @@ def test_a_big_backlog_is_not_counted_to_its_end(
 
 
 @pytest.mark.usefixtures("_no_rest")
-def test_a_defect_while_counting_is_a_line_in_the_log_and_counting_goes_on(
+def test_a_defect_while_counting_is_logged_and_counting_goes_on(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def break_down(*arguments: object) -> None:
@@ -304,16 +299,12 @@ def test_a_defect_while_counting_is_a_line_in_the_log_and_counting_goes_on(
     assert sampled(one)["waiting"] == 1
 
 
-def test_how_far_it_is_counted() -> None:
+def test_the_limits_of_counting_are_the_documented_ones() -> None:
     assert (
         backlog_sampler.LEAST_SECONDS,
         backlog_sampler.MOST_ROWS,
         backlog_sampler.MOST_EVENTS,
-    ) == (
-        60,
-        10_000,
-        100_000,
-    )
+    ) == (60, 10_000, 100_000)
 
 
 # --- rows -------------------------------------------------------------------------------------

@@ -30,11 +30,6 @@ PATHS = ("/metrics", "/healthz", "/readyz")
 
 
 @pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
 def twitchbot(module_database: TestDatabase, port: int) -> Iterator[Process]:
     """An idle worker that serves: it publishes nothing, so it has no broker to miss."""
     env = environment(module_database, METRICS_PORT=str(port))
@@ -123,7 +118,7 @@ def test_port_0_is_none(database: TestDatabase) -> None:
 # --- clients that misbehave -------------------------------------------------------------------
 
 
-def test_a_client_that_says_nothing_keeps_nobody_waiting(twitchbot: Process, port: int) -> None:
+def test_a_silent_client_delays_no_other(twitchbot: Process, port: int) -> None:
     clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
     clients[0].sendall(b"GET /metrics HTTP/1.1\r\nHost:")
     assert [ask(port, path).status for path in PATHS] == [200, 200, 200]
@@ -135,7 +130,7 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(twitchbot: Process, por
             assert client.recv(1000) == b""  # hung up on, in the end
 
 
-def test_clients_that_go_away_are_no_news(twitchbot: Process, port: int) -> None:
+def test_clients_that_go_away_are_not_logged(twitchbot: Process, port: int) -> None:
     whole = b"GET /metrics HTTP/1.1\r\n\r\n"
     for request in (b"", whole[:9], whole, b"\x16\x03\x01\xff\n\n"):
         with socket.create_connection(("127.0.0.1", port)) as client:
@@ -178,7 +173,7 @@ def test_waiting_for_a_scrape_costs_nothing(twitchbot: Process, port: int) -> No
 
 
 @pytest.mark.parametrize("service", ["link", "notification", "sse", "twitchbot", "webhook"])
-def test_a_worker_that_is_asked_how_it_is_carries_no_library_that_it_does_not_use(
+def test_a_worker_that_is_probed_loads_no_library_that_it_does_not_use(
     database: TestDatabase, port: int, service: str
 ) -> None:
     unused = {"requests", "urllib3", "grpc", "sentry_sdk", "confluent_kafka", "prometheus_client"}
@@ -224,7 +219,7 @@ def test_a_port_in_use_is_an_error_and_taken_when_it_is_free(
     ]
 
 
-def test_a_port_that_stays_in_use_is_said_once(port: int) -> None:
+def test_a_port_that_stays_in_use_is_logged_once(port: int) -> None:
     written = io.StringIO()
     logs.configure("info", "text", written)
     endpoints = Endpoints(port, {})
@@ -269,7 +264,7 @@ def test_a_loop_that_is_stalled_is_not_healthy_until_it_goes_on(
             ask_until(port, "/healthz", 200)  # the worker has broken the connection by itself
 
 
-def test_a_dependency_that_is_away_is_no_matter_of_health(
+def test_an_unreachable_dependency_does_not_change_health(
     database: TestDatabase, port: int
 ) -> None:
     env = environment(database, DB_PORT="1", METRICS_PORT=str(port))
@@ -322,7 +317,7 @@ def test_the_tables_of_our_own_belong_to_it(database: TestDatabase, port: int) -
         assert answer.text == "PostgreSQL: run `toast migrate`: not applied here yet: 0003_runs\n"
 
 
-def test_a_pass_that_fails_for_good_is_a_reason(database: TestDatabase, port: int) -> None:
+def test_a_lasting_failure_is_a_reason_for_not_ready(database: TestDatabase, port: int) -> None:
     database.query("ALTER TABLE twitchbot_messages RENAME TO chat")
     env = environment(database, MESSAGE_CLEANUP_INTERVAL="1s", METRICS_PORT=str(port))
     with Process("workers.twitchbot", env=env) as worker:
@@ -337,7 +332,7 @@ def test_a_pass_that_fails_for_good_is_a_reason(database: TestDatabase, port: in
         assert ask_until(port, "/readyz", 200).text == "ok\n"
 
 
-def test_a_pass_that_fails_for_a_moment_is_none(database: TestDatabase, port: int) -> None:
+def test_a_short_failure_leaves_the_worker_ready(database: TestDatabase, port: int) -> None:
     database.insert("twitchbot_messages", created_at="2020-01-01T00:00:00Z")
     env = environment(database, STREAM_CLOSER_INTERVAL="1s", METRICS_PORT=str(port))
     with database.connect(autocommit=False) as blocker:
@@ -350,20 +345,20 @@ def test_a_pass_that_fails_for_a_moment_is_none(database: TestDatabase, port: in
 def test_a_worker_that_publishes_needs_one_broker(
     database: TestDatabase, mock_broker: str, port: int
 ) -> None:
-    broker, door, nobody = int(mock_broker.rpartition(":")[2]), free_port(), free_port()
-    brokers = f"127.0.0.1:{nobody},127.0.0.1:{door}"
+    broker, door, unused = int(mock_broker.rpartition(":")[2]), free_port(), free_port()
+    brokers = f"127.0.0.1:{unused},127.0.0.1:{door}"
     with Process("workers.link", env=environment(database, brokers, METRICS_PORT=str(port))):
         with TcpProxy(broker, door):
             assert ask_until(port, "/readyz", 200).text == "ok\n"
-        refused = "; ".join(f"127.0.0.1:{one}: Connection refused" for one in (nobody, door))
+        refused = "; ".join(f"127.0.0.1:{one}: Connection refused" for one in (unused, door))
         assert ask_until(port, "/readyz", 503).text == f"Kafka: {refused}\n"
         with TcpProxy(broker, door):
             assert ask_until(port, "/readyz", 200).text == "ok\n"
 
 
-def test_events_that_wait_say_why(database: TestDatabase, port: int) -> None:
+def test_the_reason_why_events_wait_is_shown(database: TestDatabase, port: int) -> None:
     database.insert("link_links", expires_at="2026-01-02")
-    # It takes connections and says nothing.
+    # It takes connections and sends nothing.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         broker = f"127.0.0.1:{silent.getsockname()[1]}"
         env = environment(database, broker, METRICS_PORT=str(port))

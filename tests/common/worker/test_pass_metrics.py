@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import signal
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from devservers.child_processes import PATIENCE, free_port, poll_until
+from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase
 from testing.processes import Process, environment
+from tests.support.expired_links import EXPIRED
 from tests.support.scrapes import scrape, scrape_after, scrape_until
 
 pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LAST_SUCCESS = "toast_job_last_success_timestamp_seconds"
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 def served(database: TestDatabase, port: int, **settings: str) -> dict[str, str]:
@@ -194,7 +189,7 @@ def test_a_clock_that_is_wrong_shows(database: TestDatabase, port: int) -> None:
     succeeded_at = scraped.value(LAST_SUCCESS)
     assert succeeded_at == pytest.approx(time.time(), abs=PATIENCE)
 
-    # What the run history says, too, is told by this host's clock, to go with Prometheus's.
+    # Times of the run history are converted to this host's clock, which Prometheus compares with.
     database.query("ALTER TABLE link_links RENAME TO elsewhere")
     with Process("workers.link", env=served(database, port)):
         scraped = scrape_after(port, "link-expiration", "failed")

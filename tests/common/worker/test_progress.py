@@ -29,19 +29,8 @@ from common.worker.progress import ProgressLog
 from devservers.child_processes import PATIENCE, bound_to_parent
 from testing.database import TestDatabase
 from testing.processes import Process, environment, toast
+from tests.support.expired_links import insert_expired, slow_down
 from tests.support.probes import probe, settings
-
-# Rows of a walk: each slice of the heap is a batch of some thousand.
-INSERT_LINKS = """
-INSERT INTO link_links (original_url, short_code, expires_at, click_count, created_at, updated_at)
-SELECT '', n::text, '2026-01-02', 0, now(), now() FROM generate_series(1, %s) AS n"""
-
-# Every statement that changes links takes so many seconds longer.
-PAUSE = """
-CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
-CREATE TRIGGER pause AFTER UPDATE ON link_links FOR EACH STATEMENT EXECUTE FUNCTION pause()"""
-
 
 # --- the log ----------------------------------------------------------------------------------
 
@@ -68,7 +57,7 @@ def run(
         assert runner.run().result == "ok"
 
 
-def test_a_long_pass_says_how_far_it_is_now_and_then(
+def test_a_long_pass_logs_its_progress_at_intervals(
     module_database: TestDatabase,
     monkeypatch: pytest.MonkeyPatch,
     records: Callable[[], list[dict[str, Any]]],
@@ -88,9 +77,9 @@ def test_a_long_pass_says_how_far_it_is_now_and_then(
 
     run(module_database, monkeypatch, work)
 
-    said = records()
-    assert len(said) == 4  # of 1.2 s each, two passes
-    for first, second in (said[:2], said[2:]):
+    logged = records()
+    assert len(logged) == 4  # of 1.2 s each, two passes
+    for first, second in (logged[:2], logged[2:]):
         assert first["run_id"] == second["run_id"]
         assert first["scheduler"] == "probe"
         # Two each step: after ten steps, or eleven by the last bit of a float.
@@ -102,7 +91,7 @@ def test_a_long_pass_says_how_far_it_is_now_and_then(
             assert record.get("percent") == (round(100 * step / 24) if step % 2 else None)
 
 
-def test_a_short_pass_says_nothing_but_its_end(
+def test_a_short_pass_logs_only_its_end(
     module_database: TestDatabase,
     monkeypatch: pytest.MonkeyPatch,
     records: Callable[[], list[dict[str, Any]]],
@@ -116,17 +105,17 @@ def test_a_short_pass_says_nothing_but_its_end(
     assert progress.LOG_SECONDS == 10
 
 
-def test_a_worker_says_how_far_a_long_pass_is(database: TestDatabase) -> None:
+def test_a_worker_logs_the_progress_of_a_long_pass(database: TestDatabase) -> None:
     """So many links, in batches of a second each, take much longer than ten."""
-    database.query(INSERT_LINKS, 150_000)
-    database.query(PAUSE.format(seconds=1))
+    insert_expired(database, 150_000)
+    slow_down(database, "link_links", 1)
     with Process("workers.link", env=environment(database)) as worker:
         started = worker.wait_for("scheduler_started")["time"]
-        said = worker.wait_for("progress_reported", scheduler="link-expiration")
-        seconds = (datetime.fromisoformat(said["time"]) - datetime.fromisoformat(started)).seconds
+        logged = worker.wait_for("progress_reported", scheduler="link-expiration")
+        seconds = (datetime.fromisoformat(logged["time"]) - datetime.fromisoformat(started)).seconds
         assert seconds >= 10
-        assert 0 < said["processed"] == said["events"] < 150_000
-        assert said["percent"] == pytest.approx(said["processed"] / 1_500, abs=5)
+        assert 0 < logged["processed"] == logged["events"] < 150_000
+        assert logged["percent"] == pytest.approx(logged["processed"] / 1_500, abs=5)
 
 
 # --- the terminal -----------------------------------------------------------------------------
@@ -146,7 +135,7 @@ class Terminal:
         while True:
             try:
                 piece = os.read(self._master, 65_536)
-            except OSError:  # how Linux says that nobody has it any more
+            except OSError:  # on Linux: no process has it open any more
                 break
             text += piece
         os.close(self._master)
@@ -190,8 +179,8 @@ def shown(text: str) -> list[str]:
 @pytest.fixture
 def slow_links(database: TestDatabase) -> TestDatabase:
     """30,000 links, switched off in batches of half a second each."""
-    database.query(INSERT_LINKS, 30_000)
-    database.query(PAUSE.format(seconds=0.5))
+    insert_expired(database, 30_000)
+    slow_down(database, "link_links", 0.5)
     return database
 
 

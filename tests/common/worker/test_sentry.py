@@ -1,4 +1,4 @@
-"""What Sentry is told by real workers, what it is not told, and that nothing waits for it."""
+"""What real workers send to Sentry, what they never send, and that nothing waits for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
 SECRET = "b7Kp3xQz91vLm4"
 
-# A statement fails whatever row it is about, and says a row and a secret.
+# Every statement fails, with a row and a secret in its error.
 REFUSE = """
 CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN
@@ -58,16 +58,13 @@ def worker(database: TestDatabase, dsn: str) -> Process:
     return Process(
         "workers.link",
         env=environment(
-            database,
-            SENTRY_DSN=dsn,
-            ENVIRONMENT="staging",
-            LINK_EXPIRATION_INTERVAL="100ms",
+            database, SENTRY_DSN=dsn, ENVIRONMENT="staging", LINK_EXPIRATION_INTERVAL="100ms"
         ),
     )
 
 
 def names(process: Process) -> list[str]:
-    """The events of its log; whatever is no record of ours is an event, too."""
+    """The events of its log; a line that is no record of ours counts as an event, too."""
     lines = process.log.splitlines()
     return [json.loads(line)["event"] if line.startswith("{") else line for line in lines]
 
@@ -249,7 +246,7 @@ def test_a_sentry_that_cannot_be_reached_changes_nothing(database: TestDatabase)
         assert set(names(process)) <= EXPECTED
 
 
-def test_a_dsn_that_is_none_is_a_fault_of_the_settings(database: TestDatabase) -> None:
+def test_an_invalid_dsn_is_a_fault_of_the_settings(database: TestDatabase) -> None:
     for dsn in (SECRET, f"https://{SECRET}@sentry.example.org/", "ftp://key@host/1"):
         done = toast("run", "link", env=environment(database, SENTRY_DSN=dsn))
         assert done.code == 78

@@ -1,4 +1,4 @@
-"""What systemd hears from a real worker, by a socket as systemd opens it."""
+"""What a real worker sends to systemd, over a socket as systemd opens it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Listener:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.heard: list[str] = []
+        self.messages: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         self._socket.settimeout(PATIENCE)
@@ -32,8 +32,8 @@ class Listener:
             try:
                 message = self._socket.recv(65536).decode()
             except TimeoutError:
-                raise AssertionError((pattern, self.heard)) from None
-            self.heard.append(message)
+                raise AssertionError((pattern, self.messages)) from None
+            self.messages.append(message)
             if re.fullmatch(pattern, message):
                 return message
 
@@ -48,7 +48,7 @@ def systemd(tmp_path: Path) -> Iterator[Listener]:
     listener.close()
 
 
-def test_a_worker_says_when_it_is_ready_how_it_is_and_when_it_stops(
+def test_a_worker_notifies_systemd_of_ready_status_and_stopping(
     database: TestDatabase, systemd: Listener
 ) -> None:
     link().insert(database)
@@ -62,7 +62,7 @@ def test_a_worker_says_when_it_is_ready_how_it_is_and_when_it_stops(
         systemd.wait_for("STOPPING=1")
 
 
-def test_a_worker_is_ready_without_postgresql_and_says_what_it_waits_for(
+def test_a_worker_is_ready_without_postgresql_and_reports_what_it_waits_for(
     database: TestDatabase, systemd: Listener
 ) -> None:
     env = {**environment(database), "DB_PORT": "1", "NOTIFY_SOCKET": str(systemd.path)}
@@ -76,7 +76,7 @@ def test_bad_settings_are_never_ready(database: TestDatabase, systemd: Listener)
     env = environment(database, NOTIFY_SOCKET=str(systemd.path), LINK_EXPIRATION_INTERVAL="soon")
     with Process("workers.link", env=env) as process:
         assert process.exit_code() == 78
-    assert systemd.heard == []
+    assert systemd.messages == []
 
 
 def test_an_abstract_socket_is_one_too() -> None:
@@ -88,8 +88,8 @@ def test_an_abstract_socket_is_one_too() -> None:
         assert listener.recv(100) == b"READY=1"
 
 
-def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
-    for address in ("", str(tmp_path / "gone"), "@nobody"):
+def test_without_systemd_nothing_happens(tmp_path: Path) -> None:
+    for address in ("", str(tmp_path / "gone"), "@nowhere"):
         manager = SystemdNotifier(address)
         manager.ready()
         manager.feed_watchdog()
@@ -97,10 +97,10 @@ def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
         manager.stopping()
 
 
-def test_a_status_is_said_when_it_changes(systemd: Listener) -> None:
+def test_a_status_is_sent_when_it_changes(systemd: Listener) -> None:
     manager = SystemdNotifier(str(systemd.path))
     for line in ("one", "one", "two\nlines"):
         manager.status(line)
     manager.ready()
     systemd.wait_for("READY=1")
-    assert systemd.heard == ["STATUS=one", "STATUS=two lines", "READY=1"]
+    assert systemd.messages == ["STATUS=one", "STATUS=two lines", "READY=1"]

@@ -21,13 +21,14 @@ from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.topics import Topic
+from tests.support.expired_links import EXPIRED, insert_expired, slow_down
 from tests.support.outbox_rows import add_event
 from tests.support.probes import steadiness
+from tests.support.row_faults import refusal
 
 pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
 TOPIC = "link.expired"
-EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOT_YET = datetime(2999, 1, 1, tzinfo=UTC)
 
 # Ids of links, each with its partition of three: test_kafka.py works them out by hand.
@@ -41,19 +42,9 @@ PARTITIONS = {
 
 RUNS = "SELECT * FROM toast_runs ORDER BY started_at"
 
-INSERT_LINKS = """
-INSERT INTO link_links (original_url, short_code, expires_at, click_count, created_at, updated_at)
-SELECT '', n::text, '2026-01-02', 0, now(), now() FROM generate_series(1, %s) AS n"""
 
-# Every statement that changes the table takes so many seconds longer, also for no rows at all.
-PAUSE = """
-CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
-CREATE TRIGGER pause AFTER UPDATE OR DELETE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION pause()
-"""
-
-# A batch of links waits, once others are switched off, until nobody holds the lock; it asks for
-# that again and again, for a lock that is waited for has a limit.
+# A batch of links waits, once others are switched off, until no session holds the lock. It polls,
+# because waiting for a lock has a time limit.
 GATE = """
 CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN
@@ -255,7 +246,7 @@ def test_postgresql_comes_late_and_is_restarted(
 def test_passes_keep_to_multiples_of_the_interval_and_never_overlap(
     database: TestDatabase, takes: float, passes: int
 ) -> None:
-    database.query(PAUSE.format(seconds=takes, table="link_links"))
+    slow_down(database, "link_links", takes)
     env = environment(database, LINK_EXPIRATION_INTERVAL="600ms", LOG_LEVEL="debug")
     with Process("workers.link", env=env) as worker:
         worker.wait_for("pass_finished", count=passes)
@@ -336,7 +327,7 @@ def test_a_worker_that_was_paused_for_longer_than_it_waits_goes_on(database: Tes
     assert worker.records("exception_uncaught") == []
 
 
-def test_a_stop_breaks_whatever_blocks_a_worker(database: TestDatabase, mock_broker: str) -> None:
+def test_a_stop_breaks_what_blocks_a_worker(database: TestDatabase, mock_broker: str) -> None:
     """One pass waits for a lock, one for an answer that never comes, and so does the publisher."""
     item = database.insert("foodfolio_item_details", expiry_date=EXPIRED)
     add_event(database, service="foodfolio", topic="foodfolio.detail.expired")
@@ -364,7 +355,7 @@ def test_a_stop_in_the_middle_of_many_rows_loses_nothing(
     database: TestDatabase, mock_broker: str
 ) -> None:
     arrived = Topic(mock_broker, TOPIC)
-    database.query(INSERT_LINKS, 25_000)
+    insert_expired(database, 25_000)
     database.query(GATE)
     env = environment(database, mock_broker)
 
@@ -413,9 +404,7 @@ def test_events_of_a_change_whose_reply_was_lost_go_out_with_the_next_pass(
     assert not waiting(database)
 
 
-def test_a_pass_whose_connection_hangs_does_not_delay_its_sibling(
-    database: TestDatabase,
-) -> None:
+def test_a_pass_whose_connection_hangs_does_not_delay_its_sibling(database: TestDatabase) -> None:
     database.insert("twitchbot_messages", created_at=EXPIRED - timedelta(days=365))
     with TcpProxy(database.server.port) as proxy:
         hangs = proxy.hang_at(b"DELETE FROM twitchbot_messages")
@@ -516,7 +505,7 @@ def test_two_workers_keep_the_order_of_a_key(database: TestDatabase, mock_broker
 # --- settings and the log ---------------------------------------------------------------------
 
 
-def test_every_fault_of_the_settings_is_said_at_once(database: TestDatabase) -> None:
+def test_every_fault_of_the_settings_is_reported_at_once(database: TestDatabase) -> None:
     env = environment(
         database,
         "localhost",
@@ -540,7 +529,7 @@ def test_every_fault_of_the_settings_is_said_at_once(database: TestDatabase) -> 
         assert "; expected " in fault
 
 
-def test_a_worker_says_what_it_does(database: TestDatabase, mock_broker: str) -> None:
+def test_a_worker_logs_what_it_does(database: TestDatabase, mock_broker: str) -> None:
     link = add_link(database)
     env = environment(database, mock_broker, LINK_EXPIRATION_INTERVALL="5m", LOG_LEVEL="debug")
     with Process("workers.link", env=env) as worker:
@@ -583,11 +572,8 @@ def test_a_worker_with_nothing_to_do_waits_for_its_stop(database: TestDatabase) 
 def test_the_password_is_in_no_log_and_no_history(database: TestDatabase) -> None:
     password = database.server.password
     # Of a class of errors that no single row can be at fault for.
-    database.query(
-        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
-        f" 'host=db password={password} and {password}' USING ERRCODE = '58000'; END $$;"
-        "CREATE TRIGGER tell BEFORE UPDATE ON link_links EXECUTE FUNCTION tell()"
-    )
+    message = f"host=db password={password} and {password}"
+    database.query(refusal("UPDATE ON link_links", message=message, sqlstate="58000"))
     add_link(database)
     with Process("workers.link", env=environment(database, LOG_LEVEL="debug")) as worker:
         failed = worker.wait_for("pass_failed")

@@ -16,12 +16,12 @@ from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler, Se
 from common.worker import worker_process
 
 ENABLED = config.boolean("PROBE_ENABLED", "true", "whether the probe runs")
-SECRET = config.text("PROBE_SECRET", None, "what the probe must not tell", secret=True)
+SECRET = config.text("PROBE_SECRET", None, "what the probe must not show", secret=True)
 INTERVAL = config.interval("PROBE_INTERVAL", "1h", "time from one probe to the next")
 
 
-class _Forgetful:
-    """An object whose end is an error that nobody can catch."""
+class _RaisesWhenDeleted:
+    """An object whose deletion raises an error that cannot be caught."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -30,7 +30,7 @@ class _Forgetful:
         raise RuntimeError(self._text)
 
 
-def _told(current: Pass) -> str:
+def _quoted(current: Pass) -> str:
     """What a bug may quote: the password as it is, and secrets that only show by their shape."""
     password = current.settings[config.DB_PASSWORD]
     shapes = current.settings[config.ENVIRONMENT]
@@ -40,19 +40,19 @@ def _told(current: Pass) -> str:
 
 def _exception(current: Pass) -> None:
     try:
-        dict[str, str]()[_told(current)]
+        dict[str, str]()[_quoted(current)]
     except KeyError as missing:
-        missing.add_note(_told(current))
-        raise ExceptionGroup(_told(current), [ValueError(_told(current))]) from missing
+        missing.add_note(_quoted(current))
+        raise ExceptionGroup(_quoted(current), [ValueError(_quoted(current))]) from missing
 
 
 def _pass_error(current: Pass) -> None:
-    raise PassError(_told(current))
+    raise PassError(_quoted(current))
 
 
 def _thread(current: Pass) -> None:
     def die() -> None:
-        raise RuntimeError(_told(current))
+        raise RuntimeError(_quoted(current))
 
     thread = threading.Thread(target=die, name="doomed")
     thread.start()
@@ -60,19 +60,19 @@ def _thread(current: Pass) -> None:
 
 
 def _warning(current: Pass) -> None:
-    warnings.warn(_told(current), RuntimeWarning, stacklevel=1)
+    warnings.warn(_quoted(current), RuntimeWarning, stacklevel=1)
 
 
 def _unraisable(current: Pass) -> None:
-    _Forgetful(_told(current))
+    _RaisesWhenDeleted(_quoted(current))
 
 
 def _note(current: Pass) -> PassResult:
-    return PassResult(failed=1, note=_told(current))
+    return PassResult(failed=1, note=_quoted(current))
 
 
 def _skipped(current: Pass) -> PassResult:
-    return PassResult(skipped=_told(current))
+    return PassResult(skipped=_quoted(current))
 
 
 def _parse(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A server that tells everybody everything: it answers with what it was sent, and more."""
+"""A server that hides nothing: it answers with what it was sent, and with secrets."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         url = f"{echo.url}{self.path}"
         sent = dict(self.headers.items())
-        said = {
+        content = {
             "message": f"no such thing as {url} ({' '.join(echo.secrets)})",
             "code": 10015,
             "id": echo.secrets[0] if echo.secrets else "1",
             "you": {"url": url, "path": self.path, "headers": sent},
-            "said": [spelled(secret) for secret in echo.secrets],
+            "spellings": [spelled(secret) for secret in echo.secrets],
         }
-        body = ("." * echo.filler + json.dumps(said)).encode()
+        body = ("." * echo.filler + json.dumps(content)).encode()
         self.send_response(echo.status, "OK")
         for name, value in {**sent, "Host": "", "Content-Type": "application/json"}.items():
             self.send_header(f"X-Your-{name}", value)
@@ -85,4 +85,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""Planted secrets, and a search for them, or for a piece of one, in whatever a process left."""
+"""Planted secrets, and a search for them, or for a piece of one, in all that a process left."""
 
 from __future__ import annotations
 
@@ -37,10 +37,7 @@ SECRETS = {
 _PIECE = 9
 
 # Where the live schema itself keeps secrets, and what the text of a failure is not.
-_KEPT = {
-    "notification_channels": ("webhook_url",),
-    "webhook_webhooks": ("url", "secret"),
-}
+_KEPT = {"notification_channels": ("webhook_url",), "webhook_webhooks": ("url", "secret")}
 
 _TABLES = """
 SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'public'"""

@@ -53,13 +53,13 @@ class Stage:
         return environment(self.database, self.brokers, **{**self.settings, **settings})
 
     def toast(self, *arguments: str, **settings: str) -> None:
-        """Run a command, and keep what it says."""
+        """Run a command, and keep its output."""
         answer = toast(*arguments, env=self.environment(**settings))
         name = " ".join(arguments)
         self.keep({f"output of {name}": answer.out, f"errors of {name}": answer.err})
 
     def once(self, service: str, scheduler: str, **settings: str) -> None:
-        """Run one pass, and keep what it says."""
+        """Run one pass, and keep its output."""
         self.toast("once", service, scheduler, "--json", **settings)
 
     def worker(
@@ -70,7 +70,7 @@ class Stage:
         pages: bool = True,
         **settings: str,
     ) -> None:
-        """Run a worker until this is in its log, ask its pages, and keep what it says."""
+        """Run a worker until this is in its log, request its pages, and keep all it wrote."""
         port = free_port()
         manager = self.enter(Manager())
         ours = {"METRICS_PORT": str(port), "NOTIFY_SOCKET": manager.address}
@@ -83,7 +83,7 @@ class Stage:
                 self.keep({path: page(port, path) for path in ("metrics", "healthz", "readyz")})
             worker.send(signal.SIGTERM)
             worker.exit_code()
-        self.keep({"log": worker.log, "what systemd was told": "\n".join(manager.heard)})
+        self.keep({"log": worker.log, "notifications to systemd": "\n".join(manager.messages)})
 
     def keep(self, places: Mapping[str, str]) -> None:
         for place, text in places.items():
@@ -95,10 +95,10 @@ class Stage:
 
 
 class Manager:
-    """systemd's end of the socket by which workers tell it how they are."""
+    """systemd's end of the socket that workers notify."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.messages: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind("")  # an abstract name of the kernel's choice
 
@@ -116,11 +116,11 @@ class Manager:
     def _listen(self) -> None:
         with self._socket:
             while datagram := self._socket.recv(65_536):
-                self.heard.append(datagram.decode())
+                self.messages.append(datagram.decode())
 
 
 def page(port: int, path: str) -> str:
-    """What a worker serves there, whatever its status."""
+    """What a worker serves there, with any status code."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=20) as answer:
             return str(answer.read().decode())

@@ -1,4 +1,4 @@
-"""post-publisher: what its message says."""
+"""post-publisher: the content of its message."""
 
 from datetime import timedelta, timezone
 
@@ -10,7 +10,7 @@ from workers.blog import post_publisher
 INDIA = timezone(timedelta(hours=5, minutes=30))
 
 
-def test_the_message_says_when_the_post_was_due_and_when_it_was_published(
+def test_the_message_has_the_due_time_and_the_publication_time_of_the_post(
     database: TestDatabase,
 ) -> None:
     title = 'Käse & "Brot" \\ <b>\N{BREAD}</b>\n'

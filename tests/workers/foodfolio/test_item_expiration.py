@@ -1,4 +1,4 @@
-"""item-expiration: what its messages say, and how an item goes from soon to expired."""
+"""item-expiration: the content of its messages, and how an item goes from soon to expired."""
 
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass
@@ -25,9 +25,7 @@ def test_an_expired_item_is_announced_as_expired(database: TestDatabase) -> None
     assert (result.details["expired"], result.details["expiring_soon"]) == (1, 0)
 
 
-def test_an_item_that_expires_soon_is_announced_with_the_days_left(
-    database: TestDatabase,
-) -> None:
+def test_an_item_that_expires_soon_is_announced_with_the_days_left(database: TestDatabase) -> None:
     row = item(expiry_date=NOW + 2 * DAY + 3 * HOUR).insert(database)
 
     result = run_pass(database, item_expiration.SCHEDULER)
@@ -62,7 +60,9 @@ def test_the_days_left_are_whole_days_rounded_down(database: TestDatabase) -> No
     assert announced == list(days_left.values())
 
 
-def test_from_soon_to_expired_is_news_and_the_hours_before_are_not(database: TestDatabase) -> None:
+def test_the_change_from_soon_to_expired_is_announced_and_the_hours_before_are_not(
+    database: TestDatabase,
+) -> None:
     item(expiry_date=NOW + 5 * HOUR).insert(database)
 
     topics = []

@@ -1,4 +1,4 @@
-"""stock-level: what counts as stock, and what the messages say."""
+"""stock-level: what counts as stock, and the content of the messages."""
 
 from testing.database import TestDatabase
 from testing.passes import DAY, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass
@@ -70,7 +70,7 @@ def test_stock_is_what_is_neither_opened_nor_consumed(database: TestDatabase) ->
     }
 
 
-def test_from_low_to_empty_and_back_is_news_each_time(database: TestDatabase) -> None:
+def test_each_change_between_low_and_empty_is_announced(database: TestDatabase) -> None:
     variant(2, stored()).insert(database)
 
     topics = []

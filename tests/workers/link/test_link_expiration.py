@@ -1,4 +1,4 @@
-"""link-expiration: what its message says."""
+"""link-expiration: the content of its message."""
 
 from testing.database import TestDatabase
 from testing.passes import DAY, NOW, announcement, outbox, run_pass

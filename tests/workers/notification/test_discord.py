@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -34,12 +35,6 @@ EMBED = {
     "footer": {"text": "Event ID: e1"},
     "fields": [{"name": "n", "value": "v", "inline": True}],
 }
-
-
-@pytest.fixture
-def server() -> Iterator[DiscordServer]:
-    with DiscordServer() as server:
-        yield server
 
 
 @pytest.fixture
@@ -223,7 +218,7 @@ def test_a_long_body_is_cut_to_10_kib_at_a_character(
     assert len(cut.body.encode()) == 10 * 1024
 
 
-def test_a_long_message_still_tells_its_id(server: DiscordServer, remote: Discord) -> None:
+def test_the_id_of_a_long_message_is_read(server: DiscordServer, remote: Discord) -> None:
     long = Reply(200, {"embeds": "\U0001f4e2" * 6000, "id": "1234567890"})
     assert attempt(post(server, remote, long)).message_id == "1234567890"
 
@@ -246,8 +241,8 @@ def test_what_postgresql_cannot_hold_is_taken_out(server: DiscordServer, remote:
 def test_a_token_that_the_other_side_repeats_is_hidden(
     server: DiscordServer, remote: Discord, answer: Reply
 ) -> None:
-    told = attempt(post(server, remote, answer))
-    assert TOKEN[:10] not in f"{told.body} {told.error}"
+    failed = attempt(post(server, remote, answer))
+    assert TOKEN[:10] not in f"{failed.body} {failed.error}"
 
 
 @pytest.mark.parametrize(
@@ -291,13 +286,13 @@ def test_a_token_that_the_other_side_repeats_is_hidden(
         ),
     ],
 )
-def test_a_429_is_no_attempt_but_an_embargo(
+def test_a_429_is_a_rate_limit_and_not_an_attempt(
     server: DiscordServer, remote: Discord, answer: Reply, embargo: RateLimited
 ) -> None:
     assert post(server, remote, answer).outcome == embargo
 
 
-def test_a_429_that_says_nothing_silences_everything_for_a_minute(remote: Discord) -> None:
+def test_a_429_without_a_time_stops_every_request_for_a_minute(remote: Discord) -> None:
     with DiscordServer(limit_headers=False) as server:
         answer = Reply(429, {"message": "You are being blocked", "code": 0})
         assert post(server, remote, answer).outcome == RateLimited(60.0, everywhere=True)
@@ -340,7 +335,7 @@ def _drip_body(connection: socket.socket) -> None:
 
 
 def _close(connection: socket.socket) -> None:
-    """Say nothing."""
+    """Send nothing."""
 
 
 def _babble(connection: socket.socket) -> None:
@@ -356,7 +351,7 @@ def _babble(connection: socket.socket) -> None:
         (_babble, 0, "BadStatusLine"),
     ],
 )
-def test_a_byte_now_and_then_does_not_stretch_the_deadline(
+def test_a_slow_stream_of_bytes_does_not_extend_the_deadline(
     remote: Discord,
     monkeypatch: pytest.MonkeyPatch,
     serve: Callable[[socket.socket], None],
@@ -375,15 +370,13 @@ def test_a_server_that_is_away_is_named_by_reason_not_by_url(remote: Discord) ->
     assert attempt(remote.post(target, EMBED)).error == "Connection refused"
 
 
-def test_closing_breaks_what_is_under_way(server: DiscordServer, remote: Discord) -> None:
-    replies: list[discord.DiscordReply] = []
-    thread = threading.Thread(target=lambda: replies.append(post(server, remote, Stall())))
-    thread.start()
-    while not server.requests:
-        time.sleep(0.01)
-    remote.close()
-    thread.join(5)
-    assert attempt(replies[0]).status == 0
+def test_closing_ends_what_is_under_way(server: DiscordServer, remote: Discord) -> None:
+    with ThreadPoolExecutor() as pool:
+        reply = pool.submit(post, server, remote, Stall())
+        while not server.requests:
+            time.sleep(0.01)
+        remote.close()
+        assert attempt(reply.result(5)).status == 0
 
 
 def test_no_library_logs_a_url(
@@ -400,7 +393,7 @@ def _odd_headers(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 204 No Content\r\nno header\r\n\r\n")
 
 
-def test_a_webhook_shows_its_secrets_to_nobody() -> None:
+def test_a_webhook_never_shows_its_secrets() -> None:
     target = webhook(f"https://discord.com/api/webhooks/1/{TOKEN}", allow_loopback_http=False)
     assert TOKEN not in repr(target)
 
@@ -415,7 +408,7 @@ def test_a_window_frees_up_when_its_oldest_request_leaves_it() -> None:
     assert window.free_at == 113.0 + MARGIN
 
 
-def test_the_pace_follows_the_headers_where_there_are_any() -> None:
+def test_the_limits_follow_the_headers_where_there_are_any() -> None:
     limits = ChannelLimits()
     for remaining in (9, 8, 7, 6, 5, 4):
         limits.count_request(100.0, Bucket(remaining, 1.5))
@@ -424,7 +417,7 @@ def test_the_pace_follows_the_headers_where_there_are_any() -> None:
     assert limits.ready_at == 101.5 + MARGIN
 
 
-def test_without_headers_the_pace_is_five_in_two_seconds() -> None:
+def test_without_headers_the_limit_is_five_in_two_seconds() -> None:
     limits = ChannelLimits()
     for at in (100.0, 100.1, 100.2, 100.3):
         limits.count_request(at, None)
@@ -433,7 +426,7 @@ def test_without_headers_the_pace_is_five_in_two_seconds() -> None:
     assert limits.ready_at == 102.0 + MARGIN
 
 
-def test_the_pace_is_never_over_thirty_a_minute() -> None:
+def test_the_limits_allow_never_more_than_thirty_a_minute() -> None:
     limits = ChannelLimits()
     for number in range(30):
         assert limits.ready_at <= 100.0 + number
@@ -441,7 +434,7 @@ def test_the_pace_is_never_over_thirty_a_minute() -> None:
     assert limits.ready_at == 160.0 + MARGIN
 
 
-def test_the_pace_counts_what_an_earlier_pass_has_sent() -> None:
+def test_the_limits_count_what_an_earlier_pass_has_sent() -> None:
     earlier = [100.0 + number / 2 for number in range(29)]
     limits = ChannelLimits(earlier)
     assert limits.ready_at == 116.0 + MARGIN  # one more may have been under way
@@ -450,7 +443,7 @@ def test_the_pace_counts_what_an_earlier_pass_has_sent() -> None:
     assert limits.counted(now=160.2) == [*earlier[1:], 116.5]
 
 
-def test_an_embargo_is_never_shortened() -> None:
+def test_a_rate_limit_is_never_shortened() -> None:
     limits = ChannelLimits(quiet_until=500.0)
     limits.pause_until(200.0)
     limits.count_request(100.0, Bucket(0, 1.0))

@@ -1,4 +1,4 @@
-"""The embed that tells an event: the live service's, within every limit of Discord's."""
+"""The embed of an event: that of the live service, within every limit of Discord."""
 
 from __future__ import annotations
 
@@ -61,21 +61,21 @@ def test_a_flat_payload_shows_its_own_fields(data: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "created_at", [None, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
 )
-def test_a_time_that_nobody_knows_is_left_out(created_at: datetime | None) -> None:
+def test_an_unknown_time_is_left_out(created_at: datetime | None) -> None:
     def made(payload: str) -> dict[str, Any]:
         return embed(rebuild(payload, event_id="e", event_type="t", created_at=created_at), 1)
 
     assert "timestamp" not in made("{}")
     assert embed_fault({"embeds": [made("{}")]}) == ""
-    told = made('{"timestamp": "2024-02-29T12:00:00Z"}')
-    assert told["timestamp"] == "2024-02-29T12:00:00+00:00"
+    made_embed = made('{"timestamp": "2024-02-29T12:00:00Z"}')
+    assert made_embed["timestamp"] == "2024-02-29T12:00:00+00:00"
 
 
 def test_data_that_is_no_object_is_shown_as_one_field() -> None:
     assert shown({"data": [1, 2]}) == {"data": "[1,2]"}
 
 
-def test_what_the_payload_does_not_say_comes_from_its_row() -> None:
+def test_what_the_payload_lacks_comes_from_its_row() -> None:
     made = built({"id": 7, "type": "", "source": None, "timestamp": "yesterday"})
     assert made["title"] == "📢 link.expired"
     assert made["description"] == "Event from link-service"
@@ -119,7 +119,7 @@ def test_a_value_is_shown_as_text_or_compact_json(value: object, text: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "told"),
+    ("timestamp", "shown"),
     [
         ("2024-02-29T12:00:00+02:00", "2024-02-29T10:00:00+00:00"),
         ("2024-02-29T12:00:00", "2024-02-29T12:00:00+00:00"),
@@ -128,17 +128,17 @@ def test_a_value_is_shown_as_text_or_compact_json(value: object, text: str) -> N
         (1709200000, CREATED.isoformat()),
     ],
 )
-def test_a_timestamp_is_told_in_utc(timestamp: object, told: str) -> None:
-    assert built({"timestamp": timestamp})["timestamp"] == told
+def test_a_timestamp_is_shown_in_utc(timestamp: object, shown: str) -> None:
+    assert built({"timestamp": timestamp})["timestamp"] == shown
 
 
-def test_the_footer_says_how_many_fields_are_left_out() -> None:
+def test_the_footer_counts_the_fields_that_are_left_out() -> None:
     made = built({"data": {f"field{number}": "x" for number in range(40)}})
     assert [field["name"] for field in made["fields"]] == [f"field{n}" for n in range(25)]
     assert made["footer"]["text"] == "Event ID: row-id · 15 of 40 fields left out"
 
 
-def test_the_footer_says_how_many_values_are_shortened() -> None:
+def test_the_footer_counts_the_values_that_are_shortened() -> None:
     made = built({"data": {"long": "x" * 1025, "fits": "y" * 1024}})
     assert [field["value"] for field in made["fields"]] == ["x" * 1023 + "…", "y" * 1024]
     assert made["footer"]["text"] == "Event ID: row-id · 1 shortened"
@@ -178,7 +178,7 @@ def test_a_cut_is_never_inside_a_character(text: str, cut_to: str) -> None:
     assert cut(text, 4) == cut_to
 
 
-def test_a_character_without_end_is_cut_all_the_same() -> None:
+def test_one_very_long_character_is_cut_too() -> None:
     assert len(cut("a" + "\u0301" * 5000, 1024)) in range(980, 1025)
 
 
@@ -197,7 +197,7 @@ def test_a_character_without_end_is_cut_all_the_same() -> None:
         '{"n": ' + "9" * 5000 + "}",
     ],
 )
-def test_a_payload_that_is_no_json_object_is_refused_in_words(payload: str) -> None:
+def test_a_payload_that_is_no_json_object_is_refused_with_a_reason(payload: str) -> None:
     with pytest.raises(UnreadablePayload, match="event_payload") as refusal:
         built(payload)
     assert len(str(refusal.value)) <= 200
@@ -223,7 +223,7 @@ _objects = st.dictionaries(st.text(max_size=5) | _long, _values | _long, max_siz
     flat=st.booleans(),
     color=st.integers(),
 )
-def test_discord_accepts_whatever_the_payload_holds(
+def test_discord_accepts_the_embed_of_any_payload(
     parts: dict[str, Any], fields: dict[str, Any], flat: bool, color: int
 ) -> None:
     payload = {**fields, **parts} if flat else {**parts, "data": fields}

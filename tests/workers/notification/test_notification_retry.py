@@ -1,11 +1,11 @@
-"""notification-retry against a stand-in for Discord: what that saw, and what the rows say."""
+"""notification-retry against a stand-in for Discord: its requests, and the rows afterwards."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from devservers.standins.discord_answers import (
 from testing.database import TestDatabase
 from testing.passes import NOW, failed_rows, open_pass, preview
 from testing.processes import Process, environment, toast
+from tests.support.row_faults import refusal
 from tests.workers.notification.notifications import (
     AGO,
     INTERVAL,
@@ -42,12 +43,6 @@ from tests.workers.notification.notifications import (
 )
 from workers.notification import discord, due_notifications, rate_limits, retry_pass
 from workers.notification.notification_retry import SCHEDULER
-
-
-@pytest.fixture
-def server() -> Iterator[DiscordServer]:
-    with DiscordServer() as server:
-        yield server
 
 
 def add_many(database: TestDatabase, channels: int, each: int, server: DiscordServer) -> None:
@@ -114,21 +109,19 @@ def test_a_notification_is_delivered_and_recorded(
     sent_at = after["sent_at"]
     assert NOW <= sent_at < NOW + timedelta(minutes=1)
     assert attempt["created_at"] == after["updated_at"] == sent_at
-    told = channel_row(database, channel)
+    found = channel_row(database, channel)
     assert (
-        told["total_notifications"],
-        told["success_notifications"],
-        told["failed_notifications"],
+        found["total_notifications"],
+        found["success_notifications"],
+        found["failed_notifications"],
     ) == (11, 8, 3)
-    assert told["last_notification_at"] == told["last_success_at"] == sent_at
-    assert told["last_failure_at"] == AGO
+    assert found["last_notification_at"] == found["last_success_at"] == sent_at
+    assert found["last_failure_at"] == AGO
     assert channel_row(database, other) == untouched
     assert database.query("SELECT * FROM toast_outbox") == []
 
 
-def test_an_ordinary_failure_costs_one_attempt(
-    database: TestDatabase, server: DiscordServer
-) -> None:
+def test_a_failure_counts_as_one_attempt(database: TestDatabase, server: DiscordServer) -> None:
     channel = add_channel(database, server, "news", last_success_at=AGO)
     answers: dict[str, tuple[Reply | Stall, int, str]] = {
         "e1": (BAD_GATEWAY, 502, "HTTP 502"),
@@ -159,13 +152,13 @@ def test_an_ordinary_failure_costs_one_attempt(
         [attempt] = [a for a in attempts(database) if a["notification_id"] == after["id"]]
         assert (attempt["response_status"], attempt["success"]) == (status, False)
         assert attempt["error"] == after["last_error"]
-    told = channel_row(database, channel)
-    assert (told["total_notifications"], told["failed_notifications"]) == (5, 5)
-    assert told["last_failure_at"] == told["last_notification_at"] > NOW
-    assert told["last_success_at"] == AGO
+    found = channel_row(database, channel)
+    assert (found["total_notifications"], found["failed_notifications"]) == (5, 5)
+    assert found["last_failure_at"] == found["last_notification_at"] > NOW
+    assert found["last_success_at"] == AGO
 
 
-def test_a_stalled_webhook_costs_its_attempt_and_holds_up_nobody(
+def test_a_stalled_webhook_costs_its_attempt_and_delays_no_other(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 2.0)
@@ -198,9 +191,7 @@ def test_what_is_not_due_is_left_alone(database: TestDatabase, server: DiscordSe
     assert database.query("SELECT * FROM notification_notifications ORDER BY id") == before
 
 
-def test_the_setting_says_how_many_attempts_there_are(
-    database: TestDatabase, server: DiscordServer
-) -> None:
+def test_the_number_of_attempts_is_a_setting(database: TestDatabase, server: DiscordServer) -> None:
     channel = add_channel(database, server, "news")
     add(database, channel, "fourth", attempt_count=3)
     assert run(database, NOTIFICATION_RETRY_MAX_RETRIES="4").processed == 1
@@ -345,7 +336,7 @@ def test_a_gone_channel_that_was_switched_off_and_on_is_called_again(
     assert run(database, at=NOW + 2 * INTERVAL).details == details(delivered=1)
 
 
-def test_a_url_that_is_refused_costs_no_attempt(
+def test_a_refused_url_does_not_count_as_an_attempt(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     urls = {
@@ -372,7 +363,7 @@ def test_without_the_setting_loopback_is_refused_too(
     assert server.requests == []
 
 
-def test_a_429_is_obeyed_and_costs_no_attempt(
+def test_a_429_is_obeyed_and_does_not_count_as_an_attempt(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     slow, quick = add_channel(database, server, "slow"), add_channel(database, server, "quick")
@@ -404,8 +395,8 @@ def test_a_global_429_stops_all_senders(database: TestDatabase, server: DiscordS
     assert run(database).details == details(delivered=18, rate_limited=1)
 
     assert server.too_early() == []
-    told = next(request.at for request in server.requests if request.status == 429)
-    assert min(request.at for request in server.requests[7:]) >= told + 1.4
+    found = next(request.at for request in server.requests if request.status == 429)
+    assert min(request.at for request in server.requests[7:]) >= found + 1.4
 
 
 def test_a_wait_longer_than_the_pass_leaves_the_rest_to_later_ones(
@@ -464,14 +455,13 @@ def test_a_stop_records_what_is_under_way_and_begins_nothing(
     stop = threading.Event()
     for name in ("c1", "c2", "c3"):
         server.order_always(name, Reply(200, delay=0.5))
-    results: list[PassResult] = []
-    thread = threading.Thread(target=lambda: results.append(run(database, stop=stop)))
-    thread.start()
-    until(lambda: len(server.requests) == 3)
-    stop.set()
-    thread.join(10)
+    with ThreadPoolExecutor() as pool:
+        passing = pool.submit(run, database, stop=stop)
+        until(lambda: len(server.requests) == 3)
+        stop.set()
+        result = passing.result(10)
 
-    assert results == [PassResult(3, details=details(delivered=3, left=12), complete=False)]
+    assert result == PassResult(3, details=details(delivered=3, left=12), complete=False)
     assert len(server.requests) == len(attempts(database)) == 3
 
 
@@ -482,14 +472,13 @@ def test_a_stop_does_not_wait_for_a_stalled_webhook(
     notification = add(database, add_channel(database, server, "stalled"), "e1")
     server.order("stalled", Stall())
     stop = threading.Event()
-    results: list[PassResult] = []
-    thread = threading.Thread(target=lambda: results.append(run(database, stop=stop)))
-    thread.start()
-    until(lambda: bool(server.requests))
-    stop.set()
-    thread.join(8)  # the request itself would take 10 s
+    with ThreadPoolExecutor() as pool:
+        passing = pool.submit(run, database, stop=stop)
+        until(lambda: bool(server.requests))
+        stop.set()
+        result = passing.result(8)  # the request itself would take 10 s
 
-    assert results == [PassResult(details=details(left=1), complete=False)]
+    assert result == PassResult(details=details(left=1), complete=False)
     assert row(database, notification)["attempt_count"] == 1
     assert attempts(database) == []
 
@@ -510,20 +499,19 @@ def test_one_sender_per_channel_and_not_too_many_in_all(
     assert 4 <= most <= retry_pass.SENDERS
 
 
-def test_an_attempt_that_somebody_else_made_meanwhile_is_not_counted_twice(
+def test_an_attempt_that_another_process_made_meanwhile_is_not_counted_twice(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     channel = add_channel(database, server, "news")
     notification = add(database, channel, "e1")
     server.order("news", Reply(200, delay=1.0))
-    results: list[PassResult] = []
-    thread = threading.Thread(target=lambda: results.append(run(database)))
-    thread.start()
-    until(lambda: bool(server.requests))
-    database.query("UPDATE notification_notifications SET attempt_count = 2, last_error = 'theirs'")
-    thread.join(10)
+    theirs = "UPDATE notification_notifications SET attempt_count = 2, last_error = 'theirs'"
+    with ThreadPoolExecutor() as pool:
+        passing = pool.submit(run, database)
+        until(lambda: bool(server.requests))
+        database.query(theirs)
 
-    assert results == [PassResult(details=details(superseded=1))]
+    assert passing.result() == PassResult(details=details(superseded=1))
     after = row(database, notification)
     assert (after["status"], after["attempt_count"]) == ("failed", 2)
     assert after["last_error"] == "theirs"
@@ -539,12 +527,12 @@ def test_what_is_no_longer_due_when_its_turn_comes_is_not_sent(
         for number in range(3):
             add(database, channel, f"e{number}", created_at=AGO + timedelta(seconds=number))
         server.order("news" if channel == news else "other", Reply(200, delay=1.0))
-    thread = threading.Thread(target=run, args=(database,))
-    thread.start()
-    until(lambda: len(server.requests) == 2)
-    database.query("UPDATE notification_notifications SET deleted_at = now() WHERE event_id = 'e1'")
-    database.query("UPDATE notification_channels SET active = false WHERE name = 'other'")
-    thread.join(10)
+    deletion = "UPDATE notification_notifications SET deleted_at = now() WHERE event_id = 'e1'"
+    with ThreadPoolExecutor() as pool:
+        pool.submit(run, database)
+        until(lambda: len(server.requests) == 2)
+        database.query(deletion)
+        database.query("UPDATE notification_channels SET active = false WHERE name = 'other'")
     sent = [(request.webhook, request.event_id) for request in server.requests]
     assert sorted(sent) == [("news", "e0"), ("news", "e2"), ("other", "e0")]
 
@@ -555,26 +543,20 @@ def test_a_row_that_cannot_be_written_is_set_aside_and_not_sent_again(
     channel = add_channel(database, server, "news")
     bad = add(database, channel, "bad")
     add(database, channel, "good", created_at=NOW)
-    database.query(
-        f"""
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE 'poisoned'; END $$;
-        CREATE TRIGGER refuse BEFORE UPDATE ON notification_notifications
-            FOR EACH ROW WHEN (new.id = '{bad}') EXECUTE FUNCTION refuse()"""
-    )
+    database.query(refusal("UPDATE ON notification_notifications", f"new.id = '{bad}'"))
 
     result = run(database)
 
     assert (result.processed, result.failed, result.details["delivered"]) == (1, 1, 1)
     [aside] = failed_rows(database)
     assert aside["row_id"] == bad
-    assert aside["reason"] == "delivered, but not recorded: RaiseException: poisoned"
+    assert aside["reason"] == "delivered, but not recorded: RaiseException: refused"
     assert run(database, at=NOW + timedelta(days=300)) == PassResult()
     assert server.delivered() == ["bad", "good"]
 
 
 @pytest.mark.parametrize("held_seconds", [0.5, 60.0])
-def test_a_row_that_somebody_holds_is_waited_for_but_not_for_ever(
+def test_a_locked_row_is_waited_for_but_not_for_ever(
     database: TestDatabase, server: DiscordServer, held_seconds: float
 ) -> None:
     held = add(database, add_channel(database, server, "news"), "held")
@@ -607,7 +589,7 @@ def test_no_limit_is_waited_for_when_nothing_is_left(
     assert run(database) == PassResult(1, details=details(delivered=1))
 
 
-def test_a_long_wait_gives_signs_of_life(
+def test_a_long_wait_reports_progress(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry_pass, "_PROGRESS_SECONDS", 0.1)
@@ -755,11 +737,11 @@ def test_no_secret_gets_out(database: TestDatabase, server: DiscordServer) -> No
     database.query(set_url, f"http://127.0.0.1:1/api/webhooks/1/{TOKEN}", "away")
     env = environment(database, LOG_LEVEL="debug", LOG_FORMAT="text", **LOOPBACK)
 
-    said = []
+    texts = []
     for arguments in (["--dry-run"], ["--json"], []):
         answer = toast("once", "notification", "notification-retry", *arguments, env=env)
         assert answer.code == 0
-        said += [answer.out, answer.err]
+        texts += [answer.out, answer.err]
 
     assert counts(database)[("success", 2)] == 7
     tables = database.query(
@@ -767,9 +749,9 @@ def test_no_secret_gets_out(database: TestDatabase, server: DiscordServer) -> No
         "'public'::regnamespace AND relname <> 'notification_channels'"
     )
     for table in tables:
-        said += [str(found) for found in database.query(f"SELECT * FROM {table['name']}")]
-    assert "webhook answered HTTP 404" in "".join(said)
-    assert not [text for text in said if TOKEN in text or TOKEN[:12] in text]
+        texts += [str(found) for found in database.query(f"SELECT * FROM {table['name']}")]
+    assert "webhook answered HTTP 404" in "".join(texts)
+    assert not [text for text in texts if TOKEN in text or TOKEN[:12] in text]
 
 
 def quicker(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:

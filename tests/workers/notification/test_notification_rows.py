@@ -1,4 +1,4 @@
-"""notification-retry and odd rows: whatever is bad about one, the others are sent and recorded."""
+"""notification-retry: with any odd value in one row, the others are sent and recorded."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Rows:
         self.database.query(f"UPDATE {table} SET {column} = %s WHERE id = %s", value, one)
 
     def sent(self) -> Counter[str]:
-        """How often each was delivered; whatever became of the odd one's id, it is 'odd'."""
+        """How often each was delivered; the odd one is 'odd', with any id."""
         delivered = self.server.delivered()
         return Counter(event if event in self.healthy else "odd" for event in delivered)
 
@@ -185,16 +185,16 @@ def test_an_odd_channel_is_called_like_the_others(
 
     rows.assert_the_healthy_are_done()
     assert_recorded(emptied, rows.odd)
-    told = channel_row(emptied, rows.channel)
+    found = channel_row(emptied, rows.channel)
     for counter, more in zip(COUNTERS, (3, 3, 0), strict=True):
         before = value if counter == column else 0
-        assert told[counter] == min((before if isinstance(before, int) else 0) + more, MOST)
+        assert found[counter] == min((before if isinstance(before, int) else 0) + more, MOST)
     colors = {each.embed["color"] for each in server.requests if each.webhook == "odd"}
     assert colors == {3066993 if column == "color" else 3447003}
     assert run(emptied, at=NOW + INTERVAL) == PassResult()
 
 
-def test_a_channel_of_which_nobody_says_whether_it_is_active_is_not(
+def test_a_channel_whose_active_is_null_is_not_active(
     emptied: TestDatabase, server: DiscordServer
 ) -> None:
     rows = Rows(emptied, server)
@@ -234,7 +234,7 @@ def test_an_odd_webhook_url_stops_no_other_channel(
 
 
 @pytest.mark.parametrize("time", NO_TIMES)
-def test_a_time_that_nobody_knows_is_not_told(
+def test_an_unknown_time_is_not_shown(
     emptied: TestDatabase, server: DiscordServer, time: str | None
 ) -> None:
     rows = Rows(emptied, server)
@@ -251,7 +251,7 @@ def test_a_queue_of_all_kinds_of_times_is_sent_once_and_oldest_first(
     channel = add_channel(emptied, server, "odd")
     # Each kind fills more than a page, so that pages end inside it.
     order: list[str | None] = [
-        *("-infinity", "4713-01-01 BC", "0044-03-15 BC", "2024-02-01", "10001-01-01", "infinity"),
+        *("-infinity", "4713-01-01 BC", "0044-03-15 BC", "2024-02-01", "10001-01-01", "infinity")
     ]
     each = due_notifications.PAGE_ROWS + 1
     for number, time in enumerate([None, *order]):
@@ -301,7 +301,7 @@ def add_trigger(database: TestDatabase, table: str, when: str, body: str, event:
 
 @pytest.mark.parametrize("table", [NOTIFICATIONS, "notification_attempts"])
 @pytest.mark.parametrize("body", BODIES)
-def test_whatever_refuses_one_row_it_is_sent_once_and_the_others_recorded(
+def test_a_row_that_is_refused_for_any_reason_is_sent_once_and_the_others_recorded(
     database: TestDatabase, server: DiscordServer, table: str, body: str
 ) -> None:
     rows = Rows(database, server)
@@ -333,7 +333,7 @@ def test_a_row_that_is_kept_as_it_was_is_not_sent_again(
     assert rows.sent()["odd"] == 1
 
 
-def test_a_row_that_cannot_say_that_it_failed_rests_for_a_day(
+def test_a_row_whose_failure_cannot_be_recorded_is_set_aside_for_a_day(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     channel = add_channel(database, server, "odd")
@@ -367,15 +367,15 @@ def test_what_a_trigger_quotes_of_a_channel_is_hidden(
     body = "RAISE 'no % here', split_part(new.webhook_url, '/', 7)"
     add_trigger(database, CHANNELS, f"new.id = '{rows.channel}'", body, "UPDATE")
     run(database)
-    said = [str(vars(record)) for record in caplog.records] + [
+    texts = [str(vars(record)) for record in caplog.records] + [
         aside["reason"] for aside in failed_rows(database)
     ]
-    assert len([text for text in said if "no *** here" in text]) == 6
-    assert not [text for text in said if TOKEN in text]
+    assert len([text for text in texts if "no *** here" in text]) == 6
+    assert not [text for text in texts if TOKEN in text]
 
 
 @pytest.mark.parametrize("value", ["HTTP 500", None])
-def test_a_row_that_cannot_say_why_it_waits_leaves_the_others_their_reason(
+def test_a_row_whose_reason_cannot_be_written_leaves_the_others_their_reason(
     database: TestDatabase, server: DiscordServer, value: str | None
 ) -> None:
     rows = Rows(database, server)
@@ -424,7 +424,7 @@ def fail_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("fault", [fail_to_prepare, fail_to_send, fail_to_record])
-def test_an_error_of_our_own_costs_one_notification(
+def test_an_error_in_our_code_affects_one_notification_only(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     rows = Rows(database, server)
@@ -451,7 +451,7 @@ def test_what_fails_without_any_row_is_no_fault_of_a_row(
 
 
 class EncodedDatabase(TestDatabase):
-    """One that reads whatever bytes its texts are of."""
+    """One that reads texts of any bytes."""
 
     def connect(self, **keywords: Any) -> psycopg.Connection[DictRow]:
         return self.session()
@@ -465,7 +465,7 @@ def readable_database(server: PostgresServer, encoding: str) -> Iterator[TestDat
 
 # A byte that is no character in this encoding, or one that UTF-8 has none for.
 BAD_BYTES = {"SQL_ASCII": "ff", "WIN1252": "81", "LATIN1": "e4", "EUC_JP": "8fa2a1"}
-# Where PostgreSQL refuses to send it at all.
+# Where PostgreSQL refuses to send it.
 UNREADABLE = ("WIN1252", "EUC_JP")
 
 
@@ -485,8 +485,8 @@ def test_in_any_encoding_messages_are_sent_once_and_recorded(
         failed = row(database, rows.healthy["other"])
         escaped = encoding != "SQL_ASCII"
         assert failed["attempt_count"] == 2
-        said = failed["last_error"]
-        assert ("\\U0001f4a5" in str(said)) == escaped
+        error = failed["last_error"]
+        assert ("\\U0001f4a5" in str(error)) == escaped
         assert run(database, at=NOW + INTERVAL).details == details(delivered=1)
         assert_recorded_again(database, rows.healthy["other"])
         assert rows.sent() == {"odd": 1, "before": 1, "after": 1, "other": 1}
@@ -539,12 +539,12 @@ def spoil(database: TestDatabase, encoding: str, table: str, column: str, one: U
     )
 
 
-def test_the_time_of_a_notification_is_told_where_its_event_has_none(
+def test_the_time_of_a_notification_is_shown_where_its_event_has_none(
     database: TestDatabase, server: DiscordServer
 ) -> None:
     rows = Rows(database, server)
     run(database)
     [request] = [each for each in server.requests if each.event_id == "odd"]
-    told = datetime.fromisoformat(request.embed["timestamp"])
-    assert told == row(database, rows.odd)["created_at"]
+    shown = datetime.fromisoformat(request.embed["timestamp"])
+    assert shown == row(database, rows.odd)["created_at"]
     assert TOKEN not in str(request.body)

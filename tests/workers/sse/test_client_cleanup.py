@@ -3,7 +3,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,9 +16,8 @@ from common.errors import PassError
 from common.scheduling.clock_guard import ClocksDiffer
 from common.scheduling.scheduler import NOTHING, PassResult, Preview
 from devservers.child_processes import PATIENCE, ROOT, poll_until
-from devservers.postgres import PostgresServer
 from devservers.standins.sse import SseServer, new_client
-from testing.database import TestDatabase, fresh_database
+from testing.database import TestDatabase
 from testing.passes import GO_ZERO_TIME, HOUR, MICROSECOND, MINUTE, NOW, preview, run_pass
 from testing.processes import Process, environment, toast
 from workers.sse import SERVICE
@@ -53,23 +51,10 @@ STAYS: dict[str, dict[str, Any]] = {
         "connected_at": NOW - MINUTE,
         "last_event_at": LONG_AGO,
     },
-    "no time at all": {},
+    "no time": {},
     "only zero times": {"connected_at": GO_ZERO_TIME, "last_event_at": Timestamp()},
     "an event beyond the year 9999": {"last_event_at": Timestamp(seconds=2**62)},
 }
-
-
-@pytest.fixture(scope="module")
-def shared(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
-    """For passes in this process: they take a lock in it, and leave nothing."""
-    with fresh_database(postgres_server) as database:
-        yield database
-
-
-@pytest.fixture
-def sse() -> Iterator[SseServer]:
-    with SseServer() as server:
-        yield server
 
 
 def clients(**times: dict[str, Any]) -> list[ClientInfo]:
@@ -99,11 +84,11 @@ def runs(database: TestDatabase) -> list[dict[str, Any]]:
 
 
 def test_inactive_clients_are_disconnected_and_no_others(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*clients(**DUE), *clients(**STAYS))
 
-    result = clean_up(shared, sse)
+    result = clean_up(module_database, sse)
 
     assert sorted(sse.cuts) == sorted(DUE)
     assert set(sse.clients) == set(STAYS)
@@ -113,7 +98,7 @@ def test_inactive_clients_are_disconnected_and_no_others(
     )
 
 
-def test_the_timeout_is_the_one_that_is_set(shared: TestDatabase, sse: SseServer) -> None:
+def test_the_timeout_is_the_one_that_is_set(module_database: TestDatabase, sse: SseServer) -> None:
     sse.connect(
         *clients(
             old={"last_event_at": NOW - 2 * MINUTE},
@@ -121,33 +106,33 @@ def test_the_timeout_is_the_one_that_is_set(shared: TestDatabase, sse: SseServer
         )
     )
 
-    clean_up(shared, sse, SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT="2m")
+    clean_up(module_database, sse, SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT="2m")
 
     assert sse.cuts == ["old"]
 
 
-def test_where_nobody_is_connected_nothing_happens(shared: TestDatabase, sse: SseServer) -> None:
-    assert clean_up(shared, sse).counts["clients"] == 0
+def test_without_clients_nothing_happens(module_database: TestDatabase, sse: SseServer) -> None:
+    assert clean_up(module_database, sse).counts["clients"] == 0
     assert sse.cuts == []
 
 
-def test_where_nobody_is_inactive_the_list_is_only_read_until_it_repeats_itself(
-    shared: TestDatabase, sse: SseServer
+def test_without_inactive_clients_the_list_is_only_read_until_it_repeats_itself(
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*active(30))
 
-    clean_up(shared, sse)
+    clean_up(module_database, sse)
 
     assert sse.listings == 2
 
 
-def test_nobody_is_missed_on_short_pages_in_changing_order(
-    shared: TestDatabase, sse: SseServer
+def test_no_client_is_missed_on_short_pages_in_changing_order(
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(100), *active(50))
     sse.orders.page_clients = 7
 
-    result = clean_up(shared, sse)
+    result = clean_up(module_database, sse)
 
     assert sorted(sse.cuts) == sorted(client.id for client in quiet(100))
     assert set(sse.clients) == {client.id for client in active(50)}
@@ -155,47 +140,47 @@ def test_nobody_is_missed_on_short_pages_in_changing_order(
 
 
 def test_a_client_that_rarely_shows_up_is_looked_for_as_long_as_the_service_counts_it(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(6))
     sse.orders.page_clients = 3
 
     # The order is chance: where the rule is broken, one of twenty lists is too short.
     for _ in range(20):
-        assert preview_of(shared, sse).count == 6
+        assert preview_of(module_database, sse).count == 6
 
 
 def test_clients_that_connect_all_the_time_do_not_keep_a_pass_going(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(3))
     sse.orders.connect_on_listing = 1
 
-    assert clean_up(shared, sse).processed == 3
+    assert clean_up(module_database, sse).processed == 3
     assert sse.listings <= 5
 
 
-def test_a_list_that_always_shows_somebody_new_is_given_up(
-    shared: TestDatabase, sse: SseServer
+def test_a_list_that_always_shows_a_new_client_is_given_up(
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     # By this clock even those who connect during the pass were there before it.
     now = datetime.now(UTC) + MINUTE
     sse.connect(*active(3, now=now))
     sse.orders.connect_on_listing = 1
 
-    clean_up(shared, sse, now=now)
+    clean_up(module_database, sse, now=now)
 
     assert sse.listings == MOST_ROUNDS
 
 
 def test_a_client_that_becomes_active_after_it_was_listed_is_not_cut(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(5))
     # Two rounds make up the first look, the third is the one to make sure.
     sse.orders.active_once_listed = {"quiet-1": 2, "quiet-3": 2}
 
-    result = clean_up(shared, sse)
+    result = clean_up(module_database, sse)
 
     assert sorted(sse.cuts) == ["quiet-0", "quiet-2", "quiet-4"]
     assert set(sse.clients) == {"quiet-1", "quiet-3"}
@@ -203,13 +188,13 @@ def test_a_client_that_becomes_active_after_it_was_listed_is_not_cut(
 
 
 def test_a_cut_rests_on_a_look_of_the_last_half_second(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(2 * PARALLEL_CALLS + 1))
     # Two calls at a time: this many take longer than a look stays fresh.
     sse.orders.slow = {"DisconnectClient": 2.5 * FRESH_SECONDS / PARALLEL_CALLS}
 
-    result = clean_up(shared, sse)
+    result = clean_up(module_database, sse)
 
     cuts_after_a_look = [0]
     for request in sse.requests:
@@ -222,19 +207,19 @@ def test_a_cut_rests_on_a_look_of_the_last_half_second(
 
 
 def test_a_client_that_leaves_by_itself_is_not_waited_for(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(3))
     sse.orders.gone_once_listed = {"quiet-1": 2}
 
-    result = clean_up(shared, sse)
+    result = clean_up(module_database, sse)
 
     assert sorted(sse.cuts) == ["quiet-0", "quiet-2"]
     assert (result.processed, result.failed, result.complete) == (2, 0, True)
 
 
-def test_clients_that_cannot_be_cut_are_counted_and_named_and_stop_nobody(
-    shared: TestDatabase, sse: SseServer, caplog: pytest.LogCaptureFixture
+def test_clients_that_cannot_be_disconnected_are_counted_and_named_and_stop_no_other(
+    module_database: TestDatabase, sse: SseServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     sse.connect(*quiet(PARALLEL_CALLS + 20))
     sse.connect(ClientInfo(id="", last_event_at=LONG_AGO))
@@ -244,7 +229,7 @@ def test_clients_that_cannot_be_cut_are_counted_and_named_and_stop_nobody(
         "quiet-3": grpc.StatusCode.UNAVAILABLE,
     }
 
-    result = clean_up(shared, sse)
+    result = clean_up(module_database, sse)
 
     named = {
         fields["client_id"]: fields["reason"]
@@ -265,74 +250,74 @@ def test_clients_that_cannot_be_cut_are_counted_and_named_and_stop_nobody(
 
 
 def test_without_the_service_the_pass_fails_and_names_the_setting(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.stop()
 
     with pytest.raises(PassError, match=rf"{sse.address} \(SSE_GRPC_ADDR\).*UNAVAILABLE"):
-        clean_up(shared, sse)
+        clean_up(module_database, sse)
 
 
 def test_a_service_that_does_not_answer_is_waited_for_as_long_as_is_set(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.freeze()
 
     with pytest.raises(PassError, match=r"no answer within 0\.2 s \(SSE_GRPC_TIMEOUT\)"):
-        clean_up(shared, sse, SSE_GRPC_TIMEOUT="200ms")
+        clean_up(module_database, sse, SSE_GRPC_TIMEOUT="200ms")
 
 
 def test_a_service_that_goes_away_in_mid_pass_fails_it_with_what_was_done(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(4 * PARALLEL_CALLS))
     looks, cuts = 3, PARALLEL_CALLS + 10
     sse.orders.calls_until_away = looks + cuts
 
     with pytest.raises(PassError, match=rf"shutting down; disconnected until then: {cuts}$"):
-        clean_up(shared, sse)
+        clean_up(module_database, sse)
 
     assert len(sse.clients) == 4 * PARALLEL_CALLS - cuts
     assert len(sse.cuts) <= 3 * PARALLEL_CALLS, "it went on as if the service were there"
 
 
-def test_nobody_is_cut_while_the_clocks_of_database_and_host_differ(
-    shared: TestDatabase, sse: SseServer
+def test_no_client_is_disconnected_while_the_clocks_of_database_and_host_differ(
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(3))
 
     for act in (clean_up, preview_of):
         with pytest.raises(ClocksDiffer):
-            act(shared, sse, host_now=NOW - 11 * MINUTE)
+            act(module_database, sse, host_now=NOW - 11 * MINUTE)
 
     assert sse.requests == []
 
 
 def test_a_stop_ends_the_pass_after_the_calls_under_way(
-    shared: TestDatabase, sse: SseServer
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(3 * PARALLEL_CALLS))
 
-    result = clean_up(shared, sse, stopping=lambda: len(sse.cuts) > 0)
+    result = clean_up(module_database, sse, stopping=lambda: len(sse.cuts) > 0)
 
     assert (result.processed, result.complete) == (PARALLEL_CALLS, False)
     assert len(sse.clients) == 2 * PARALLEL_CALLS
 
 
-def test_a_pass_shows_a_sign_of_life_with_every_page_and_every_round_of_cuts(
-    shared: TestDatabase, sse: SseServer
+def test_a_pass_reports_progress_with_every_page_and_every_round_of_disconnects(
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(2 * PARALLEL_CALLS))
     signs: list[PassResult] = []
 
-    clean_up(shared, sse, report_progress=signs.append)
+    clean_up(module_database, sse, report_progress=signs.append)
 
     assert len(signs) == sse.listings + 2
     assert sum(signs, NOTHING).processed == 2 * PARALLEL_CALLS
 
 
-def test_a_dry_run_shows_the_longest_inactive_first_and_cuts_nobody(
-    shared: TestDatabase, sse: SseServer
+def test_a_dry_run_shows_the_longest_inactive_first_and_disconnects_none(
+    module_database: TestDatabase, sse: SseServer
 ) -> None:
     sse.connect(*quiet(20), *active(3))
     oldest = {
@@ -342,7 +327,7 @@ def test_a_dry_run_shows_the_longest_inactive_first_and_cuts_nobody(
     }
     sse.connect(*clients(oldest=oldest))
 
-    shown = preview_of(shared, sse)
+    shown = preview_of(module_database, sse)
 
     assert shown.count == 21
     assert len(shown.rows) == 10
@@ -356,8 +341,7 @@ def test_a_dry_run_shows_the_longest_inactive_first_and_cuts_nobody(
 
 
 @pytest.mark.parametrize(
-    ("address", "problem"),
-    [("one:9094,two:9094", "not host:port"), ("localhost", "not host:port")],
+    ("address", "problem"), [("one:9094,two:9094", "not host:port"), ("localhost", "not host:port")]
 )
 def test_an_address_that_is_not_one_host_and_port_is_refused(
     monkeypatch: pytest.MonkeyPatch, address: str, problem: str

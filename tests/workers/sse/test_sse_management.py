@@ -67,12 +67,6 @@ TYPES = {
 
 
 @pytest.fixture
-def sse() -> Iterator[SseServer]:
-    with SseServer() as server:
-        yield server
-
-
-@pytest.fixture
 def management(sse: SseServer) -> Iterator[SseManagement]:
     with SseManagement(sse.address, timedelta(seconds=SECONDS)) as management:
         yield management
@@ -247,7 +241,7 @@ def test_the_stand_in_lists_fifty_clients_where_no_limit_is_given(sse: SseServer
     assert answers[0].total == 200
 
 
-def test_the_stand_in_tells_its_health_and_statistics(sse: SseServer) -> None:
+def test_the_stand_in_reports_its_health_and_statistics(sse: SseServer) -> None:
     sse.connect(ClientInfo(id="a", events_received=3), ClientInfo(id="b", events_received=4))
 
     health = call(sse, "GetHealth", messages.GetHealthRequest())
@@ -258,6 +252,7 @@ def test_the_stand_in_tells_its_health_and_statistics(sse: SseServer) -> None:
     assert stats.max_clients >= 10_000
 
 
+@pytest.mark.servers
 def test_the_stand_in_is_a_program() -> None:
     command = [sys.executable, "-m", "devservers.standins.sse", "--clients", "20", "--quiet", "4"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -16,8 +15,7 @@ from common.http import Client
 from common.logging import redaction
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild
-from testing.database import TestDatabase
-from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
 from workers.warcraft.battle_net import addresses, api_request
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL
 from workers.warcraft.battle_net.rate_limit import (
@@ -35,20 +33,8 @@ BASIC = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
 
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the client waits of its own accord; what it is told to wait stays as it is."""
+    """Shorten the client's own delays; those that a reply asks for stay as they are."""
     monkeypatch.setattr("workers.warcraft.battle_net.client.MOST_DELAY", 0.1)
-
-
-@pytest.fixture
-def battle_net() -> Iterator[BattleNetServer]:
-    with BattleNetServer() as server:
-        yield server
-
-
-@pytest.fixture
-def worker(module_database: TestDatabase, battle_net: BattleNetServer) -> WarcraftWorker:
-    empty(module_database)
-    return WarcraftWorker(module_database, battle_net)
 
 
 def track(worker: WarcraftWorker, count: int) -> None:
@@ -88,7 +74,7 @@ def test_a_token_that_is_refused_is_renewed_once(worker: WarcraftWorker) -> None
     assert statuses.count(200) == 48
 
 
-def test_a_new_token_that_is_refused_too_is_no_reason_to_go_on(worker: WarcraftWorker) -> None:
+def test_a_new_token_that_is_refused_too_fails_the_pass(worker: WarcraftWorker) -> None:
     track(worker, 1)
     worker.battle_net.order("/character/", status=401)
     run = worker.run(CHARACTERS)
@@ -119,7 +105,7 @@ def test_a_token_is_not_used_in_its_last_five_minutes(battle_net: BattleNetServe
     assert asked() == 3
 
 
-def test_credentials_that_are_refused_fail_the_pass_and_say_so(worker: WarcraftWorker) -> None:
+def test_refused_credentials_fail_the_pass_with_that_reason(worker: WarcraftWorker) -> None:
     worker.battle_net.credentials = ("somebody", "else")
     track(worker, MOST_UNAVAILABLE + 8)
     run = worker.run(CHARACTERS)
@@ -212,7 +198,7 @@ def test_a_name_cannot_lead_elsewhere(worker: WarcraftWorker) -> None:
 
 
 class Time:
-    """A clock that goes on only where somebody waits."""
+    """A clock that goes on only while a caller waits."""
 
     def __init__(self) -> None:
         self.now = 5_000.0
@@ -249,7 +235,7 @@ def test_no_hour_sees_more_than_its_quota() -> None:
     assert moments[72_000] - moments[0] == pytest.approx(7_200.0)
 
 
-def test_a_pause_holds_everybody_and_a_stop_ends_the_wait() -> None:
+def test_a_pause_holds_every_thread_and_a_stop_ends_the_wait() -> None:
     time = Time()
     budget = RequestBudget([SlidingWindow(100, 1.0)], clock=lambda: time.now)
     (first,) = sent(budget, time, 1)
@@ -261,16 +247,11 @@ def test_a_pause_holds_everybody_and_a_stop_ends_the_wait() -> None:
         pytest.fail("sent all the same")
 
 
-def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(
-    worker: WarcraftWorker,
-) -> None:
+def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(worker: WarcraftWorker) -> None:
     track(worker, 24)
     worker.track(*(Guild(f"Guild {letter}", SILVERMOON) for letter in "abcdefghijkl"))
-    threads = [threading.Thread(target=worker.run, args=(name,)) for name in (CHARACTERS, GUILDS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(worker.run, (CHARACTERS, GUILDS)))
     requests = worker.battle_net.asked("/wow/")
     assert len(requests) == 24 * 4 + 12 * 2 + 2
     assert {request.status for request in requests} == {200}
@@ -280,7 +261,7 @@ def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(
 # --- patience ---------------------------------------------------------------------------------
 
 
-def test_after_a_429_nobody_asks_before_the_time_it_names(worker: WarcraftWorker) -> None:
+def test_after_a_429_no_request_is_sent_before_the_time_it_names(worker: WarcraftWorker) -> None:
     track(worker, 16)
     worker.battle_net.order("/namea", times=1, status=429, headers={"Retry-After": "1"})
     run = worker.run(CHARACTERS)
@@ -293,7 +274,7 @@ def test_after_a_429_nobody_asks_before_the_time_it_names(worker: WarcraftWorker
     assert sum(request.status == 200 for request in requests) == 64
 
 
-def test_what_passes_is_waited_for(worker: WarcraftWorker) -> None:
+def test_a_passing_failure_is_retried(worker: WarcraftWorker) -> None:
     track(worker, 5)
     troubles: dict[str, dict[str, object]] = {
         "/namea/statistics": {"status": 429},
@@ -309,7 +290,7 @@ def test_what_passes_is_waited_for(worker: WarcraftWorker) -> None:
         assert len(worker.battle_net.asked(path)) == 2
 
 
-def test_trouble_with_the_token_is_waited_for_too(worker: WarcraftWorker) -> None:
+def test_a_failed_request_for_a_token_is_retried(worker: WarcraftWorker) -> None:
     track(worker, 1)
     worker.battle_net.order("/token", times=1, status=503, headers={"Retry-After": "0"})
     worker.battle_net.order("/token", times=1, body=b'{"access_token": 1}')
@@ -318,19 +299,19 @@ def test_trouble_with_the_token_is_waited_for_too(worker: WarcraftWorker) -> Non
 
 
 def test_retry_after_may_be_a_date_or_nonsense(battle_net: BattleNetServer) -> None:
-    def told(header: str) -> float | None:
+    def parsed(header: str) -> float | None:
         battle_net.order(f"/{len(battle_net.requests)}", headers={"Retry-After": header})
         path = f"{battle_net.url}/{len(battle_net.requests)}"
         return api_request.send("battle_net", Client(), "GET", path, "Bearer x").retry_after
 
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True)
-    assert told(in_a_minute) == pytest.approx(60, abs=30)
-    assert (told("7"), told("-1"), told("soon"), told("")) == (7.0, None, None, None)
-    assert told("99999999999") == api_request.MOST_RETRY_AFTER
-    assert told("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+    assert parsed(in_a_minute) == pytest.approx(60, abs=30)
+    assert (parsed("7"), parsed("-1"), parsed("soon"), parsed("")) == (7.0, None, None, None)
+    assert parsed("99999999999") == api_request.MOST_RETRY_AFTER
+    assert parsed("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
 
 
-def test_one_that_always_fails_costs_the_others_nothing(
+def test_a_character_that_always_fails_does_not_affect_the_others(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api_request, "REPLY_SECONDS", 0.5)
@@ -351,9 +332,7 @@ def test_one_that_always_fails_costs_the_others_nothing(
     assert rows[0]["retry_at"] - rows[0]["failed_at"] == timedelta(minutes=5)
 
 
-def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(
-    worker: WarcraftWorker,
-) -> None:
+def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(worker: WarcraftWorker) -> None:
     track(worker, 26)
     outage = worker.battle_net.order("/character/", status=502)
     run = worker.run(CHARACTERS)
@@ -368,7 +347,7 @@ def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_of_our_own_fails_the_pass_instead_of_hanging_it(
+def test_an_error_in_our_code_fails_the_pass_instead_of_hanging_it(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     track(worker, 3)
@@ -378,9 +357,7 @@ def test_an_error_of_our_own_fails_the_pass_instead_of_hanging_it(
     assert "a thread that asks Battle.net has died; the log says of what" in run.error
 
 
-def test_battle_net_away_altogether_fails_the_pass(
-    worker: WarcraftWorker,
-) -> None:
+def test_an_unreachable_battle_net_fails_the_pass(worker: WarcraftWorker) -> None:
     track(worker, MOST_UNAVAILABLE)
     nowhere = "http://127.0.0.1:9"
     run = worker.run(CHARACTERS, BLIZZARD_API_URL=nowhere, BLIZZARD_OAUTH_URL=nowhere)
@@ -414,9 +391,7 @@ def test_credentials_are_needed_while_a_sync_is_enabled(worker: WarcraftWorker) 
         assert sum(line.startswith(f"{name} in the environment is") for line in lines) == 1
 
 
-def test_credentials_are_not_needed_while_both_syncs_are_disabled(
-    worker: WarcraftWorker,
-) -> None:
+def test_credentials_are_not_needed_while_both_syncs_are_disabled(worker: WarcraftWorker) -> None:
     switches = {"CHARACTER_SYNC_ENABLED": "false", "GUILD_SYNC_ENABLED": "false"}
     track(worker, 1)
     run = worker.run(CHARACTERS, BLIZZARD_CLIENT_ID="", **switches)  # asked for all the same
@@ -462,11 +437,7 @@ def test_no_secret_shows_up_anywhere(worker: WarcraftWorker, mock_broker: str) -
     output = ""
     for _ in range(2):
         process = worker.start(
-            "once",
-            "warcraft",
-            LOG_LEVEL="debug",
-            LOG_FORMAT="json",
-            KAFKA_BROKERS=mock_broker,
+            "once", "warcraft", LOG_LEVEL="debug", LOG_FORMAT="json", KAFKA_BROKERS=mock_broker
         )
         output += "".join(process.communicate(timeout=60))
         worker.battle_net.credentials = ("refused", "now")

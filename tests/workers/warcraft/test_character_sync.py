@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,10 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from devservers.child_processes import PATIENCE, poll_until
-from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild, Realm
 from testing.database import TestDatabase
-from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
+from tests.support.row_faults import refusal
 from workers.warcraft import reference_rows, sync
 from workers.warcraft.reference_rows import Reference
 
@@ -27,20 +28,6 @@ EQUIPMENT_UPDATED = "warcraft.character.equipment.updated"
 STATS_UPDATED = "warcraft.character.stats.updated"
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def worker(module_database: TestDatabase) -> Iterator[WarcraftWorker]:
-    empty(module_database)
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(module_database, battle_net)
-
-
-@pytest.fixture
-def own_worker(database: TestDatabase) -> Iterator[WarcraftWorker]:
-    """For tests that change tables, or leave processes behind that hold on to them."""
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(database, battle_net)
 
 
 def ago(**time: float) -> datetime:
@@ -62,7 +49,7 @@ def age_everything(worker: WarcraftWorker) -> None:
 # --- what is written down ---------------------------------------------------------------------
 
 
-def test_a_character_is_written_down_with_everything_about_it(worker: WarcraftWorker) -> None:
+def test_a_character_is_stored_with_all_its_data(worker: WarcraftWorker) -> None:
     thrall = Character("Thrall", SILVERMOON, race="Mag'har Orc", playable_class="Death Knight")
     guild = Guild("The Night's Watch", SILVERMOON)
     guild_id = worker.track(guild)
@@ -140,8 +127,8 @@ def test_the_events_have_the_live_fields(worker: WarcraftWorker) -> None:
     assert {name: synced[name] for name in synced["data"]} == synced["data"]
     assert (synced["type"], synced["source"]) == (SYNCED, "warcraft-service")
     assert [event["topic"] for event in others] == [EQUIPMENT_UPDATED, STATS_UPDATED]
-    news = {"character_id": character_id, "name": "ägiel", "updated_at": moment}
-    assert [event["data"] for event in others] == [news, news]
+    changed = {"character_id": character_id, "name": "ägiel", "updated_at": moment}
+    assert [event["data"] for event in others] == [changed, changed]
     assert len({event["id"] for event in worker.events()}) == 3
 
 
@@ -184,7 +171,7 @@ def test_a_guild_is_linked_by_name_realm_and_region(worker: WarcraftWorker) -> N
     loner_id = worker.track(loner)
     worker.database.insert("character_details", character_id=loner_id, guild_id=decoys[0])
     worker.run(SYNC)
-    assert details(worker, member_id)["guild_id"] is None  # nobody tracks that guild
+    assert details(worker, member_id)["guild_id"] is None  # that guild is not tracked
     assert details(worker, loner_id)["guild_id"] is None  # it has left
 
     guild_id = worker.track(guild)
@@ -215,9 +202,9 @@ def test_reference_rows_have_no_duplicates_however_many_look_at_once(
     database: TestDatabase,
 ) -> None:
     start = threading.Barrier(6)
-    found: list[UUID] = []
 
-    def look() -> None:
+    def look(_: int) -> list[UUID]:
+        found = []
         with database.connect() as connection:
             start.wait()
             for number in range(20):
@@ -227,12 +214,10 @@ def test_reference_rows_have_no_duplicates_however_many_look_at_once(
                     faction = reference_rows.faction_id(connection, horde, now)
                     race = Reference.named(f"Race {number}")
                     found.append(reference_rows.race_id(connection, race, faction, now))
+        return found
 
-    threads = [threading.Thread(target=look) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        found = [race for races in pool.map(look, range(6)) for race in races]
     assert (len(found), len(set(found))) == (120, 20)
 
 
@@ -432,7 +417,7 @@ def test_a_404_is_reported_when_it_lasts_seven_days(
     assert worker.count("characters") == 1
 
 
-def test_a_character_that_is_found_again_is_as_if_nothing_had_been(worker: WarcraftWorker) -> None:
+def test_a_character_that_is_found_again_has_no_failures_left(worker: WarcraftWorker) -> None:
     character_id = worker.track(Character("Thrall", SILVERMOON))
     order = worker.battle_net.order("/thrall", status=404)
     worker.run(SYNC)
@@ -491,7 +476,7 @@ ODD_REPLIES: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-def test_an_odd_reply_names_the_character_and_the_field_and_stops_nobody_else(
+def test_an_invalid_reply_names_the_character_and_the_field_and_stops_no_other(
     worker: WarcraftWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = {}
@@ -521,21 +506,15 @@ def test_an_odd_reply_names_the_character_and_the_field_and_stops_nobody_else(
     assert run.error.startswith("character odd")
 
 
-def test_a_row_that_cannot_be_written_stops_nobody_else(own_worker: WarcraftWorker) -> None:
+def test_a_row_that_cannot_be_written_stops_no_other(own_worker: WarcraftWorker) -> None:
     worker = own_worker
-    worker.database.query(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$BEGIN RAISE 'no such luck'; END$$"
-    )
-    worker.database.query(
-        "CREATE TRIGGER refuse BEFORE INSERT ON character_stats FOR EACH ROW"
-        " WHEN (new.stats_json ->> 'health' = '13') EXECUTE FUNCTION refuse()"
-    )
+    unlucky = "new.stats_json ->> 'health' = '13'"
+    worker.database.query(refusal("INSERT ON character_stats", unlucky))
     worker.track(Character("Unlucky", SILVERMOON), Character("Lucky", SILVERMOON))
     worker.battle_net.order("/unlucky/statistics", edit=_edit(health=13))
     run = worker.run(SYNC)
     assert (run.counts["processed"], run.counts["failed"]) == (1, 1)
-    assert "unlucky of silvermoon (eu): RaiseException: no such luck" in run.error
+    assert "unlucky of silvermoon (eu): RaiseException: refused" in run.error
     # Nothing of it was written, the events neither.
     assert [event["name"] for event in worker.events()] == ["lucky"] * 3
     assert worker.one("SELECT display_name FROM character_details")["display_name"] == "Lucky"
@@ -613,12 +592,8 @@ def test_a_stop_in_mid_pass_is_quick_and_leaves_whole_characters(
 def test_two_workers_at_once_ask_for_each_character_once(worker: WarcraftWorker) -> None:
     _track_many(worker, 12)
     worker.battle_net.latency = 0.05
-    runs = []
-    threads = [threading.Thread(target=lambda: runs.append(worker.run(SYNC))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(worker.run, (SYNC, SYNC)))
     assert sorted(run.result for run in runs) == ["ok", "skipped"]
     assert len(worker.battle_net.asked("/character/")) == 48
     assert len(worker.events()) == 36

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pytest
-
-from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild, Realm
-from testing.database import TestDatabase
-from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
 
 SYNC = "guild-sync"
 SYNCED = "warcraft.guild.synced"
 
 WOUNDED = Realm("Terrordar", "terrordar")
-
-
-@pytest.fixture
-def worker(module_database: TestDatabase) -> Iterator[WarcraftWorker]:
-    empty(module_database)
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(module_database, battle_net)
-
-
-@pytest.fixture
-def own_worker(database: TestDatabase) -> Iterator[WarcraftWorker]:
-    """For tests that change tables, or leave processes behind that hold on to them."""
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(database, battle_net)
 
 
 def members(worker: WarcraftWorker, guild: UUID) -> dict[tuple[str, str], Any]:
@@ -217,9 +198,7 @@ def test_tracked_characters_follow_their_guild(worker: WarcraftWorker) -> None:
     assert worker.one(statement, never_synced)["count"] == 0
 
 
-def test_the_names_of_classes_and_races_are_asked_for_once_a_region(
-    worker: WarcraftWorker,
-) -> None:
+def test_the_names_of_classes_and_races_are_asked_for_once_a_region(worker: WarcraftWorker) -> None:
     for number, region in enumerate(["eu", "eu", "us"]):
         guild = Guild(f"Guild {'abc'[number]}", SILVERMOON, region=region)
         guild.add(Character("Maiev", SILVERMOON, playable_class="Demon Hunter", region=region))
@@ -232,7 +211,7 @@ def test_the_names_of_classes_and_races_are_asked_for_once_a_region(
     assert [tuple(row.values()) for row in rows] == [("Demon Hunter", "Orc")]
 
 
-def test_a_roster_is_worth_having_without_names_of_classes(worker: WarcraftWorker) -> None:
+def test_a_roster_is_stored_even_without_names_of_classes_and_races(worker: WarcraftWorker) -> None:
     guild = Guild("Wardens", SILVERMOON)
     guild.add(Character("Maiev", SILVERMOON))
     guild_id = worker.track(guild)
@@ -243,7 +222,7 @@ def test_a_roster_is_worth_having_without_names_of_classes(worker: WarcraftWorke
     assert (row["class"], row["race"], row["level"]) == (None, None, 80)
 
 
-def test_somebody_who_is_listed_twice_is_one_member(worker: WarcraftWorker) -> None:
+def test_a_character_that_is_listed_twice_is_one_member(worker: WarcraftWorker) -> None:
     guild = Guild("Wardens", SILVERMOON)
     guild.add(Character("Maiev", SILVERMOON))
     guild_id = worker.track(guild)
@@ -255,7 +234,7 @@ def test_somebody_who_is_listed_twice_is_one_member(worker: WarcraftWorker) -> N
 # --- what goes wrong --------------------------------------------------------------------------
 
 
-def test_one_bad_guild_names_its_field_and_stops_nobody_else(worker: WarcraftWorker) -> None:
+def test_one_invalid_guild_names_its_field_and_stops_no_other(worker: WarcraftWorker) -> None:
     def remove_slug(reply: dict[str, Any]) -> None:
         del reply["members"][0]["character"]["realm"]["slug"]
 
@@ -313,8 +292,7 @@ def test_a_guild_deleted_while_it_was_asked_for_stays_deleted(worker: WarcraftWo
     guild_id = worker.track(guild)
     character_id = track(worker, maiev)
     worker.battle_net.order(
-        "/roster",
-        edit=lambda reply: worker.database.query("UPDATE guilds SET deleted_at = now()"),
+        "/roster", edit=lambda reply: worker.database.query("UPDATE guilds SET deleted_at = now()")
     )
     assert worker.run(SYNC).counts["processed"] == 0
     assert (members(worker, guild_id), worker.events()) == ({}, [])
@@ -350,17 +328,9 @@ def test_both_syncs_at_once_agree_and_create_each_reference_row_once(
             guild.add(character)
             worker.track(character)
     worker.battle_net.latency = 0.02
-    runs = []
-
-    def run(scheduler: str) -> None:
-        runs.append(worker.run(scheduler))
-
-    threads = [threading.Thread(target=run, args=(name,)) for name in (SYNC, "character-sync")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(run.counts["processed"] for run in runs) == [6, 12]
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(worker.run, (SYNC, "character-sync")))
+    assert [run.counts["processed"] for run in runs] == [6, 12]
     assert worker.battle_net.most_in_flight <= 8
     assert [worker.count(table) for table in ("factions", "races", "classes")] == [1, 1, 1]
     wrong = worker.database.query(

@@ -1,9 +1,8 @@
-"""Both warcraft syncs: whatever is odd about one subject, the others are synced once."""
+"""Both warcraft syncs: with any odd value in one subject, the others are synced once."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -12,19 +11,18 @@ import pytest
 from devservers.postgres import PostgresServer
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Guild
-from testing.database import TestDatabase
-from testing.warcraft_worker import AGGRA, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import AGGRA, SILVERMOON, WarcraftWorker
 from tests.support.odd_values import (
     CLAIMED,
     LATE,
     NEVER,
     NUMBERS,
-    REFUSE,
     TEXTS,
     TIMES,
     encoded_database,
     make_odd,
 )
+from tests.support.row_faults import refusal
 from workers.warcraft import character_replies, guild_replies, sync
 
 CHARACTERS, GUILDS = "character-sync", "guild-sync"
@@ -54,20 +52,6 @@ ODD: dict[tuple[str, str], tuple[str | None, ...]] = {
     ("guilds", "updated_at"): TIMES,
     ("guilds", "deleted_at"): TIMES,
 }
-
-
-@pytest.fixture
-def worker(module_database: TestDatabase) -> Iterator[WarcraftWorker]:
-    empty(module_database)
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(module_database, battle_net)
-
-
-@pytest.fixture
-def own_worker(database: TestDatabase) -> Iterator[WarcraftWorker]:
-    """For tests that change tables for good."""
-    with BattleNetServer() as battle_net:
-        yield WarcraftWorker(database, battle_net)
 
 
 def name_of(number: int) -> str:
@@ -158,32 +142,28 @@ def test_no_page_passes_over_anything_among_odd_times(
         (GUILDS, "INSERT", "guild_members", "guild_id"),
     ],
 )
-def test_a_trigger_may_raise_what_it_likes(
+def test_a_trigger_may_raise_any_error(
     own_worker: WarcraftWorker, scheduler: str, event: str, table: str, column: str, sqlstate: str
 ) -> None:
     worker = own_worker
     subjects = [track(worker, scheduler, number) for number in range(3)]
-    worker.database.query(
-        REFUSE.format(sqlstate=sqlstate, event=event, table=table, column=column, row=subjects[1])
-    )
+    when = f"NEW.{column} = '{subjects[1]}'"
+    worker.database.query(refusal(f"{event} ON {table}", when, sqlstate=sqlstate))
     run = worker.run(scheduler)
 
     assert (run.result, run.counts["processed"], run.counts["failed"]) == ("ok", 2, 1)
     assert synced(worker, scheduler) == {subjects[0]: 1, subjects[2]: 1}
     [(subject, reason)] = failures(worker).items()
-    assert (subject, reason.endswith(": no such luck")) == (subjects[1], True)
+    assert (subject, reason.endswith(": refused")) == (subjects[1], True)
     assert not any(worker.run(scheduler).counts.values())  # it rests
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     ("scheduler", "module", "function"),
-    [
-        (CHARACTERS, character_replies, "read_profile"),
-        (GUILDS, guild_replies, "read_guild"),
-    ],
+    [(CHARACTERS, character_replies, "read_profile"), (GUILDS, guild_replies, "read_guild")],
 )
-def test_an_error_of_our_own_concerns_its_subject_only(
+def test_an_error_in_our_code_affects_its_subject_only(
     worker: WarcraftWorker,
     monkeypatch: pytest.MonkeyPatch,
     scheduler: str,
@@ -215,7 +195,7 @@ def test_an_error_of_our_own_concerns_its_subject_only(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("scheduler", SYNCED)
 @pytest.mark.parametrize("column", ["name", "realm"])
-def test_a_subject_without_a_name_concerns_itself_only(
+def test_a_subject_without_a_name_affects_itself_only(
     own_worker: WarcraftWorker, scheduler: str, column: str
 ) -> None:
     worker = own_worker
@@ -231,9 +211,7 @@ def test_a_subject_without_a_name_concerns_itself_only(
     assert set(failures(worker)) == {subjects[1], subjects[2]}
 
 
-def test_a_faction_that_is_kept_from_us_concerns_its_characters_only(
-    own_worker: WarcraftWorker,
-) -> None:
+def test_a_refused_faction_affects_its_characters_only(own_worker: WarcraftWorker) -> None:
     worker = own_worker
     worker.database.query(
         "CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS"

@@ -1,4 +1,4 @@
-"""URLs that somebody might register as a webhook to reach what is not theirs: hundreds of them."""
+"""Hundreds of URLs that an attacker might register as a webhook to reach other hosts."""
 
 from __future__ import annotations
 

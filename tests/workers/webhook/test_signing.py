@@ -64,7 +64,7 @@ def test_the_standard_signature_is_that_of_the_standards_own_libraries() -> None
     [
         ("whsec_AAEC/wM=", b"\x00\x01\x02\xff\x03"),
         ("whsec_AAEC/wM", b"\x00\x01\x02\xff\x03"),
-        # Without the prefix nothing says that it is base64.
+        # Without the prefix it is not base64.
         ("AAEC/wM=", b"AAEC/wM="),
         ("WHSEC_AAEC", b"WHSEC_AAEC"),
         # No base64, or none of it.

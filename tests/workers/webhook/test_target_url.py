@@ -43,7 +43,7 @@ sys.addaudithook(_note_calls)
 
 @contextmanager
 def watched_sockets() -> Iterator[list[str]]:
-    """Every connect and sendto of this process within the block, whoever makes it."""
+    """Every connect and sendto of this process within the block, of any thread."""
     global _calls
     _calls = []
     try:
@@ -192,7 +192,7 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_timeout() -> 
     assert reply.seconds < 10
 
 
-def test_the_systems_resolver_finds_names_and_says_what_it_does_not_find() -> None:
+def test_the_systems_resolver_finds_names_and_reports_what_it_does_not_find() -> None:
     assert set(system_resolver("localhost")) <= {"127.0.0.1", "::1"}
     guard = SsrfGuard(LOOPBACK)
     label_too_long = TargetUrl("http", "a" * 64, 80, "/")
@@ -316,13 +316,13 @@ def test_a_plain_url_is_taken_apart(
         ("http://a:/", "port"),
     ],
 )
-def test_a_refused_url_says_why_without_saying_it(url: str, reason: str) -> None:
+def test_the_reason_for_a_refused_url_does_not_repeat_the_url(url: str, reason: str) -> None:
     with pytest.raises(TargetUrlRefused, match=reason) as refused:
         parse(url)
     assert "secret" not in str(refused.value)
 
 
-# The first and the last address of each network that nobody's receiver can be in.
+# The first and the last address of each network that no receiver can be in.
 NOT_PUBLIC = """
     0.0.0.0 0.255.255.255 10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255
     127.0.0.0 127.255.255.255 168.63.129.16 169.254.0.0 169.254.255.255

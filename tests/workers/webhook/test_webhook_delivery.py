@@ -1,4 +1,4 @@
-"""webhook-delivery: what receivers get, and what the rows say of it afterwards."""
+"""webhook-delivery: what receivers get, and what is in the rows afterwards."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ from testing.passes import (
     run_pass,
 )
 from testing.processes import Process, environment, toast
+from tests.support.row_faults import refusal
 from workers.webhook import SERVICE, webhook_retry
 from workers.webhook.delivery_pass import LEASE_MARGIN
 from workers.webhook.http_delivery.attempt import hide
@@ -223,7 +225,7 @@ def test_every_2xx_is_a_success_and_every_other_answer_a_failed_attempt(
         assert (after["status"], after["last_error"]) == ("failed", attempt["error"])
 
 
-def test_where_nothing_can_be_sent_the_attempt_says_why(database: TestDatabase) -> None:
+def test_an_attempt_that_cannot_be_sent_records_the_reason(database: TestDatabase) -> None:
     odd_header = "a header of the request holds what no header may"
     with WebhookReceiver(host="127.0.0.2") as opened, WebhookReceiver() as closed:
         reasons = {
@@ -333,7 +335,7 @@ def test_a_retry_after_header_is_seconds_or_a_date(header: str, wait: timedelta 
     assert retry_after(header, NOW) == wait
 
 
-def test_the_last_attempt_is_the_last_whatever_the_receiver_asks_for() -> None:
+def test_the_last_attempt_is_the_last_even_with_a_retry_after() -> None:
     outcome = decide(ReceiverReply(503, retry_after="60"), attempt=3, max_attempts=3, now=NOW)
 
     assert (outcome.status, outcome.completed, outcome.retry_after) == ("failed", True, None)
@@ -361,7 +363,7 @@ def test_a_webhook_that_is_no_longer_active_gets_nothing(database: TestDatabase)
     assert (result.processed, result.details["inactive"]) == (3, 2)
 
 
-def test_a_deadline_ends_whatever_a_receiver_draws_out(database: TestDatabase) -> None:
+def test_a_deadline_ends_every_slow_answer(database: TestDatabase) -> None:
     paths = ("/stall", "/drip-head", "/drip-body", "/huge", "/bomb")
     with ExitStack() as stack:
         rows = {}
@@ -400,10 +402,9 @@ def test_a_slow_host_holds_up_no_other(database: TestDatabase) -> None:
             at_slow.append(len(slow.received))
             slow.stop()
 
-        watcher = threading.Thread(target=let_go)
-        watcher.start()
-        result = deliver(database)
-        watcher.join()
+        with ThreadPoolExecutor() as pool:
+            pool.submit(let_go)
+            result = deliver(database)
 
     assert at_slow == [2]  # while the quick one got all of its own
     assert slow.most_in_flight == 2
@@ -464,7 +465,7 @@ def test_a_pass_does_not_wait_for_a_thread_that_has_died() -> None:
     pool.start(Letter("a"))
     with pytest.raises(PassError, match="a thread that delivers has died"):
         list(pool.finished(PATIENCE))
-    # It puts its entry down on its way out; what it died of is to be told in this test.
+    # Its entry is written when it ends; its error must be reported in this test.
     for thread in threading.enumerate():
         if thread.name == "webhook-sender":
             thread.join(PATIENCE)
@@ -483,9 +484,7 @@ def test_hosts_take_turns_and_what_is_first_in_a_host_stays_first() -> None:
     assert waiting.pop(lambda host: host != "a") is None
 
 
-def test_two_workers_at_once_send_everything_once(
-    database: TestDatabase,
-) -> None:
+def test_two_workers_at_once_send_everything_once(database: TestDatabase) -> None:
     with WebhookReceiver(secret=SECRET) as one, WebhookReceiver(host="127.0.0.2") as other:
         rows = [
             add(database, f"{receiver.url}/slow?{number}")
@@ -556,9 +555,7 @@ def test_a_worker_that_is_killed_gives_its_rows_back_after_their_lease(
     assert len(attempts(database, row)) == 1
 
 
-def test_a_stop_waits_a_little_for_receivers_and_takes_nothing_more(
-    database: TestDatabase,
-) -> None:
+def test_a_stop_waits_a_little_for_receivers_and_takes_nothing_more(database: TestDatabase) -> None:
     with WebhookReceiver() as receiver:
         slow = add(database, f"{receiver.url}/slow", next_retry_at=NOW - 3 * HOUR)
         stalled = add(database, f"{receiver.url}/stall", next_retry_at=NOW - 2 * HOUR)
@@ -578,7 +575,7 @@ def test_a_stop_waits_a_little_for_receivers_and_takes_nothing_more(
     assert {row: after[row] for row in untouched} == {row: before[row] for row in untouched}
 
 
-def test_a_stop_is_felt_between_one_row_and_the_next(database: TestDatabase) -> None:
+def test_a_stop_ends_a_pass_between_two_rows(database: TestDatabase) -> None:
     taken = "SELECT id FROM webhook_deliveries WHERE status <> 'retrying' OR next_retry_at > %s"
     with ExitStack() as stack:
         for number in range(1, 4):
@@ -589,7 +586,7 @@ def test_a_stop_is_felt_between_one_row_and_the_next(database: TestDatabase) -> 
     assert (result.processed, result.complete) == (1, False)
 
 
-def test_a_row_that_somebody_else_is_taking_is_left_to_them(database: TestDatabase) -> None:
+def test_a_row_that_another_worker_is_taking_is_left_to_it(database: TestDatabase) -> None:
     with WebhookReceiver() as receiver, database.connect() as other, other.transaction():
         held = add(database, f"{receiver.url}/held", next_retry_at=NOW - DAY)
         add(database, f"{receiver.url}/hook")
@@ -613,31 +610,23 @@ def test_an_outcome_after_its_lease_overwrites_nothing(database: TestDatabase) -
             receivers.append(stack.enter_context(WebhookReceiver(host=f"127.0.0.{number}")))
             rows[path] = add(database, receivers[-1].url + path)
 
-        def somebody_else() -> None:
+        def another_worker() -> dict[UUID, DictRow]:
             poll_until(lambda: all(receiver.received for receiver in receivers), PATIENCE, 0.01)
             for path, change in changes.items():
                 database.query(f"UPDATE webhook_deliveries SET {change} WHERE id = %s", rows[path])
-            changed.update(states(database))
+            return states(database)
 
-        changed: dict[UUID, DictRow] = {}
-        other = threading.Thread(target=somebody_else)
-        other.start()
-        result = deliver(database)
-        other.join()
+        with ThreadPoolExecutor() as pool:
+            changed = pool.submit(another_worker)
+            result = deliver(database)
 
-    assert states(database) == changed
+    assert states(database) == changed.result()
     assert database.query("SELECT id FROM webhook_delivery_attempts") == []
     assert database.query("SELECT id FROM webhook_webhooks WHERE total_deliveries > 0") == []
     assert (result.processed, result.details["dropped"]) == (0, len(changes))
 
 
 INSERTED = "INSERT ON webhook_delivery_attempts"
-
-RAISE = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'the row is cursed'; END $$;
-CREATE TRIGGER refuse BEFORE {event} FOR EACH ROW WHEN (NEW.{column} = '{row}')
-    EXECUTE FUNCTION refuse()"""
 
 
 @pytest.mark.parametrize(
@@ -659,18 +648,18 @@ def test_one_bad_row_does_not_stop_the_others(
 ) -> None:
     with WebhookReceiver() as receiver:
         rows = [add(database, f"{receiver.url}{place}") for place in ("/0", path, "/2")]
-        database.query(RAISE.format(event=event, column=column, row=rows[1]))
+        database.query(refusal(event, f"NEW.{column} = '{rows[1]}'"))
         result = deliver(database)
         again = deliver(database)
 
     assert len(receiver.received) == sent
     assert [delivery(database, row)["status"] for row in rows] == ["success", "retrying", "success"]
     assert (result.processed, result.failed) == (2, 1)
-    assert "the row is cursed" in result.note
+    assert "RaiseException: refused" in result.note
     assert (again.processed, again.failed) == (0, 0)
     [aside] = failed_rows(database)
     assert (aside["scheduler"], aside["row_id"]) == ("webhook-delivery", rows[1])
-    assert aside["reason"] == f"{reason}RaiseException: the row is cursed"
+    assert aside["reason"] == f"{reason}RaiseException: refused"
     assert aside["retry_at"] - aside["failed_at"] == rest
 
 
@@ -699,10 +688,7 @@ def test_a_secret_is_found_nowhere_but_in_its_own_row(database: TestDatabase) ->
                 database, f"http://user:{password}@127.0.0.1:{receiver.port}/", secret=secret
             ),
         )
-        add(
-            database,
-            add_webhook(database, f"{receiver.url}/?key={secret}", secret=secret),
-        )
+        add(database, add_webhook(database, f"{receiver.url}/?key={secret}", secret=secret))
         with Process("workers.webhook", env=worker(database, LOG_LEVEL="debug")) as process:
             process.wait_for("pass_finished", scheduler="webhook-delivery", processed=3)
             process.stop()
@@ -729,13 +715,11 @@ def test_a_secret_is_found_nowhere_but_in_its_own_row(database: TestDatabase) ->
 def test_what_is_stored_of_an_answer_holds_no_secret_and_fits_a_text() -> None:
     assert hide("a \0 b", "") == "a � b"
     assert hide('{"k": "s3c\\"ret"} s3c%22ret s3c"ret', 's3c"ret') == '{"k": "***"} *** ***'
-    assert hide("an abc", "abc") == "an abc"  # too short to be told from a word
+    assert hide("an abc", "abc") == "an abc"  # too short to be distinguished from a word
     assert hide("Authorization: Bearer abcdef", "") == "Authorization: Bearer ***"
 
 
-def test_it_is_off_by_default_and_the_last_of_its_service(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_it_is_off_by_default_and_the_last_of_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_HOST", "db")
     monkeypatch.setenv("DB_USER", "toast")
     settings = load("webhook", SERVICE.variables)

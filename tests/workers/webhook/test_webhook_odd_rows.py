@@ -1,4 +1,4 @@
-"""webhook-delivery and webhook-retry: whatever is odd about one row, the others are done once."""
+"""webhook-delivery and webhook-retry: with any odd value in one row, the others are done once."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.support.odd_values import (
     LATE,
     NEVER,
     NUMBERS,
-    REFUSE,
     TEXTS,
     TIMES,
     encoded_database,
     make_odd,
 )
+from tests.support.row_faults import refusal
 from workers.webhook import delivery_rows, webhook_retry
 from workers.webhook.http_delivery import delivery_client
 from workers.webhook.http_delivery.delivery_client import ReceiverReply
@@ -198,15 +198,14 @@ def test_an_odd_text_beside_healthy_ones(database: TestDatabase, column: str) ->
         ("UPDATE", "webhook_webhooks", "id", "delivered, but not recorded"),
     ],
 )
-def test_a_trigger_may_raise_what_it_likes(
+def test_a_trigger_may_raise_any_error(
     database: TestDatabase, event: str, table: str, column: str, why: str, sqlstate: str
 ) -> None:
     with WebhookReceiver() as receiver:
         rows = [add(database, f"{receiver.url}/{number}") for number in range(3)]
         bad = delivery(database, rows[1])["webhook_id"] if table == "webhook_webhooks" else rows[1]
-        database.query(
-            REFUSE.format(sqlstate=sqlstate, event=event, table=table, column=column, row=bad)
-        )
+        when = f"NEW.{column} = '{bad}'"
+        database.query(refusal(f"{event} ON {table}", when, sqlstate=sqlstate))
         result = deliver(database)
         later = deliver(database, now=NOW + 9 * MINUTE)
 
@@ -215,7 +214,7 @@ def test_a_trigger_may_raise_what_it_likes(
     [aside] = failed_rows(database)
     assert aside["row_id"] == rows[1]
     assert aside["reason"].startswith(f"{why}: ")
-    assert aside["reason"].endswith(": no such luck")
+    assert aside["reason"].endswith(": refused")
 
 
 KEEP = """
@@ -251,7 +250,7 @@ def test_a_row_that_a_trigger_keeps_as_it_is_is_not_sent_again_and_again(
     )
 
 
-def test_an_error_of_our_own_concerns_its_delivery_only(
+def test_an_error_in_our_code_affects_its_delivery_only(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = delivery_client.DeliveryClient.post
@@ -297,12 +296,9 @@ def test_an_outcome_whose_row_is_locked_is_tried_again(
 def test_what_is_set_aside_is_tried_at_growing_distance_and_forgotten_when_it_is_done(
     database: TestDatabase,
 ) -> None:
-    refuse = REFUSE.format(
-        sqlstate="P0001", event="UPDATE", table="webhook_deliveries", column="id", row="{row}"
-    )
     with WebhookReceiver() as receiver:
         row = add(database, f"{receiver.url}/hook")
-        database.query(refuse.format(row=row))
+        database.query(refusal("UPDATE ON webhook_deliveries", f"NEW.id = '{row}'"))
         passed, rests = timedelta(), []
         for _ in range(3):
             assert deliver(database, now=NOW + passed).failed == 1
@@ -321,15 +317,8 @@ def test_what_cannot_be_given_up_keeps_nothing_from_being_sent(database: TestDat
     gone = add_webhook(database, "http://gone.example", deleted_at=NOW - DAY)
     for _ in range(100):
         add(database, "", webhook_id=gone)
-    database.query(
-        REFUSE.format(
-            sqlstate="42501",
-            event="UPDATE",
-            table="webhook_deliveries",
-            column="webhook_id",
-            row=gone,
-        )
-    )
+    when = f"NEW.webhook_id = '{gone}'"
+    database.query(refusal("UPDATE ON webhook_deliveries", when, sqlstate="42501"))
     with WebhookReceiver() as receiver:
         row = add(database, f"{receiver.url}/hook")
         with pytest.raises(PassError, match="none of 100 rows could be changed"):
@@ -391,9 +380,7 @@ def test_an_answer_that_the_database_cannot_hold_is_recorded_all_the_same(
     assert kept["/error"]["error"] == f"the connection failed: {bread} é \\ud83d"
 
 
-def test_bytes_that_are_no_text_concern_their_delivery_only(
-    postgres_server: PostgresServer,
-) -> None:
+def test_bytes_that_are_no_text_affect_their_delivery_only(postgres_server: PostgresServer) -> None:
     changes = {
         "webhook_deliveries": ("event_payload", "event_type", "last_error"),
         "webhook_webhooks": ("url", "secret", "description"),
@@ -426,9 +413,7 @@ def test_bytes_that_are_no_text_concern_their_delivery_only(
     assert (again.processed, again.failed) == (0, 0)
 
 
-def test_a_url_that_the_server_cannot_send_us_stops_nobody(
-    postgres_server: PostgresServer,
-) -> None:
+def test_a_url_that_postgresql_cannot_send_stops_no_other(postgres_server: PostgresServer) -> None:
     # 0x81 is no character of WIN1252, and PostgreSQL does not mind as long as nothing converts it.
     spoil = (
         "UPDATE webhook_webhooks SET url = 'http://' || convert_from('\\x81', 'WIN1252')"

@@ -18,7 +18,7 @@ def test_the_distance_doubles_with_each_attempt_up_to_a_day(database: TestDataba
     assert planned == minutes
 
 
-def test_the_most_attempts_are_a_setting(database: TestDatabase) -> None:
+def test_the_number_of_attempts_is_a_setting(database: TestDatabase) -> None:
     for attempts in range(5):
         delivery(attempt_count=attempts).insert(database)
 

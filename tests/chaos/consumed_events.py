@@ -1,4 +1,4 @@
-"""What consumers have heard: every event once, or again with the same id and the same bytes."""
+"""The events that consumers received: each once, or again with the same id and the same bytes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from testing.topics import ReceivedMessage, Topic
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What consumers have got: ``duplicates`` repeat an id, ``altered`` with other bytes."""
+class ConsumedEvents:
+    """Events received: how many ids per key, how many ``duplicates`` of an id, and how many of
+    these were ``altered``, with other bytes."""
 
     by_key: Mapping[str, int]
     duplicates: int
     altered: int
 
     def lost(self, keys: Iterable[str]) -> int:
-        """How many of these keys have had no event."""
+        """How many of these keys had no event."""
         return sum(key not in self.by_key for key in keys)
 
     def second(self, keys: Iterable[str]) -> int:
@@ -27,8 +28,8 @@ class Heard:
         return sum(count - 1 if key in expected else count for key, count in self.by_key.items())
 
 
-def heard(messages: Iterable[ReceivedMessage]) -> Heard:
-    """Judge what has come on a topic, or on several."""
+def consumed_events(messages: Iterable[ReceivedMessage]) -> ConsumedEvents:
+    """Count the messages of one topic, or of several."""
     bytes_of: defaultdict[str, set[tuple[object, ...]]] = defaultdict(set)
     keys: dict[str, str] = {}
     total = 0
@@ -38,7 +39,7 @@ def heard(messages: Iterable[ReceivedMessage]) -> Heard:
         keys[event] = message.key
         bytes_of[event].add((message.key, message.value, message.headers))
     altered = sum(len(versions) - 1 for versions in bytes_of.values())
-    return Heard(Counter(keys.values()), total - len(keys), altered)
+    return ConsumedEvents(Counter(keys.values()), total - len(keys), altered)
 
 
 class Consumers:
@@ -47,9 +48,9 @@ class Consumers:
     def __init__(self, brokers: str, groups: Sequence[Sequence[str]]) -> None:
         self._groups = [[Topic(brokers, name) for name in group] for group in groups]
 
-    def heard(self) -> list[Heard]:
-        """What has come until now, for each group."""
+    def events(self) -> list[ConsumedEvents]:
+        """The events received until now, for each group."""
         return [
-            heard(message for topic in group for message in topic.so_far())
+            consumed_events(message for topic in group for message in topic.so_far())
             for group in self._groups
         ]

@@ -175,44 +175,44 @@ class Deliveries(World):
         )
 
 
-RemoteWorld = Notifications | Clients | BattleNet | Deliveries
+RemoteWorkload = Notifications | Clients | BattleNet | Deliveries
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A scheduler that calls others: where it can be killed, and a world for it."""
+    """A scheduler that calls others: where it can be killed, and a workload for it."""
 
     scheduler: Scheduler
     places: tuple[str, ...]
-    open: Callable[[TestDatabase], AbstractContextManager[RemoteWorld]]
+    open: Callable[[TestDatabase], AbstractContextManager[RemoteWorkload]]
 
 
 @contextmanager
-def _notifications(database: TestDatabase) -> Iterator[RemoteWorld]:
+def _notifications(database: TestDatabase) -> Iterator[RemoteWorkload]:
     with DiscordServer(scale=0.1) as discord:
         yield Notifications(database, discord)
 
 
 @contextmanager
-def _clients(database: TestDatabase) -> Iterator[RemoteWorld]:
+def _clients(database: TestDatabase) -> Iterator[RemoteWorkload]:
     with SseServer() as sse:
         yield Clients(database, sse)
 
 
 @contextmanager
-def _characters(database: TestDatabase) -> Iterator[RemoteWorld]:
+def _characters(database: TestDatabase) -> Iterator[RemoteWorkload]:
     with BattleNetServer() as battle_net:
         yield BattleNet(character_sync.SCHEDULER, database, battle_net)
 
 
 @contextmanager
-def _guilds(database: TestDatabase) -> Iterator[RemoteWorld]:
+def _guilds(database: TestDatabase) -> Iterator[RemoteWorkload]:
     with BattleNetServer() as battle_net:
         yield BattleNet(guild_sync.SCHEDULER, database, battle_net)
 
 
 @contextmanager
-def _deliveries(database: TestDatabase) -> Iterator[RemoteWorld]:
+def _deliveries(database: TestDatabase) -> Iterator[RemoteWorkload]:
     with WebhookReceiver() as receiver:
         yield Deliveries(database, receiver)
 

@@ -1,4 +1,4 @@
-"""The ways in which a PostgreSQL can refuse link-expiration, or be other than expected."""
+"""Obstacles: PostgreSQL refuses link-expiration, or is other than expected."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What is done to a database, by its owner, and what must be said of it.
+class Obstacle:
+    """An obstacle that the owner of a database sets up, and the finding that it must give.
 
     ``{role}`` is the worker's role, and ``{database}`` its database. ``checked`` is in a line of
     `toast check`, of that level; ``advice`` is the end of the pass's error, and where it is
@@ -21,7 +21,7 @@ class Way:
     advice: str = ""
     level: str = "error"
     settings: Mapping[str, str] = field(default_factory=dict)
-    # Whether the advice is part of what the error says anyway.
+    # Whether the advice is part of the error's own text.
     in_words: bool = False
     # By a connection to another database, or None of its owner's can reach this one either.
     outside: bool = False
@@ -29,13 +29,13 @@ class Way:
 
 def refused(
     name: str, advice: str, setup: str = "", *, outside: bool = False, **settings: str
-) -> Way:
-    """A connection that does not come about."""
-    return Way(name, setup, f"=> {advice}", advice, settings=settings, outside=outside)
+) -> Obstacle:
+    """A connection that is refused."""
+    return Obstacle(name, setup, f"=> {advice}", advice, settings=settings, outside=outside)
 
 
-def harmless(name: str, setup: str, checked: str, level: str = "ok") -> Way:
-    return Way(name, setup, checked, "", level)
+def harmless(name: str, setup: str, checked: str, level: str = "ok") -> Obstacle:
+    return Obstacle(name, setup, checked, "", level)
 
 
 _VIEW = "ALTER TABLE link_links RENAME TO every_link; CREATE {} link_links AS TABLE every_link;"
@@ -89,99 +89,99 @@ CONNECTIONS = (
         DB_HOST="no-such-host.invalid",
     ),
     refused(
-        "nobody listens", "start PostgreSQL there, or correct DB_HOST and DB_PORT", DB_PORT="1"
+        "no server listens", "start PostgreSQL there, or correct DB_HOST and DB_PORT", DB_PORT="1"
     ),
     refused("no socket", "set DB_HOST to the folder of the server's socket", DB_HOST="/nowhere"),
     refused("no TLS", "set DB_SSL_MODE=prefer, or ssl = on at the server", DB_SSL_MODE="require"),
 )
 
 TABLES = (
-    Way(
+    Obstacle(
         "live table is missing",
         "DROP TABLE link_links CASCADE",
         f"there is no table link_links that this role can see => {_LIVE_IS_MISSING}",
         _LIVE_IS_MISSING,
     ),
-    Way(
+    Obstacle(
         "schema beside the search_path",
         f"{_TO_SHOP} GRANT USAGE ON SCHEMA shop TO {{role}}",
         'see => ALTER ROLE {role} SET search_path = "$user", public, shop;',
         'ALTER ROLE {role} SET search_path = "$user", public, shop;',
     ),
-    Way(
+    Obstacle(
         "schema without USAGE",
         f"{_TO_SHOP} ALTER ROLE {{role}} SET search_path = public, shop",
         "=> GRANT USAGE ON SCHEMA shop TO {role};",
         "GRANT USAGE ON SCHEMA shop TO {role};",
     ),
-    Way(
+    Obstacle(
         "everything without USAGE",
         "REVOKE USAGE ON SCHEMA public FROM PUBLIC, toast_link",
         "=> GRANT USAGE ON SCHEMA public TO {role};",
         "GRANT USAGE ON SCHEMA public TO {role};",
     ),
-    Way(
+    Obstacle(
         "empty search_path",
         "ALTER ROLE {role} SET search_path = ''",
         "=> ALTER ROLE {role} SET search_path = public;",
         "ALTER ROLE {role} SET search_path = public;",
     ),
-    Way(
+    Obstacle(
         "no table of our own",
         "DROP TABLE toast_migrations, toast_runs, toast_outbox, toast_failed_rows",
         "=> run `toast migrate` as the owner of the database, then db/roles.sql",
         "run `toast migrate` once with a role that may (permission denied for schema public)",
         in_words=True,
     ),
-    Way(
+    Obstacle(
         "one table of our own is missing",
         "DROP TABLE toast_runs",
         "=> restore it from a backup: `toast migrate` had made it",
         "restore toast_runs from a backup: `toast migrate` had made it",
     ),
-    Way(
+    Obstacle(
         "no right to a live table",
         "REVOKE ALL ON link_links FROM toast_link",
         "=> GRANT SELECT (ctid, id, short_code, expires_at, is_active, deleted_at)",
         _ROLES,
     ),
-    Way(
+    Obstacle(
         "no right to a table of our own",
         "REVOKE ALL ON toast_outbox FROM toast_link",
         "lacks SELECT, INSERT, UPDATE, DELETE on toast_outbox => GRANT",
         _ROLES,
     ),
-    Way(
+    Obstacle(
         "no right to the migrations",
         "REVOKE ALL ON toast_migrations FROM toast_link",
         "lacks SELECT on toast_migrations => GRANT",
         _ROLES,
     ),
-    Way(
+    Obstacle(
         "a column is missing",
         "ALTER TABLE link_links RENAME expires_at TO expiry_date",
         "link_links has no column expires_at => adapt the scheduler",
         _ADAPT.format("table"),
     ),
-    Way(
+    Obstacle(
         "a column of another type",
         "ALTER TABLE link_links ALTER is_active DROP DEFAULT, ALTER is_active TYPE text",
         "link_links.is_active is text; expected boolean => adapt the scheduler",
         _ADAPT.format("types"),
     ),
-    Way(
+    Obstacle(
         "a view",
         _VIEW.format("VIEW"),
         "link_links is a view, and only in tables can a pass find its rows => let the role's",
         "let the role's search_path lead to the table itself, or switch the scheduler off",
     ),
-    Way(
+    Obstacle(
         "a materialized view",
         _VIEW.format("MATERIALIZED VIEW"),
         "link_links is a materialized view, and only in tables",
         "let the role's search_path lead to the table itself, or switch the scheduler off",
     ),
-    Way(
+    Obstacle(
         "a foreign table",
         "ALTER TABLE link_links RENAME TO every_link; CREATE EXTENSION file_fdw;"
         " CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;"
@@ -191,13 +191,13 @@ TABLES = (
         "link_links is a foreign table, and only in tables",
         "let the role's search_path lead to the table itself, or switch the scheduler off",
     ),
-    Way(
+    Obstacle(
         "a unique index is missing",
         "ALTER TABLE toast_runs DROP CONSTRAINT toast_runs_pkey",
         "=> CREATE UNIQUE INDEX CONCURRENTLY ON toast_runs (id);",
         "create the unique index that is missing; `toast check` names it",
     ),
-    Way(
+    Obstacle(
         "a publication without identity",
         "ALTER TABLE link_links DROP CONSTRAINT link_links_pkey CASCADE;"
         " CREATE PUBLICATION changes FOR TABLE link_links",
@@ -207,20 +207,20 @@ TABLES = (
 )
 
 ROWS = (
-    Way(
+    Obstacle(
         "row security without a policy",
         "ALTER TABLE link_links ENABLE ROW LEVEL SECURITY",
         f"no policy that lets this role SELECT, UPDATE => {_POLICY}",
         _POLICY,
     ),
-    Way(
+    Obstacle(
         "a policy that only reads",
         "ALTER TABLE link_links ENABLE ROW LEVEL SECURITY;"
         " CREATE POLICY readers ON link_links FOR SELECT USING (true)",
         f"no policy that lets this role UPDATE => {_POLICY}",
         _POLICY,
     ),
-    Way(
+    Obstacle(
         "a policy that refuses the change",
         "ALTER TABLE link_links ENABLE ROW LEVEL SECURITY;"
         " CREATE POLICY active ON link_links USING (true) WITH CHECK (is_active)",
@@ -228,27 +228,27 @@ ROWS = (
         "give this role a policy whose WITH CHECK lets the changed row through",
         "warning",
     ),
-    Way(
+    Obstacle(
         "an INSTEAD rule",
         "CREATE RULE keep AS ON UPDATE TO link_links DO INSTEAD NOTHING",
         "=> DROP RULE keep ON link_links;",
         "DROP RULE keep ON link_links;",
     ),
-    Way(
+    Obstacle(
         "an ALSO rule",
         "CREATE TABLE audit (id uuid);"
         " CREATE RULE noted AS ON UPDATE TO link_links DO ALSO INSERT INTO audit VALUES (new.id)",
         "=> DROP RULE noted ON link_links; a trigger can do the same",
         "make a trigger of the rule that is in the way, and DROP RULE; `toast check` names it",
     ),
-    Way(
+    Obstacle(
         "a trigger of each statement without rights",
         _AUDIT.format("STATEMENT"),
         "which has none on audit => ALTER FUNCTION note() SECURITY DEFINER;",
         _DEFINER,
         "warning",
     ),
-    Way(
+    Obstacle(
         "a trigger of each row without rights",
         _AUDIT.format("ROW"),
         "which has none on audit => ALTER FUNCTION note() SECURITY DEFINER;",
