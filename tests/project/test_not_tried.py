@@ -1,4 +1,4 @@
-"""What a machine lacks is skipped, and told before pytest's last line."""
+"""What a machine lacks is skipped, and listed before pytest's last line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devservers.child_processes import PATIENCE, ROOT
 
 TESTS = """
 import pytest
-from needs import Unavailable, program
+from devservers.needs import Unavailable, program
 
 @pytest.fixture(scope="session")
 def server():
@@ -29,14 +29,22 @@ def test_that_is_tried(): program("sh", of="a shell", packages="dash")
 
 
 def last_lines(folder: Path, *arguments: str, ci: str = "false") -> list[str]:
-    """What pytest says about those tests after its list of what was not passed."""
+    """The lines that pytest prints for these tests."""
     (folder / "test_it.py").write_text(TESTS)
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-p", "not_tried", "-p", "no:cacheprovider"),
+            *(
+                sys.executable,
+                "-m",
+                "pytest",
+                "-p",
+                "tests.support.not_tried",
+                "-p",
+                "no:cacheprovider",
+            ),
             *(f"--rootdir={folder}", *arguments, str(folder)),
         ],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "CI": ci},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CI": ci},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -47,7 +55,7 @@ def last_lines(folder: Path, *arguments: str, ci: str = "false") -> list[str]:
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])
-def test_it_is_told_once_for_all_tests_that_lack_the_same(tmp_path: Path, processes: str) -> None:
+def test_a_missing_server_has_one_line_for_all_its_tests(tmp_path: Path, processes: str) -> None:
     *others, last = last_lines(tmp_path, "-ra", "--numprocesses", processes)
 
     assert others[-3:] == [
@@ -58,7 +66,7 @@ def test_it_is_told_once_for_all_tests_that_lack_the_same(tmp_path: Path, proces
     assert "1 passed, 5 skipped in" in last
 
 
-def test_nothing_is_said_where_all_was_tried(tmp_path: Path) -> None:
+def test_no_line_appears_when_everything_was_tried(tmp_path: Path) -> None:
     lines = last_lines(tmp_path, "-k", "test_that_is_tried")
 
     assert "1 passed" in lines[-1]

@@ -47,5 +47,5 @@ def pytest_terminal_summary(
 
 def _reason(report: pytest.TestReport) -> str:
     assert isinstance(report.longrepr, tuple)
-    _file, _line, said = report.longrepr
-    return str(said).removeprefix("Skipped: ")
+    _file, _line, reason = report.longrepr
+    return str(reason).removeprefix("Skipped: ")
