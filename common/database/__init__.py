@@ -17,15 +17,3 @@ from common.database.table_access import (
     Table,
     TableAccess,
 )
-
-__all__ = [
-    "BIGINT",
-    "BOOLEAN",
-    "JSON",
-    "TEXT",
-    "TIME",
-    "UUID",
-    "Index",
-    "Table",
-    "TableAccess",
-]

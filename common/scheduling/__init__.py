@@ -16,14 +16,3 @@ from common.scheduling.scheduler import (
     Scheduler,
     Service,
 )
-
-__all__ = [
-    "NOTHING",
-    "PREVIEW_ROWS",
-    "Pass",
-    "PassResult",
-    "Preview",
-    "Remote",
-    "Scheduler",
-    "Service",
-]
