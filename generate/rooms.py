@@ -1,4 +1,4 @@
-"""The picture of the rooms in docs/architecture.md: their imports and sizes as they are."""
+"""The picture of the rooms in docs/architecture.md: their imports and modules as they are."""
 
 import ast
 import configparser
@@ -14,12 +14,12 @@ _LINE = "common"
 
 
 def picture() -> str:
-    """A diagram of the rooms, and a table with the size and the imports of each."""
+    """A diagram of the rooms, and a table with the modules and the imports of each."""
     packages, line = _layers("packages"), _layers("rooms")
     rooms = [f"{_LINE}.{name}" for name in line if (ROOT / _LINE / name).is_dir()]
     outside = [name for name in packages if name != _LINE]
     imports = _imports(packages, [*rooms, *outside])
-    columns = ("room", "modules", "lines", "imports", "what is in it")
+    columns = ("room", "modules", "imports", "what is in it")
     return f"{_diagram(rooms, imports)}\n\n{markdown.table(columns, _rows(imports))}"
 
 
@@ -90,13 +90,10 @@ def _reachable(room: str, arrows: dict[str, list[str]]) -> set[str]:
 def _rows(imports: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
     for room, others in imports.items():
         folder = ROOT.joinpath(*room.split("."))
-        files = sorted(folder.rglob("*.py"))
-        modules = [path for path in files if path.name != "__init__.py"]
-        lines = sum(len(path.read_text("utf-8").splitlines()) for path in files)
+        modules = [path for path in folder.rglob("*.py") if path.name != "__init__.py"]
         yield (
             f"`{folder.relative_to(ROOT).as_posix()}/`",
             str(len(modules)),
-            f"{round(lines, -2):,}",  # exact figures would change with every commit
             ", ".join(map(_short, others)),
             _summary(folder / "__init__.py"),
         )
