@@ -37,7 +37,8 @@ def pytest_terminal_summary(
 ) -> Generator[None, object, object]:
     result = yield
     reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
-    for reason, count in reasons.most_common():
+    # Those of equal count by their text: worker processes report in any order.
+    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         tests = f"{count} {'test' if count == 1 else 'tests'}"
         need = reason.removeprefix(NEEDS)
         on = f": {reason}" if need == reason else f" on {need}"
