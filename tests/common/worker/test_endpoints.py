@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import select
 import socket
@@ -41,8 +42,11 @@ def twitchbot(module_database: TestDatabase, port: int) -> Iterator[Process]:
 
 def listening(worker: Process) -> set[tuple[str, int]]:
     """The addresses and ports on which a process takes TCP connections."""
-    links = (path.readlink() for path in Path(f"/proc/{worker.pid}/fd").iterdir())
-    inodes = {found[1] for link in links if (found := re.fullmatch(r"socket:\[(\d+)]", str(link)))}
+    inodes = set()
+    for path in Path(f"/proc/{worker.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it has just been closed
+            if found := re.fullmatch(r"socket:\[(\d+)]", os.readlink(path)):
+                inodes.add(found[1])
     addresses = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{worker.pid}/net/{table}").read_text().splitlines()[1:]:
