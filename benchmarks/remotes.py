@@ -145,11 +145,7 @@ def _fail_notifications(database: TestDatabase, discord: DiscordServer) -> None:
         )
 
 
-_GOALS = (
-    Goal("refused", most=0),
-    Goal("seconds", unit=" s"),
-    Goal("peak memory", unit=" MB"),
-)
+_GOALS = (Goal("refused", most=0), Goal("seconds", unit=" s"), Goal("peak memory", unit=" MB"))
 
 BENCHMARKS = (
     Benchmark(

@@ -41,10 +41,7 @@ full_page_writes = off
 """
 
 StopMode = Literal["fast", "immediate"]
-STOP_SIGNALS: dict[StopMode, signal.Signals] = {
-    "fast": signal.SIGINT,
-    "immediate": signal.SIGQUIT,
-}
+STOP_SIGNALS: dict[StopMode, signal.Signals] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 class ConnectionKeywords(TypedDict):

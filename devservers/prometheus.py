@@ -14,13 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-from devservers.child_processes import (
-    PATIENCE,
-    ROOT,
-    ServerProcess,
-    free_port,
-    poll_until,
-)
+from devservers.child_processes import PATIENCE, ROOT, ServerProcess, free_port, poll_until
 from devservers.needs import Unavailable
 
 CACHE = ROOT / ".cache" / "prometheus"

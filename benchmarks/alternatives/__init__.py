@@ -45,8 +45,7 @@ CELERY = Alternative(
     ),
 )
 APSCHEDULER = Alternative(
-    f"APScheduler {version('APScheduler')}, {_OBJECTS}",
-    (("-m", "programs.apscheduler_interval"),),
+    f"APScheduler {version('APScheduler')}, {_OBJECTS}", (("-m", "programs.apscheduler_interval"),)
 )
 PROCRASTINATE = Alternative(
     f"Procrastinate {version('procrastinate')}, one plain UPDATE",

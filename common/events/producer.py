@@ -24,11 +24,7 @@ POLL_SECONDS = 0.1
 
 # A topic that is missing, or not yet known to a broker after its restart.
 _UNKNOWN = frozenset(
-    {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-    }
+    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 )
 
 # Errors of one message or its topic that a retry does not cure. Any other error is an outage, and

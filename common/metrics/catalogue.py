@@ -34,20 +34,13 @@ EXECUTIONS = REGISTRY.counter(
 )
 FAILURES = REGISTRY.counter("background_job_failures_total", "Passes that failed.", _JOB)
 CONSECUTIVE_FAILURES = REGISTRY.gauge(
-    "toast_job_consecutive_failures",
-    "Passes that failed since the last that ended well.",
-    _JOB,
+    "toast_job_consecutive_failures", "Passes that failed since the last that ended well.", _JOB
 )
 DURATION = REGISTRY.histogram(
-    "background_job_duration_seconds",
-    "How long passes took.",
-    _JOB,
-    _PASS_SECONDS,
+    "background_job_duration_seconds", "How long passes took.", _JOB, _PASS_SECONDS
 )
 LAST_RUN = REGISTRY.gauge(
-    "toast_job_last_run_timestamp_seconds",
-    "When this process last began a pass.",
-    _JOB,
+    "toast_job_last_run_timestamp_seconds", "When this process last began a pass.", _JOB
 )
 LAST_SUCCESS = REGISTRY.gauge(
     "toast_job_last_success_timestamp_seconds",
@@ -76,9 +69,7 @@ CLOCK_DIFFERENCE = REGISTRY.gauge(
 # --- backlog: sampled, and absent while the database is unreachable ---------------------------
 
 BACKLOG = REGISTRY.gauge(
-    "toast_backlog_rows",
-    "Rows that are due, counted no further than 10,000.",
-    _JOB,
+    "toast_backlog_rows", "Rows that are due, counted no further than 10,000.", _JOB
 )
 FAILED_ROWS = REGISTRY.gauge(
     "toast_failed_rows",
@@ -104,9 +95,7 @@ OUTBOX_SET_ASIDE = REGISTRY.gauge(
 # --- dependencies -----------------------------------------------------------------------------
 
 PUBLISHED = REGISTRY.counter(
-    "toast_events_published_total",
-    "Events that Kafka has confirmed.",
-    ("service", "topic"),
+    "toast_events_published_total", "Events that Kafka has confirmed.", ("service", "topic")
 )
 PUBLISH_FAILURES = REGISTRY.counter(
     "toast_event_failures_total",

@@ -17,10 +17,7 @@ class ThreadWatch:
     """Watches the loops of one worker and its publisher, if it has one."""
 
     def __init__(
-        self,
-        loops: Sequence[Loop],
-        publisher: "PublisherThread | None",
-        stopping: threading.Event,
+        self, loops: Sequence[Loop], publisher: "PublisherThread | None", stopping: threading.Event
     ) -> None:
         self._loops = loops
         self._publisher = publisher

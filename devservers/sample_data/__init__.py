@@ -36,10 +36,7 @@ def generate(now: datetime, seed: int = SEED, remotes: Remotes = NOWHERE) -> Ite
 
 
 def load(
-    connection: psycopg.Connection[Any],
-    now: datetime,
-    seed: int = SEED,
-    remotes: Remotes = NOWHERE,
+    connection: psycopg.Connection[Any], now: datetime, seed: int = SEED, remotes: Remotes = NOWHERE
 ) -> dict[str, int]:
     """Write the rows into empty tables, in one transaction; returns the count by table."""
     counts: dict[str, int] = {}

@@ -63,11 +63,7 @@ def _character(source: Source) -> Row:
 
 
 def _details(
-    source: Source,
-    character: Row,
-    race: Row,
-    classes: list[Row],
-    guilds: list[Row],
+    source: Source, character: Row, race: Row, classes: list[Row], guilds: list[Row]
 ) -> Row:
     in_guild = source.between(1, 3) > 1
     synced = source.ago(HOUR, 9 * DAY)

@@ -131,10 +131,7 @@ SCHEDULER = Scheduler(
     topics=(EMPTY, LOW),
     collects=True,
     tables=(
-        TableAccess(
-            VARIANTS,
-            select=("id", "item_id", "variant_name", "min_sku", "deleted_at"),
-        ),
+        TableAccess(VARIANTS, select=("id", "item_id", "variant_name", "min_sku", "deleted_at")),
         TableAccess(
             DETAILS,
             select=("id", "item_variant_id", "is_opened", "opened_date", "deleted_at"),

@@ -15,11 +15,5 @@ DETAILS = Table(
 )
 VARIANTS = Table(
     "foodfolio_item_variants",
-    {
-        "id": UUID,
-        "item_id": UUID,
-        "variant_name": TEXT,
-        "min_sku": BIGINT,
-        "deleted_at": TIME,
-    },
+    {"id": UUID, "item_id": UUID, "variant_name": TEXT, "min_sku": BIGINT, "deleted_at": TIME},
 )

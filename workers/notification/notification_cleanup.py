@@ -72,10 +72,7 @@ SCHEDULER = Scheduler(
             profits=(Index(("created_at",), "status = 'success'"),),
         ),
         TableAccess(
-            ATTEMPTS,
-            select=("notification_id",),
-            delete=True,
-            needs=(Index(("notification_id",)),),
+            ATTEMPTS, select=("notification_id",), delete=True, needs=(Index(("notification_id",)),)
         ),
         own_tables.SETTING_ROWS_ASIDE,
     ),

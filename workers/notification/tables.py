@@ -1,15 +1,6 @@
 """The live tables of notification: the columns that its schedulers use; and their own tables."""
 
-from common.database import (
-    BIGINT,
-    BOOLEAN,
-    TEXT,
-    TIME,
-    UUID,
-    Index,
-    Table,
-    TableAccess,
-)
+from common.database import BIGINT, BOOLEAN, TEXT, TIME, UUID, Index, Table, TableAccess
 
 CHANNELS = Table(
     "notification_channels",
@@ -95,10 +86,7 @@ RETRYING = (
             ),
         ),
     ),
-    TableAccess(
-        ATTEMPTS,
-        insert=tuple(ATTEMPTS.columns),
-    ),
+    TableAccess(ATTEMPTS, insert=tuple(ATTEMPTS.columns)),
     TableAccess(
         CHANNELS,
         select=(

@@ -4,13 +4,7 @@ from common.database import BOOLEAN, TEXT, TIME, UUID, Table
 
 MESSAGES = Table(
     "twitchbot_messages",
-    {
-        "id": UUID,
-        "stream_id": UUID,
-        "username": TEXT,
-        "created_at": TIME,
-        "deleted_at": TIME,
-    },
+    {"id": UUID, "stream_id": UUID, "username": TEXT, "created_at": TIME, "deleted_at": TIME},
 )
 STREAMS = Table(
     "twitchbot_streams",

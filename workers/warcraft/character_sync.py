@@ -181,11 +181,7 @@ def record(current: Pass, subject: SyncSubject, character: Character, now: datet
 
 
 SYNC = Sync(
-    kind="character",
-    due=DUE,
-    interval=INTERVAL,
-    fetch=character_replies.fetch,
-    record=record,
+    kind="character", due=DUE, interval=INTERVAL, fetch=character_replies.fetch, record=record
 )
 
 _SYNCED = tuple(name for name in DETAILS.columns if name not in ("character_id", "created_at"))

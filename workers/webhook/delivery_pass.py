@@ -138,12 +138,7 @@ class DeliveryPass:
 
     def _record(self, sent: Attempt) -> None:
         delivery, reply, now = sent.delivery, sent.reply, self._now()
-        outcome = decide(
-            reply,
-            attempt=delivery.attempt,
-            max_attempts=self._max_attempts,
-            now=now,
-        )
+        outcome = decide(reply, attempt=delivery.attempt, max_attempts=self._max_attempts, now=now)
         ids = {"delivery_id": delivery.id, "webhook_id": delivery.webhook_id}
         if not self._write(sent, outcome, now):
             _log.warning("lease_lost", **ids, reason="the lease had run out")

@@ -3,7 +3,5 @@
 from common.metrics import REGISTRY
 
 DELIVERY_FAILURES = REGISTRY.counter(
-    "webhook_delivery_failures_total",
-    "Attempts of webhook deliveries that failed.",
-    ("service",),
+    "webhook_delivery_failures_total", "Attempts of webhook deliveries that failed.", ("service",)
 )

@@ -1,15 +1,6 @@
 """The live tables of webhook: the columns that its schedulers use."""
 
-from common.database import (
-    BIGINT,
-    BOOLEAN,
-    TEXT,
-    TIME,
-    UUID,
-    Index,
-    Table,
-    TableAccess,
-)
+from common.database import BIGINT, BOOLEAN, TEXT, TIME, UUID, Index, Table, TableAccess
 
 WEBHOOKS = Table(
     "webhook_webhooks",

@@ -71,11 +71,7 @@ def expired(
 
 def live_fields(link_id: uuid.UUID, short_code: str, expires_at: datetime) -> Mapping[str, str]:
     """The flat message of the Go service."""
-    return {
-        "link_id": str(link_id),
-        "short_code": short_code,
-        "expires_at": _rfc3339(expires_at),
-    }
+    return {"link_id": str(link_id), "short_code": short_code, "expires_at": _rfc3339(expires_at)}
 
 
 def live_headers(now: datetime) -> Headers:

@@ -13,10 +13,7 @@ from common.database.table_access import Table, TableAccess
 from common.database.usable_tables import obstacles
 
 # Types that our statements treat alike.
-_ALIKE = (
-    frozenset({"text", "character varying"}),
-    frozenset({"smallint", "integer", "bigint"}),
-)
+_ALIKE = (frozenset({"text", "character varying"}), frozenset({"smallint", "integer", "bigint"}))
 
 _COLUMNS = """
 SELECT wanted.name AS table, attribute.attname AS column,

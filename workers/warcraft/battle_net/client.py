@@ -79,13 +79,7 @@ class BattleNet:
         self._wait = wait
 
     def get(
-        self,
-        http: "Client",
-        region: str,
-        path: str,
-        *,
-        name: str,
-        namespace: str = "profile",
+        self, http: "Client", region: str, path: str, *, name: str, namespace: str = "profile"
     ) -> Reader:
         """Return the reply to a GET; ``name`` is its name in error messages.
 
