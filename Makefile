@@ -33,7 +33,7 @@ check: lint ## Run lint, types and the tests that need no server: in less than a
 test: lint ## Run everything: lint, strict types, tests
 	@$(VENV)/bin/python -m pytest $(AT_ONCE)
 
-lint: $(INSTALLED) ## Run ruff and mypy only
+lint: $(INSTALLED) ## Run ruff, mypy and import-linter only
 	@$(VENV)/bin/ruff check --quiet
 	@$(VENV)/bin/ruff format --check --quiet || \
 		{ echo "Not formatted: run $(VENV)/bin/ruff format"; exit 1; }

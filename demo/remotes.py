@@ -6,7 +6,8 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from devservers.child_processes import ROOT, ServerError, bound_to_parent, end
+from devservers.checkout import ROOT
+from devservers.child_processes import ServerError, bound_to_parent, end
 from devservers.sample_data.deliveries import GONE_WEBHOOK, WEBHOOK_SECRET
 from devservers.sample_data.source import Remotes
 

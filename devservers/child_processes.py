@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# The checkout.
-ROOT = Path(__file__).parent.parent
 # The longest wait for a result on a busy machine, in seconds; usually it is there at once.
 PATIENCE = 40.0
 

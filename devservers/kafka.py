@@ -16,8 +16,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from devservers.checkout import CACHE
 from devservers.child_processes import (
-    ROOT,
     ServerError,
     ServerProcess,
     TemporaryFolder,
@@ -27,7 +27,7 @@ from devservers.child_processes import (
 from devservers.needs import Unavailable, program
 
 VERSION = "3.9.2"
-LIBRARIES = ROOT / ".cache" / f"kafka-{VERSION}"
+LIBRARIES = CACHE / f"kafka-{VERSION}"
 START_SECONDS = 90
 STOP_SECONDS = 30
 

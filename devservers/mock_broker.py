@@ -13,7 +13,8 @@ from typing import Self
 
 from confluent_kafka import Producer
 
-from devservers.child_processes import ROOT, ServerError, end
+from devservers.checkout import ROOT
+from devservers.child_processes import ServerError, end
 
 STOP_SECONDS = 5
 

@@ -14,10 +14,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-from devservers.child_processes import PATIENCE, ROOT, ServerProcess, free_port, poll_until
+from devservers.checkout import CACHE
+from devservers.child_processes import PATIENCE, ServerProcess, free_port, poll_until
 from devservers.needs import Unavailable
 
-CACHE = ROOT / ".cache" / "prometheus"
+DOWNLOADS = CACHE / "prometheus"
 DOWNLOAD_SECONDS = 300
 STOP_SECONDS = 20
 
@@ -77,15 +78,15 @@ def program(name: str) -> Path:
     """The path of `prometheus` or `promtool`. Raises Unavailable."""
     if found := shutil.which(name):
         return Path(found)
-    if not CACHE.exists():
+    if not DOWNLOADS.exists():
         _fetch()
-    return CACHE / "usr" / "bin" / name
+    return DOWNLOADS / "usr" / "bin" / name
 
 
 def _fetch() -> None:
     """Unpack Debian's package into the cache, without installing it."""
-    CACHE.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
+    DOWNLOADS.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=DOWNLOADS.parent) as folder:
         try:
             try:
                 _run("apt-get", "download", "prometheus", cwd=folder)
@@ -100,9 +101,9 @@ def _fetch() -> None:
             how = "apt install prometheus"
             raise Unavailable("Prometheus", f"apt-get could not fetch it: {error}", how) from error
         try:
-            (Path(folder) / "unpacked").rename(CACHE)
+            (Path(folder) / "unpacked").rename(DOWNLOADS)
         except OSError:
-            if not CACHE.exists():  # another test process was faster
+            if not DOWNLOADS.exists():  # another test process was faster
                 raise
 
 

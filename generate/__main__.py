@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from generate import targets
 
 

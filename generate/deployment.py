@@ -4,7 +4,7 @@ from pathlib import Path
 
 from common import exit_codes
 from common.scheduling.scheduler import Service
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from generate.services import SERVICES
 
 _UNIT = Path("systemd", "toast.service.in")

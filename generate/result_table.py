@@ -4,7 +4,7 @@ import os
 import platform
 from pathlib import Path
 
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from generate import regions
 
 EVIDENCE = ROOT / "docs" / "evidence.md"

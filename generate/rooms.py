@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grimp
 
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from generate import markdown
 
 _LINE = "common"

@@ -5,7 +5,7 @@ from functools import partial
 
 import workers
 from common.cli import roles
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from generate import deployment, metrics, regions, rooms, schedulers, settings, wire_format
 from generate.services import SERVICES
 

@@ -25,7 +25,10 @@ def messages() -> str:
 
 
 def _announced(module: ModuleType) -> dict[str, dict[str, Any]]:
-    """The keyword arguments of the module's calls of envelope.announce, by topic."""
+    """The keyword arguments of the module's calls of envelope.announce, by topic.
+
+    Read from the source, because only the SQL is left of a call when the module is imported.
+    """
     found: dict[str, dict[str, Any]] = {}
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "envelope.announce":

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from devservers.child_processes import PATIENCE, ROOT, bound_to_parent
+from devservers.checkout import ROOT
+from devservers.child_processes import PATIENCE, bound_to_parent
 from testing.database import TestDatabase
 
 # A worker ends within this time after the signal.

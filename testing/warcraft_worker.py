@@ -19,7 +19,7 @@ from common.database.run_history import Run
 from common.logging import redaction
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Preview
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_world import Character, Game, Guild, Realm
 from testing.database import TestDatabase

@@ -8,11 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from devservers.child_processes import ROOT
+from devservers.checkout import CACHE
 from devservers.needs import Unavailable
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-CACHE = ROOT / ".cache"
 
 
 def version(library: str) -> str:

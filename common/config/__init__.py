@@ -6,16 +6,15 @@
 
 from common.config.kinds import (
     Need,
+    Network,
     Variable,
     address,
-    addresses,
     boolean,
     choice,
     days,
     duration,
     integer,
     interval,
-    names,
     networks,
     text,
 )

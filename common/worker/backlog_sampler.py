@@ -81,7 +81,7 @@ class BacklogSampler:
     def _count(self) -> list[Sample]:
         with self._database.connect_for(SAMPLE_SECONDS) as connection:
             migrations.require(connection, may_apply=False)
-            return [sample for query in self._queries() for sample in _rows_of(query, connection)]
+            return [sample for query in self._queries() for sample in _samples(query, connection)]
 
     def _set_gauges(self, samples: Sequence[Sample]) -> None:
         """Set the gauges; remove those without a new value, because an old one would mislead."""
@@ -118,7 +118,7 @@ class BacklogSampler:
                 yield scheduler.backlog_gauge, (self._service,), due
 
 
-def _rows_of(query: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
+def _samples(query: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
     """The samples of one query; an empty list if the query times out or fails."""
     try:
         with connection.begin(_LIMITS, read_only=True):

@@ -76,7 +76,7 @@ class DiscordServer:
         self._orders: defaultdict[str, deque[Reply | Stall]] = defaultdict(deque)
         self._always: dict[str, Reply | Stall] = dict.fromkeys(gone, UNKNOWN_WEBHOOK)
         self._rules = TrafficRules(scale)
-        self._tells_limits = limit_headers
+        self._limit_headers = limit_headers
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -163,7 +163,7 @@ class DiscordServer:
             self._rules.close_all(now, now + reply.retry_after)
         elif reply.retry_after:
             self._rules.close(webhook, now + reply.retry_after)
-        if not self._tells_limits or reply.everywhere:
+        if not self._limit_headers or reply.everywhere:
             return reply
         limits = {
             "X-RateLimit-Limit": "5",

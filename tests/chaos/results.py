@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 
-from devservers.child_processes import ROOT
+from devservers.checkout import CACHE, ROOT
 from tests.chaos.campaign import Campaign, Figures
 
-FOLDER = ROOT / ".cache" / "chaos"
+FOLDER = CACHE / "chaos"
 
 # A round counts only for the code in these folders that it was played on.
 JUDGED = ("common", "workers")

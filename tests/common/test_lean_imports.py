@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 
 SPARED = "print(*sorted({'asyncio', 'importlib.metadata'} & set(sys.modules)))"
 

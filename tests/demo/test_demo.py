@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import workers
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from testing.database import TestDatabase
 
 pytestmark = pytest.mark.servers

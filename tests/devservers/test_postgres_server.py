@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from devservers.checkout import ROOT
 from devservers.child_processes import (
     FOLDER_PREFIX,
-    ROOT,
     ServerError,
     TemporaryFolder,
     poll_until,

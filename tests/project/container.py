@@ -19,10 +19,11 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from devservers.child_processes import ROOT, TemporaryFolder, bound_to_parent, poll_until
+from devservers.checkout import CACHE, ROOT
+from devservers.child_processes import TemporaryFolder, bound_to_parent, poll_until
 from devservers.needs import Unavailable, program
 
-CACHE = ROOT / ".cache" / "vm"
+FOLDER = CACHE / "vm"
 
 WHAT = "a booted Debian"
 SUITE = "bookworm"
@@ -223,7 +224,7 @@ def _require_machine() -> None:
 
 def _tree() -> Path:
     """The minimal Debian, made once."""
-    tree = CACHE / f"{SUITE}-{_digest(*PACKAGES)}"
+    tree = FOLDER / f"{SUITE}-{_digest(*PACKAGES)}"
     if not tree.exists():
         partial = _emptied(tree.with_suffix(".partial"))
         _make(
@@ -255,7 +256,7 @@ def _mirror() -> list[str]:
 def _wheels() -> Path:
     """The locked packages, fetched once by this machine's pip for the container's Python."""
     locks = [ROOT / "requirements.lock", ROOT / "deploy" / "build.lock"]
-    wheels = CACHE / f"wheels-{_digest(*(lock.read_text() for lock in locks))}"
+    wheels = FOLDER / f"wheels-{_digest(*(lock.read_text() for lock in locks))}"
     if not wheels.exists():
         partial = _emptied(wheels.with_suffix(".partial"))
         for lock in locks:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from tests.project.test_repository import files
 
 MOST_BYTES_OF_README = 6 * 1024

@@ -16,7 +16,8 @@ import pytest
 import workers
 from common.scheduling import overdue
 from demo import embedded
-from devservers.child_processes import PATIENCE, ROOT, free_port, poll_until
+from devservers.checkout import ROOT
+from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.prometheus import Prometheus
 from testing.processes import Process, bare
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from devservers.child_processes import PATIENCE, ROOT
+from devservers.checkout import ROOT
+from devservers.child_processes import PATIENCE
 
 TESTS = """
 import pytest

@@ -15,7 +15,7 @@ import pytest
 import workers
 from common import exit_codes
 from common.worker import worker_process
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from devservers.needs import program
 
 SYSTEMD = ROOT / "systemd"

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from common import failpoints
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from tests.chaos.processes import kills

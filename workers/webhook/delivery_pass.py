@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from common import failpoints, metrics
-from common.config.kinds import Network
+from common.config import Network
 from common.database import failed_rows
 from common.database.error_classification import contended, reason
 from common.database.row_guard import RowGuard

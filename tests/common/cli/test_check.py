@@ -19,7 +19,8 @@ from common.cli.check.findings import Finding, error, ok
 from common.cli.check.parallel import CheckJob, run_all
 from common.cli.check.postgres import judge_clocks
 from common.cli.check.required_tables import fits
-from devservers.child_processes import PATIENCE, ROOT, free_port
+from devservers.checkout import ROOT
+from devservers.child_processes import PATIENCE, free_port
 from devservers.kafka import KafkaServer
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.sse import SseServer

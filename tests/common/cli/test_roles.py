@@ -22,7 +22,8 @@ from common.events import outbox
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Scheduler, Service
 from common.worker.pass_metrics import PassMetrics
-from devservers.child_processes import ROOT, free_port
+from devservers.checkout import ROOT
+from devservers.child_processes import free_port
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER, Process, bare, environment, toast
 from tests.support.outbox_rows import add_event

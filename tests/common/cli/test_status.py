@@ -26,7 +26,8 @@ import pytest
 
 import workers
 from common.scheduling.overdue import overdue_after
-from devservers.child_processes import PATIENCE, ROOT, bound_to_parent, free_port, poll_until
+from devservers.checkout import ROOT
+from devservers.child_processes import PATIENCE, bound_to_parent, free_port, poll_until
 from testing.database import TestDatabase
 from testing.processes import Finished, Process, environment, toast
 from testing.scheduler_cases import link

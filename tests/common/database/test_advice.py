@@ -19,7 +19,8 @@ from common.database.advice import advice, advised, cut
 from common.database.connection import Database
 from common.database.run_history import Run
 from common.scheduling.pass_runner import PassRunner
-from devservers.child_processes import ROOT, poll_until
+from devservers.checkout import ROOT
+from devservers.child_processes import poll_until
 from devservers.pgbouncer import PgBouncer, PoolMode
 from devservers.postgres import LIVE_TABLES, PostgresServer
 from testing.database import TestDatabase, fresh_database

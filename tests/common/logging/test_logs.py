@@ -19,7 +19,7 @@ from uuid import UUID
 import pytest
 
 from common.logging import logs, redaction
-from devservers.child_processes import ROOT
+from devservers.checkout import ROOT
 
 RUN_ID = UUID("0b6f7e1c-5a2d-4f59-9d6e-0e6b8f3f1a11")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
-from devservers.child_processes import PATIENCE, ROOT, free_port, poll_until
+from devservers.checkout import ROOT
+from devservers.child_processes import PATIENCE, free_port, poll_until
 from testing.database import TestDatabase
 from testing.passes import GO_ZERO_TIME, NOW
 from testing.processes import Process, environment, toast

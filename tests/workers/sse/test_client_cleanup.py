@@ -15,7 +15,8 @@ from common.config import SettingsError
 from common.errors import PassError
 from common.scheduling.clock_guard import ClocksDiffer
 from common.scheduling.scheduler import NOTHING, PassResult, Preview
-from devservers.child_processes import PATIENCE, ROOT, poll_until
+from devservers.checkout import ROOT
+from devservers.child_processes import PATIENCE, poll_until
 from devservers.standins.sse import SseServer, new_client
 from testing.database import TestDatabase
 from testing.passes import GO_ZERO_TIME, HOUR, MICROSECOND, MINUTE, NOW, preview, run_pass

@@ -19,7 +19,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.errors import PassError
-from devservers.child_processes import PATIENCE, ROOT
+from devservers.checkout import ROOT
+from devservers.child_processes import PATIENCE
 from devservers.standins.sse import DEFAULT_PAGE_CLIENTS, SERVICE, SseServer, new_client
 from testing.passes import GO_ZERO_TIME, HOUR, NOW
 from workers.sse import sse_management_pb2 as messages

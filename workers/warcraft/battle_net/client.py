@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from common import config, metrics
 from common.backoff import retry_delay
-from common.config import Settings
-from common.config.kinds import Variable
+from common.config import Settings, Variable
 from common.errors import PassError
 from common.scheduling import Remote
 from workers.warcraft.battle_net import addresses, api_request, json_reader

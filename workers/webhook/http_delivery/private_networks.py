@@ -7,7 +7,7 @@ Python's ``is_global`` calls NAT64-wrapped private addresses global, and differs
 import ipaddress
 from collections.abc import Iterable
 
-from common.config.kinds import Network
+from common.config import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

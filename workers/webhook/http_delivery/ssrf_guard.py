@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from common.config.kinds import Network
+from common.config import Network
 from workers.webhook.http_delivery.private_networks import Address, refusal
 from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused
 
