@@ -16,14 +16,14 @@ from __future__ import annotations
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from common.scheduling.scheduler import Scheduler
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character
+from devservers.standins.battle_net_game import Character
 from devservers.standins.discord import DiscordServer
 from devservers.standins.discord_answers import Reply
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.warcraft_worker import SILVERMOON, WarcraftWorker
-from testing.world import only, service_of
+from testing.workload import only, service_of
 from workers.notification import notification_retry
 from workers.warcraft import character_sync
 from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT
@@ -68,12 +68,12 @@ def sync_characters(arena: Arena) -> Figures:
     """One pass of character-sync over characters that were never synced."""
     with arena.database() as database, BattleNetServer() as battle_net:
         battle_net.latency = LATENCY_SECONDS
-        world = WarcraftWorker(database, battle_net)
-        world.track(*(Character(_name(number), SILVERMOON) for number in range(CHARACTERS)))
-        settings = world.settings | {"KAFKA_BROKERS": arena.kafka.address}
+        worker = WarcraftWorker(database, battle_net)
+        worker.track(*(Character(_name(number), SILVERMOON) for number in range(CHARACTERS)))
+        settings = worker.settings | {"KAFKA_BROKERS": arena.kafka.address}
         seconds, megabytes = _measure(database, character_sync.SCHEDULER, settings)
         refused = sum(request.status == 429 for request in battle_net.requests)
-        assert world.count("character_details") == CHARACTERS
+        assert worker.count("character_details") == CHARACTERS
         assert len(battle_net.asked("/wow/")) == REQUESTS + refused
     return {
         "times the quota's time": seconds / battle_net_bound(),

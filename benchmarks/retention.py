@@ -11,7 +11,7 @@ from benchmarks.work import Work
 from benchmarks.worker_pass import Measured, measure
 from testing import transactions
 from testing.arena import Arena
-from testing.world import service_of
+from testing.workload import service_of
 from workers.twitchbot import message_cleanup
 from workers.webhook import webhook_cleanup
 

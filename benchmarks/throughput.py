@@ -19,7 +19,7 @@ from benchmarks.work import (
 from benchmarks.worker_pass import Measured, measure
 from testing.arena import Arena
 from testing.topics import Topic
-from testing.world import service_of
+from testing.workload import service_of
 
 GROUP = "throughput"
 RATIO = "times the floor"

@@ -9,7 +9,7 @@ from common.scheduling.scheduler import Scheduler
 from devservers.child_processes import poll_until
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER, Process, environment
-from testing.world import only, service_of
+from testing.workload import only, service_of
 
 PASS_SECONDS = 900.0
 # Only the first pass runs.

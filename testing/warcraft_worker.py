@@ -21,7 +21,7 @@ from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Preview
 from devservers.checkout import ROOT
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Game, Guild, Realm
+from devservers.standins.battle_net_game import Character, Game, Guild, Realm
 from testing.database import TestDatabase
 from testing.passes import load_settings
 from workers.warcraft import SERVICE
@@ -65,12 +65,12 @@ class WarcraftWorker:
         }
 
     @property
-    def world(self) -> Game:
-        return self.battle_net.world
+    def game(self) -> Game:
+        return self.battle_net.game
 
     def track(self, *subjects: Character | Guild, **columns: object) -> UUID:
         """Add them to Battle.net and insert their rows; returns the (last) row's id."""
-        self.world.add(*subjects)
+        self.game.add(*subjects)
         now = datetime.now(UTC)
         with self.database.connect() as connection:
             for subject in subjects:

@@ -78,7 +78,7 @@ def only(scheduler: Scheduler, interval: str = "100ms") -> dict[str, str]:
     return {**switches, **often}
 
 
-class World:
+class Workload:
     """One scheduler's work in one database; ``due`` has the keys of the expected events."""
 
     # What its worker needs besides the database.
@@ -92,6 +92,10 @@ class World:
         self.scheduler = scheduler
         self.database = database
         self.due: frozenset[str] = frozenset()
+
+    def fill(self, rows: int) -> None:
+        """Make that many rows due, and some that are never due."""
+        raise AssertionError("a subclass defines this")
 
     def undone(self) -> int:
         """How many due rows are not done."""
@@ -133,7 +137,7 @@ class World:
         return frozenset(row["id"] for row in rows)
 
 
-class Rows(World):
+class Rows(Workload):
     """The rows of a scheduler that only uses the database."""
 
     # How many rows are never due.

@@ -20,7 +20,7 @@ from common.scheduling.scheduler import Scheduler, Service
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.passes import load_settings
-from testing.world import service_of
+from testing.workload import service_of
 from workers.blog import post_publisher
 from workers.foodfolio import item_expiration
 from workers.link import link_expiration

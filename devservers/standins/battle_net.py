@@ -19,8 +19,8 @@ from typing import Any, Self
 
 from devservers.standins import battle_net_documents as documents
 from devservers.standins import command
+from devservers.standins.battle_net_game import CLASSES, RACES, Game, sample_game
 from devservers.standins.battle_net_traffic import BattleNetRequest, Order
-from devservers.standins.battle_net_world import CLASSES, RACES, Game, sample_game
 
 _CHARACTER_PARTS = {
     "": documents.profile,
@@ -33,13 +33,13 @@ _CHARACTER_PARTS = {
 class BattleNetServer:
     """Battle.net on loopback; `port` 0 means a free one.
 
-    `world` has its characters and guilds, `requests` those received. It accepts `credentials`,
+    `game` has its characters and guilds, `requests` those received. It accepts `credentials`,
     or any if None; `token_seconds` is the life of a token, `per_second` the quota, beyond which
     it replies 429 until the next second; `latency` is in seconds.
     """
 
-    def __init__(self, world: Game | None = None, *, port: int = 0) -> None:
-        self.world = world or Game()
+    def __init__(self, game: Game | None = None, *, port: int = 0) -> None:
+        self.game = game or Game()
         self.credentials: tuple[str, str] | None = None
         self.requests: list[BattleNetRequest] = []
         self.connections = 0
@@ -150,14 +150,14 @@ class BattleNetServer:
     def _document(self, namespace: str, region: str, path: str) -> Any:
         match (namespace, *path.strip("/").split("/")):
             case ("profile", "profile", "wow", "character", realm, name, *part):
-                character = self.world.characters.get((region, realm, name))
+                character = self.game.characters.get((region, realm, name))
                 make = _CHARACTER_PARTS.get("/".join(part))
                 if character is None or make is None:
                     return None
                 hidden = make is documents.media and not character.has_picture
                 return None if hidden else make(character)
             case ("profile", "data", "wow", "guild", realm, name, *part):
-                guild = self.world.guilds.get((region, realm, name))
+                guild = self.game.guilds.get((region, realm, name))
                 make_guild = {"": documents.guild, "roster": documents.roster}.get("/".join(part))
                 return make_guild(guild) if guild and make_guild else None
             case ("static", "data", "wow", "playable-class", "index"):

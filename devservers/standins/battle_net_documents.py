@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from devservers.standins.battle_net_world import CLASSES, RACES, Character, Guild, Realm
+from devservers.standins.battle_net_game import CLASSES, RACES, Character, Guild, Realm
 
 Document = dict[str, Any]
 

@@ -126,7 +126,7 @@ def sample_game() -> Game:
         for row in rows
         if row.table == "guilds"
     }
-    world = Game(guilds=guilds.values())
+    game = Game(guilds=guilds.values())
     details = [row.values for row in rows if row.table == "character_details"]
     for number, known in enumerate(details):
         row = values[known["character_id"]]
@@ -144,8 +144,8 @@ def sample_game() -> Game:
         if guild:
             guild.add(character)
         if number not in (3, 4):
-            world.add(character)
-    return world
+            game.add(character)
+    return game
 
 
 def _realm(row: dict[str, object]) -> Realm:

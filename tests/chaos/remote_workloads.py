@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from common.scheduling.scheduler import Scheduler
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Guild
+from devservers.standins.battle_net_game import Character, Guild
 from devservers.standins.discord import DiscordServer
 from devservers.standins.sse import SseServer, new_client
 from devservers.standins.webhook_receiver import WebhookReceiver
@@ -17,7 +17,7 @@ from testing.database import TestDatabase
 from testing.passes import MINUTE
 from testing.scheduler_cases import delivery, webhook
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
-from testing.world import World
+from testing.workload import Workload
 from workers.notification import notification_retry
 from workers.sse import client_cleanup
 from workers.warcraft import character_sync, guild_sync
@@ -36,7 +36,7 @@ _AFTER_SUCCESS = """{attempts} AS attempt WHERE EXISTS (
       AND other.attempt_number <= attempt.attempt_number)"""
 
 
-class Notifications(World):
+class Notifications(Workload):
     """Failed notifications, one for each of many channels."""
 
     def __init__(self, database: TestDatabase, discord: DiscordServer) -> None:
@@ -76,7 +76,7 @@ class Notifications(World):
         )
 
 
-class Clients(World):
+class Clients(Workload):
     """Clients of the SSE service, of which most have gone quiet."""
 
     def __init__(self, database: TestDatabase, sse: SseServer) -> None:
@@ -104,7 +104,7 @@ class Clients(World):
         return len(self._active.intersection(self._sse.cuts))
 
 
-class BattleNet(World):
+class BattleNet(Workload):
     """Characters or guilds that were never synced."""
 
     def __init__(
@@ -128,7 +128,7 @@ class BattleNet(World):
             character = Character(f"Name{_letters(number)}", SILVERMOON)
             guild = Guild(f"Guild {_letters(number)}", SILVERMOON)
             guild.add(character)
-            self._worker.world.add(character)
+            self._worker.game.add(character)
             self._worker.track(character if self._table == "characters" else guild)
         self.due = self.ids(self._table)
         self.watch("character_details" if self._table == "characters" else "guilds")
@@ -141,7 +141,7 @@ class BattleNet(World):
         return sum(changes - 1 for changes in self.changes().values())
 
 
-class Deliveries(World):
+class Deliveries(Workload):
     """Deliveries that are due, to some receivers."""
 
     def __init__(self, database: TestDatabase, receiver: WebhookReceiver) -> None:

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 
 from common.scheduling.scheduler import Scheduler
 from testing.database import TestDatabase
-from testing.world import ROWS, Rows
+from testing.workload import ROWS, Rows, Workload
 from tests.chaos.campaign import Figures
 from tests.chaos.consumed_events import ConsumedEvents
-from tests.chaos.remote_workloads import REMOTE, RemoteWorkload
-
-Workload = Rows | RemoteWorkload
+from tests.chaos.remote_workloads import REMOTE
 
 SCHEDULERS: Sequence[Scheduler] = (
     *(case.scheduler for case in ROWS.values()),

@@ -22,7 +22,7 @@ import pytest
 from devservers.child_processes import free_port
 from devservers.sentry import SentryServer
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Realm
+from devservers.standins.battle_net_game import Character, Realm
 from devservers.standins.sse import SseServer, new_client
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
@@ -421,7 +421,7 @@ def _(stage: Stage) -> None:
 
 def _sync(stage: Stage, battle_net: BattleNetServer, *, checked: bool = False) -> None:
     battle_net.credentials = (CLIENT_ID, CLIENT_SECRET)
-    battle_net.world.add(Character("Ann", Realm("Silvermoon", "silvermoon")))
+    battle_net.game.add(Character("Ann", Realm("Silvermoon", "silvermoon")))
     stage.database.insert("characters", name="ann", realm="silvermoon", region="eu")
     stage.secrets["Battle.net token"] = battle_net.token
     urls = {"BLIZZARD_API_URL": battle_net.url, "BLIZZARD_OAUTH_URL": battle_net.url}

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Guild
+from devservers.standins.battle_net_game import Character, Guild
 from devservers.standins.discord import DiscordServer
 from devservers.standins.discord_answers import UNKNOWN_WEBHOOK, rate_limited
 from devservers.standins.sse import SseServer, new_client

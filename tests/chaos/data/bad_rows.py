@@ -13,7 +13,7 @@ from common.scheduling.scheduler import PassResult
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.passes import run_pass
-from testing.world import ROWS, Rows
+from testing.workload import ROWS, Rows
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from workers.link import link_expiration
 

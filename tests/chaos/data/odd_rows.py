@@ -15,11 +15,11 @@ from devservers.child_processes import poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.world import ROWS, Rows, only, service_of
+from testing.workload import ROWS, Rows, only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
 from tests.chaos.data.untouched import as_they_are, touched
-from tests.chaos.workload import loss_figures
+from tests.chaos.workloads import loss_figures
 from tests.support.odd_values import ALWAYS, FLAGS, NUMBERS, TEXTS, TIMES, make_odd
 
 Value = str | None

@@ -14,11 +14,11 @@ from devservers.child_processes import PATIENCE, poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.world import DUE_BY, ROWS, Rows, only, service_of
+from testing.workload import DUE_BY, ROWS, Rows, only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
 from tests.chaos.data.untouched import as_they_are, touched
-from tests.chaos.workload import loss_figures
+from tests.chaos.workloads import loss_figures
 from tests.support.odd_tables import give_heirs, make_anew
 
 SHAPES = ("inherited", "by hash", "by time")

@@ -12,7 +12,7 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.scheduler_rows import Row
-from testing.world import only
+from testing.workload import only
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.support.background import in_background
 from workers.twitchbot import message_cleanup

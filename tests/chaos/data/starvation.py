@@ -14,7 +14,7 @@ from testing.database import TestDatabase
 from testing.passes import NOW, run_pass
 from testing.scheduler_cases import delivery
 from testing.scheduler_rows import Case, Row
-from testing.world import BYSTANDERS, ROWS
+from testing.workload import BYSTANDERS, ROWS
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.remote_workloads import MOST_ATTEMPTS, RECEIVERS, REMOTE, Clients, RemoteWorkload
 from workers.sse import client_cleanup

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from common.scheduling.clock_guard import MOST_DIFFERENCE, ClocksDiffer
 from testing.arena import Arena
 from testing.passes import run_pass
-from testing.world import ROWS, Rows
+from testing.workload import ROWS, Rows
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 
 DUE_ROWS = 100

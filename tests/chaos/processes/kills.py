@@ -20,11 +20,11 @@ from devservers.child_processes import poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.world import DUE_BY, only, service_of
+from testing.workload import DUE_BY, Workload, only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
 from tests.chaos.remote_workloads import REMOTE
-from tests.chaos.workload import SCHEDULERS, Workload, loss_figures, open_workload
+from tests.chaos.workloads import SCHEDULERS, loss_figures, open_workload
 
 DUE_ROWS = 200
 REPETITIONS = 20

@@ -8,10 +8,10 @@ import time
 from devservers.child_processes import PATIENCE
 from testing.arena import Arena
 from testing.processes import Process, environment
-from testing.world import only, service_of
+from testing.workload import only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
-from tests.chaos.workload import loss_figures, open_workload
+from tests.chaos.workloads import loss_figures, open_workload
 from workers.link import link_expiration
 from workers.notification import notification_retry
 from workers.sse import client_cleanup

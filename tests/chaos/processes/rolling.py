@@ -12,10 +12,10 @@ from random import Random
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.world import ROWS, Rows, only, service_of
+from testing.workload import ROWS, Rows, only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
-from tests.chaos.workload import loss_figures
+from tests.chaos.workloads import loss_figures
 from tests.support.background import in_background
 
 WORKERS, EDITORS = 8, 4

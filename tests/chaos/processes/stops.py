@@ -12,10 +12,10 @@ from common.scheduling.scheduler import Scheduler
 from devservers.child_processes import PATIENCE, poll_until
 from testing.arena import Arena
 from testing.processes import STOP_SECONDS, Process, environment
-from testing.world import only, service_of
+from testing.workload import only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
-from tests.chaos.workload import SCHEDULERS, loss_figures, open_workload
+from tests.chaos.workloads import SCHEDULERS, loss_figures, open_workload
 
 DUE_ROWS = 100
 STOPS_A_ROUND = 5

@@ -9,10 +9,10 @@ from devservers.child_processes import poll_until
 from testing.arena import Arena
 from testing.processes import Process, environment
 from testing.topics import Topic
-from testing.world import ROWS, Rows, only
+from testing.workload import ROWS, Rows, only
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
-from tests.chaos.workload import loss_figures
+from tests.chaos.workloads import loss_figures
 from workers.link import link_expiration
 
 TOPIC = "link.expired"

@@ -6,10 +6,10 @@ from devservers.child_processes import PATIENCE
 from devservers.tcp_proxy import TcpProxy
 from testing.arena import Arena
 from testing.processes import Process, environment
-from testing.world import only, service_of
+from testing.workload import only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
-from tests.chaos.workload import loss_figures, open_workload
+from tests.chaos.workloads import loss_figures, open_workload
 from workers.blog import post_publisher
 from workers.link import link_expiration
 from workers.twitchbot import message_cleanup, stream_closer

@@ -13,10 +13,10 @@ from devservers.kafka import KafkaServer
 from devservers.tcp_proxy import TcpProxy
 from testing.arena import Arena
 from testing.processes import Process, environment
-from testing.world import only, service_of
+from testing.workload import Workload, only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 from tests.chaos.consumed_events import Consumers
-from tests.chaos.workload import SCHEDULERS, Workload, loss_figures, open_workload
+from tests.chaos.workloads import SCHEDULERS, loss_figures, open_workload
 from tests.support.background import in_background
 
 DUE_ROWS = 100

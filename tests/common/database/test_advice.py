@@ -34,7 +34,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def world(postgres_server: PostgresServer) -> Iterator[AsRole]:
+def as_role(postgres_server: PostgresServer) -> Iterator[AsRole]:
     """A database with a link that is due, as a role of its own sees it."""
     role = f"obstacle_{next(_numbers)}"
     with fresh_database(postgres_server) as database:
@@ -45,8 +45,8 @@ def world(postgres_server: PostgresServer) -> Iterator[AsRole]:
     TestDatabase(postgres_server, "postgres").query(f"DROP ROLE {role}")
 
 
-def settings(world: TestDatabase, monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:
-    for name, value in {**world.environment, **more}.items():
+def settings(as_role: TestDatabase, monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:
+    for name, value in {**as_role.environment, **more}.items():
         monkeypatch.setenv(name, value)
     return config.load("link", SERVICE.variables)
 
@@ -61,13 +61,13 @@ def one_pass(settings: Settings) -> Run:
     return PassRunner(link_expiration.SCHEDULER, settings, Database(settings)).run()
 
 
-def play(obstacle: Obstacle, world: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
+def play(obstacle: Obstacle, as_role: AsRole, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set up the obstacle, and compare the finding and the error with what is expected."""
-    names = {"role": world.role, "database": world.name}
-    owner = TestDatabase(world.server, "postgres" if obstacle.outside else world.name)
+    names = {"role": as_role.role, "database": as_role.name}
+    owner = TestDatabase(as_role.server, "postgres" if obstacle.outside else as_role.name)
     if obstacle.setup:
         owner.query(obstacle.setup.format(**names))
-    loaded = settings(world, monkeypatch, **obstacle.settings)
+    loaded = settings(as_role, monkeypatch, **obstacle.settings)
 
     lines, run = checked(loaded), one_pass(loaded)
 
@@ -92,25 +92,25 @@ def test_there_are_at_least_thirty_obstacles() -> None:
 
 @pytest.mark.parametrize("obstacle", EVERY, ids=lambda obstacle: obstacle.name)
 def test_an_obstacle_is_named_with_its_advice(
-    obstacle: Obstacle, world: AsRole, monkeypatch: pytest.MonkeyPatch
+    obstacle: Obstacle, as_role: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play(obstacle, world, monkeypatch)
+    play(obstacle, as_role, monkeypatch)
 
 
 def test_the_sql_of_an_advice_repairs_what_it_is_about(
-    world: AsRole, monkeypatch: pytest.MonkeyPatch
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The advice of these findings is SQL: executed as it is, it removes the obstacle."""
-    loaded = settings(world, monkeypatch)
+    loaded = settings(as_role, monkeypatch)
     setups = [obstacle.setup for obstacle in (*TABLES, *ROWS, *HARMLESS) if obstacle.name in PASTED]
     assert len(setups) == len(PASTED)
     for setup in setups:
-        world.query(setup.format(role=world.role, database=world.name))
+        as_role.query(setup.format(role=as_role.role, database=as_role.name))
         found = [finding for _, finding in postgres.check([Subject(SERVICE, loaded)])]
         fixes = {one.fix for one in found if one.level != "ok" and one.fix.endswith(";")}
         assert fixes, setup
         for fix in fixes:
-            world.query(fix)
+            as_role.query(fix)
         assert [line for line in checked(loaded) if not line.startswith("ok")] == []
 
 
@@ -138,15 +138,15 @@ def test_another_encoding_works_and_is_warned_about(
     name = f"encoded_{encoding.lower()}"
     owner = TestDatabase(postgres_server, "postgres")
     owner.query(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
-    world = TestDatabase(postgres_server, name)
+    as_role = TestDatabase(postgres_server, name)
     try:
-        with world.session() as connection:
+        with as_role.session() as connection:
             connection.execute(LIVE_TABLES.read_bytes())
             migrations.migrate(connection)
         # So that the test itself can read what is in it.
         owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
-        world.insert("link_links", expires_at="2020-01-01")
-        loaded = settings(world, monkeypatch)
+        as_role.insert("link_links", expires_at="2020-01-01")
+        loaded = settings(as_role, monkeypatch)
         [warned] = [line for line in checked(loaded) if expected in line]
         assert warned.startswith("warning session")
         assert one_pass(loaded).counts["processed"] == 1
@@ -155,15 +155,15 @@ def test_another_encoding_works_and_is_warned_about(
 
 
 def test_a_partitioned_table_is_as_good_as_any(
-    world: AsRole, monkeypatch: pytest.MonkeyPatch
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.query(
+    as_role.query(
         "ALTER TABLE link_links RENAME TO part;"
         " CREATE TABLE link_links (LIKE part INCLUDING DEFAULTS) PARTITION BY LIST (is_active);"
         " ALTER TABLE link_links ATTACH PARTITION part DEFAULT"
     )
-    world.query((ROOT / "db" / "roles.sql").read_text())
-    loaded = settings(world, monkeypatch)
+    as_role.query((ROOT / "db" / "roles.sql").read_text())
+    loaded = settings(as_role, monkeypatch)
     assert [line for line in checked(loaded) if line.startswith("error")] == []
     assert one_pass(loaded).counts["processed"] == 1
 
@@ -180,13 +180,13 @@ def test_a_standby_names_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_is_full_names_its_limit(
-    world: AsRole, monkeypatch: pytest.MonkeyPatch
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = settings(world, monkeypatch)
+    loaded = settings(as_role, monkeypatch)
     with ExitStack() as stack:
         try:
             while True:
-                stack.enter_context(closing(world.login()))
+                stack.enter_context(closing(as_role.login()))
         except psycopg.OperationalError:
             lines, run = checked(loaded), one_pass(loaded)
     fix = "=> raise max_connections of PostgreSQL"
@@ -202,21 +202,21 @@ def test_a_server_that_is_full_names_its_limit(
     ],
 )
 def test_a_host_that_is_not_admitted_names_the_file(
-    world: AsRole, monkeypatch: pytest.MonkeyPatch, line: str, fix: str
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch, line: str, fix: str
 ) -> None:
-    loaded = settings(world, monkeypatch)
-    [row] = world.query("SHOW hba_file")
+    loaded = settings(as_role, monkeypatch)
+    [row] = as_role.query("SHOW hba_file")
     file = Path(row["hba_file"])
     before = file.read_text()
-    others = f"host all {world.server.user} 127.0.0.1/32 scram-sha-256"
-    file.write_text(f"{line.format(role=world.role)}\n{others}\n")
+    others = f"host all {as_role.server.user} 127.0.0.1/32 scram-sha-256"
+    file.write_text(f"{line.format(role=as_role.role)}\n{others}\n")
     try:
-        world.query("SELECT pg_reload_conf()")
+        as_role.query("SELECT pg_reload_conf()")
         assert poll_until(lambda: f"=> {fix}" in checked(loaded)[0], 30)
         assert f"=> {fix}" in one_pass(loaded).error
     finally:
         file.write_text(before)
-        world.query("SELECT pg_reload_conf()")
+        as_role.query("SELECT pg_reload_conf()")
 
 
 # --- a pooler ---------------------------------------------------------------------------------
@@ -230,11 +230,11 @@ def test_a_host_that_is_not_admitted_names_the_file(
     ],
 )
 def test_a_pooler_that_refuses_is_named(
-    world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode, command: str, fix: str
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode, command: str, fix: str
 ) -> None:
-    with PgBouncer(world.server, pool_mode=mode) as bouncer:
+    with PgBouncer(as_role.server, pool_mode=mode) as bouncer:
         bouncer.admin(command)
-        loaded = settings(world, monkeypatch, DB_PORT=str(bouncer.port))
+        loaded = settings(as_role, monkeypatch, DB_PORT=str(bouncer.port))
         lines, run = checked(loaded), one_pass(loaded)
     assert [line for line in lines if line.endswith(f"=> {fix}")], (lines, run.error)
     assert run.error.endswith(f"=> {fix}"), run.error
@@ -242,11 +242,11 @@ def test_a_pooler_that_refuses_is_named(
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_a_pooler_that_works_is_reported(
-    world: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch, mode: PoolMode
 ) -> None:
-    world.query(f"ALTER ROLE {world.role} SET IntervalStyle = 'iso_8601'")
-    with PgBouncer(world.server, pool_mode=mode) as bouncer:
-        loaded = settings(world, monkeypatch, DB_PORT=str(bouncer.port))
+    as_role.query(f"ALTER ROLE {as_role.role} SET IntervalStyle = 'iso_8601'")
+    with PgBouncer(as_role.server, pool_mode=mode) as bouncer:
+        loaded = settings(as_role, monkeypatch, DB_PORT=str(bouncer.port))
         lines, run = checked(loaded), one_pass(loaded)
     assert "through a connection pooler" in lines[0]
     assert [line for line in lines if not line.startswith("ok")] == []

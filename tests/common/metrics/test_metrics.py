@@ -19,7 +19,7 @@ from common.version import VERSION
 from devservers.child_processes import PATIENCE, free_port
 from devservers.postgres import PostgresServer
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Guild
+from devservers.standins.battle_net_game import Character, Guild
 from devservers.standins.discord import DiscordServer
 from devservers.standins.discord_answers import BAD_GATEWAY, UNKNOWN_WEBHOOK, rate_limited
 from devservers.standins.sse import SseServer, new_client
@@ -147,7 +147,7 @@ def warcraft(place: Place) -> Iterator[Worker]:
     tracked.track(Character("Thrall", SILVERMOON), Character("Jaina", SILVERMOON))
     tracked.track(Guild("Wardens", SILVERMOON))
     tracked.track(Character("Nobody", SILVERMOON))
-    place.battle_net.world.characters.pop(("eu", "silvermoon", "nobody"))
+    place.battle_net.game.characters.pop(("eu", "silvermoon", "nobody"))
     place.battle_net.order("/thrall/equipment", times=1, status=503)
     place.battle_net.order("/jaina", times=1, status=429, headers={"Retry-After": "1"})
     settings = {

@@ -14,7 +14,7 @@ from common import config
 from common.http import Client
 from common.logging import redaction
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Guild
+from devservers.standins.battle_net_game import Character, Guild
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
 from workers.warcraft.battle_net import addresses, api_request
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL

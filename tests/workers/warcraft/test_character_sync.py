@@ -15,7 +15,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from devservers.child_processes import PATIENCE, poll_until
-from devservers.standins.battle_net_world import Character, Guild, Realm
+from devservers.standins.battle_net_game import Character, Guild, Realm
 from testing.database import TestDatabase
 from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
 from tests.support.row_faults import refusal
@@ -350,7 +350,7 @@ def test_names_with_accents_reach_the_right_address(worker: WarcraftWorker) -> N
 
 
 def test_a_realms_display_name_in_a_row_leads_to_its_slug(worker: WarcraftWorker) -> None:
-    worker.world.add(Character("Ägiel", POZZO))
+    worker.game.add(Character("Ägiel", POZZO))
     worker.database.insert("characters", name="A\u0308GIEL", realm="Pozzo dell'Eternità", region="")
     assert worker.run(SYNC).counts["processed"] == 1
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from devservers.standins.battle_net_world import Character, Guild, Realm
+from devservers.standins.battle_net_game import Character, Guild, Realm
 from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
 
 SYNC = "guild-sync"
@@ -178,7 +178,7 @@ def test_tracked_characters_follow_their_guild(worker: WarcraftWorker) -> None:
     steady_id, stranger_id = track(worker, steady, guild_id), track(worker, stranger, other_id)
     other.add(stranger)
     never_synced = worker.track(Character("Unknown", SILVERMOON))
-    guild.add(worker.world.characters["eu", "silvermoon", "unknown"])
+    guild.add(worker.game.characters["eu", "silvermoon", "unknown"])
     updated_at = worker.one(
         "SELECT updated_at FROM character_details WHERE character_id = %s", steady_id
     )

@@ -10,7 +10,7 @@ import pytest
 
 from devservers.postgres import PostgresServer
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_world import Character, Guild
+from devservers.standins.battle_net_game import Character, Guild
 from testing.warcraft_worker import AGGRA, SILVERMOON, WarcraftWorker
 from tests.support.odd_values import (
     CLAIMED,
