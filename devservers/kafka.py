@@ -9,7 +9,9 @@ import signal
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from confluent_kafka import KafkaException
@@ -51,11 +53,11 @@ SETTINGS = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 log.dirs={data}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -73,20 +75,32 @@ auto.create.topics.enable=false
 class KafkaServer:
     """One node with one data folder and one port; `address` is its host:port."""
 
-    def __init__(self, settings: str = "") -> None:
-        """``settings`` are additional lines of server.properties.
+    def __init__(
+        self,
+        settings: str = "",
+        *,
+        listeners: Mapping[str, str] = MappingProxyType({}),
+        scram_users: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """``settings`` are additional lines of server.properties, ``listeners`` names of more
+        listeners with their protocols, ``scram_users`` names and passwords.
 
         Raises Unavailable without Java, or if its jars cannot be fetched.
         """
         self._libraries = _libraries()
         self._folder = TemporaryFolder("kafka")
         self._process = ServerProcess(self._folder.path / "kafka.log")
-        port, controller_port = free_port(), free_port()
-        self.address = f"127.0.0.1:{port}"
+        protocols = {"PLAINTEXT": "PLAINTEXT", **listeners}
+        self.listeners = {name: f"127.0.0.1:{free_port()}" for name in protocols}
+        self.address = self.listeners["PLAINTEXT"]
+        self._scram_users = scram_users
         self._settings = self._folder.path / "server.properties"
         self._settings.write_text(
             SETTINGS.format(
-                port=port, controller_port=controller_port, data=self._folder.path / "data"
+                listeners=",".join(f"{name}://{at}" for name, at in self.listeners.items()),
+                protocols=",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+                controller_port=free_port(),
+                data=self._folder.path / "data",
             )
             + settings
         )
@@ -147,6 +161,11 @@ class KafkaServer:
             [
                 *(*self._java("-Xmx128m"), "kafka.tools.StorageTool", "format"),
                 *(f"--cluster-id={cluster}", "--config", self._settings),
+                *(
+                    f"--add-scram={mechanism}=[name={name},password={password}]"
+                    for name, password in self._scram_users.items()
+                    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+                ),
             ],
             check=True,
             capture_output=True,

@@ -4,6 +4,14 @@
 ``duration``, ``interval`` and the other kinds, and reads them from ``Settings``.
 """
 
+from common.config.kafka import (
+    KAFKA,
+    KAFKA_BROKERS,
+    KAFKA_SASL_MECHANISM,
+    KAFKA_SECURITY_PROTOCOL,
+    KAFKA_SSL_CA_LOCATION,
+    KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM,
+)
 from common.config.kinds import (
     Need,
     Network,
@@ -27,7 +35,6 @@ from common.config.settings import (
     DB_SSL_MODE,
     DB_USER,
     ENVIRONMENT,
-    KAFKA_BROKERS,
     LOG_FORMAT,
     LOG_LEVEL,
     SENTRY_DSN,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from common.config import go_syntax
 from common.logging.redaction import redact, tokens
@@ -152,11 +153,38 @@ def choice(
     allowed = tuple(choices)
 
     def parse(text: str) -> str:
-        if text.lower() not in allowed:
+        if text.lower() not in allowed and text != default:
             raise ValueError("not one of them")
         return text.lower()
 
     return Variable(name, parse, f"one of {', '.join(allowed)}", default, help, aliases)
+
+
+def file(name: str, help: str) -> Variable[str]:
+    """The path of a file that this user can read; empty: none."""
+
+    def parse(text: str) -> str:
+        if text:
+            try:
+                with open(text, "rb"):
+                    pass
+            except OSError as error:
+                raise ValueError(f"cannot be read: {error.strerror}") from None
+        return _trimmed(text)
+
+    return Variable(name, parse, "the path of a file that the worker's user can read", "", help)
+
+
+def url(name: str, default: str, help: str) -> Variable[str]:
+    """An http or https URL with a host; empty: none."""
+
+    def parse(text: str) -> str:
+        parts = urlsplit(_trimmed(text))
+        if text and not (parts.scheme in ("http", "https") and parts.hostname):
+            raise ValueError("not a URL")
+        return text
+
+    return Variable(name, parse, "a URL that begins with https:// or http://", default, help)
 
 
 def addresses(name: str, default: str | None, help: str) -> Variable[tuple[str, ...]]:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from common.config import sources
+from common.config import kafka, sources
 from common.config.kinds import (
     Need,
     Variable,
-    addresses,
     boolean,
     choice,
     integer,
@@ -99,7 +98,6 @@ DB_SSL_MODE = choice(
     "PostgreSQL: how far TLS is demanded (libpq's sslmode)",
     aliases=("DB_SSLMODE",),
 )
-KAFKA_BROKERS = addresses("KAFKA_BROKERS", "localhost:19092", "Kafka: bootstrap brokers")
 LOG_LEVEL = Variable(
     "LOG_LEVEL",
     _log_level,
@@ -131,7 +129,7 @@ COMMON: tuple[Variable[Any], ...] = (
     DB_PASSWORD,
     DB_NAME,
     DB_SSL_MODE,
-    KAFKA_BROKERS,
+    *kafka.KAFKA,
     LOG_LEVEL,
     LOG_FORMAT,
     ENVIRONMENT,
@@ -170,7 +168,8 @@ def load(
             found[variable.name] = _find(variable, layers, secrets)
         except ValueError as fault:
             faults.append(str(fault))
-    faults += unmet(needs, {name: each.value for name, each in found.items()})
+    values = {name: each.value for name, each in found.items()}
+    faults += [*unmet(needs, values), *kafka.combination_faults(values)]
     if faults:
         raise SettingsError(faults)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)

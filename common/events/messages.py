@@ -25,9 +25,11 @@ class Failure:
     """Why a message was not stored.
 
     ``refused``: a retry of the same message fails, too. ``shared``: another message of the
-    same request may be the cause.
+    same request may be the cause. ``of_topic``: nothing is wrong with the message, its topic does
+    not take any.
     """
 
     reason: str
     refused: bool
     shared: bool = False
+    of_topic: bool = False

@@ -32,11 +32,11 @@ _BY_INDEX = {"enable_bitmapscan": "off", "enable_seqscan": "off", "enable_sort":
 
 _DELETE = "DELETE FROM toast_outbox WHERE service = %(service)s AND id = ANY (%(ids)s)"
 
-# Retries after 2, 4, 8 and 16 seconds.
+# Retries after 2, 4, 8 and 16 seconds, and so on, at most 256 where the topic refuses all.
 _POSTPONE = """
 UPDATE toast_outbox
 SET tries = tries + 1, error = %(error)s,
-    retry_at = clock_timestamp() + interval '1 second' * power(2, tries + 1)
+    retry_at = clock_timestamp() + interval '1 second' * power(2, least(tries + 1, 8))
 WHERE service = %(service)s AND id = %(id)s"""
 
 _SET_ASIDE = """

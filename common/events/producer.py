@@ -1,13 +1,14 @@
 """An idempotent Kafka producer with a report for every message; it creates missing topics."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from common import failpoints
+from common.events.kafka_client import ConnectionErrors
 from common.events.messages import Failure, KafkaUnavailable, Outgoing
 from common.logging import logs
 
@@ -72,12 +73,13 @@ class EventProducer:
     Not to be shared between threads or processes.
     """
 
-    def __init__(self, brokers: Sequence[str], client_id: str) -> None:
-        self._brokers = ",".join(brokers)
+    def __init__(self, configuration: Mapping[str, str], client_id: str) -> None:
+        """``configuration`` is that of kafka_client.configuration."""
+        self._configuration = configuration
         self._client_id = client_id
         self._producer: Producer | None = None
         self._topics: set[str] = set()
-        self._last_error = ""
+        self._errors = ConnectionErrors()
         self._misses_topic = False
 
     def send(
@@ -89,7 +91,7 @@ class EventProducer:
         missing from the result. Raises KafkaUnavailable if no broker responds.
         """
         producer = self._open()
-        self._last_error = ""
+        self._errors.forget()
         self._ensure_topics(producer, {message.topic for message in messages})
         reports: dict[int, Failure | None] = {}
         for message in messages:
@@ -126,7 +128,7 @@ class EventProducer:
     def _new_producer(self) -> Producer:
         return Producer(
             {
-                "bootstrap.servers": self._brokers,
+                **self._configuration,
                 "client.id": self._client_id,
                 "enable.idempotence": True,
                 "acks": "all",
@@ -136,9 +138,7 @@ class EventProducer:
                 "message.timeout.ms": MESSAGE_SECONDS * 1000,
                 "topic.metadata.propagation.max.ms": ADMIN_SECONDS * 1000,
                 "reconnect.backoff.max.ms": 2000,
-                # Its log would repeat every failed connection on standard error.
-                "log_level": 0,
-                "error_cb": self._on_error,
+                "error_cb": self._errors,
             }
         )
 
@@ -175,8 +175,13 @@ class EventProducer:
         code = error.code()
         self._misses_topic |= code in _UNKNOWN
         if code in _REFUSALS:
-            return Failure(error.str(), refused=True, shared=code in _SHARED_REFUSALS)
-        return Failure(self._reason(error), refused=False)
+            return Failure(
+                error.str(),
+                refused=True,
+                shared=code in _SHARED_REFUSALS,
+                of_topic=code == KafkaError.TOPIC_AUTHORIZATION_FAILED,
+            )
+        return Failure(self._errors.explain(error), refused=False)
 
     def _ensure_topics(self, producer: Producer, topics: set[str]) -> None:
         """Create the topics that are missing, once per producer.
@@ -190,15 +195,17 @@ class EventProducer:
         try:
             present = producer.list_topics(timeout=ADMIN_SECONDS).topics
         except KafkaException as error:
-            producer.poll(POLL_SECONDS)  # calls _on_error with the broker that does not respond
-            raise KafkaUnavailable(self._reason(error.args[0])) from error
+            producer.poll(
+                POLL_SECONDS
+            )  # calls the error callback with the broker that does not respond
+            raise KafkaUnavailable(self._errors.explain(error.args[0])) from error
         self._create(unknown - present.keys())
         self._topics |= unknown
 
     def _create(self, topics: set[str]) -> None:
         if not topics:
             return
-        admin = AdminClient({"bootstrap.servers": self._brokers, "log_level": 0})
+        admin = AdminClient(dict(self._configuration))
         requests = admin.create_topics(
             [new_topic(topic) for topic in sorted(topics)], request_timeout=ADMIN_SECONDS
         )
@@ -209,10 +216,3 @@ class EventProducer:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     _log.warning("topic_creation_failed", topic=topic, reason=error.args[0].str())
-
-    def _on_error(self, error: KafkaError) -> None:
-        self._last_error = error.str()
-
-    def _reason(self, error: KafkaError) -> str:
-        text = error.str()
-        return f"{text} ({self._last_error})" if self._last_error not in ("", text) else text

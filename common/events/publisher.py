@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from common import failpoints, metrics
-from common.config import KAFKA_BROKERS, TOAST_MIGRATE, Settings
+from common.config import TOAST_MIGRATE, Settings
 from common.database import migrations
 from common.database.connection import Database
 from common.database.error_classification import reason, server_fault
@@ -89,10 +89,11 @@ class Publisher:
     def _kafka(self) -> "EventProducer":
         if self._producer is None:
             # Imported here so that a worker that has not published does not load librdkafka.
+            from common.events import kafka_client
             from common.events.producer import EventProducer
 
-            brokers = self._settings[KAFKA_BROKERS]
-            self._producer = EventProducer(brokers, f"toast-{self._service}")
+            client = kafka_client.configuration(self._settings)
+            self._producer = EventProducer(client, f"toast-{self._service}")
         return self._producer
 
     def _open(self) -> Session:
@@ -203,7 +204,7 @@ class _Round:
     def _failed(self, event: StoredEvent, failure: Failure) -> None:
         if not failure.refused:
             self._reason = failure.reason
-        elif event.tries + 1 < MOST_TRIES:
+        elif failure.of_topic or event.tries + 1 < MOST_TRIES:
             self._outbox.postpone(event, failure.reason)
             metrics.RETRIES.labels(self._service, "event").inc()
             self._held.add((event.topic, event.key))

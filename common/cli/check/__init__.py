@@ -65,7 +65,7 @@ def _jobs(subjects: Sequence[Subject]) -> Iterator[CheckJob]:
         # Imported here so that services without topics do not load librdkafka.
         from common.cli.check import kafka
 
-        for group in _alike(publishing, (config.KAFKA_BROKERS,)):
+        for group in _alike(publishing, config.KAFKA):
             yield CheckJob("kafka", _names(group), partial(kafka.check, group))
     for subject in subjects:
         for remote in subject.remotes:

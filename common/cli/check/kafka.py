@@ -8,9 +8,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from common import config
+from common.cli.check import kafka_security
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, Found, error, ok, warning
-from common.errors import PassError
+from common.events import kafka_client
+from common.events.messages import KafkaUnavailable
 from common.events.producer import ADMIN_SECONDS, PARTITIONS, RETENTION_MS, new_topic
 from common.worker.readiness import unreachable
 
@@ -29,31 +31,29 @@ _ALLOW = (
 
 def check(subjects: Sequence[Subject]) -> Iterator[Found]:
     """Check services that publish to the same brokers."""
-    brokers = subjects[0].settings[config.KAFKA_BROKERS]
-    faults = [fault for broker in brokers if (fault := unreachable(broker))]
-    admin = AdminClient({"bootstrap.servers": ",".join(brokers), "log_level": 0})
+    settings = subjects[0].settings
+    brokers = settings[config.KAFKA_BROKERS]
+    faults = {broker: fault for broker in brokers if (fault := unreachable(broker))}
     try:
         if len(faults) == len(brokers):
-            raise PassError("; ".join(faults))
-        cluster = admin.list_topics(timeout=ADMIN_SECONDS)
-    except (KafkaException, PassError) as fault:
+            raise KafkaUnavailable("; ".join(faults.values()))
+        admin, cluster = kafka_client.connect(settings, ADMIN_SECONDS)
+    except KafkaUnavailable as unavailable:
+        answering = [broker for broker in brokers if broker not in faults]
+        message, fix = kafka_security.explain(str(unavailable), settings, answering)
         for subject in subjects:
-            yield subject.name, error("kafka", _reason(fault), "start it, or correct KAFKA_BROKERS")
+            yield subject.name, error("kafka", message, fix)
             yield subject.name, warning("topics", "not checked: Kafka does not answer")
         return
     reachable = [
         ok("kafka", f"{','.join(brokers)}: {len(cluster.brokers)} brokers"),
-        *_of_brokers(faults),
+        *_of_brokers(list(faults.values())),
     ]
     topics = {topic: topic in cluster.topics for subject in subjects for topic in subject.topics}
     findings = _topic_findings(admin, topics, ",".join(brokers))
     for subject in subjects:
         for finding in (*reachable, *_of_topics(subject.topics, topics, findings)):
             yield subject.name, finding
-
-
-def _reason(fault: KafkaException | PassError) -> str:
-    return fault.args[0].str() if isinstance(fault, KafkaException) else str(fault)
 
 
 def _of_brokers(faults: Sequence[str]) -> Iterator[Finding]:

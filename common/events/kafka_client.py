@@ -1,0 +1,81 @@
+"""The configuration that every Kafka client of a worker begins with, and a first connection."""
+
+import re
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    ClusterMetadata,  # type: ignore[attr-defined]
+)
+
+from common.config import KAFKA, KAFKA_BROKERS, KAFKA_SASL_MECHANISM, Settings
+from common.events.messages import KafkaUnavailable
+
+# Where in a client's life an error happened: it differs from one attempt to the next.
+_MOMENT = re.compile(r" \(after \d+ms in state \w+\)")
+
+
+def configuration(settings: Settings) -> dict[str, str]:
+    """librdkafka's properties for the brokers, TLS and login; contains secrets.
+
+    A setting is the property of the same name: KAFKA_SSL_CA_LOCATION is ``ssl.ca.location``. An
+    empty one is left to librdkafka's default.
+    """
+    properties = {
+        variable.name.removeprefix("KAFKA_").lower().replace("_", "."): settings[variable]
+        for variable in KAFKA
+        if variable is not KAFKA_BROKERS and settings[variable]
+    }
+    if mechanism := settings[KAFKA_SASL_MECHANISM]:
+        properties["sasl.mechanism"] = mechanism.upper()  # the only spelling that it knows
+    if mechanism == "oauthbearer":
+        properties["sasl.oauthbearer.method"] = "oidc"
+    return {
+        "bootstrap.servers": ",".join(settings[KAFKA_BROKERS]),
+        # Its log would repeat every failed connection on standard error.
+        "log_level": "0",
+        **properties,
+    }
+
+
+class ConnectionErrors:
+    """The callback ``error_cb`` of a client: keeps why it has no connection."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, error: KafkaError) -> None:
+        # The summary that follows the errors of the brokers has no reason.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN or not self._last:
+            self._last = text(error)
+
+    def forget(self) -> None:
+        """Forget the errors so far."""
+        self._last = ""
+
+    def explain(self, error: KafkaError) -> str:
+        """The text of the error, with the reason if it is another one."""
+        own = text(error)
+        return f"{own} ({self._last})" if self._last not in ("", own) else own
+
+
+def text(error: KafkaError) -> str:
+    """The error in words, the same for each attempt."""
+    return _MOMENT.sub("", error.str())
+
+
+def connect(settings: Settings, seconds: float) -> tuple[AdminClient, ClusterMetadata]:
+    """A client for questions, and the brokers and topics of its cluster.
+
+    Raises KafkaUnavailable with the reason if no broker answers within ``seconds``, or if
+    librdkafka cannot use the settings.
+    """
+    errors = ConnectionErrors()
+    try:
+        client = AdminClient({**configuration(settings), "error_cb": errors})  # type: ignore[dict-item]
+        try:
+            return client, client.list_topics(timeout=seconds)
+        finally:
+            client.poll(0)  # calls errors
+    except KafkaException as error:
+        raise KafkaUnavailable(errors.explain(error.args[0])) from error

@@ -1,0 +1,63 @@
+"""A stand-in of an OAuth server: client credentials for a token without a signature."""
+
+import base64
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+CLIENT_ID, CLIENT_SECRET = "toast-id", "horse-stapler"
+TOKEN_SECONDS = 600
+
+
+class TokenEndpoint:
+    """Serves tokens at ``url`` to the client CLIENT_ID; ``scopes`` are those that it asked for."""
+
+    def __init__(self) -> None:
+        self.scopes: list[str] = []
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                form = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                expected = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+                if self.headers.get("Authorization") != f"Basic {expected}":
+                    self.answer(401, {"error": "invalid_client"})
+                    return
+                endpoint.scopes += [
+                    pair.removeprefix("scope=") for pair in form.split("&") if "scope=" in pair
+                ]
+                self.answer(200, {"access_token": _token(), "expires_in": TOKEN_SECONDS})
+
+            def answer(self, status: int, body: dict[str, Any]) -> None:
+                text = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/token"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _token() -> str:
+    now = int(time.time())
+    claims = {"sub": "toast", "iat": now, "exp": now + TOKEN_SECONDS}
+    return f"{_part({'alg': 'none'})}.{_part(claims)}."
+
+
+def _part(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
