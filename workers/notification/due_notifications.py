@@ -11,6 +11,8 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from common.database.session import Connection
+from common.scheduling import Condition
+from common.scheduling.work.due_rows import all_of
 from workers.notification.rate_limits import ChannelLimits, PassClock
 
 # In toast_discord_channels, the row of the global limit has this channel id.
@@ -32,15 +34,28 @@ _GONE = f"""
     (SELECT known.gone_reason FROM toast_discord_channels AS known
      WHERE known.channel_id = channel.id AND known.gone_row = {_ROW})"""
 
-# No coalesce(): the index that makes an idle pass cheap begins with attempt_count.
-IS_WAITING = """
-    notification.status = 'failed' AND notification.deleted_at IS NULL
-    AND (notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL)
-    AND NOT EXISTS (SELECT FROM toast_failed_rows AS failed
+_WAITING = (
+    Condition("failed", "notification.status = 'failed'"),
+    Condition("not deleted", "notification.deleted_at IS NULL"),
+    # No coalesce(): the index that makes an idle pass cheap begins with attempt_count.
+    Condition(
+        "attempts left",
+        "(notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL)",
+    ),
+    Condition(
+        "not set aside",
+        """NOT EXISTS (SELECT FROM toast_failed_rows AS failed
                     WHERE failed.scheduler = %(scheduler)s AND failed.row_id = notification.id
-                      AND failed.retry_at > %(now)s)"""
-
-_IS_DUE = f"{IS_WAITING} AND {_IS_OPEN} AND {_GONE} IS NULL"
+                      AND failed.retry_at > %(now)s)""",
+    ),
+)
+DUE_CONDITIONS = (
+    *_WAITING,
+    Condition("channel active and not deleted", _IS_OPEN),
+    Condition("webhook of the channel not gone", f"{_GONE} IS NULL"),
+)
+IS_WAITING = all_of(_WAITING)
+_IS_DUE = all_of(DUE_CONDITIONS)
 
 _FROM = """
 FROM notification_notifications AS notification

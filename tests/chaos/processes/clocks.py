@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from common.scheduling.clock_guard import MOST_DIFFERENCE, ClocksDiffer
+from common.scheduling.work.clock_guard import MOST_DIFFERENCE, ClocksDiffer
 from testing.arena import Arena
 from testing.passes import run_pass
 from testing.workload import ROWS, Rows

@@ -37,7 +37,7 @@ def run(
     stop = stop or threading.Event()
     given: dict[str, Any] = {"now": at, "stopping": stop.is_set, **LOOPBACK, **settings}
     with open_pass(database, SCHEDULER, **given) as current:
-        return SCHEDULER.run(replace(current, wait=stop.wait))
+        return SCHEDULER.work.run(replace(current, wait=stop.wait))
 
 
 def add_channel(database: TestDatabase, server: DiscordServer, name: str, **columns: Any) -> UUID:

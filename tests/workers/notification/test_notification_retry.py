@@ -567,7 +567,7 @@ def test_a_locked_row_is_waited_for_but_not_for_ever(
         editor.execute("SELECT FROM notification_notifications WHERE id = %s FOR UPDATE", (held,))
         timer = threading.Timer(held_seconds, editor.execute, ("COMMIT",))
         timer.start()
-        result = SCHEDULER.run(replace(current, wait=threading.Event().wait))
+        result = SCHEDULER.work.run(replace(current, wait=threading.Event().wait))
         timer.cancel()
         timer.join()
 
@@ -597,7 +597,7 @@ def test_a_long_wait_reports_progress(
     server.order("news", rate_limited(0.8))
     signs: list[PassResult] = []
     with open_pass(database, SCHEDULER, report_progress=signs.append, **LOOPBACK) as current:
-        SCHEDULER.run(replace(current, wait=threading.Event().wait))
+        SCHEDULER.work.run(replace(current, wait=threading.Event().wait))
     assert len(signs) >= 5
 
 
