@@ -22,7 +22,8 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.scheduler_cases import link, post, stream
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
+from tests.chaos.outages import away
 from tests.chaos.remote_workloads import REMOTE
 
 SPEED = 60
@@ -131,14 +132,11 @@ def _fault(
         )
         yield
     elif kind == "restart":
-        arena.postgres.stop(dice.choice(("fast", "immediate")))
-        yield
-        arena.postgres.start()
+        with away(arena.postgres, dice.choice(("stopped", "crashed"))):
+            yield
     else:
-        frozen = arena.postgres if kind == "freeze" else arena.kafka
-        frozen.freeze()
-        yield
-        frozen.thaw()
+        with away(arena.postgres if kind == "freeze" else arena.kafka, "frozen"):
+            yield
 
 
 def _settle(database: TestDatabase) -> int:
@@ -173,9 +171,7 @@ CAMPAIGN = Campaign(
         Limit("memory", most=5, unit=" MB", merge=max, at_full_size=True),
         Limit("descriptors", most=0, merge=max, at_full_size=True),
         Limit("threads", most=0, merge=max, at_full_size=True),
-        Limit("process exits", most=0),
-        Limit("unhandled exceptions", most=0),
-        Limit("lost", most=0),
+        *never("process exits", "unhandled exceptions", "lost"),
     ),
     play=play,
 )

@@ -11,7 +11,7 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.topics import Topic
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
 from tests.chaos.servers.outbox_writers import TOPIC, add_events, waking
 
 WRITERS = 64
@@ -87,8 +87,7 @@ CAMPAIGN = Campaign(
     faults="64 writers, 200,000 events, random delays, 5 % rolled back, one open for 10 minutes",
     limits=(
         Limit("events"),
-        Limit("lost", most=0),
-        Limit("never committed", most=0),
+        *never("lost", "never committed"),
         Limit("duplicates"),
     ),
     play=play,

@@ -12,12 +12,13 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.topics import ReceivedMessage, Topic
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
+from tests.chaos.outages import away
 from tests.chaos.servers.outbox_writers import TOPIC, add_events, waking
 
 WRITERS = 4
 SETTINGS = {"LINK_EXPIRATION_INTERVAL": "100ms"}
-FAULTS = ("kill", "kill", "stop", "crash", "freeze")
+FAULTS = ("worker", "worker", "stopped", "killed", "frozen")
 DRAIN_SECONDS = 120.0
 
 
@@ -57,13 +58,16 @@ def _under_faults(
         for writer in writers:
             writer.start()
         while any(writer.is_alive() for writer in writers) or faults < current.size(10, 2):
-            fault = FAULTS[faults % len(FAULTS)] if current.full else ("kill", "freeze")[faults % 2]
+            fault = (
+                FAULTS[faults % len(FAULTS)] if current.full else ("worker", "frozen")[faults % 2]
+            )
             victim = faults % 2
-            if fault == "kill":
+            if fault == "worker":
                 workers[victim].kill()
                 workers[victim] = Process("workers.link", env=env)
             else:
-                _bounce(arena, fault, current.dice.uniform(0.5, 3))
+                with away(arena.kafka, fault):
+                    time.sleep(current.dice.uniform(0.5, 3))
             faults += 1
             time.sleep(current.dice.uniform(0.2, 1.5))
         for writer in writers:
@@ -83,20 +87,6 @@ def _write(database: TestDatabase, keys: list[str], events: int, current: Round)
         for number in range(events):
             add_events(connection, number, keys)
             time.sleep(pause)
-
-
-def _bounce(arena: Arena, fault: str, seconds: float) -> None:
-    if fault == "freeze":
-        arena.kafka.freeze()
-        time.sleep(seconds)
-        arena.kafka.thaw()
-        return
-    if fault == "stop":
-        arena.kafka.stop()
-    else:
-        arena.kafka.kill()
-    time.sleep(seconds)
-    arena.kafka.start()
 
 
 def _drained(database: TestDatabase) -> bool:
@@ -124,8 +114,7 @@ CAMPAIGN = Campaign(
     limits=(
         Limit("events"),
         Limit("faults", least=2),
-        Limit("inversions", most=0),
-        Limit("lost", most=0),
+        *never("inversions", "lost"),
         Limit("duplicates"),
     ),
     play=play,

@@ -6,16 +6,15 @@ import signal
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import datetime
 
 from devservers.child_processes import PATIENCE, poll_until
-from devservers.postgres import PostgresServer
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.topics import Topic
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
 from tests.chaos.consumed_events import consumed_events
+from tests.chaos.outages import away, moment
 from tests.support.expired_links import EXPIRED
 
 TOPIC = "link.expired"
@@ -68,78 +67,47 @@ class Outages:
         """Play outages of one kind."""
         size = self._round.size
         if kind == "away":
-            self._away("fast", size(900, 4))
+            self._away("stopped", size(900, 4))
         elif kind == "freezes":
             for _ in range(int(size(FREEZES_A_ROUND, 1))):
-                self._frozen(size(60, 4))
+                self._away("frozen", size(60, 4))
         else:
             for _ in range(int(size(RESTARTS_A_ROUND, 3))):
-                how = self._round.dice.choice(("fast", "immediate", "kill"))
+                how = self._round.dice.choice(("stopped", "crashed", "killed"))
                 self._away(how, self._round.dice.uniform(0, 2))
 
     def _away(self, how: str, seconds: float) -> None:
-        server = self._database.server
-        self._add_links()
-        began = time.time()
-        _stop(server, how)
-        self._run_now()
-        time.sleep(seconds)
-        returned = time.time()
-        server.start()
-        self._judge("first good pass", began, returned)
-
-    def _frozen(self, seconds: float) -> None:
-        self._add_links()
-        began = time.time()
-        self._database.server.freeze()
-        self._run_now()
-        time.sleep(seconds)
-        returned = time.time()
-        self._database.server.thaw()
-        self._judge("first good pass after a freeze", began, returned)
-
-    def _add_links(self) -> None:
+        """Let the server be away, and note how long the last worker took to a good pass."""
         for _ in range(LINKS_AN_OUTAGE):
             self.links.add(str(self._database.insert("link_links", expires_at=EXPIRED)["id"]))
-
-    def _run_now(self) -> None:
-        for worker in self._workers:
-            worker.send(signal.SIGUSR1)
-
-    def _judge(self, name: str, began: float, returned: float) -> None:
-        """Wait for a good pass of every worker, and note how long the last of them took."""
+        began = time.time()
+        with away(self._database.server, how):
+            for worker in self._workers:
+                worker.send(signal.SIGUSR1)
+            time.sleep(seconds)
+            returned = time.time()
         poll_until(lambda: all(self._good(each, returned) for each in self._workers), PATIENCE)
         good = [self._good(worker, returned) or time.time() for worker in self._workers]
         minutes = max(1.0, (returned - began) / 60)
         lines = max(_warnings(worker, began, max(good)) for worker in self._workers) / minutes
-        self._note(name, max(good) - returned)
+        after_freeze = " after a freeze" if how == "frozen" else ""
+        self._note(f"first good pass{after_freeze}", max(good) - returned)
         self._note("log lines a minute", lines)
 
     def _good(self, worker: Process, since: float) -> float | None:
         """When it first finished a pass after that time."""
-        ends = (_moment(record) for record in worker.records("pass_finished"))
+        ends = (moment(record) for record in worker.records("pass_finished"))
         return next((end for end in ends if end >= since), None)
 
     def _note(self, name: str, figure: float) -> None:
         self.figures[name] = max(figure, self.figures.get(name, 0.0))
 
 
-def _stop(server: PostgresServer, how: str) -> None:
-    if how == "kill":
-        server.kill()
-    else:
-        server.stop("fast" if how == "fast" else "immediate")
-
-
 def _warnings(worker: Process, began: float, ended: float) -> int:
     """How many warnings and errors it wrote then."""
     names: Iterable[str] = ("pass_failed", "publish_failed", "pass_stalled", "publisher_stalled")
     records = (record for name in names for record in worker.records(name))
-    return sum(began <= _moment(record) <= ended for record in records)
-
-
-def _moment(record: dict[str, str]) -> float:
-    return datetime.fromisoformat(record["time"]).timestamp()
+    return sum(began <= moment(record) <= ended for record in records)
 
 
 CAMPAIGN = Campaign(
@@ -151,8 +119,7 @@ CAMPAIGN = Campaign(
         Limit("first good pass", most=5, unit=" s", merge=max),
         Limit("first good pass after a freeze", most=25, unit=" s", merge=max),
         Limit("log lines a minute", most=10, merge=max),
-        Limit("lost", most=0),
-        Limit("second change", most=0),
+        *never("lost", "second change"),
         Limit("duplicates"),
     ),
     play=play,
