@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -18,6 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from devservers.checkout import CACHE
 from devservers.child_processes import (
+    Server,
     ServerError,
     ServerProcess,
     TemporaryFolder,
@@ -70,7 +70,7 @@ auto.create.topics.enable=false
 """
 
 
-class KafkaServer:
+class KafkaServer(Server):
     """One node with one data folder and one port; `address` is its host:port."""
 
     def __init__(self, settings: str = "") -> None:
@@ -91,13 +91,6 @@ class KafkaServer:
             + settings
         )
         self._format()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
 
     def start(self) -> None:
         """Start on the same port and data as before, and wait until it answers."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from devservers.child_processes import ServerError, ServerProcess, TemporaryFolder, free_port
+from devservers.child_processes import (
+    Server,
+    ServerError,
+    ServerProcess,
+    TemporaryFolder,
+    free_port,
+)
 from devservers.needs import program
 from devservers.postgres import PostgresServer
 
@@ -39,7 +45,7 @@ server_idle_timeout = 5
 """
 
 
-class PgBouncer:
+class PgBouncer(Server):
     """A pooler on `port`, for every database and role of a server, in a `with` block.
 
     ``ignore_startup_parameters`` None is PgBouncer's own default, which rejects a client that
@@ -79,14 +85,6 @@ class PgBouncer:
             for path in (self._folder.path, self._users, self._settings):
                 os.chown(path, run_as["user"], run_as["group"])
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
-        self._folder.remove()
-
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
@@ -108,6 +106,11 @@ class PgBouncer:
     def kill(self) -> None:
         """Kill it, like a power cut."""
         self._process.kill()
+
+    def remove(self) -> None:
+        """Kill it and delete its files."""
+        self.kill()
+        self._folder.remove()
 
     def admin(self, command: str) -> list[DictRow]:
         """The rows of a command of its console, such as SHOW POOLS or PAUSE."""

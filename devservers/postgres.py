@@ -11,11 +11,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Literal, Self, TypedDict
+from typing import Literal, TypedDict
 
 import psycopg
 
-from devservers.child_processes import ServerError, ServerProcess, TemporaryFolder, free_port
+from devservers.child_processes import (
+    Server,
+    ServerError,
+    ServerProcess,
+    TemporaryFolder,
+    free_port,
+)
 from devservers.postgres_binaries import find_installation
 
 # The tables of the live services, which our schedulers change.
@@ -63,7 +69,7 @@ class ConnectionKeywords(TypedDict):
     target_session_attrs: str
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """One server with one data folder and one port, from `start` to `remove`.
 
     `durable=False` switches fsync off and keeps the data in memory if possible; `binaries` is a
@@ -81,13 +87,6 @@ class PostgresServer:
         self._data = self._folder.path / "data"
         self._process = ServerProcess(self._folder.path / "postgres.log")
         self._give(self._folder.path)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
 
     def connection(self, dbname: str = "postgres") -> ConnectionKeywords:
         """The keywords for psycopg.connect."""

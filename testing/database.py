@@ -82,6 +82,15 @@ class TestDatabase:
             cursor = connection.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
+    def one(self, statement: str, *parameters: object) -> DictRow:
+        """The only row of a statement."""
+        [row] = self.query(statement, *parameters)
+        return row
+
+    def count(self, rows: str, *parameters: object) -> int:
+        """How many rows a table has, or `a table WHERE a condition`."""
+        return int(self.one(f"SELECT count(*) FROM {rows}", *parameters)["count"])
+
     def wait_until_left(self) -> None:
         """Wait until no other session works here or holds a lock: after a kill the server ends the
         session a bit later than the process."""

@@ -68,12 +68,12 @@ class Notifications(Workload):
         self.watch("notification_notifications")
 
     def undone(self) -> int:
-        return self.count("notification_notifications WHERE status <> 'success'")
+        return self.database.count("notification_notifications WHERE status <> 'success'")
 
     def changed_twice(self) -> int:
         attempts = "notification_attempts"
-        without_attempt = sum(self.changes().values()) - self.count(attempts)
-        return abs(without_attempt) + self.count(
+        without_attempt = sum(self.changes().values()) - self.database.count(attempts)
+        return abs(without_attempt) + self.database.count(
             _AFTER_SUCCESS.format(attempts=attempts, of="notification_id")
         )
 
@@ -138,7 +138,9 @@ class BattleNet(Workload):
         self.watch(self._synced)
 
     def undone(self) -> int:
-        return len(self.due) - self.count(f"{self._synced} WHERE last_synced_at IS NOT NULL")
+        return len(self.due) - self.database.count(
+            f"{self._synced} WHERE last_synced_at IS NOT NULL"
+        )
 
     def changed_twice(self) -> int:
         return sum(changes - 1 for changes in self.changes().values())
@@ -163,10 +165,10 @@ class Deliveries(Workload):
                 delivery(webhook_id=hook, **due).insert(self.database)
 
     def undone(self) -> int:
-        return self.count("webhook_deliveries WHERE status <> 'success'")
+        return self.database.count("webhook_deliveries WHERE status <> 'success'")
 
     def changed_twice(self) -> int:
-        return self.count(
+        return self.database.count(
             _AFTER_SUCCESS.format(attempts="webhook_delivery_attempts", of="delivery_id")
         )
 

@@ -148,7 +148,7 @@ def _run(stage: Stage, dice: Random, bad: Mapping[str, str], workers: int) -> in
             time.sleep(dice.uniform(0.3, 1.2))
 
     def is_done() -> bool:
-        aside = workload.count("toast_failed_rows")
+        aside = workload.database.count("toast_failed_rows")
         return not workload.undone() and not workload.waiting() and aside >= len(bad)
 
     with ExitStack() as running:

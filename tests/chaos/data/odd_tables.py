@@ -46,7 +46,7 @@ SELECT percentile_disc(ARRAY[0.33, 0.67]) WITHIN GROUP (ORDER BY {key})::text[] 
 FROM {table}"""
 
 _SAME_PLACES = """
-SELECT count(DISTINCT due.id) AS count FROM {table} AS due
+SELECT count(DISTINCT due.id) FROM {table} AS due
 JOIN {table} AS other ON other.ctid = due.ctid AND other.tableoid <> due.tableoid
 WHERE due.id = ANY (%s::uuid[]) AND other.id = ANY (%s::uuid[])"""
 
@@ -67,7 +67,7 @@ def play(arena: Arena, current: Round) -> Figures:
             for heap in heaps:
                 # A row that moves to another partition is deleted there, and inserted here.
                 workload.watch(heap, "UPDATE OR DELETE")
-        found = database.query(
+        found = database.one(
             _SAME_PLACES.format(table=case.table), list(workload.due), list(workload.bystanders)
         )
         before = as_they_are(database, case, workload.bystanders)
@@ -76,7 +76,7 @@ def play(arena: Arena, current: Round) -> Figures:
         return {
             **killed,
             **stage.settle(CATCH_UP_SECONDS, workers=2),
-            "due beside another at its place": found[0]["count"],
+            "due beside another at its place": found["count"],
             "others touched": touched(before, as_they_are(database, case, workload.bystanders)),
         }
 
@@ -108,7 +108,7 @@ def _key(database: TestDatabase, workload: Rows, table: str) -> tuple[str, Seque
     key, _ = DUE_BY.get(workload.scheduler.name, ("created_at", ""))
     if workload.scheduler.name not in DUE_BY:
         database.query(f"UPDATE {table} SET created_at = now() - random() * interval '60 days'")
-    [found] = database.query(_LIMITS.format(table=table, key=key))
+    found = database.one(_LIMITS.format(table=table, key=key))
     first, second = found["limits"]
     return key, (
         f"FOR VALUES FROM (MINVALUE) TO ('{first}')",

@@ -63,10 +63,10 @@ def play(arena: Arena, current: Round) -> Figures:
                 traffic.take()  # what it met while Python started
                 run = worker.wait_for("pass_finished", seconds=PASS_SECONDS)
                 during = traffic.take()
-        [kept] = database.query("SELECT count(*) FROM twitchbot_messages WHERE message <> 'new'")
+        kept = database.count("twitchbot_messages WHERE message <> 'new'")
         return {
             "deleted": run["processed"],
-            "wrongly kept or deleted": abs(int(kept["count"]) - young),
+            "wrongly kept or deleted": abs(kept - young),
             "seconds": run["seconds"],
             "p99 before": 1000 * _p99(before),
             "p99 beside a query that only computes": 1000 * _p99(beside_a_query),

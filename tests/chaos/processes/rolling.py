@@ -35,7 +35,7 @@ def play(arena: Arena, current: Round) -> Figures:
         with _editors(stage.database, case.table, current.dice):
             restarts, exits = _roll(stage, int(current.size(24, 4)))
         figures = stage.settle(MOST_SECONDS)
-        [found] = stage.database.query(
+        found = stage.database.one(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         )
         return {**figures, **found, "restarts": restarts, "other exits": exits}

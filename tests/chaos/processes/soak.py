@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -143,14 +142,11 @@ def _settle(database: TestDatabase) -> int:
     """Wait until nothing is due any more; how many rows and events are left behind."""
 
     def left() -> int:
-        [row] = database.query(
-            "SELECT (SELECT count(*) FROM link_links WHERE is_active)"
-            " + (SELECT count(*) FROM twitchbot_streams WHERE is_active AND updated_at < %s)"
-            " + (SELECT count(*) FROM toast_outbox) AS left",
-            datetime(2025, 1, 1, tzinfo=UTC),
+        return (
+            database.count("link_links WHERE is_active")
+            + database.count("twitchbot_streams WHERE is_active AND updated_at < '2025-01-01Z'")
+            + database.count("toast_outbox")
         )
-        count: int = row["left"]
-        return count
 
     poll_until(lambda: not left(), PATIENCE + 60)
     return left()

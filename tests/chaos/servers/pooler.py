@@ -92,7 +92,7 @@ class Neighbours:
 
     def figures(self) -> Figures:
         """What they have met; every write that was confirmed has to be there once."""
-        [found] = self._database.query(_ONCE)
+        found = self._database.one(_ONCE)
         return {
             "writes beside": self._writes,
             "writes failed": self._failed,
