@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from devservers.sample_data.deliveries import GONE_WEBHOOK, WEBHOOK_SECRET
 from devservers.sample_data.source import Remotes
-from devservers.served_module import ServedModule
+from devservers.standins.command import ServedModule
 
 SSE_CLIENTS = 400
 QUIET_SSE_CLIENTS = 60

@@ -217,3 +217,20 @@ def _remove_unlocked(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
+
+
+class FolderServer(Server):
+    """A server as a child process with a temporary folder, in which its log is."""
+
+    def __init__(self, name: str, *, in_memory: bool = False) -> None:
+        self._folder = TemporaryFolder(name, in_memory=in_memory)
+        self._process = ServerProcess(self._folder.path / f"{name}.log")
+
+    def kill(self) -> None:
+        """Kill it, like a power cut; its data stays."""
+        self._process.kill()
+
+    def remove(self) -> None:
+        """Kill it and delete its data."""
+        self.kill()
+        self._folder.remove()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from confluent_kafka import Producer
 
-from devservers.served_module import ServedModule
+from devservers.standins.command import ServedModule
 
 
 class Broker(ServedModule):

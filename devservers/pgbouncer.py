@@ -9,13 +9,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from devservers.child_processes import (
-    Server,
-    ServerError,
-    ServerProcess,
-    TemporaryFolder,
-    free_port,
-)
+from devservers.child_processes import FolderServer, ServerError, free_port
 from devservers.needs import program
 from devservers.postgres import PostgresServer
 
@@ -45,7 +39,7 @@ server_idle_timeout = 5
 """
 
 
-class PgBouncer(Server):
+class PgBouncer(FolderServer):
     """A pooler on `port`, for every database and role of a server, in a `with` block.
 
     ``ignore_startup_parameters`` None is PgBouncer's own default, which rejects a client that
@@ -63,8 +57,7 @@ class PgBouncer(Server):
         self._program = program("pgbouncer", of="PgBouncer", packages="pgbouncer")
         self._server = server
         self.port = free_port()
-        self._folder = TemporaryFolder("pgbouncer")
-        self._process = ServerProcess(self._folder.path / "pgbouncer.log")
+        super().__init__("pgbouncer")
         self._users = self._folder.path / "users"
         self._users.write_text(f'"{server.user}" "{server.password}"\n')
         self._settings = self._folder.path / "pgbouncer.ini"
@@ -102,15 +95,6 @@ class PgBouncer(Server):
     def stop(self) -> None:
         """Stop it in order. Its clients lose their connections."""
         self._process.stop(signal.SIGTERM, STOP_SECONDS)
-
-    def kill(self) -> None:
-        """Kill it, like a power cut."""
-        self._process.kill()
-
-    def remove(self) -> None:
-        """Kill it and delete its files."""
-        self.kill()
-        self._folder.remove()
 
     def admin(self, command: str) -> list[DictRow]:
         """The rows of a command of its console, such as SHOW POOLS or PAUSE."""

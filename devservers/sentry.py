@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devservers.child_processes import PATIENCE
-from devservers.http_server import Handler, HttpServer
+from devservers.standins.http_server import Handler, HttpServer
 
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 

@@ -16,11 +16,11 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from devservers.http_server import Handler, HttpServer
 from devservers.standins import battle_net_documents as documents
 from devservers.standins import command
 from devservers.standins.battle_net_game import CLASSES, RACES, Game, sample_game
 from devservers.standins.battle_net_traffic import BattleNetRequest, Order
+from devservers.standins.http_server import Handler, HttpServer
 
 _CHARACTER_PARTS = {
     "": documents.profile,

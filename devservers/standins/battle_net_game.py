@@ -110,6 +110,11 @@ def slug(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower().replace("'", "").replace(" ", "-")
 
 
+def letters(number: int) -> str:
+    """A number as letters, of which a character's name consists."""
+    return "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
 def sample_game() -> Game:
     """The game for the sample rows, with later changes.
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from devservers.http_server import Handler, HttpServer
 from devservers.standins import command
 from devservers.standins.discord_answers import HEALTHY, UNKNOWN_WEBHOOK, Reply, Stall, rate_limited
 from devservers.standins.discord_rules import TrafficRules, Verdict, request_fault
+from devservers.standins.http_server import Handler, HttpServer
 
 _PATH = re.compile(r"/api(?:/v(?P<version>\d+))?/webhooks/(?P<webhook>[^/]+)/[^/]+")
 _FIRST_MESSAGE = 1_100_000_000_000_000_000

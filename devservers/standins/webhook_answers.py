@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from devservers.http_server import Handler
+from devservers.standins.http_server import Handler
 
 OK = b'{"ok": true}'
 TOLERANCE_SECONDS = 300

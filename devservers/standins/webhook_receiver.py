@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from devservers.http_server import HttpServer
 from devservers.standins import command
+from devservers.standins.http_server import HttpServer
 from devservers.standins.webhook_answers import WebhookHandler
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from common.scheduling.scheduler import Scheduler
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_game import Character, Guild
+from devservers.standins.battle_net_game import Character, Guild, letters
 from devservers.standins.discord import DiscordServer
 from devservers.standins.sse import SseServer, new_client
 from devservers.standins.webhook_receiver import WebhookReceiver
@@ -129,8 +129,8 @@ class BattleNet(Workload):
 
     def fill(self, rows: int) -> None:
         for number in range(min(rows, MOST_DUE)):
-            character = Character(f"Name{_letters(number)}", SILVERMOON)
-            guild = Guild(f"Guild {_letters(number)}", SILVERMOON)
+            character = Character(f"Name{letters(number)}", SILVERMOON)
+            guild = Guild(f"Guild {letters(number)}", SILVERMOON)
             guild.add(character)
             self._worker.game.add(character)
             self._worker.track(character if self._table == "characters" else guild)
@@ -225,8 +225,3 @@ REMOTE: Mapping[str, Remote] = {
         _remote(webhook_delivery.SCHEDULER, _REACHED, WebhookReceiver, Deliveries),
     )
 }
-
-
-def _letters(number: int) -> str:
-    """A number as letters, of which names consist."""
-    return "".join(chr(ord("a") + int(digit)) for digit in str(number))

@@ -7,19 +7,25 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 
-from devservers.child_processes import poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.topics import ReceivedMessage, Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
 from tests.chaos.outages import away
-from tests.chaos.servers.outbox_writers import TOPIC, add_events, waking
+from tests.chaos.servers.outbox_writers import (
+    TOPIC,
+    add_events,
+    ids,
+    received,
+    wait_until_published,
+    waking,
+)
 
 WRITERS = 4
 SETTINGS = {"LINK_EXPIRATION_INTERVAL": "100ms"}
 FAULTS = ("worker", "worker", "stopped", "killed", "frozen")
-DRAIN_SECONDS = 120.0
+PREFIX = "key-"
 
 
 def play(arena: Arena, current: Round) -> Figures:
@@ -30,9 +36,9 @@ def play(arena: Arena, current: Round) -> Figures:
         topic = Topic(arena.kafka.address, TOPIC)
         with waking(database):
             faults = _under_faults(arena, current, database, keys, events)
-            published = poll_until(lambda: _drained(database), DRAIN_SECONDS, 0.2)
-        messages = [message for message in topic.so_far() if message.key.startswith("key-")]
-        seen = {dict(message.headers)["ce_id"] for message in messages}
+            published = wait_until_published(database, PREFIX)
+        messages = received(topic, PREFIX)
+        seen = ids(messages)
         return {
             "events": keys * events,
             "faults": faults,
@@ -47,7 +53,7 @@ def _under_faults(
 ) -> int:
     """Write all events while faults happen, and end with two workers that are well."""
     env = environment(database, arena.kafka.address, **SETTINGS)
-    names = [f"key-{number}" for number in range(keys)]
+    names = [f"{PREFIX}{number}" for number in range(keys)]
     writers = [
         threading.Thread(target=_write, args=(database, names[start::WRITERS], events, current))
         for start in range(WRITERS)
@@ -72,12 +78,12 @@ def _under_faults(
             time.sleep(current.dice.uniform(0.2, 1.5))
         for writer in writers:
             writer.join()
-        poll_until(lambda: _drained(database), DRAIN_SECONDS, 0.2)
+        wait_until_published(database, PREFIX)
     finally:
         for worker in workers:
             worker.kill()
     with Process("workers.link", env=env):
-        poll_until(lambda: _drained(database), DRAIN_SECONDS, 0.2)
+        wait_until_published(database, PREFIX)
     return faults
 
 
@@ -87,10 +93,6 @@ def _write(database: TestDatabase, keys: list[str], events: int, current: Round)
         for number in range(events):
             add_events(connection, number, keys)
             time.sleep(pause)
-
-
-def _drained(database: TestDatabase) -> bool:
-    return not database.query("SELECT 1 FROM toast_outbox WHERE key LIKE 'key-%' LIMIT 1")
 
 
 def inversions(messages: Iterable[ReceivedMessage]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 from devservers.child_processes import PATIENCE, poll_until
@@ -30,22 +30,26 @@ LINKS_AN_OUTAGE = 5
 
 def play(arena: Arena, current: Round) -> Figures:
     """One kind of outage, once or some times, under the same three workers."""
-    kind = KINDS[current.number]
     with arena.database() as database, ExitStack() as stack:
         topic = Topic(arena.kafka.address, TOPIC)
         env = environment(database, arena.kafka.address, **SETTINGS)
         workers = [stack.enter_context(Process(f"workers.{name}", env=env)) for name in SERVICES]
         for worker in workers:
             worker.wait_for("pass_finished")
-        outages = Outages(database, workers, current)
-        outages.play(kind)
+        links: set[str] = set()
+        figures: dict[str, float] = {}
+        for how, seconds in _outages(KINDS[current.number], current):
+            for _ in range(LINKS_AN_OUTAGE):
+                links.add(str(database.insert("link_links", expires_at=EXPIRED)["id"]))
+            for name, figure in _survive(database, workers, how, seconds).items():
+                figures[name] = max(figure, figures.get(name, 0.0))
         poll_until(lambda: not database.query(_LEFT), PATIENCE)
         events = consumed_events(topic.so_far())
         return {
-            **outages.figures,
+            **figures,
             "process exits": sum(worker.ended is not None for worker in workers),
-            "lost": events.lost(outages.links),
-            "second change": events.second(outages.links),
+            "lost": events.lost(links),
+            "second change": events.second(links),
             "duplicates": events.duplicates,
         }
 
@@ -53,59 +57,45 @@ def play(arena: Arena, current: Round) -> Figures:
 _LEFT = "SELECT 1 FROM link_links WHERE is_active UNION SELECT 1 FROM toast_outbox LIMIT 1"
 
 
-class Outages:
-    """Outages of the server, and how the workers take them."""
+def _outages(kind: str, current: Round) -> Iterator[tuple[str, float]]:
+    """How the server is away, and for how many seconds."""
+    dice, size = current.dice, current.size
+    if kind == "away":
+        yield "stopped", size(900, 4)
+    elif kind == "freezes":
+        yield from [("frozen", size(60, 4))] * int(size(FREEZES_A_ROUND, 1))
+    else:
+        for _ in range(int(size(RESTARTS_A_ROUND, 3))):
+            yield dice.choice(("stopped", "crashed", "killed")), dice.uniform(0, 2)
 
-    def __init__(self, database: TestDatabase, workers: list[Process], current: Round) -> None:
-        self._database = database
-        self._workers = workers
-        self._round = current
-        self.links: set[str] = set()
-        self.figures: dict[str, float] = {}
 
-    def play(self, kind: str) -> None:
-        """Play outages of one kind."""
-        size = self._round.size
-        if kind == "away":
-            self._away("stopped", size(900, 4))
-        elif kind == "freezes":
-            for _ in range(int(size(FREEZES_A_ROUND, 1))):
-                self._away("frozen", size(60, 4))
-        else:
-            for _ in range(int(size(RESTARTS_A_ROUND, 3))):
-                how = self._round.dice.choice(("stopped", "crashed", "killed"))
-                self._away(how, self._round.dice.uniform(0, 2))
+def _survive(database: TestDatabase, workers: list[Process], how: str, seconds: float) -> Figures:
+    """Let the server be away; how long the last worker then took to a good pass."""
+    began = time.time()
+    with away(database.server, how):
+        for worker in workers:
+            worker.send(signal.SIGUSR1)
+        time.sleep(seconds)
+        returned = time.time()
+    poll_until(lambda: all(_good(worker, returned) for worker in workers), PATIENCE)
+    last = max(_good(worker, returned) or time.time() for worker in workers)
+    lines = max(_warnings(worker, began, last) for worker in workers)
+    after = " after a freeze" if how == "frozen" else ""
+    return {
+        f"first good pass{after}": last - returned,
+        "log lines a minute": lines / max(1.0, (returned - began) / 60),
+    }
 
-    def _away(self, how: str, seconds: float) -> None:
-        """Let the server be away, and note how long the last worker took to a good pass."""
-        for _ in range(LINKS_AN_OUTAGE):
-            self.links.add(str(self._database.insert("link_links", expires_at=EXPIRED)["id"]))
-        began = time.time()
-        with away(self._database.server, how):
-            for worker in self._workers:
-                worker.send(signal.SIGUSR1)
-            time.sleep(seconds)
-            returned = time.time()
-        poll_until(lambda: all(self._good(each, returned) for each in self._workers), PATIENCE)
-        good = [self._good(worker, returned) or time.time() for worker in self._workers]
-        minutes = max(1.0, (returned - began) / 60)
-        lines = max(_warnings(worker, began, max(good)) for worker in self._workers) / minutes
-        after_freeze = " after a freeze" if how == "frozen" else ""
-        self._note(f"first good pass{after_freeze}", max(good) - returned)
-        self._note("log lines a minute", lines)
 
-    def _good(self, worker: Process, since: float) -> float | None:
-        """When it first finished a pass after that time."""
-        ends = (moment(record) for record in worker.records("pass_finished"))
-        return next((end for end in ends if end >= since), None)
-
-    def _note(self, name: str, figure: float) -> None:
-        self.figures[name] = max(figure, self.figures.get(name, 0.0))
+def _good(worker: Process, since: float) -> float | None:
+    """When it first finished a pass after that time."""
+    ends = (moment(record) for record in worker.records("pass_finished"))
+    return next((end for end in ends if end >= since), None)
 
 
 def _warnings(worker: Process, began: float, ended: float) -> int:
     """How many warnings and errors it wrote then."""
-    names: Iterable[str] = ("pass_failed", "publish_failed", "pass_stalled", "publisher_stalled")
+    names = ("pass_failed", "publish_failed", "pass_stalled", "publisher_stalled")
     records = (record for name in names for record in worker.records(name))
     return sum(began <= moment(record) <= ended for record in records)
 
