@@ -45,11 +45,15 @@ class Stage:
 
     def settle(self, seconds: float = PATIENCE, *, workers: int = 1) -> dict[str, float]:
         """Let new workers do what is left, at most so long; then judge."""
+        self.catch_up(seconds, workers)
+        return self.judge()
+
+    def catch_up(self, seconds: float, workers: int) -> None:
+        """Let new workers do what is left, at most so long."""
         with ExitStack() as running:
             for _ in range(workers):
                 running.enter_context(self.worker())
             self.workload.wait(seconds)
-        return self.judge()
 
     def judge(self) -> dict[str, float]:
         """Compare rows and events with the model: the figures of NOTHING_LOST, and duplicates."""

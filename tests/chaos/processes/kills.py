@@ -116,11 +116,11 @@ def _kill(stage: Stage, killing: Killing, dice: Random) -> dict[str, float]:
         else:
             kills = _kill_at_random(stage, dice, sibling)
         stage.workload.time_passes()
-        figures = stage.settle(CATCH_UP_SECONDS, workers=1 if together else 2)
+        stage.catch_up(CATCH_UP_SECONDS, workers=1 if together else 2)
     # A sibling may have done all work before the place; and a late worker finds all work due at
     # once and reaches a place fewer than three times.
     missed = not kills and not together and ":1:" in armed
-    return {**figures, "kills": kills, "place not reached": missed}
+    return {**stage.judge(), "kills": kills, "place not reached": missed}
 
 
 def _armed(killing: Killing, dice: Random) -> str:

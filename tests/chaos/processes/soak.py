@@ -144,7 +144,9 @@ def _settle(database: TestDatabase) -> int:
     def left() -> int:
         return (
             database.count("link_links WHERE is_active")
-            + database.count("twitchbot_streams WHERE is_active AND updated_at < '2025-01-01Z'")
+            + database.count(
+                "twitchbot_streams WHERE is_active AND updated_at < '2025-01-01 00:00Z'"
+            )
             + database.count("toast_outbox")
         )
 
