@@ -1,7 +1,6 @@
 """The rows of webhook-delivery: find, take and record deliveries, one statement each."""
 
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -116,11 +115,11 @@ class DeliveryRows:
         """The database's time: rows become due while a pass waits for receivers."""
         return self._started + timedelta(seconds=time.monotonic())
 
-    def find(self) -> Iterator[tuple[str, UUID]]:
+    def find(self) -> list[tuple[str, UUID]]:
         """The host and id of due deliveries, hosts taking turns; takes nothing."""
         values = {"scheduler": self._scheduler, "now": self.now(), "most": MOST_FOUND}
         found = self._connection.execute(FIND, values)
-        return ((row["host"], row["id"]) for row in found.fetchall())
+        return [(row["host"], row["id"]) for row in found]
 
     def take(self, row: UUID) -> Delivery | None:
         """Lease a delivery from now on; None if it is not due or taken by another process."""

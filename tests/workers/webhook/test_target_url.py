@@ -52,12 +52,9 @@ def watched_sockets() -> Iterator[list[str]]:
         _calls = None
 
 
-def client(
-    *addresses: str, allowed: Sequence[Network] = LOOPBACK, **changes: Any
-) -> DeliveryClient:
+def client(*addresses: str, allowed: Sequence[Network] = LOOPBACK) -> DeliveryClient:
     """One for which every name has these addresses."""
-    guard = SsrfGuard(tuple(allowed), resolve=lambda host: addresses)
-    return DeliveryClient(**{"guard": guard, "timeout": 5.0, **changes})
+    return DeliveryClient(SsrfGuard(tuple(allowed), resolve=lambda host: addresses), timeout=5.0)
 
 
 def post(client: DeliveryClient, url: str) -> ReceiverReply:

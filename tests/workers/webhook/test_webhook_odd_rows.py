@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.rows import DictRow
 
 from common.errors import PassError
 from devservers.postgres import PostgresServer
@@ -152,47 +153,66 @@ def test_an_odd_text_beside_healthy_ones(
     assert (again.processed, again.failed) == (0, 0)
 
 
+def only_failed_row(
+    database: TestDatabase,
+    receiver: WebhookReceiver,
+    path: str,
+    spoil: str = "SELECT",
+    later: timedelta = 9 * MINUTE,
+) -> DictRow:
+    """Deliver three, the second to ``path`` and after the SQL ``spoil``, of which alone it fails.
+
+    Returns its row of toast_failed_rows, and how often it was ``sent`` until ``later``.
+    """
+    ids = [add(database, f"{receiver.url}/{place}") for place in ("before", path, "after")]
+    bad = ids[1]
+    database.query(spoil.format(row=bad, webhook=delivery(database, bad)["webhook_id"]))
+
+    result = deliver(database)
+    again = deliver(database, now=NOW + later)
+
+    assert (result.processed, result.failed, again.processed, again.failed) == (2, 1, 0, 0)
+    assert list(statuses(database).values()).count("success") == 2
+    assert delivery(database, bad)["status"] == "retrying"
+    arrived = received(receiver)
+    assert (arrived[ids[0]], arrived[ids[2]]) == (1, 1)
+    [aside] = failed_rows(database)
+    assert (aside["scheduler"], aside["row_id"]) == ("webhook-delivery", bad)
+    assert result.note == f"webhook_deliveries {bad}: {aside['reason']}"
+    return {**aside, "sent": arrived[bad]}
+
+
 DELIVERED = "delivered, but not recorded"
+INSERTED = "INSERT ON webhook_delivery_attempts"
+SENT_AGAIN_AFTER = {"not taken": 10 * MINUTE, "not recorded": DAY, DELIVERED: 36_500 * DAY}
 
 
 @pytest.mark.parametrize("sqlstate", CLAIMED)
 @pytest.mark.parametrize(
-    ("event", "table", "column", "path", "why", "rest"),
+    ("change", "condition", "path", "why"),
     [
-        ("UPDATE", "webhook_deliveries", "id", "well", "not taken", 10 * MINUTE),
-        ("INSERT", "webhook_delivery_attempts", "delivery_id", "well", DELIVERED, 36_500 * DAY),
-        ("INSERT", "webhook_delivery_attempts", "delivery_id", "status/500", "not recorded", DAY),
-        ("UPDATE", "webhook_webhooks", "id", "well", DELIVERED, 36_500 * DAY),
+        ("UPDATE ON webhook_deliveries", "NEW.id = '{row}'", "well", "not taken"),
+        (INSERTED, "NEW.delivery_id = '{row}'", "well", DELIVERED),
+        (INSERTED, "NEW.delivery_id = '{row}'", "status/500", "not recorded"),
+        ("UPDATE ON webhook_webhooks", "NEW.id = '{webhook}'", "well", DELIVERED),
     ],
 )
 def test_a_row_that_a_trigger_refuses_is_set_aside_alone(
     database: TestDatabase,
     receiver: WebhookReceiver,
-    event: str,
-    table: str,
-    column: str,
+    change: str,
+    condition: str,
     path: str,
     why: str,
-    rest: timedelta,
     sqlstate: str,
 ) -> None:
-    before = add(database, f"{receiver.url}/before")
-    bad, odd = add_with_id(database, f"{receiver.url}/{path}", table)
-    after = add(database, f"{receiver.url}/after")
-    database.query(refusal(f"{event} ON {table}", f"NEW.{column} = '{odd}'", sqlstate=sqlstate))
+    spoil = refusal(change, condition, sqlstate=sqlstate)
+    aside = only_failed_row(database, receiver, path, spoil)
 
-    result = deliver(database)
-    later = deliver(database, now=NOW + 9 * MINUTE)
-
-    assert (result.processed, result.failed, later.processed, later.failed) == (2, 1, 0, 0)
-    assert statuses(database) == {before: "success", bad: "retrying", after: "success"}
-    assert [received(receiver)[row] for row in (before, bad, after)] == [1, why != "not taken", 1]
-    [aside] = failed_rows(database)
-    assert (aside["scheduler"], aside["row_id"]) == ("webhook-delivery", bad)
     assert aside["reason"].startswith(f"{why}: ")
     assert aside["reason"].endswith(": refused")
-    assert result.note == f"webhook_deliveries {bad}: {aside['reason']}"
-    assert aside["retry_at"] - aside["failed_at"] == rest
+    assert aside["retry_at"] - aside["failed_at"] == SENT_AGAIN_AFTER[why]
+    assert aside["sent"] == (why != "not taken")
 
 
 KEEP = """
@@ -203,33 +223,22 @@ CREATE TRIGGER keep BEFORE UPDATE ON webhook_deliveries FOR EACH ROW
 
 @pytest.mark.parametrize("kept", ["OLD", "NULL"])
 @pytest.mark.parametrize(
-    ("when", "path", "sent", "why"),
+    ("when", "path", "why"),
     [
-        ("true", "well", 0, "not taken"),
-        ("NEW.status <> 'retrying'", "well", 1, DELIVERED),
-        ("NEW.status <> 'retrying'", "status/500", 1, "not recorded"),
-        ("NEW.attempt_count > 0", "status/429?retry_after=60", 1, "not recorded"),
+        ("true", "well", "not taken"),
+        ("NEW.status <> 'retrying'", "well", DELIVERED),
+        ("NEW.status <> 'retrying'", "status/500", "not recorded"),
+        ("NEW.attempt_count > 0", "status/429?retry_after=60", "not recorded"),
     ],
 )
 def test_a_row_that_a_trigger_keeps_as_it_is_is_not_sent_again_and_again(
-    database: TestDatabase,
-    receiver: WebhookReceiver,
-    kept: str,
-    when: str,
-    path: str,
-    sent: int,
-    why: str,
+    database: TestDatabase, receiver: WebhookReceiver, kept: str, when: str, path: str, why: str
 ) -> None:
-    ids = [add(database, f"{receiver.url}/{place}") for place in ("a", path, "c")]
-    database.query(KEEP.format(kept=kept, row=ids[1], when=when))
+    spoil = KEEP.format(kept=kept, row="{row}", when=when)
+    aside = only_failed_row(database, receiver, path, spoil)
 
-    result = deliver(database)
-    later = deliver(database, now=NOW + 9 * MINUTE)
-
-    assert (result.processed, result.failed, later.processed, later.failed) == (2, 1, 0, 0)
-    assert [received(receiver)[row] for row in ids] == [1, sent, 1]
-    [aside] = failed_rows(database)
     assert aside["reason"] == f"{why}: NotRecorded: a trigger or rule keeps it as it is"
+    assert aside["sent"] == (why != "not taken")
 
 
 def test_an_error_in_our_code_affects_its_delivery_only(
@@ -238,21 +247,16 @@ def test_an_error_in_our_code_affects_its_delivery_only(
     post = delivery_client.DeliveryClient.post
 
     def fails_for_one(client: Any, url: str, *rest: Any) -> ReceiverReply:
-        if url.endswith("/1"):
+        if url.endswith("/odd"):
             raise ArithmeticError(f"no good: {SECRET}")
         return post(client, url, *rest)
 
     monkeypatch.setattr(delivery_client.DeliveryClient, "post", fails_for_one)
-    ids = [add(database, f"{receiver.url}/{number}") for number in range(3)]
 
-    result = deliver(database)
-    later = deliver(database, now=NOW + 23 * HOUR)
+    aside = only_failed_row(database, receiver, "odd", later=23 * HOUR)
 
-    assert (result.processed, result.failed, later.processed, later.failed) == (2, 1, 0, 0)
-    assert received(receiver) == {ids[0]: 1, ids[2]: 1}
-    assert result.note == f"webhook_deliveries {ids[1]}: not sent: ArithmeticError: no good: ***"
-    [aside] = failed_rows(database)
-    assert timedelta() <= aside["retry_at"] - NOW - DAY < MINUTE
+    assert (aside["reason"], aside["sent"]) == ("not sent: ArithmeticError: no good: ***", 0)
+    assert aside["retry_at"] - aside["failed_at"] == DAY
 
 
 def test_an_outcome_whose_row_is_locked_is_tried_again(
