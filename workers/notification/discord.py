@@ -6,17 +6,18 @@ or raises, even if the reply repeats it.
 
 import ipaddress
 import json
-import math
 import re
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from common import http, metrics
 from common.logging.redaction import redact, tokens
+from common.remote import retry_after
 from workers.notification.rate_limits import Bucket
 
 TIMEOUT_SECONDS = 10.0
@@ -174,7 +175,9 @@ def _rate_limited(response: http.Response, body: Mapping[str, Any]) -> RateLimit
         response.headers.get("Retry-After"),
         response.headers.get("X-RateLimit-Reset-After"),
     )
-    seconds = next((value for value in map(_seconds, waits) if value is not None), None)
+    now = datetime.now(UTC)
+    read = (retry_after.seconds(wait, now, most=_LONGEST_SECONDS) for wait in waits)
+    seconds = next((value for value in read if value is not None), None)
     everywhere = (
         body.get("global") is True
         or response.headers.get("X-RateLimit-Global", "").lower() == "true"
@@ -187,22 +190,11 @@ def _rate_limited(response: http.Response, body: Mapping[str, Any]) -> RateLimit
 
 
 def _bucket(headers: Mapping[str, str]) -> Bucket | None:
-    remaining = _seconds(headers.get("X-RateLimit-Remaining"))
-    reset_after = _seconds(headers.get("X-RateLimit-Reset-After"))
+    remaining = retry_after.number(headers.get("X-RateLimit-Remaining"))
+    reset_after = retry_after.number(headers.get("X-RateLimit-Reset-After"))
     if remaining is None or reset_after is None:
         return None
-    return Bucket(int(remaining), reset_after)
-
-
-def _seconds(value: object) -> float | None:
-    """A number of seconds from a header or JSON; None if it is not one."""
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return min(number, _LONGEST_SECONDS) if math.isfinite(number) and number >= 0 else None
+    return Bucket(int(remaining), min(reset_after, _LONGEST_SECONDS))
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

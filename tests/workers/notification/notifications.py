@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from psycopg.rows import DictRow
 
 from common.scheduling.scheduler import PassResult
@@ -17,6 +18,7 @@ from devservers.child_processes import PATIENCE, poll_until
 from devservers.standins.discord import DiscordServer
 from testing.database import TestDatabase
 from testing.passes import NOW, open_pass
+from workers.notification import rate_limits
 from workers.notification.notification_retry import SCHEDULER
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
@@ -90,3 +92,9 @@ def details(**counts: int) -> dict[str, int]:
 
 def until(done: Callable[[], bool]) -> None:
     assert poll_until(done, PATIENCE), "it did not happen"
+
+
+def quicker(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    """Let the limits that the client keeps by itself be as much shorter as the stand-in's."""
+    for name in ("WEBHOOK_SECONDS", "CHANNEL_SECONDS", "ALL_SECONDS"):
+        monkeypatch.setattr(rate_limits, name, getattr(rate_limits, name) * scale)

@@ -24,7 +24,7 @@ from devservers.standins.discord_answers import (
 )
 from workers.notification import discord
 from workers.notification.discord import Discord, RateLimited, SendResult, UnusableUrl, webhook
-from workers.notification.rate_limits import MARGIN, Bucket, ChannelLimits, Limit, RequestWindow
+from workers.notification.rate_limits import MARGIN, Bucket, ChannelLimits
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 EMBED = {
@@ -396,16 +396,6 @@ def _odd_headers(connection: socket.socket) -> None:
 def test_a_webhook_never_shows_its_secrets() -> None:
     target = webhook(f"https://discord.com/api/webhooks/1/{TOKEN}", allow_loopback_http=False)
     assert TOKEN not in repr(target)
-
-
-def test_a_window_frees_up_when_its_oldest_request_leaves_it() -> None:
-    window = RequestWindow(Limit(2, 10.0))
-    window.add(100.0)
-    assert window.free_at < 100.0
-    window.add(103.0)
-    assert window.free_at == 110.0 + MARGIN
-    window.add(111.0)
-    assert window.free_at == 113.0 + MARGIN
 
 
 def test_the_limits_follow_the_headers_where_there_are_any() -> None:

@@ -37,6 +37,7 @@ from tests.workers.notification.notifications import (
     attempts,
     channel_row,
     details,
+    quicker,
     row,
     run,
     until,
@@ -201,7 +202,7 @@ def test_the_number_of_attempts_is_a_setting(database: TestDatabase, server: Dis
 def test_all_are_sent_oldest_first(
     database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "PER_CHANNEL", rate_limits.Limit(1000, 60.0))
+    monkeypatch.setattr(rate_limits, "CHANNEL_REQUESTS", 1000)
     with DiscordServer(scale=0.01) as quick:
         channel = add_channel(database, quick, "news")
         order = [7, 2, 9, 0, 5, 1, 8, 3, 6, 4, 11, 10]
@@ -752,13 +753,6 @@ def test_no_secret_gets_out(database: TestDatabase, server: DiscordServer) -> No
         texts += [str(found) for found in database.query(f"SELECT * FROM {table['name']}")]
     assert "webhook answered HTTP 404" in "".join(texts)
     assert not [text for text in texts if TOKEN in text or TOKEN[:12] in text]
-
-
-def quicker(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
-    """Let the limits that the client keeps by itself be as much shorter as the stand-in's."""
-    for name in ("PER_WEBHOOK", "PER_CHANNEL", "GLOBAL"):
-        limit = getattr(rate_limits, name)
-        monkeypatch.setattr(rate_limits, name, replace(limit, seconds=limit.seconds * scale))
 
 
 def counts(database: TestDatabase) -> dict[tuple[str, int], int]:

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -31,11 +30,11 @@ from tests.workers.notification.notifications import (
     attempts,
     channel_row,
     details,
+    quicker,
     row,
     run,
 )
-from workers.notification import due_notifications, embed, rate_limits
-from workers.notification.attempt_records import AttemptRecords
+from workers.notification import attempt_records, due_notifications, embed
 from workers.notification.discord import Discord, Webhook
 from workers.notification.notification_retry import SCHEDULER
 
@@ -86,9 +85,7 @@ ODD_CHANNELS: list[tuple[str, object]] = [
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiscordServer]:
     """The stand-in with short limits, which the client knows."""
-    for name in ("PER_WEBHOOK", "PER_CHANNEL", "GLOBAL"):
-        limit = getattr(rate_limits, name)
-        monkeypatch.setattr(rate_limits, name, replace(limit, seconds=limit.seconds * 0.01))
+    quicker(monkeypatch, 0.01)
     with DiscordServer(scale=0.01) as server:
         yield server
 
@@ -413,14 +410,14 @@ def fail_to_send(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fail_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = AttemptRecords._values
+    read = attempt_records._values
 
-    def fail(self: AttemptRecords, channel: Any, row: Any, *others: Any) -> dict[str, Any]:
+    def fail(session: Any, channel: Any, row: Any, *others: Any) -> dict[str, Any]:
         if row["event_id"] == "odd":
             raise OverflowError("too odd")
-        return read(self, channel, row, *others)
+        return read(session, channel, row, *others)
 
-    monkeypatch.setattr(AttemptRecords, "_values", fail)
+    monkeypatch.setattr(attempt_records, "_values", fail)
 
 
 @pytest.mark.parametrize("fault", [fail_to_prepare, fail_to_send, fail_to_record])
