@@ -24,7 +24,6 @@ from devservers.standins.discord_answers import (
 from testing.database import TestDatabase
 from testing.passes import NOW, open_pass
 from testing.processes import Process, environment, toast
-from tests.support.row_faults import refusal
 from tests.workers.notification.notifications import (
     AGO,
     CHANNELS,
@@ -138,13 +137,6 @@ def test_the_number_of_attempts_is_a_setting(retry: Retry) -> None:
     retry.add("news", "fourth", attempt_count=3)
     assert retry.run(NOTIFICATION_RETRY_MAX_RETRIES="4").processed == 1
     assert retry.delivered() == ["fourth"]
-
-
-def test_all_are_sent_oldest_first(quick_retry: Retry) -> None:
-    for number in (7, 2, 9, 0, 5, 1, 8, 3, 6, 4, 11, 10):
-        quick_retry.add("news", f"e{number}", created_at=AGO + timedelta(hours=number))
-    assert quick_retry.run().details["delivered"] == 12
-    assert quick_retry.delivered() == [f"e{number}" for number in range(12)]
 
 
 def test_one_that_fails_again_is_tried_once_in_a_pass(retry: Retry) -> None:
@@ -418,21 +410,6 @@ def test_what_is_no_longer_due_when_its_turn_comes_is_not_sent(retry: Retry) -> 
         retry.database.query(f"UPDATE {CHANNELS} SET active = false WHERE name = 'other'")
     sent = [(request.webhook, request.event_id) for request in retry.requests]
     assert sorted(sent) == [("news", "e0"), ("news", "e2"), ("other", "e0")]
-
-
-def test_a_row_that_cannot_be_written_is_set_aside_and_not_sent_again(retry: Retry) -> None:
-    bad = retry.add("news", "bad")
-    retry.add("news", "good", created_at=NOW)
-    retry.database.query(refusal(f"UPDATE ON {NOTIFICATIONS}", f"new.id = '{bad}'"))
-
-    result = retry.run()
-
-    assert (result.processed, result.failed, result.details["delivered"]) == (1, 1, 1)
-    [aside] = retry.failed_rows()
-    assert aside["row_id"] == bad
-    assert aside["reason"] == "delivered, but not recorded: RaiseException: refused"
-    assert retry.run(at=NOW + timedelta(days=300)) == PassResult()
-    assert retry.delivered() == ["bad", "good"]
 
 
 @pytest.mark.parametrize("held_seconds", [0.5, 60.0])
