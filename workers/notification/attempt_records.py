@@ -1,5 +1,6 @@
 """What notification-retry writes: attempts, and the rate limits of channels."""
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from common.logging.redaction import tokens
 from common.scheduling import PassResult
 from workers.notification import unsent_notifications
 from workers.notification.discord import SendResult
-from workers.notification.due_notifications import ALL_CHANNELS, Channel
+from workers.notification.due_notifications import Channel
 from workers.notification.rate_limits import ChannelLimits
 from workers.notification.retry_session import RetrySession
 
@@ -102,15 +103,9 @@ def record(
     return PassResult(1, details={"delivered": 1})
 
 
-def store_limits(session: RetrySession, channel: Channel, at: float) -> None:
-    """Store when this channel may be called again."""
-    session.execute(_STORE_LIMITS, **_limits(session, channel.id, channel.limits, at))
-
-
-def store_global_pause(session: RetrySession, until: float) -> None:
-    """Store that no channel may be called before that time."""
-    limits = _limits(session, ALL_CHANNELS, ChannelLimits(quiet_until=until), until)
-    session.execute(_STORE_LIMITS, **limits)
+def store_limits(session: RetrySession, channel: UUID, limits: ChannelLimits, at: float) -> None:
+    """Store when this channel, or ALL_CHANNELS, may be called again."""
+    session.execute(_STORE_LIMITS, **_limits(session, channel, limits, at))
 
 
 def gone_reason(attempt: SendResult) -> str:
@@ -140,12 +135,7 @@ def _values(
         "attempt_count": row["attempt_count"],
         "attempt_number": row["attempt_count"] + 1,
         "delivered": not attempt.error,
-        "permanent": attempt.permanent,
-        "message_id": attempt.message_id,
-        "error": attempt.error,
-        "status": attempt.status,
-        "body": attempt.body,
-        "milliseconds": attempt.milliseconds,
+        **asdict(attempt),
     }
     if attempt.permanent:
         values |= {"gone_row": row["channel_row"], "gone_reason": gone_reason(attempt)}
@@ -153,10 +143,10 @@ def _values(
 
 
 def _limits(
-    session: RetrySession, channel_id: UUID, limits: ChannelLimits, at: float
+    session: RetrySession, channel: UUID, limits: ChannelLimits, at: float
 ) -> dict[str, Any]:
     return {
-        "channel": channel_id,
+        "channel": channel,
         "requests": [session.time(request) for request in limits.counted(at)],
         "quiet_until": session.time(limits.quiet_until),
         "gone_row": None,

@@ -129,7 +129,7 @@ class Discord:
         except http.NoResponse as error:
             at = time.monotonic()
             return DiscordReply(
-                SendResult(error=str(error), milliseconds=_milliseconds(at - started)), None, at
+                SendResult(error=str(error), milliseconds=round((at - started) * 1000)), None, at
             )
         at = time.monotonic()
         return DiscordReply(
@@ -161,7 +161,7 @@ def _outcome(response: http.Response, webhook: Webhook, seconds: float) -> SendR
         error=error,
         body=text.encode()[:BODY_BYTES].decode("utf-8", "ignore"),
         message_id=_message_id(body, webhook) if delivered else "",
-        milliseconds=_milliseconds(seconds),
+        milliseconds=round(seconds * 1000),
         # A 403 is not permanent: most come from Discord's edge (1010, 40333), not from the
         # webhook, and a missing permission on the server can be granted again.
         permanent=response.status in _PERMANENT,
@@ -225,10 +225,6 @@ def _without_secrets(text: str, webhook: Webhook) -> str:
     hidden = redact(text, *token, *tokens(urlsplit(webhook.url).query))
     # PostgreSQL's text holds neither NUL nor lone surrogates, and JSON can contain both.
     return hidden.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _is_loopback(host: str) -> bool:

@@ -66,7 +66,7 @@ WHERE channel.id = known.channel_id AND known.gone_row <> {_ROW}"""
 # channel's unreadable text must not hide the others.
 _CHANNELS = f"""
 SELECT channel.id, {_IS_OPEN} AS is_open, {_GONE} AS gone_reason,
-       count(*) AS waiting, min({_TIME}) AS oldest
+       count(*) AS "left", min({_TIME}) AS oldest
 {_FROM} WHERE {IS_WAITING}
 GROUP BY channel.id"""
 
@@ -118,10 +118,7 @@ def forget_gone(session: RetrySession) -> None:
 
 def channels(session: RetrySession) -> list[Channel]:
     """Every channel with waiting notifications, also those that may not be called."""
-    return [
-        Channel(row["id"], row["oldest"], row["waiting"], row["is_open"], row["gone_reason"])
-        for row in session.execute(_CHANNELS)
-    ]
+    return [Channel(**row) for row in session.execute(_CHANNELS)]
 
 
 def load_limits(session: RetrySession, channels: Iterable[Channel]) -> float:

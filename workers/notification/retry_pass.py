@@ -25,9 +25,9 @@ from workers.notification.attempt_records import gone_reason
 from workers.notification.channel_queue import ChannelQueue
 from workers.notification.discord import Discord, DiscordReply, RateLimited, SendResult, UnusableUrl
 from workers.notification.discord_message import DiscordMessage, build_message
-from workers.notification.due_notifications import Channel
+from workers.notification.due_notifications import ALL_CHANNELS, Channel
 from workers.notification.embed import UnreadablePayload
-from workers.notification.rate_limits import MARGIN
+from workers.notification.rate_limits import MARGIN, ChannelLimits
 from workers.notification.retry_session import RetrySession
 
 _log = logs.logger(__name__)
@@ -186,10 +186,11 @@ class RetryPass:
         until = at + limit.seconds + MARGIN
         if limit.everywhere:
             self._queue.pause_until(until)
-            attempt_records.store_global_pause(self._session, self._queue.quiet_until)
+            all_limits = ChannelLimits(quiet_until=self._queue.quiet_until)
+            attempt_records.store_limits(self._session, ALL_CHANNELS, all_limits, at)
         else:
             channel.limits.pause_until(until)
-        attempt_records.store_limits(self._session, channel, at)
+        attempt_records.store_limits(self._session, channel.id, channel.limits, at)
         self._count(rate_limited=1)
         metrics.rate_limited("notification", "discord", limit.seconds)
         _log.info(
