@@ -9,7 +9,8 @@ import math
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from psycopg.rows import DictRow
@@ -20,11 +21,16 @@ from common.database.row_guard import RowGuard
 from common.logging import logs
 from common.remote.thread_pool import ThreadPool
 from common.scheduling import Pass, PassResult
-from workers.notification import attempt_records, due_notifications, unsent_notifications
+from workers.notification import (
+    attempt_records,
+    discord,
+    due_notifications,
+    embed,
+    unsent_notifications,
+)
 from workers.notification.attempt_records import gone_reason
 from workers.notification.channel_queue import ChannelQueue
 from workers.notification.discord import Discord, DiscordReply, RateLimited, SendResult, UnusableUrl
-from workers.notification.discord_message import DiscordMessage, build_message
 from workers.notification.due_notifications import ALL_CHANNELS, Channel
 from workers.notification.embed import UnreadablePayload
 from workers.notification.rate_limits import MARGIN, ChannelLimits
@@ -39,6 +45,17 @@ STOP_SECONDS = 4.0
 # The longest waits between two checks for a stop, and between two reports of progress.
 _TICK_SECONDS = 1.0
 _PROGRESS_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiscordMessage:
+    """One notification, ready to be posted."""
+
+    channel: Channel
+    row: DictRow
+    webhook: discord.Webhook
+    embed: dict[str, Any]
+
 
 _Pool = ThreadPool[DiscordMessage, DiscordReply]
 
@@ -68,8 +85,8 @@ class RetryPass:
         """
         self._queue_channels(channels)
         with (
-            closing(Discord()) as discord,
-            _Pool(lambda one: discord.post(one.webhook, one.embed), SENDERS, "discord") as pool,
+            closing(Discord()) as remote,
+            _Pool(lambda one: remote.post(one.webhook, one.embed), SENDERS, "discord") as pool,
         ):
             try:
                 self._send(pool)
@@ -137,7 +154,16 @@ class RetryPass:
     def _message(self, channel: Channel, row: DictRow) -> DiscordMessage | None:
         """Build a message; what cannot be built is recorded or ends the calls to the channel."""
         try:
-            return build_message(channel, row, self._allow_loopback_http)
+            webhook = discord.webhook(
+                row["webhook_url"], allow_loopback_http=self._allow_loopback_http
+            )
+            event = embed.rebuild(
+                row["event_payload"],
+                event_id=row["event_id"],
+                event_type=row["event_type"],
+                created_at=row["created_at"],
+            )
+            return DiscordMessage(channel, row, webhook, embed.embed(event, row["color"]))
         except UnusableUrl as refusal:
             self._give_up(channel, f"not sent: {refusal}")
         except UnreadablePayload as error:
