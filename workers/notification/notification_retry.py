@@ -29,8 +29,10 @@ from common.database import own_tables
 from common.scheduling import Custom, Pass, PassResult, Scheduler
 from common.scheduling.work.due_rows import DueRows
 from common.scheduling.work.pass_lock import exclusive
-from workers.notification.due_notifications import DUE, DUE_CONDITIONS, DueNotifications
+from workers.notification import due_notifications
+from workers.notification.due_notifications import DUE, DUE_CONDITIONS
 from workers.notification.metrics import RETRY_QUEUE
+from workers.notification.retry_session import RetrySession
 from workers.notification.tables import RETRYING
 
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.
@@ -56,9 +58,9 @@ ALLOW_LOOPBACK_HTTP = config.boolean(
 
 
 def _run(current: Pass) -> PassResult:
-    due = DueNotifications(current.connection, _parameters(current))
-    due.forget_gone()
-    channels = due.channels()
+    session = RetrySession(current.connection, _parameters(current), current.now)
+    due_notifications.forget_gone(session)
+    channels = due_notifications.channels(session)
     if not channels:
         return PassResult()
     # Imported here: a worker with nothing to send does not load `requests`.
@@ -66,7 +68,7 @@ def _run(current: Pass) -> PassResult:
 
     return RetryPass(
         current,
-        due,
+        session,
         seconds=current.settings[INTERVAL].total_seconds(),
         allow_loopback_http=current.settings[ALLOW_LOOPBACK_HTTP],
     ).run(channels)
