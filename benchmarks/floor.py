@@ -25,10 +25,9 @@ CHUNK_ROWS = 500
 Parameters = Mapping[str, object]
 
 
-def messages(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:
-    """SQL that selects the messages that `announce` inserts: topic, key, id and text."""
-    insert = envelope.announce(service, topic, rows=rows, key=key, fields=fields)
-    _, select, rest = insert.partition("SELECT")
+def messages(event: envelope.Event, rows: str) -> str:
+    """SQL that selects the messages that the event inserts: topic, key, id and text."""
+    _, select, rest = event.insert(rows).partition("SELECT")
     return f"""
     SELECT topic, key, event_id::text, payload
     FROM ({select}{rest.rpartition("RETURNING")[0]})
@@ -52,7 +51,7 @@ def announce(
     """
     started = time.monotonic()
     # The worker's own producer: a fair comparison needs the same settings.
-    producer = EventProducer([brokers], "floor")._open()
+    producer = EventProducer({"bootstrap.servers": brokers, "log_level": "0"}, "floor")._open()
     occurred_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     failed: list[str] = []
 

@@ -12,20 +12,13 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from devservers.checkout import CACHE
-from devservers.child_processes import (
-    ServerError,
-    ServerProcess,
-    TemporaryFolder,
-    free_port,
-    poll_until,
-)
+from devservers.child_processes import FolderServer, ServerError, free_port, poll_until
 from devservers.needs import Unavailable, program
 
 VERSION = "3.9.2"
@@ -72,7 +65,7 @@ auto.create.topics.enable=false
 """
 
 
-class KafkaServer:
+class KafkaServer(FolderServer):
     """One node with one data folder and one port; `address` is its host:port."""
 
     def __init__(
@@ -88,8 +81,7 @@ class KafkaServer:
         Raises Unavailable without Java, or if its jars cannot be fetched.
         """
         self._libraries = _libraries()
-        self._folder = TemporaryFolder("kafka")
-        self._process = ServerProcess(self._folder.path / "kafka.log")
+        super().__init__("kafka")
         protocols = {"PLAINTEXT": "PLAINTEXT", **listeners}
         self.listeners = {name: f"127.0.0.1:{free_port()}" for name in protocols}
         self.address = self.listeners["PLAINTEXT"]
@@ -106,13 +98,6 @@ class KafkaServer:
         )
         self._format()
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
     def start(self) -> None:
         """Start on the same port and data as before, and wait until it answers."""
         self._process.start([*self._java("-Xmx384m"), "kafka.Kafka", self._settings])
@@ -124,10 +109,6 @@ class KafkaServer:
         self.thaw()
         self._process.stop(signal.SIGTERM, STOP_SECONDS)
 
-    def kill(self) -> None:
-        """Kill it, like a power cut; its data stays."""
-        self._process.kill()
-
     def freeze(self) -> None:
         """Keep its connections open without answers, until `thaw`."""
         if pid := self._process.pid:
@@ -138,11 +119,6 @@ class KafkaServer:
     def thaw(self) -> None:
         """Continue after `freeze`."""
         self._process.send(signal.SIGCONT)
-
-    def remove(self) -> None:
-        """Kill it and delete its data."""
-        self.kill()
-        self._folder.remove()
 
     def create_topic(self, name: str, partitions: int = 3, **settings: str) -> None:
         """Create a topic and wait until the broker serves it; settings with _ for dots."""

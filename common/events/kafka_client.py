@@ -3,9 +3,9 @@
 import re
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
-    ClusterMetadata,  # type: ignore[attr-defined]
+    ClusterMetadata,
 )
 
 from common.config import KAFKA, KAFKA_BROKERS, KAFKA_SASL_MECHANISM, Settings

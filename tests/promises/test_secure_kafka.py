@@ -28,7 +28,7 @@ from testing.processes import Process, environment, toast
 from testing.topics import Topic
 from tests.support.expired_links import insert_expired
 from tests.support.outbox_rows import add_event
-from workers.link.link_expiration import TOPIC
+from workers.link.link_expiration import EXPIRED
 
 SECRETS = (PASSWORD, LIMITED_PASSWORD, KEY_PASSWORD, CLIENT_SECRET, "geheim-4711")
 
@@ -57,7 +57,7 @@ class Kafka:
 @pytest.fixture(scope="module")
 def kafka(servers: None) -> Iterator[Kafka]:
     with SecureKafka() as server, TokenEndpoint() as tokens:
-        server.create_topic(TOPIC)
+        server.create_topic(EXPIRED.topic)
         yield Kafka(server, tokens)
 
 
@@ -107,7 +107,7 @@ def test_events_arrive_and_check_finds_nothing(
 ) -> None:
     env = kafka.environment(database, listener, **settings)
     insert_expired(database, 1)
-    arrived = Topic(kafka.server.address, TOPIC)
+    arrived = Topic(kafka.server.address, EXPIRED.topic)
 
     checked = toast("check", "link", "--json", env=env)
     finished = toast("once", "link", "--json", env=env)
@@ -140,7 +140,11 @@ WRONG = "geheim-4711"
         ("LOGIN", {**LOGIN, "SSL_CA_LOCATION": "@key"}, "KAFKA_SSL_CA_LOCATION"),
         ("MUTUAL", {**MUTUAL, "SSL_CA_LOCATION": ""}, "KAFKA_SSL_CA_LOCATION"),
         ("MUTUAL", TLS, "KAFKA_SSL_CERTIFICATE_LOCATION"),
-        ("MUTUAL", {**MUTUAL, "SSL_CERTIFICATE_LOCATION": "@key"}, "KAFKA_SSL_CERTIFICATE_LOCATION"),
+        (
+            "MUTUAL",
+            {**MUTUAL, "SSL_CERTIFICATE_LOCATION": "@key"},
+            "KAFKA_SSL_CERTIFICATE_LOCATION",
+        ),
         ("MUTUAL", {**MUTUAL, "SSL_KEY_PASSWORD": WRONG}, "KAFKA_SSL_KEY_PASSWORD"),
         ("WRONG_NAME", TLS, "KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM"),
         ("EXPIRED", TLS, "renew the certificate"),
@@ -173,7 +177,7 @@ def test_a_password_that_is_no_longer_right_costs_no_change_and_no_event(
     kafka: Kafka, database: TestDatabase
 ) -> None:
     wrong = {**LOGIN, "SASL_PASSWORD": WRONG}
-    arrived = Topic(kafka.server.address, TOPIC)
+    arrived = Topic(kafka.server.address, EXPIRED.topic)
     insert_expired(database, 3)
 
     with Process("workers.link", env=kafka.environment(database, "LOGIN", **wrong)) as worker:

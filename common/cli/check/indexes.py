@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from psycopg.rows import class_row
 
+from common.cli.check.big_tables import BIG_ROWS, Sizes
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, error, ok, warning
-from common.cli.check.table_sizes import BIG_ROWS, Sizes
 from common.database.session import Connection
 from common.database.table_access import Index
 

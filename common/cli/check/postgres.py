@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from common import config
-from common.cli.check import fillfactor, indexes, privileges, required_tables, session, side_effects
+from common.cli.check import big_tables, indexes, privileges, required_tables, session, side_effects
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, Found, error, ok, warning
 from common.config import TOAST_MIGRATE
@@ -15,7 +15,7 @@ from common.database.advice import advice
 from common.database.connection import Database
 from common.database.session import Session
 from common.database.usable_tables import way_to
-from common.scheduling import clock_guard
+from common.scheduling.work import clock_guard
 
 OLDEST_VERSION = 14
 # Limits of the whole check, and of each statement.
@@ -132,5 +132,5 @@ _CHECKS: Mapping[str, Callable[[Session, Subject], Iterator[Finding]]] = {
     "side effects": side_effects.check,
     "privileges": privileges.check,
     "indexes": indexes.check,
-    "pages": fillfactor.check,
+    "pages": big_tables.check,
 }

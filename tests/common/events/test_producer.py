@@ -46,10 +46,14 @@ def mock_topic(mock_broker: str, topic: str) -> str:
     return topic
 
 
+def producer_for(brokers: str) -> EventProducer:
+    return EventProducer({"bootstrap.servers": brokers, "log_level": "0"}, "toast-test")
+
+
 @pytest.fixture
 def producer(kafka: str) -> Iterator[EventProducer]:
     """A producer on the real Kafka."""
-    producer = EventProducer(kafka.split(","), "toast-test")
+    producer = producer_for(kafka)
     yield producer
     producer.close()
 
@@ -83,7 +87,7 @@ def test_the_partitions_expected_are_those_of_the_hashes() -> None:
 
 
 def test_a_message_arrives_as_it_was_given(mock_broker: str, mock_topic: str) -> None:
-    producer = EventProducer([mock_broker], "toast-test")
+    producer = producer_for(mock_broker)
     headers = [("event_type", "a.b.c"), ("timestamp", "2026-01-02T03:04:05.000006Z"), ("x", "ü")]
     value = '{"title": "Ünïcode \\" and \\n"}'
     before = Topic(mock_broker, mock_topic)
@@ -106,7 +110,7 @@ def test_a_missing_topic_is_created_with_3_partitions_and_7_days(
 
 def test_a_topic_that_is_there_stays_as_it_is(kafka_server: KafkaServer, topic: str) -> None:
     kafka_server.create_topic(topic, partitions=2, retention_ms="3600000")
-    producer = EventProducer([kafka_server.address], "toast-test")
+    producer = producer_for(kafka_server.address)
 
     assert send(producer, outgoing(topic)) == {1: None}
 
@@ -117,7 +121,7 @@ def test_a_topic_that_is_there_stays_as_it_is(kafka_server: KafkaServer, topic: 
 def test_a_message_larger_than_any_broker_takes_is_refused_at_once(
     mock_broker: str, mock_topic: str
 ) -> None:
-    producer = EventProducer([mock_broker], "toast-test")
+    producer = producer_for(mock_broker)
     before = Topic(mock_broker, mock_topic)
 
     reports = send(
@@ -134,7 +138,7 @@ def test_a_message_larger_than_any_broker_takes_is_refused_at_once(
 def test_a_message_that_is_no_text_is_refused_and_others_are_sent(
     mock_broker: str, mock_topic: str
 ) -> None:
-    producer = EventProducer([mock_broker], "toast-test")
+    producer = producer_for(mock_broker)
     arrived = Topic(mock_broker, mock_topic)
 
     reports = send(
@@ -156,7 +160,7 @@ def test_a_message_larger_than_its_topic_takes_is_refused(
     kafka_server: KafkaServer, topic: str
 ) -> None:
     kafka_server.create_topic(topic, max_message_bytes="2000")
-    producer = EventProducer([kafka_server.address], "toast-test")
+    producer = producer_for(kafka_server.address)
 
     assert_refused(send(producer, outgoing(topic, value="x" * 3000))[1], "Message size too large")
     assert send(producer, outgoing(topic, value="x" * 1000)) == {1: None}
@@ -175,7 +179,7 @@ def test_a_frozen_broker_is_no_refusal_and_is_left_when_the_stop_comes(
     kafka_server: KafkaServer, topic: str
 ) -> None:
     kafka_server.create_topic(topic)
-    producer = EventProducer([kafka_server.address], "toast-test")
+    producer = producer_for(kafka_server.address)
     send(producer, outgoing(topic, "before"))
     arrived = Topic(kafka_server.address, topic)
     stop_at = time.monotonic() + 0.5
@@ -192,7 +196,7 @@ def test_a_frozen_broker_is_no_refusal_and_is_left_when_the_stop_comes(
 
 
 def test_a_closed_producer_opens_again(mock_broker: str, mock_topic: str) -> None:
-    producer = EventProducer([mock_broker], "toast-test")
+    producer = producer_for(mock_broker)
     arrived = Topic(mock_broker, mock_topic)
     assert send(producer, outgoing(mock_topic, "first")) == {1: None}
     producer.close()
