@@ -20,7 +20,7 @@ from benchmarks.results import Results
 from benchmarks.rows import FilledDatabase
 from benchmarks.watch import watch
 from benchmarks.worker_pass import measure
-from common.cli.check.table_sizes import BIG_ROWS
+from common.cli.check.big_tables import BIG_ROWS
 from generate import result_table
 from testing.arena import Arena
 from testing.topics import ReceivedMessage, Topic

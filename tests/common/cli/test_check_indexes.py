@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from common.cli.check.table_sizes import BIG_ROWS
+from common.cli.check.big_tables import BIG_ROWS
 from common.scheduling.scheduler import Scheduler
 from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database

@@ -96,14 +96,23 @@ def test_a_credential_that_cannot_be_read_is_a_fault(machine: Installation, tmp_
 
 def test_the_defaults_are_those_of_the_live_services(machine: Installation) -> None:
     settings = load()
-    assert {variable.name: settings[variable] for variable in COMMON} == {
+    values = {variable.name: settings[variable] for variable in COMMON}
+    security = {
+        name: values.pop(name) for name in list(values) if "_SASL_" in name or "_SSL_" in name
+    }
+    assert security == {
+        **dict.fromkeys(security, ""),
+        "DB_SSL_MODE": "prefer",
+        "KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM": "https",
+    }
+    assert values == {
         "DB_HOST": "db.internal",
         "DB_PORT": 5432,
         "DB_USER": "toast",
         "DB_PASSWORD": "",
         "DB_NAME": "toxictoast",
-        "DB_SSL_MODE": "prefer",
         "KAFKA_BROKERS": ("localhost:19092",),
+        "KAFKA_SECURITY_PROTOCOL": "plaintext",
         "LOG_LEVEL": "info",
         "LOG_FORMAT": "auto",
         "ENVIRONMENT": "production",
