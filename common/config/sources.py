@@ -15,6 +15,7 @@ CONFIG_DIR_VARIABLE = "TOAST_CONFIG_DIR"
 CREDENTIALS_DIR_VARIABLE = "CREDENTIALS_DIRECTORY"
 _CONFIG_DIR = "/etc/toast"
 
+_NAME = re.compile("[A-Z][A-Z0-9_]*")
 # Shorter names are two slips away from too many unrelated ones.
 _SHORTEST_RESEMBLED = 6
 _MOST_SLIPS = 2
@@ -86,10 +87,15 @@ def libpq_variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def _read_credentials(directory: Path) -> tuple[dict[str, str], list[str]]:
-    """Read a folder with one file per setting; one line end at the end is dropped."""
+    """Read a folder with one file per setting; one line end at the end is dropped.
+
+    Files with another kind of name, such as a key that a setting points to, are left alone.
+    """
     values, faults = {}, []
     try:
         for path in sorted(directory.iterdir()):
+            if not _NAME.fullmatch(path.name):
+                continue
             values[path.name] = path.read_text("utf-8").removesuffix("\n")
     except OSError as error:
         faults.append(f"{error.filename} cannot be read: {error.strerror}")

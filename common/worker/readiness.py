@@ -13,6 +13,7 @@ from common.database import migrations
 from common.database.advice import advised
 from common.database.connection import Database
 from common.errors import PassError
+from common.events.messages import KafkaUnavailable
 from common.logging.redaction import redact
 from common.scheduling.scheduler import Service
 
@@ -55,9 +56,22 @@ class Readiness:
         for broker in self._settings[config.KAFKA_BROKERS]:
             fault = unreachable(broker)
             if not fault:
+                yield from self._kafka_login()
                 return  # librdkafka gets the other brokers from this one
             faults.append(fault)
         yield f"Kafka: {'; '.join(faults)}"
+
+    def _kafka_login(self) -> Iterator[str]:
+        """Connect as the publisher does, where a broker that can be reached may refuse it."""
+        if self._settings[config.KAFKA_SECURITY_PROTOCOL] == "plaintext":
+            return
+        # Imported here so that a worker that has not published does not load librdkafka.
+        from common.events import kafka_client
+
+        try:
+            kafka_client.connect(self._settings, ANSWER_SECONDS)
+        except KafkaUnavailable as error:
+            yield f"Kafka: {redact(str(error))}"
 
     def _remotes(self) -> Iterator[str]:
         needed = (

@@ -89,6 +89,16 @@ def test_a_credential_of_systemd_stands_above_every_file_and_below_the_environme
     assert "of systemd" in settings.secrets
 
 
+def test_a_credential_that_is_no_setting_is_left_alone(
+    machine: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "tls.key").write_bytes(b"\xff\xfe")
+    (tmp_path / "credentials" / "DB_PASSWORD").write_text("of systemd")
+    machine.set(CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"))
+    assert load()[config.DB_PASSWORD] == "of systemd"
+
+
 def test_a_credential_that_cannot_be_read_is_a_fault(machine: Installation, tmp_path: Path) -> None:
     machine.set(CREDENTIALS_DIRECTORY=str(tmp_path / "nowhere"))
     assert faults() == (f"{tmp_path / 'nowhere'} cannot be read: No such file or directory",)
