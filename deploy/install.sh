@@ -145,16 +145,16 @@ write_section() { # TITLE FILE
     own 0640 "root:$user" "$path"
 }
 
+# What units share comes first: no unit is ever there without it.
 write_units() {
-    mkdir -p "$destdir$unitdir"
-    for unit in "$source"/systemd/toast.target "$source"/systemd/toast-*.service; do
-        sed -e "s|/opt/toast-workers|$prefix|g" -e "s|/etc/toast|$confdir|g" "$unit" \
+    for path in "$source"/systemd/toast-.service.d/* "$source"/systemd/toast.target \
+        "$source"/systemd/toast-*.service; do
+        sed -e "s|/opt/toast-workers|$prefix|g" -e "s|/etc/toast|$confdir|g" "$path" \
             > "$work/unit"
-        install -m 0644 "$work/unit" "$destdir$unitdir/$(basename "$unit")"
+        install -D -m 0644 "$work/unit" "$destdir$unitdir/${path#"$source/systemd/"}"
     done
     has_systemd || return 0
     if [ "$(systemctl --version | awk 'NR == 1 { print int($2) }')" -ge 254 ]; then
-        mkdir -p "$unitdir/toast-.service.d"
         install -m 0644 "$source/systemd/examples/backoff.conf" "$unitdir/toast-.service.d"
     fi
     systemctl daemon-reload
@@ -264,8 +264,9 @@ uninstall_all() {
     for service in $services; do
         rm -f "$destdir$unitdir/toast-$service.service"
     done
-    rm -f "$destdir$unitdir/toast.target" "$destdir$unitdir/toast-.service.d/backoff.conf"
-    rmdir "$destdir$unitdir/toast-.service.d" 2>/dev/null || true
+    shared=$destdir$unitdir/toast-.service.d
+    rm -f "$destdir$unitdir/toast.target" "$shared/10-toast.conf" "$shared/backoff.conf"
+    rmdir "$shared" 2>/dev/null || true
     for link in "$bindir/toast" "$bindir/supervisord" "$bindir/supervisorctl" \
         "$sysconfdir/supervisord.conf"; do
         case $(readlink "$destdir$link") in

@@ -1,25 +1,36 @@
 """The parts of units, supervisord.conf and prometheus.yml that follow from the services."""
 
-from pathlib import Path
-
 from common import exit_codes
 from common.scheduling.scheduler import Service
-from devservers.checkout import ROOT
 from generate.services import SERVICES
-
-_UNIT = Path("systemd", "toast.service.in")
 
 # Services that call addresses that change; all others may reach this machine only.
 _INTERNET = {
-    "notification": "it calls Discord, whose addresses change.",
-    "warcraft": "it calls Battle.net, whose addresses change.",
-    "webhook": "it calls the receivers of webhooks, anywhere; it refuses private addresses itself.",
+    "notification": "It calls Discord, whose addresses change.",
+    "warcraft": "It calls Battle.net, whose addresses change.",
+    "webhook": "It calls the receivers of webhooks, anywhere; it refuses private addresses itself.",
 }
 _LOCAL = """\
-# It needs no Internet. With PostgreSQL, Kafka or the name server on another machine, allow them:
-# systemd/examples/network.conf.
+# It needs no Internet. Servers on other machines: systemd/examples/network.conf.
 IPAddressDeny=any
 IPAddressAllow=localhost"""
+
+# Only what a unit of another project must not get, and what tells the workers apart.
+_UNIT = """\
+# Written by `make generate`. The rest, and how to change it: toast-.service.d/10-toast.conf.
+[Unit]
+Description=toast-workers, {name}: {schedulers}
+
+[Service]
+Type=notify
+ExecStart=/opt/toast-workers/current/bin/toast run {name}
+User=toast
+Group=toast
+{network}
+
+[Install]
+WantedBy=toast.target
+"""
 
 _PROGRAM = """\
 [program:toast-{name}]
@@ -35,17 +46,13 @@ stdout_logfile_backups = 3"""
 
 
 def unit(service: Service) -> str:
-    """The unit of this service, from systemd/toast.service.in."""
+    """The unit of this service, without what all units share."""
     reason = _INTERNET.get(service.name)
-    values = {
-        "@SERVICE@": service.name,
-        "@SCHEDULERS@": ", ".join(scheduler.name for scheduler in service.schedulers),
-        "@NETWORK@": f"# No IPAddressDeny=: {reason}" if reason else _LOCAL,
-    }
-    text = (ROOT / _UNIT).read_text("utf-8")
-    for place, value in values.items():
-        text = text.replace(place, value)
-    return text
+    return _UNIT.format(
+        name=service.name,
+        schedulers=", ".join(scheduler.name for scheduler in service.schedulers),
+        network=f"# {reason}" if reason else _LOCAL,
+    )
 
 
 def enabled_units() -> str:

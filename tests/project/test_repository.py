@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import configparser
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,9 +13,7 @@ from pathlib import Path
 import pytest
 
 import workers
-from common import exit_codes
 from common.scheduling.scheduler import Scheduler
-from common.worker import worker_process
 from devservers.checkout import ROOT
 
 # Folders held to all rules of style; benchmarks and tests are held to some.
@@ -244,20 +241,3 @@ def test_no_two_schedulers_share_a_name_or_a_switch() -> None:
 def test_the_ports_for_metrics_are_in_the_order_of_the_services() -> None:
     ports = [workers.load(name).metrics_port for name in workers.SERVICES]
     assert ports == list(range(9801, 9801 + len(workers.SERVICES)))
-
-
-def test_every_service_has_a_program_of_supervisord() -> None:
-    parser = configparser.RawConfigParser()
-    parser.read(ROOT / "supervisord.conf")
-    programs = {f"toast-{name}": name for name in workers.SERVICES}
-
-    assert {s for s in parser.sections() if s.startswith("program:")} == {
-        f"program:{program}" for program in programs
-    }
-    for program, name in programs.items():
-        section = parser[f"program:{program}"]
-        assert section["command"] == f"%(here)s/.venv/bin/toast run {name}"
-        assert section["exitcodes"] == str(exit_codes.BAD_SETTINGS)
-        assert section["autorestart"] == "unexpected"
-        assert section["startsecs"] == "0"
-        assert int(section["stopwaitsecs"]) > worker_process.STOP_SECONDS + 3

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,32 +20,18 @@ from devservers.checkout import ROOT
 from devservers.needs import program
 
 SYSTEMD = ROOT / "systemd"
+DROP_IN = "10-toast.conf"
+SHARED = SYSTEMD / "toast-.service.d" / DROP_IN
 INTERNET = {"notification", "warcraft", "webhook"}
-NETWORK = re.compile(r"(?<=AF_UNIX\n).*?(?=\n\[Install\])", re.DOTALL)
+MOST_LINES_OF_A_UNIT = 15
+
+every_service = pytest.mark.parametrize("service", workers.SERVICES)
 
 
-def unit(service: str) -> str:
-    return (SYSTEMD / f"toast-{service}.service").read_text("utf-8")
-
-
-def settings(text: str) -> list[str]:
+def settings(path: Path) -> list[str]:
     """The lines that systemd reads."""
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-
-def without_its_own(service: str) -> str:
-    """A unit without what may differ: its name, its schedulers, the networks it may reach."""
-    jobs = ", ".join(scheduler.name for scheduler in workers.load(service).schedulers)
-    text = NETWORK.sub("NETWORK", unit(service))
-    for own in (
-        f"toast-workers, {service}: {jobs}\n",
-        f"toast run {service}\n",
-        f"toast-{service}",
-        f"service {service}.",
-    ):
-        assert own in text
-        text = text.replace(own, "OWN")
-    return text
+    lines = path.read_text("utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -52,51 +39,75 @@ def systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([judge, *arguments], capture_output=True, text=True, check=False)
 
 
+def exposure(unit: Path) -> float:
+    """How exposed systemd judges a unit with its drop-ins to be, from 0 to 10."""
+    output = systemd_analyze("security", "--offline=true", "--no-pager", str(unit)).stdout
+    found = re.search(r"exposure level for \S+: (\S+)", output)
+    assert found, output
+    return float(found[1])
+
+
 def test_every_service_has_a_unit_and_no_other_is_there() -> None:
     units = {path.name for path in SYSTEMD.glob("*.service")}
     assert units == {f"toast-{name}.service" for name in workers.SERVICES}
 
 
-def test_the_units_are_equal_but_for_what_differs() -> None:
-    assert len({without_its_own(name) for name in workers.SERVICES}) == 1
-    networks = {name: settings(NETWORK.findall(unit(name))[0]) for name in workers.SERVICES}
-    local = ["IPAddressDeny=any", "IPAddressAllow=localhost"]
-    assert networks == {name: [] if name in INTERNET else local for name in workers.SERVICES}
-
-
-def test_the_target_enables_every_worker() -> None:
-    lines = settings((SYSTEMD / "toast.target").read_text("utf-8"))
-    assert [line for line in lines if line.startswith("Also=")] == [
-        f"Also=toast-{name}.service" for name in workers.SERVICES
+@every_service
+def test_a_unit_has_only_what_another_projects_unit_must_not_get(service: str) -> None:
+    path = SYSTEMD / f"toast-{service}.service"
+    jobs = ", ".join(scheduler.name for scheduler in workers.load(service).schedulers)
+    local = [] if service in INTERNET else ["IPAddressDeny=any", "IPAddressAllow=localhost"]
+    assert settings(path) == [
+        "[Unit]",
+        f"Description=toast-workers, {service}: {jobs}",
+        "[Service]",
+        "Type=notify",
+        f"ExecStart=/opt/toast-workers/current/bin/toast run {service}",
+        "User=toast",
+        "Group=toast",
+        *local,
+        "[Install]",
+        "WantedBy=toast.target",
     ]
+    assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES_OF_A_UNIT
 
 
-@pytest.mark.parametrize("service", workers.SERVICES)
-def test_a_unit_agrees_with_the_worker(service: str) -> None:
-    lines = dict(line.split("=", 1) for line in settings(unit(service)) if "=" in line)
-    assert lines["Type"] == "notify"
+def test_what_units_share_agrees_with_the_worker() -> None:
+    lines = dict(line.split("=", 1) for line in settings(SHARED) if "=" in line)
     assert lines["RestartPreventExitStatus"] == str(exit_codes.BAD_SETTINGS)
     assert int(lines["TimeoutStopSec"]) > worker_process.STOP_SECONDS + 3
     assert int(lines["WatchdogSec"]) > 3 * worker_process.SUPERVISE_SECONDS
 
 
 def test_systemd_knows_every_line(tmp_path: Path) -> None:
-    for path in (SYSTEMD / "toast.target", *SYSTEMD.glob("*.service")):
+    shutil.copytree(SYSTEMD, tmp_path, dirs_exist_ok=True)
+    units = list(tmp_path.glob("*.service"))
+    for path in units:
         # A command that this machine has: nothing is installed here.
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", path.read_text("utf-8"), flags=re.M)
-        (tmp_path / path.name).write_text(text)
-    verified = systemd_analyze("verify", *map(str, tmp_path.glob("toast*")))
+        path.write_text(text)
+    verified = systemd_analyze("verify", *map(str, [*units, tmp_path / "toast.target"]))
     # Its exit code is 0 even for unknown lines.
     assert [line for line in verified.stderr.splitlines() if "toast" in line] == []
 
 
-@pytest.mark.parametrize("service", workers.SERVICES)
+@every_service
 def test_a_unit_leaves_little_exposed(service: str) -> None:
-    path = str(SYSTEMD / f"toast-{service}.service")
-    output = systemd_analyze("security", "--offline=true", "--no-pager", path).stdout
-    found = re.search(r"exposure level for \S+: (\S+)", output)
-    assert found, output
-    assert float(found[1]) <= (1.2 if service in INTERNET else 0.9)
+    most = 1.2 if service in INTERNET else 0.9
+    assert exposure(SYSTEMD / f"toast-{service}.service") <= most
+
+
+def test_another_projects_unit_can_be_kept_from_what_units_share(tmp_path: Path) -> None:
+    unit = tmp_path / "toast-web.service"
+    unit.write_text("[Service]\nExecStart=/bin/true\n")
+    shutil.copytree(SHARED.parent, tmp_path / SHARED.parent.name)
+    assert exposure(unit) < 2
+
+    own = tmp_path / "toast-web.service.d"
+    own.mkdir()
+    (own / DROP_IN).touch()
+
+    assert exposure(unit) > 9
 
 
 # --- supervisord ------------------------------------------------------------------------------
@@ -106,6 +117,9 @@ def parsed(text: str) -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser()
     parser.read_string(text)
     return parser
+
+
+IN_A_CHECKOUT = parsed((ROOT / "supervisord.conf").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +138,11 @@ def on_a_vm() -> configparser.RawConfigParser:
 def test_supervisord_is_the_same_on_a_vm_but_for_paths_and_user(
     on_a_vm: configparser.RawConfigParser,
 ) -> None:
-    checkout = parsed((ROOT / "supervisord.conf").read_text("utf-8"))
-    assert on_a_vm.sections() == checkout.sections()
-    for section in checkout.sections():
+    assert on_a_vm.sections() == IN_A_CHECKOUT.sections()
+    for section in IN_A_CHECKOUT.sections():
         added = {"user", "environment"} if section == "supervisord" else set()
-        assert set(on_a_vm[section]) == set(checkout[section]) | added
-        for name, value in checkout[section].items():
+        assert set(on_a_vm[section]) == set(IN_A_CHECKOUT[section]) | added
+        for name, value in IN_A_CHECKOUT[section].items():
             if "%(here)s" not in value:
                 assert on_a_vm[section][name] == value
     assert on_a_vm["supervisord"]["user"] == "toast"
@@ -138,3 +151,15 @@ def test_supervisord_is_the_same_on_a_vm_but_for_paths_and_user(
 def test_supervisord_listens_on_no_port(on_a_vm: configparser.RawConfigParser) -> None:
     assert "inet_http_server" not in on_a_vm
     assert on_a_vm["unix_http_server"]["chmod"] == "0700"
+
+
+def test_every_service_has_a_program_of_supervisord() -> None:
+    programs = [name for name in IN_A_CHECKOUT.sections() if name.startswith("program:")]
+    assert programs == [f"program:toast-{name}" for name in workers.SERVICES]
+    for service, name in zip(workers.SERVICES, programs, strict=True):
+        section = IN_A_CHECKOUT[name]
+        assert section["command"] == f"%(here)s/.venv/bin/toast run {service}"
+        assert section["exitcodes"] == str(exit_codes.BAD_SETTINGS)
+        assert section["autorestart"] == "unexpected"
+        assert section["startsecs"] == "0"
+        assert int(section["stopwaitsecs"]) > worker_process.STOP_SECONDS + 3
