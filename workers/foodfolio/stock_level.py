@@ -51,7 +51,7 @@ _VARIANTS = f"""(
             GROUP BY detail.item_variant_id
         ) AS counted ON counted.item_variant_id = variant.id
     )"""
-_IS_SHORT = "(stock.current_stock = 0 OR stock.current_stock < stock.min_sku)"
+_IS_SHORT = "stock.current_stock = 0 OR stock.current_stock < stock.min_sku"
 _COLUMNS = ("id", "item_id", "variant_name", "min_sku", "current_stock")
 
 ALERTS = Alerts(

@@ -39,7 +39,7 @@ _WAITING = (
     # No coalesce(): the index that makes an idle pass cheap begins with attempt_count.
     Condition(
         "attempts left",
-        "(notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL)",
+        "notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL",
     ),
     Condition(
         "not set aside",

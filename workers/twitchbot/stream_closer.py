@@ -29,7 +29,7 @@ CLOSING = BatchedChange(
         Condition("not deleted", "deleted_at IS NULL"),
         Condition(
             "without an update for too long",
-            "(updated_at <= %(now)s - %(timeout)s OR updated_at IS NULL)",
+            "updated_at <= %(now)s - %(timeout)s OR updated_at IS NULL",
         ),
         Condition("not the stream for messages while none is live", f"id <> '{CHAT_ONLY}'"),
     ),

@@ -116,7 +116,7 @@ class Sync(Generic[T]):
             Condition("not deleted", f"{self.kind}.deleted_at IS NULL"),
             Condition(
                 "not synced within the interval",
-                f"({synced} IS NULL OR {synced} <= %(synced_before)s)",
+                f"{synced} IS NULL OR {synced} <= %(synced_before)s",
             ),
             Condition(
                 "not set aside after a failure",

@@ -40,7 +40,7 @@ SCHEDULING = BatchedChange(
         Condition("not deleted", "deleted_at IS NULL"),
         # NULL attempts count as 0, as in the live service; no coalesce(), because no index
         # serves it.
-        Condition("attempts left", "(attempt_count < %(max_retries)s OR attempt_count IS NULL)"),
+        Condition("attempts left", "attempt_count < %(max_retries)s OR attempt_count IS NULL"),
         Condition("webhook active", _HAS_ACTIVE_WEBHOOK),
     ),
     changes={"status": "'retrying'", "updated_at": "%(now)s", "next_retry_at": _NEXT_RETRY},

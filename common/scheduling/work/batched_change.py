@@ -102,6 +102,7 @@ class BatchedChange:
         """The SQL of a dry run and of a batch."""
         is_due = f"{all_of(self.due)} AND {not_failed()}"
         change = f"{self._change} WHERE {ctid.same_rows('due')} AND {is_due}"
+        eager = f"{self._change} WHERE {ctid.in_range()} AND {is_due}"
         counts = [
             "(SELECT count(*) FROM due) AS found",
             "(SELECT count(*) FROM changed) AS processed",
@@ -124,9 +125,7 @@ WITH due AS (
     {change} RETURNING {", ".join(self._returned)}
 ){more}
 SELECT {", ".join(counts)}""",
-            eager=f"{self._change} WHERE {ctid.in_range()} AND {is_due}"
-            if self.rarely_locked
-            else "",
+            eager=eager if self.rarely_locked else "",
             # What is to be deleted may wait for the next pass.
             urgent=bool(self.changes),
         )

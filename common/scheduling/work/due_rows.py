@@ -38,7 +38,7 @@ def count(connection: Connection, due: str, parameters: Mapping[str, Any], most:
 
 def all_of(conditions: Sequence[Condition]) -> str:
     """SQL: all of the conditions hold."""
-    return " AND ".join(condition.sql for condition in conditions)
+    return " AND ".join(f"({condition.sql})" for condition in conditions)
 
 
 def not_failed(column: str = "id") -> str:

@@ -7,7 +7,7 @@ from common.database.table_access import Index, Table
 from common.scheduling.scheduler import Condition
 from common.scheduling.work.batched_change import BatchedChange, Children
 
-_AGE = "(created_at < %(now)s - %(kept)s OR created_at IS NULL)"
+_AGE = "created_at < %(now)s - %(kept)s OR created_at IS NULL"
 
 
 def old_rows(
