@@ -1,6 +1,7 @@
 """The configuration that every Kafka client of a worker begins with, and a first connection."""
 
 import re
+import time
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -10,6 +11,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from common.config import KAFKA, KAFKA_BROKERS, KAFKA_SASL_MECHANISM, Settings
 from common.events.messages import KafkaUnavailable
+
+_REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+# How often a connection that is not there yet is looked at.
+_TICK_SECONDS = 0.5
 
 # Where in a client's life an error happened: it differs from one attempt to the next.
 _MOMENT = re.compile(r" \(after \d+ms in state \w+\)")
@@ -43,8 +48,11 @@ class ConnectionErrors:
 
     def __init__(self) -> None:
         self._last = ""
+        # True once a broker has refused TLS or the login: waiting does not help.
+        self.is_refused = False
 
     def __call__(self, error: KafkaError) -> None:
+        self.is_refused |= error.code() in _REFUSALS
         # The summary that follows the errors of the brokers has no reason.
         if error.code() != KafkaError._ALL_BROKERS_DOWN or not self._last:
             self._last = text(error)
@@ -70,12 +78,15 @@ def connect(settings: Settings, seconds: float) -> tuple[AdminClient, ClusterMet
     Raises KafkaUnavailable with the reason if no broker answers within ``seconds``, or if
     librdkafka cannot use the settings.
     """
-    errors = ConnectionErrors()
+    errors, deadline = ConnectionErrors(), time.monotonic() + seconds
     try:
         client = AdminClient({**configuration(settings), "error_cb": errors})  # type: ignore[dict-item]
-        try:
-            return client, client.list_topics(timeout=seconds)
-        finally:
-            client.poll(0)  # calls errors
+        while True:
+            try:
+                return client, client.list_topics(timeout=_TICK_SECONDS)
+            except KafkaException:
+                client.poll(0)  # calls errors
+                if errors.is_refused or time.monotonic() > deadline:
+                    raise
     except KafkaException as error:
         raise KafkaUnavailable(errors.explain(error.args[0])) from error

@@ -20,10 +20,6 @@ _START = "start it, or correct KAFKA_BROKERS"
 # What librdkafka says, and what to do; the first match counts.
 _REMEDIES = (
     (
-        "connecting to a PLAINTEXT broker listener",
-        "set KAFKA_SECURITY_PROTOCOL=PLAINTEXT, or SASL_PLAINTEXT where it asks for a login",
-    ),
-    (
         r"supported mechanisms: *\)?$",
         "set KAFKA_SECURITY_PROTOCOL=SSL, or PLAINTEXT: this listener has no login",
     ),
@@ -61,12 +57,15 @@ def explain(reason: str, settings: Settings, brokers: Sequence[str]) -> Fault:
             return Fault(reason, found.expand(fix))
     uses_tls = settings[config.KAFKA_SECURITY_PROTOCOL].endswith("ssl")
     for broker in brokers:
+        speaks_tls = _speaks_tls(broker)
+        if uses_tls and not speaks_tls:
+            fix = "set KAFKA_SECURITY_PROTOCOL=PLAINTEXT, or SASL_PLAINTEXT for a login"
+            return Fault(f"{broker} does not speak TLS", fix)
+        if speaks_tls and not uses_tls:
+            fix = "set KAFKA_SECURITY_PROTOCOL=SSL, or SASL_SSL for a login"
+            return Fault(f"{broker} speaks TLS", fix)
         if uses_tls and (fault := _certificate_fault(broker, settings)):
             return fault
-        if not uses_tls and _speaks_tls(broker):
-            return Fault(
-                f"{broker} speaks TLS", "set KAFKA_SECURITY_PROTOCOL=SSL, or SASL_SSL for a login"
-            )
     if brokers and not settings[config.KAFKA_SECURITY_PROTOCOL].startswith("sasl"):
         login = "SASL_SSL" if uses_tls else "SASL_PLAINTEXT"
         return Fault(reason, f"{_START}; if it asks for a login: KAFKA_SECURITY_PROTOCOL={login}")
@@ -102,6 +101,8 @@ def _speaks_tls(broker: str) -> bool:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         _handshake(broker, context)
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")  # such as: a certificate is required
     except OSError:
         return False
     return True
