@@ -46,6 +46,13 @@ TRIGGER = """
 CREATE OR REPLACE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON {table}
 FOR EACH ROW EXECUTE FUNCTION refuse()"""
 
+# The schedulers that `work` gives something to do: those with a case, and those with a server on
+# the other side.
+HAVE_WORK = {
+    *(case.scheduler.name for case in CASES),
+    *("notification-retry", "client-cleanup", "character-sync", "guild-sync", "webhook-delivery"),
+}
+
 # librdkafka sends no message beyond a megabyte.
 TOO_LARGE = '{"n": "' + "x" * 1_100_000 + '"}'
 
