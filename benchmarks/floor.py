@@ -25,10 +25,9 @@ CHUNK_ROWS = 500
 Parameters = Mapping[str, object]
 
 
-def messages(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:
-    """SQL that selects the messages that `announce` inserts: topic, key, id and text."""
-    insert = envelope.announce(service, topic, rows=rows, key=key, fields=fields)
-    _, select, rest = insert.partition("SELECT")
+def messages(event: envelope.Event, rows: str) -> str:
+    """SQL that selects the messages that the event inserts: topic, key, id and text."""
+    _, select, rest = event.insert(rows).partition("SELECT")
     return f"""
     SELECT topic, key, event_id::text, payload
     FROM ({select}{rest.rpartition("RETURNING")[0]})

@@ -16,7 +16,7 @@ from __future__ import annotations
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from common.scheduling.scheduler import Scheduler
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_game import Character
+from devservers.standins.battle_net_game import Character, letters
 from devservers.standins.discord import DiscordServer
 from devservers.standins.discord_answers import Reply
 from testing.arena import Arena
@@ -69,7 +69,9 @@ def sync_characters(arena: Arena) -> Figures:
     with arena.database() as database, BattleNetServer() as battle_net:
         battle_net.latency = LATENCY_SECONDS
         worker = WarcraftWorker(database, battle_net)
-        worker.track(*(Character(_name(number), SILVERMOON) for number in range(CHARACTERS)))
+        worker.track(
+            *(Character(f"Name{letters(number)}", SILVERMOON) for number in range(CHARACTERS))
+        )
         settings = worker.settings | {"KAFKA_BROKERS": arena.kafka.address}
         seconds, megabytes = _measure(database, character_sync.SCHEDULER, settings)
         refused = sum(request.status == 429 for request in battle_net.requests)
@@ -115,11 +117,6 @@ def _measure(
         megabytes = worker.peak_memory * 2**20 / 1e6
         assert worker.stop() == 0
     return float(finished["seconds"]), megabytes
-
-
-def _name(number: int) -> str:
-    """A character's name, which consists of letters."""
-    return "Name" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
 
 
 def _fail_notifications(database: TestDatabase, discord: DiscordServer) -> None:

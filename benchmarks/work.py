@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks import rows
 from benchmarks.floor import messages
 from benchmarks.rows import FilledDatabase
-from common.events import envelope
+from common.events.envelope import rfc3339
 from common.scheduling.scheduler import Scheduler
 from workers.blog import post_publisher
 from workers.foodfolio import item_expiration, stock_level
@@ -37,19 +37,7 @@ WITH expired AS (
     UPDATE link_links SET is_active = false, updated_at = %(now)s
     WHERE is_active AND deleted_at IS NULL AND expires_at <= %(now)s
     RETURNING id, short_code, expires_at
-) {
-        messages(
-            "link",
-            link_expiration.TOPIC,
-            rows="expired",
-            key="link_id",
-            fields={
-                "link_id": "id",
-                "short_code": "short_code",
-                "expires_at": envelope.rfc3339("expires_at"),
-            },
-        )
-    }"""
+) {messages(link_expiration.EXPIRED, "expired")}"""
     return Work(link_expiration.SCHEDULER, filled, expire)
 
 
@@ -64,30 +52,8 @@ WITH published AS (
     UPDATE blog_posts SET status = 'published', updated_at = %(now)s
     WHERE status = 'draft' AND deleted_at IS NULL AND published_at <= %(now)s
     RETURNING id, title, slug, published_at
-) {
-        messages(
-            "blog",
-            post_publisher.TOPIC,
-            rows="published",
-            key="post_id",
-            fields={
-                "post_id": "id",
-                "title": "title",
-                "slug": "slug",
-                "scheduled_at": envelope.rfc3339("published_at"),
-                "published_at": envelope.rfc3339("%(now)s::timestamptz"),
-            },
-        )
-    }""",
+) {messages(post_publisher.PUBLISHED, "published")}""",
 )
-
-_ITEM = {
-    "detail_id": "id",
-    "variant_id": "item_variant_id",
-    "expiry_date": envelope.rfc3339("expiry_date"),
-    "detected_at": envelope.rfc3339("%(now)s::timestamptz"),
-}
-_DAYS_LEFT = "floor(extract(epoch FROM expiry_date - %(now)s) / 86400)::bigint"
 
 ITEM_EXPIRATION = Work(
     item_expiration.SCHEDULER,
@@ -98,32 +64,14 @@ WITH due AS (
     WHERE deleted_at IS NULL AND expiry_date <= %(now)s + interval '7 days'
 ), raised AS (
     INSERT INTO toast_alerts (scheduler, subject_id, facts, raised_at)
-    SELECT 'item-expiration', id, 'expired ' || {envelope.rfc3339("expiry_date")}, %(now)s FROM due
+    SELECT 'item-expiration', id, 'expired ' || {rfc3339("expiry_date")}, %(now)s FROM due
 ), expired AS (
     SELECT * FROM due WHERE expiry_date <= %(now)s
 ), expiring AS (
     SELECT * FROM due WHERE expiry_date > %(now)s
-) {
-        messages(
-            "foodfolio", item_expiration.EXPIRED, rows="expired", key="detail_id", fields=_ITEM
-        )
-    } UNION ALL {
-        messages(
-            "foodfolio",
-            item_expiration.EXPIRING_SOON,
-            rows="expiring",
-            key="detail_id",
-            fields={**_ITEM, "days_left": _DAYS_LEFT},
-        )
-    }""",
+) {messages(item_expiration.EXPIRED, "expired")}
+  UNION ALL {messages(item_expiration.EXPIRING_SOON, "expiring")}""",
 )
-
-_VARIANT = {
-    "variant_id": "id",
-    "item_id": "item_id",
-    "variant_name": "variant_name",
-    "detected_at": envelope.rfc3339("%(now)s::timestamptz"),
-}
 
 STOCK_LEVEL = Work(
     stock_level.SCHEDULER,
@@ -148,17 +96,8 @@ WITH due AS (
     SELECT * FROM due WHERE current_stock = 0
 ), low AS (
     SELECT * FROM due WHERE current_stock > 0
-) {
-        messages("foodfolio", stock_level.EMPTY, rows="empty", key="variant_id", fields=_VARIANT)
-    } UNION ALL {
-        messages(
-            "foodfolio",
-            stock_level.LOW,
-            rows="low",
-            key="variant_id",
-            fields={**_VARIANT, "current_stock": "current_stock", "min_sku": "min_sku"},
-        )
-    }""",
+) {messages(stock_level.EMPTY, "empty")}
+  UNION ALL {messages(stock_level.LOW, "low")}""",
 )
 
 WEBHOOK_RETRY = Work(

@@ -84,7 +84,7 @@ DO $$ BEGIN
         RETURN;
     END IF;
 
-    GRANT SELECT (ctid, id, item_variant_id, expiry_date, deleted_at, is_opened, opened_date)
+    GRANT SELECT (ctid, id, item_variant_id, expiry_date, deleted_at, opened_date, is_opened)
         ON public.foodfolio_item_details TO toast_foodfolio;
     GRANT SELECT (id, item_id, variant_name, min_sku, deleted_at)
         ON public.foodfolio_item_variants TO toast_foodfolio;
@@ -329,7 +329,7 @@ DO $$ BEGIN
 
     GRANT SELECT (ctid, id, webhook_id, event_type, status, attempt_count, last_error,
                   deleted_at, created_at),
-          UPDATE (status, next_retry_at, updated_at),
+          UPDATE (status, updated_at, next_retry_at),
           DELETE
         ON public.webhook_deliveries TO toast_webhook;
     GRANT SELECT (id, active, deleted_at)

@@ -10,9 +10,10 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 # The longest wait for a result on a busy machine, in seconds; usually it is there at once.
 PATIENCE = 40.0
@@ -84,6 +85,29 @@ def poll_until(done: Callable[[], bool], seconds: float, interval: float = 0.05)
             return False
         time.sleep(interval)
     return True
+
+
+class Server(ABC):
+    """What every server has: it runs in a `with` block, or from start() to remove()."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop; what it can keep, it keeps for the next start."""
+
+    def remove(self) -> None:
+        """Stop for good."""
+        self.stop()
 
 
 class ServerProcess:
@@ -193,3 +217,20 @@ def _remove_unlocked(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
+
+
+class FolderServer(Server):
+    """A server as a child process with a temporary folder, in which its log is."""
+
+    def __init__(self, name: str, *, in_memory: bool = False) -> None:
+        self._folder = TemporaryFolder(name, in_memory=in_memory)
+        self._process = ServerProcess(self._folder.path / f"{name}.log")
+
+    def kill(self) -> None:
+        """Kill it, like a power cut; its data stays."""
+        self._process.kill()
+
+    def remove(self) -> None:
+        """Kill it and delete its data."""
+        self.kill()
+        self._folder.remove()

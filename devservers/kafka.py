@@ -10,20 +10,13 @@ import subprocess
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from devservers.checkout import CACHE
-from devservers.child_processes import (
-    ServerError,
-    ServerProcess,
-    TemporaryFolder,
-    free_port,
-    poll_until,
-)
+from devservers.child_processes import FolderServer, ServerError, free_port, poll_until
 from devservers.needs import Unavailable, program
 
 VERSION = "3.9.2"
@@ -70,7 +63,7 @@ auto.create.topics.enable=false
 """
 
 
-class KafkaServer:
+class KafkaServer(FolderServer):
     """One node with one data folder and one port; `address` is its host:port."""
 
     def __init__(self, settings: str = "") -> None:
@@ -79,8 +72,7 @@ class KafkaServer:
         Raises Unavailable without Java, or if its jars cannot be fetched.
         """
         self._libraries = _libraries()
-        self._folder = TemporaryFolder("kafka")
-        self._process = ServerProcess(self._folder.path / "kafka.log")
+        super().__init__("kafka")
         port, controller_port = free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
         self._settings = self._folder.path / "server.properties"
@@ -91,13 +83,6 @@ class KafkaServer:
             + settings
         )
         self._format()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
 
     def start(self) -> None:
         """Start on the same port and data as before, and wait until it answers."""
@@ -110,10 +95,6 @@ class KafkaServer:
         self.thaw()
         self._process.stop(signal.SIGTERM, STOP_SECONDS)
 
-    def kill(self) -> None:
-        """Kill it, like a power cut; its data stays."""
-        self._process.kill()
-
     def freeze(self) -> None:
         """Keep its connections open without answers, until `thaw`."""
         if pid := self._process.pid:
@@ -124,11 +105,6 @@ class KafkaServer:
     def thaw(self) -> None:
         """Continue after `freeze`."""
         self._process.send(signal.SIGCONT)
-
-    def remove(self) -> None:
-        """Kill it and delete its data."""
-        self.kill()
-        self._folder.remove()
 
     def create_topic(self, name: str, partitions: int = 3, **settings: str) -> None:
         """Create a topic and wait until the broker serves it; settings with _ for dots."""

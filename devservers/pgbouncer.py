@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from devservers.child_processes import ServerError, ServerProcess, TemporaryFolder, free_port
+from devservers.child_processes import FolderServer, ServerError, free_port
 from devservers.needs import program
 from devservers.postgres import PostgresServer
 
@@ -39,7 +39,7 @@ server_idle_timeout = 5
 """
 
 
-class PgBouncer:
+class PgBouncer(FolderServer):
     """A pooler on `port`, for every database and role of a server, in a `with` block.
 
     ``ignore_startup_parameters`` None is PgBouncer's own default, which rejects a client that
@@ -57,8 +57,7 @@ class PgBouncer:
         self._program = program("pgbouncer", of="PgBouncer", packages="pgbouncer")
         self._server = server
         self.port = free_port()
-        self._folder = TemporaryFolder("pgbouncer")
-        self._process = ServerProcess(self._folder.path / "pgbouncer.log")
+        super().__init__("pgbouncer")
         self._users = self._folder.path / "users"
         self._users.write_text(f'"{server.user}" "{server.password}"\n')
         self._settings = self._folder.path / "pgbouncer.ini"
@@ -79,14 +78,6 @@ class PgBouncer:
             for path in (self._folder.path, self._users, self._settings):
                 os.chown(path, run_as["user"], run_as["group"])
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
-        self._folder.remove()
-
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
@@ -104,10 +95,6 @@ class PgBouncer:
     def stop(self) -> None:
         """Stop it in order. Its clients lose their connections."""
         self._process.stop(signal.SIGTERM, STOP_SECONDS)
-
-    def kill(self) -> None:
-        """Kill it, like a power cut."""
-        self._process.kill()
 
     def admin(self, command: str) -> list[DictRow]:
         """The rows of a command of its console, such as SHOW POOLS or PAUSE."""

@@ -11,11 +11,11 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Literal, Self, TypedDict
+from typing import Literal, TypedDict
 
 import psycopg
 
-from devservers.child_processes import ServerError, ServerProcess, TemporaryFolder, free_port
+from devservers.child_processes import FolderServer, ServerError, free_port
 from devservers.postgres_binaries import find_installation
 
 # The tables of the live services, which our schedulers change.
@@ -63,7 +63,7 @@ class ConnectionKeywords(TypedDict):
     target_session_attrs: str
 
 
-class PostgresServer:
+class PostgresServer(FolderServer):
     """One server with one data folder and one port, from `start` to `remove`.
 
     `durable=False` switches fsync off and keeps the data in memory if possible; `binaries` is a
@@ -77,17 +77,9 @@ class PostgresServer:
         self.user = "toast"
         self.password = secrets.token_urlsafe(16)
         self._durable = durable
-        self._folder = TemporaryFolder("postgres", in_memory=not durable)
+        super().__init__("postgres", in_memory=not durable)
         self._data = self._folder.path / "data"
-        self._process = ServerProcess(self._folder.path / "postgres.log")
         self._give(self._folder.path)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
 
     def connection(self, dbname: str = "postgres") -> ConnectionKeywords:
         """The keywords for psycopg.connect."""
@@ -142,7 +134,7 @@ class PostgresServer:
     def kill(self) -> None:
         """Kill the server and all its sessions, like a power cut; keep the data."""
         self._signal(signal.SIGKILL)
-        self._process.kill()
+        super().kill()
 
     def freeze(self) -> None:
         """Keep every connection open without answers, until `thaw`."""

@@ -12,10 +12,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from devservers.checkout import CACHE
-from devservers.child_processes import PATIENCE, ServerProcess, free_port, poll_until
+from devservers.child_processes import PATIENCE, Server, ServerProcess, free_port, poll_until
 from devservers.needs import Unavailable
 
 DOWNLOADS = CACHE / "prometheus"
@@ -23,7 +23,7 @@ DOWNLOAD_SECONDS = 300
 STOP_SECONDS = 20
 
 
-class Prometheus:
+class Prometheus(Server):
     """A server with this configuration, in this folder, until the `with` block ends."""
 
     def __init__(self, configuration: Path, folder: Path) -> None:
@@ -36,11 +36,12 @@ class Prometheus:
             f"--web.listen-address={self.address}",
         ]
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start it; `wait_for` waits for its first answers."""
         self._process.start(self._command)
-        return self
 
-    def __exit__(self, *error: object) -> None:
+    def stop(self) -> None:
+        """Stop it in order."""
         self._process.stop(signal.SIGTERM, STOP_SECONDS)
 
     def query(self, expression: str) -> list[dict[str, Any]]:

@@ -11,15 +11,15 @@ import gzip
 import json
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 
 from devservers.child_processes import PATIENCE
+from devservers.standins.http_server import Handler, HttpServer
 
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 
-class SentryServer:
+class SentryServer(HttpServer):
     """``answer`` is the status of every reply; None means no reply until the server stops.
 
     ``bodies`` are the envelopes, unpacked; ``events`` and ``check_ins`` their items, in order.
@@ -30,28 +30,12 @@ class SentryServer:
         self.bodies: list[bytes] = []
         self.events: list[dict[str, Any]] = []
         self.check_ins: list[dict[str, Any]] = []
-        self.stopping = threading.Event()
         self._grown = threading.Condition()
-        owner = self
-
-        class Handler(_Handler):
-            sentry = owner
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_Handler)
 
     @property
     def dsn(self) -> str:
-        return f"http://{KEY}@127.0.0.1:{self._server.server_address[1]}/42"
+        return f"http://{KEY}@127.0.0.1:{self.port}/42"
 
     def take(self, path: str, body: bytes) -> None:
         """Read one envelope: a line of headers, then two lines for each item."""
@@ -71,20 +55,15 @@ class SentryServer:
             assert self._grown.wait_for(condition, PATIENCE), (self.events, self.check_ins)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    sentry: SentryServer
+class _Handler(Handler):
+    owner: SentryServer
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
+        headers, body = self.read()
+        if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
-        self.sentry.take(self.path, body)
-        if self.sentry.answer is None:
-            self.sentry.stopping.wait(PATIENCE)
+        self.owner.take(self.path, body)
+        if self.owner.answer is None:
+            self.owner.stopping.wait(PATIENCE)
             return
-        self.send_response(self.sentry.answer)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Log nothing."""
+        self.reply(self.owner.answer)

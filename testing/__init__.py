@@ -1,6 +1,7 @@
 """What tests and benchmarks share: fresh databases, worker processes, due rows and topics.
 
-``database.TestDatabase`` is a database of one test, ``passes.run_pass`` a pass in this process,
-``processes.Process`` a worker or command, ``topics.Topic`` a topic's messages,
+``database.TestDatabase`` is a database of one test, with ``insert``, ``query``, ``one`` and
+``count``; ``passes.run_pass`` is a pass in this process, ``processes.Process`` a worker or command,
+``topics.Topic`` a topic's messages, ``workload.Rows`` due rows and what must become of them,
 ``scheduler_cases.CASES`` the rows of each scheduler, ``arena.Arena`` the servers of a campaign.
 """

@@ -1,11 +1,9 @@
 """A fresh database per test: `TestDatabase`, and rows for its live tables."""
 
 import itertools
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -14,50 +12,13 @@ from psycopg.rows import DictRow, dict_row
 
 from common.database import migrations
 from common.database.session import Session
+from devservers import live_columns
 from devservers.child_processes import PATIENCE, poll_until
 from devservers.postgres import LIVE_TABLES, PostgresServer
 
 TEMPLATE = "toast_template"
 
 _numbers = itertools.count(1)
-
-# What a Go service would write into a column that the test does not set.
-_ZERO_VALUES: dict[str, object] = {
-    "text": "",
-    "character varying": "",
-    "bigint": 0,
-    "integer": 0,
-    "numeric": 0,
-    "boolean": False,
-    "jsonb": "{}",
-}
-_GO_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
-
-# The times that a Go service always sets; others, and references, are NULL where that is allowed.
-_GIVEN_TIMES = {"created_at", "updated_at"}
-# Times of events that never happened, in the only model that has no NULL for them.
-_NEVER = {f"webhook_webhooks.last_{what}_at" for what in ("delivery", "success", "failure")}
-# The texts that are NULL; others are ''.
-_NULL_TEXTS = {
-    *("link_links.custom_alias", "link_links.title", "link_links.description"),
-    *("foodfolio_item_variants.barcode", "foodfolio_item_details.article_number"),
-    "character_details.thumbnail_url",
-}
-
-# A column without a default: whether it is required, the table it references, and whether it must
-# be unique. In our own tables, columns that may be NULL are left out.
-_COLUMNS = """
-SELECT c.relname || '.' || a.attname AS path, a.attname AS name,
-       format_type(a.atttypid, NULL) AS type, a.attnotnull AS is_required,
-       f.confrelid::regclass::text AS parent, fa.attname AS parent_column,
-       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique
-               AND a.attnum = ANY (i.indkey)) AS is_unique
-FROM pg_class c
-JOIN pg_attribute a ON a.attrelid = c.oid
-LEFT JOIN pg_constraint f ON f.conrelid = a.attrelid AND f.contype = 'f' AND f.conkey[1] = a.attnum
-LEFT JOIN pg_attribute fa ON fa.attrelid = f.confrelid AND fa.attnum = f.confkey[1]
-WHERE c.oid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.atthasdef
-  AND a.attidentity = '' AND (a.attnotnull OR c.relname NOT LIKE 'toast\\_%%')"""
 
 _OTHER_SESSIONS = """
 SELECT FROM pg_stat_activity
@@ -121,6 +82,15 @@ class TestDatabase:
             cursor = connection.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
+    def one(self, statement: str, *parameters: object) -> DictRow:
+        """The only row of a statement."""
+        [row] = self.query(statement, *parameters)
+        return row
+
+    def count(self, rows: str, *parameters: object) -> int:
+        """How many rows a table has, or `a table WHERE a condition`."""
+        return int(self.one(f"SELECT count(*) FROM {rows}", *parameters)["count"])
+
     def wait_until_left(self) -> None:
         """Wait until no other session works here or holds a lock: after a kill the server ends the
         session a bit later than the process."""
@@ -144,28 +114,16 @@ class TestDatabase:
 
     def _zero_values(self, table: str, given: dict[str, object]) -> dict[str, object]:
         if table not in self._columns:
-            self._columns[table] = self.query(_COLUMNS, table)
+            with self.connect() as connection:
+                self._columns[table] = live_columns.without_default(connection, table)
         missing = (column for column in self._columns[table] if column["name"] not in given)
         return {column["name"]: self._zero_value(column) for column in missing}
 
     def _zero_value(self, column: DictRow) -> object:
-        if column["path"] in _NEVER:
-            return _GO_ZERO_TIME
-        if not column["is_required"] and _may_be_null_in_go(column):
-            return None
-        if column["parent"] is not None:
+        value = live_columns.zero_value(column)
+        if value is not None and column["parent"] is not None:
             return self.insert(column["parent"])[column["parent_column"]]
-        if column["type"] == "uuid":
-            return uuid.uuid4()
-        if column["type"] == "timestamp with time zone":
-            return datetime.now(UTC)
-        return f"row{next(_numbers)}" if column["is_unique"] else _ZERO_VALUES[column["type"]]
-
-
-def _may_be_null_in_go(column: DictRow) -> bool:
-    if column["type"] == "timestamp with time zone":
-        return column["name"] not in _GIVEN_TIMES
-    return column["type"] == "uuid" or column["path"] in _NULL_TEXTS
+        return f"row{next(_numbers)}" if value == "" and column["is_unique"] else value
 
 
 def create_template(server: PostgresServer) -> str:

@@ -71,14 +71,14 @@ def open_pass(
 def run_pass(database: TestDatabase, scheduler: Scheduler, **details: Any) -> PassResult:
     """Run one pass; ``details`` are the keywords of open_pass."""
     with open_pass(database, scheduler, **details) as current:
-        return scheduler.run(current)
+        return scheduler.work.run(current)
 
 
 def preview(database: TestDatabase, scheduler: Scheduler, **details: Any) -> Preview:
     """The result of a dry run, on a read-only connection."""
     with open_pass(database, scheduler, **details) as current, current.connection.transaction():
         current.connection.execute("SET TRANSACTION READ ONLY")
-        return scheduler.preview(current)
+        return scheduler.work.preview(current)
 
 
 def outbox(database: TestDatabase) -> list[DictRow]:

@@ -115,13 +115,7 @@ class Workload:
 
     def waiting(self) -> int:
         """How many events are in the outbox."""
-        return self.count("toast_outbox")
-
-    def count(self, rows: str) -> int:
-        """How many rows a table has, or `a table WHERE a condition`."""
-        [row] = self.database.query(f"SELECT count(*) FROM {rows}")
-        count: int = row["count"]
-        return count
+        return self.database.count("toast_outbox")
 
     def watch(self, table: str, events: str = "INSERT OR UPDATE OR DELETE") -> None:
         """Record every change of this table, or only these events, from now on."""

@@ -11,7 +11,7 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import environment
 from testing.topics import ReceivedMessage, Topic
-from workers.link.link_expiration import TOPIC
+from workers.link.link_expiration import EXPIRED
 
 _DUE = "FROM link_links WHERE expires_at <= now()"
 
@@ -46,7 +46,7 @@ class Links:
 @contextmanager
 def filled(arena: Arena, due: int) -> Iterator[Links]:
     """Links in their own database, dropped at the end of the block."""
-    arena.topic(TOPIC)
+    arena.topic(EXPIRED.topic)
     address = arena.kafka.address
     with LINK_EXPIRATION.rows(due).database(arena) as database:
-        yield Links(due, database, Topic(address, TOPIC), environment(database, address))
+        yield Links(due, database, Topic(address, EXPIRED.topic), environment(database, address))

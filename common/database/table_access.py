@@ -4,8 +4,10 @@
 from it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 # Types as PostgreSQL's format_type writes them, without a length.
 BIGINT = "bigint"
@@ -14,6 +16,10 @@ JSON = "jsonb"
 TEXT = "text"
 TIME = "timestamp with time zone"
 UUID = "uuid"
+
+
+# Text and parameters, in which a word is no column.
+_NO_NAMES = re.compile(r"'[^']*'|%\(\w+\)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,12 @@ class Table:
     @property
     def is_live(self) -> bool:
         return bool(self.columns)
+
+    def columns_in(self, sql: str, alias: str = "") -> tuple[str, ...]:
+        """The columns that ``sql`` names, ``ctid`` included; only as ``alias.column`` if given."""
+        code = _NO_NAMES.sub(" ", sql)
+        named = re.findall(rf"\b{alias}\.(\w+)" if alias else r"\w+", code)
+        return tuple(name for name in ("ctid", *self.columns) if name in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +71,8 @@ class TableAccess:
     unique: tuple[tuple[str, ...], ...] = ()
     needs: tuple[Index, ...] = ()
     profits: tuple[Index, ...] = ()
+
+    @classmethod
+    def reading(cls, table: Table, alias: str, sql: str, *, needs: tuple[Index, ...] = ()) -> Self:
+        """The use of a table of which ``sql`` reads ``alias.column``."""
+        return cls(table, select=table.columns_in(sql, alias), needs=needs)

@@ -5,6 +5,7 @@ and a repeated message has the same id and the same bytes.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 _EARLIEST = "timestamptz '0001-01-01 00:00:00+00'"
 _LATEST = "timestamptz '9999-12-31 23:59:59.999999+00'"
@@ -21,23 +22,35 @@ def rfc3339(expression: str) -> str:
     return f"CASE WHEN {expression} IS NOT NULL THEN {text} END"
 
 
-def announce(service: str, topic: str, *, rows: str, key: str, fields: Mapping[str, str]) -> str:
-    """Return an INSERT that puts one event per row of ``rows`` into the outbox.
+NOW = rfc3339("%(now)s::timestamptz")
 
-    ``rows`` names a CTE of the same statement, ``key`` the field that is the message's key, and
-    ``fields`` maps each field to its SQL expression over that CTE; NULL fields are omitted. The
-    statement needs the parameter ``now``.
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A kind of event: its topic, and what one event says about one row.
+
+    ``key`` names the field that is the message's key, and ``fields`` maps each field to its SQL
+    expression over the row; NULL fields are omitted. The expressions may use the parameter ``now``.
+    The first word of the topic is the service.
 
     A message holds its fields twice, for both kinds of consumer: at the top level, and in ``data``
     beside ``id``, ``type``, ``source`` and ``timestamp``.
     """
-    pairs = ", ".join(f"'{name}', {expression}" for name, expression in fields.items())
-    return f"""
+
+    topic: str
+    key: str
+    fields: Mapping[str, str]
+
+    def insert(self, rows: str) -> str:
+        """SQL that puts one event per row of the CTE ``rows`` into the outbox."""
+        service = self.topic.partition(".")[0]
+        pairs = ", ".join(f"'{name}', {expression}" for name, expression in self.fields.items())
+        return f"""
     INSERT INTO toast_outbox (service, topic, key, event_id, occurred_at, payload)
-    SELECT '{service}', '{topic}', event.fields ->> '{key}', event.id, %(now)s,
+    SELECT '{service}', '{self.topic}', event.fields ->> '{self.key}', event.id, %(now)s,
            (event.fields || jsonb_build_object(
-               'id', event.id, 'type', '{topic}', 'source', '{service}-service',
-               'timestamp', {rfc3339("%(now)s::timestamptz")}, 'data', event.fields))::text
+               'id', event.id, 'type', '{self.topic}', 'source', '{service}-service',
+               'timestamp', {NOW}, 'data', event.fields))::text
     FROM (SELECT gen_random_uuid() AS id,
                  jsonb_strip_nulls(jsonb_build_object({pairs})) AS fields
           FROM {rows}) AS event

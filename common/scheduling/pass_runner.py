@@ -97,11 +97,11 @@ class PassRunner:
             migrations.require(connection, may_apply=False)
             usable_tables.require(connection, self._tables)
             with connection.begin(read_only=True):
-                return self.scheduler.preview(self._new_pass(connection))
+                return self.scheduler.work.preview(self._new_pass(connection))
 
     def backlog(self, connection: Session, most: int) -> int | None:
         """Count the due rows, at most ``most``; None if the scheduler has no cheap count."""
-        count = self.scheduler.backlog
+        count = self.scheduler.work.backlog
         return count(self._new_pass(connection), most) if count else None
 
     def abort_connection(self) -> None:
@@ -131,7 +131,7 @@ class PassRunner:
             run.started_at = current.now
             run.record_start(connection)
             usable_tables.require(connection, self._tables)
-            result = self.scheduler.run(current)
+            result = self.scheduler.work.run(current)
             run.seconds = time.monotonic() - started
             run.result = _outcome(result)
             run.counts, run.error = result.counts, redact(result.skipped or result.note)

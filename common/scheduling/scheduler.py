@@ -7,13 +7,14 @@ and on which thread passes run, and handles errors.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from common import config
 from common.config import Settings, Variable
 from common.config.kinds import Need
 from common.database.session import Session
 from common.database.table_access import TableAccess
+from common.events.envelope import Event
 from common.metrics.prometheus import Gauge, Metric
 
 # Rows that a dry run shows.
@@ -113,34 +114,92 @@ class Remote:
     check: Callable[[Settings], str]
 
 
+class Condition(NamedTuple):
+    """One of the conditions by which a row is due: its name for people, and its SQL."""
+
+    name: str
+    sql: str
+
+
+class Work(Protocol):
+    """What one pass does, and what it needs for that.
+
+    BatchedChange, Alerts and Custom are kinds of it. ``backlog(pass, limit)`` counts the due rows,
+    at most ``limit``; it is None if there is no cheap count. ``due`` are the conditions by which a
+    row is due, all of them; empty if its rows are not found by SQL. ``collects``: a pass creates a
+    temporary table.
+    """
+
+    @property
+    def run(self) -> Callable[[Pass], PassResult]: ...
+
+    @property
+    def preview(self) -> Callable[[Pass], Preview]: ...
+
+    @property
+    def backlog(self) -> Callable[[Pass, int], int] | None: ...
+
+    @property
+    def due(self) -> tuple[Condition, ...]: ...
+
+    @property
+    def settings(self) -> tuple[Variable[Any], ...]: ...
+
+    @property
+    def tables(self) -> tuple[TableAccess, ...]: ...
+
+    @property
+    def events(self) -> tuple[Event, ...]: ...
+
+    @property
+    def collects(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """Work that is no batched change: a pass of its own, as plain functions."""
+
+    run: Callable[[Pass], PassResult]
+    preview: Callable[[Pass], Preview]
+    backlog: Callable[[Pass, int], int] | None = None
+    due: tuple[Condition, ...] = ()
+    settings: tuple[Variable[Any], ...] = ()
+    tables: tuple[TableAccess, ...] = ()
+    events: tuple[Event, ...] = ()
+    collects: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """One background job: its name, its settings, one pass, and a dry run.
+    """One background job: its name, its switch, its interval and its work.
 
-    ``needs`` are settings that must not be empty while it is enabled. ``backlog(pass, limit)``
-    counts the due rows, at most ``limit``; None if there is no cheap count. ``backlog_gauge`` shows
-    that number by another name, too; its label is the service. ``tables`` declares the tables and
-    their use; ``collects``: a pass creates a temporary table.
+    ``needs`` are settings that must not be empty while it is enabled. ``backlog_gauge`` shows the
+    number of due rows by another name, too; its label is the service.
     """
 
     name: str
     summary: str
     enabled: Variable[bool]
     interval: Variable[Any]
-    run: Callable[[Pass], PassResult]
-    preview: Callable[[Pass], Preview]
-    settings: tuple[Variable[Any], ...] = ()
+    work: Work
     needs: tuple[Variable[Any], ...] = ()
-    topics: tuple[str, ...] = ()
-    backlog: Callable[[Pass, int], int] | None = None
     backlog_gauge: Metric[Gauge] | None = None
-    tables: tuple[TableAccess, ...] = ()
-    collects: bool = False
     remotes: tuple[Remote, ...] = ()
 
     @property
     def variables(self) -> tuple[Variable[Any], ...]:
-        return (self.enabled, self.interval, *self.needs, *self.settings)
+        """Every setting of its own."""
+        return (self.enabled, self.interval, *self.needs, *self.work.settings)
+
+    @property
+    def tables(self) -> tuple[TableAccess, ...]:
+        """How it uses its tables."""
+        return self.work.tables
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that it publishes to."""
+        return tuple(event.topic for event in self.work.events)
 
 
 @dataclass(frozen=True, slots=True)

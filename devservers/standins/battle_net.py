@@ -14,13 +14,13 @@ import threading
 import time
 from dataclasses import replace
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 
 from devservers.standins import battle_net_documents as documents
 from devservers.standins import command
 from devservers.standins.battle_net_game import CLASSES, RACES, Game, sample_game
 from devservers.standins.battle_net_traffic import BattleNetRequest, Order
+from devservers.standins.http_server import Handler, HttpServer
 
 _CHARACTER_PARTS = {
     "": documents.profile,
@@ -30,7 +30,7 @@ _CHARACTER_PARTS = {
 }
 
 
-class BattleNetServer:
+class BattleNetServer(HttpServer):
     """Battle.net on loopback; `port` 0 means a free one.
 
     `game` has its characters and guilds, `requests` those received. It accepts `credentials`,
@@ -42,7 +42,6 @@ class BattleNetServer:
         self.game = game or Game()
         self.credentials: tuple[str, str] | None = None
         self.requests: list[BattleNetRequest] = []
-        self.connections = 0
         self.most_in_flight = 0
         self.latency = 0.0
         self.per_second = 100
@@ -53,25 +52,12 @@ class BattleNetServer:
         self._second = 0
         self._in_second = 0
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.battle_net = self
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(_Handler, port=port)
 
     @property
     def token(self) -> str:
         """The valid token."""
-        return f"USstandin{self._server.server_port}token{self._token_number:04}"
+        return f"USstandin{self.port}token{self._token_number:04}"
 
     def expire_token(self) -> None:
         """Make the present token invalid; the next one differs."""
@@ -167,52 +153,27 @@ class BattleNetServer:
         return None
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    battle_net: BattleNetServer
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore a client that was killed; report other errors."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.battle_net.connections += 1
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Log nothing: `requests` has them."""
+class _Handler(Handler):
+    owner: BattleNetServer
 
     def do_GET(self) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", 0)))
+        headers, body = self.read()
         request = BattleNetRequest(self.command, self.path, headers, body, time.monotonic())
-        status, document, order = self.server.battle_net.serve(request)
+        status, document, order = self.owner.serve(request)
         content = json.dumps(document).encode() if order.body is None else order.body
         zipped = "gzip" in headers.get("accept-encoding", "")
-        try:
-            self._send(status, gzip.compress(content, 1) if zipped else content, zipped, order)
-        except ConnectionError:
-            self.close_connection = True  # the client has closed it
+        self._send(status, gzip.compress(content, 1) if zipped else content, zipped, order)
 
     do_POST = do_GET
 
     def _send(self, status: int, content: bytes, zipped: bool, order: Order) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json;charset=UTF-8")
-        self.send_header("Content-Length", str(len(content)))
-        if zipped:
-            self.send_header("Content-Encoding", "gzip")
-        for name, value in order.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
+        headers = {
+            "Content-Type": "application/json;charset=UTF-8",
+            "Content-Length": str(len(content)),
+            **({"Content-Encoding": "gzip"} if zipped else {}),
+            **order.headers,
+        }
+        self.send_head(status, headers)
         if order.cut:
             content = content[: len(content) // 2]
             self.close_connection = True

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from devservers import sample_data
 
@@ -109,34 +110,37 @@ def slug(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower().replace("'", "").replace(" ", "-")
 
 
+def letters(number: int) -> str:
+    """A number as letters, of which a character's name consists."""
+    return "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
 def sample_game() -> Game:
     """The game for the sample rows, with later changes.
 
     Every seventh character has joined or left a guild, every tenth is a level higher, and two
     are not found.
     """
-    rows = list(sample_data.generate(datetime.now(UTC)))
-    values = {row.values["id"]: row.values for row in rows if "id" in row.values}
+    tables = sample_data.generate(datetime.now(UTC))
+    names = {
+        row["id"]: row["name"]
+        for table in ("factions", "races", "classes")
+        for row in tables[table]
+    }
     guilds = {
-        row.values["id"]: Guild(
-            str(row.values["name"]),
-            _realm(row.values),
-            faction=str(values[row.values["faction_id"]]["name"]),
-        )
-        for row in rows
-        if row.table == "guilds"
+        row["id"]: Guild(row["name"], _realm(row), faction=names[row["faction_id"]])
+        for row in tables["guilds"]
     }
     game = Game(guilds=guilds.values())
-    details = [row.values for row in rows if row.table == "character_details"]
-    for number, known in enumerate(details):
-        row = values[known["character_id"]]
+    rows = zip(tables["characters"], tables["character_details"], strict=True)
+    for number, (row, known) in enumerate(rows):
         character = Character(
-            str(known["display_name"]),
+            known["display_name"],
             _realm(row),
-            level=int(str(known["level"])) + (number % 10 == 0),
-            race=str(values[known["race_id"]]["name"]),
-            playable_class=str(values[known["class_id"]]["name"]),
-            faction=str(values[known["faction_id"]]["name"]),
+            level=known["level"] + (number % 10 == 0),
+            race=names[known["race_id"]],
+            playable_class=names[known["class_id"]],
+            faction=names[known["faction_id"]],
         )
         guild = guilds.get(known["guild_id"])
         if number % 7 == 0:
@@ -148,6 +152,6 @@ def sample_game() -> Game:
     return game
 
 
-def _realm(row: dict[str, object]) -> Realm:
-    slug_ = str(row["realm"])
+def _realm(row: dict[str, Any]) -> Realm:
+    slug_ = row["realm"]
     return Realm(slug_.replace("-", " ").title(), slug_)

@@ -16,13 +16,13 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from devservers.standins import command
 from devservers.standins.discord_answers import HEALTHY, UNKNOWN_WEBHOOK, Reply, Stall, rate_limited
 from devservers.standins.discord_rules import TrafficRules, Verdict, request_fault
+from devservers.standins.http_server import Handler, HttpServer
 
 _PATH = re.compile(r"/api(?:/v(?P<version>\d+))?/webhooks/(?P<webhook>[^/]+)/[^/]+")
 _FIRST_MESSAGE = 1_100_000_000_000_000_000
@@ -59,8 +59,8 @@ class DiscordRequest:
         return text.removeprefix("Event ID: ").split(" ")[0]
 
 
-class DiscordServer:
-    """The server, in a `with` block or by start() and stop()."""
+class DiscordServer(HttpServer):
+    """The server, in this process."""
 
     def __init__(
         self,
@@ -78,14 +78,7 @@ class DiscordServer:
         self._rules = TrafficRules(scale)
         self._limit_headers = limit_headers
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.discord = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(_Handler, port=port)
 
     def webhook_url(self, webhook: str, token: str = "not-a-secret") -> str:
         """A webhook's URL as Discord's UI shows it: without a version."""
@@ -109,22 +102,6 @@ class DiscordServer:
         """The requests during the wait of an earlier 429."""
         return [request for request in self.requests if request.too_early]
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
     def answer(self, target: str, headers: Mapping[str, str], body: dict[str, Any]) -> Reply | None:
         """Record one request and return the reply; None for no reply."""
         now = time.monotonic()
@@ -146,7 +123,7 @@ class DiscordServer:
             self.requests.append(
                 DiscordRequest(now, webhook, target, headers, body, status, verdict.too_early)
             )
-        self._stopping.wait(answer.delay if isinstance(answer, Reply) else answer.seconds)
+        self.stopping.wait(answer.delay if isinstance(answer, Reply) else answer.seconds)
         return answer if isinstance(answer, Reply) else None
 
     def _choose(self, webhook: str, verdict: Verdict) -> Reply | Stall:
@@ -180,37 +157,19 @@ class DiscordServer:
         return replace(reply, body=message | {"embeds": body["embeds"]})
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    discord: DiscordServer
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(Handler):
     wbufsize = -1  # headers and body in one packet
-    server: _Server
+    owner: DiscordServer
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        reply = self.server.discord.answer(self.path, dict(self.headers), body)
+        _, body = self.read()
+        reply = self.owner.answer(self.path, dict(self.headers), json.loads(body))
         if reply is None:
             self.close_connection = True
             return
         text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
         headers = {"Content-Type": "application/json", **reply.headers}
-        self.send_response(reply.status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if reply.status != 204:
-            self.send_header("Content-Length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
-        self.wfile.flush()
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Log nothing: `requests` has them."""
+        self.reply(reply.status, text.encode(), headers)
 
 
 def main() -> int:

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 import grpc
 from google.protobuf.message import Message
 
+from devservers.child_processes import Server
 from devservers.standins import command
 from workers.sse import sse_management_pb2 as messages
 from workers.sse.sse_management_pb2 import ClientInfo
@@ -61,7 +62,7 @@ class Orders:
     clock_ahead: timedelta = timedelta()
 
 
-class SseServer:
+class SseServer(Server):
     """The service on loopback; `port` 0 means a free one, which a restart keeps.
 
     `clients` by id, `requests` in order of arrival, `orders` for failures.
@@ -92,13 +93,6 @@ class SseServer:
         """The clients whose disconnection was requested, in order."""
         wanted = messages.DisconnectClientRequest
         return [request.client_id for request in [*self.requests] if isinstance(request, wanted)]
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Serve."""

@@ -13,23 +13,20 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
 import hashlib
 import hmac
 import json
-import socket
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from devservers.standins.http_server import Handler
+
+OK = b'{"ok": true}'
 TOLERANCE_SECONDS = 300
 DRIP_SECONDS = 0.1
 SLOW_SECONDS = 0.5
@@ -48,70 +45,37 @@ class Receiver(Protocol):
 
     def secret_of(self, path: str) -> str: ...
 
-    def connected(self) -> None: ...
-
     def answering(
         self, path: str, headers: Mapping[str, str], body: bytes, *, verified: bool
     ) -> AbstractContextManager[None]: ...
 
 
-# Not an HTTPServer, which resolves its own name: that may take long without a network.
-class Server(ThreadingTCPServer):
-    """Accepts connections for a receiver, each on its own thread."""
+class WebhookHandler(Handler):
+    """Answers as the path orders."""
 
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, receiver: Receiver, host: str, port: int) -> None:
-        self.receiver = receiver
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _Handler)
-
-    def get_request(self) -> tuple[Any, Any]:
-        connection, address = super().get_request()
-        self.receiver.connected()
-        return connection, address
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Report errors, except connections that the client has closed."""
-        if not isinstance(sys.exception(), OSError):
-            traceback.print_exc()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
+    owner: Receiver
 
     def do_POST(self) -> None:
-        receiver = self.server.receiver
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        receiver = self.owner
+        headers, body = self.read()
         secret = receiver.secret_of(self.path)
         verified = is_genuine(headers, body, secret) if secret else True
         self.close_connection = True
-        with (
-            receiver.answering(self.path, headers, body, verified=verified),
-            # The client may close the connection early.
-            contextlib.suppress(ConnectionError),
-        ):
+        with receiver.answering(self.path, headers, body, verified=verified):
             order = receiver.answers.get(self.path, self.path) if verified else "/status/401"
             self._answer(urlsplit(order).path, parse_qs(urlsplit(order).query))
-
-    def log_message(self, format: str, *values: object) -> None:
-        """Log nothing: ``received`` has the requests."""
 
     def _answer(self, path: str, query: Mapping[str, list[str]]) -> None:
         first, *rest = path.strip("/").split("/")
         match first:
             case "status":
                 wait = query.get("retry_after")
-                self._reply(int(rest[0]), headers={"Retry-After": wait[0]} if wait else {})
+                self.reply(int(rest[0]), OK, {"Retry-After": wait[0]} if wait else {})
             case "redirect":
-                self._reply(302, headers={"Location": f"{self.server.receiver.url}/redirected"})
+                self.reply(302, OK, {"Location": f"{self.owner.url}/redirected"})
             case "slow":
                 self._pause(SLOW_SECONDS)
-                self._reply(200)
+                self.reply(200, OK)
             case "stall":
                 self._pause(LONGEST_SECONDS)
             case "drip-head":
@@ -121,26 +85,17 @@ class _Handler(BaseHTTPRequestHandler):
             case "huge":
                 self._huge()
             case "bomb":
-                self._reply(200, gzip.compress(bytes(BOMB_BYTES)), {"Content-Encoding": "gzip"})
+                self.reply(200, gzip.compress(bytes(BOMB_BYTES)), {"Content-Encoding": "gzip"})
             case "echo":
-                secret = self.server.receiver.secret_of(self.path)
+                secret = self.owner.secret_of(self.path)
                 page = json.dumps({"key": secret, "headers": dict(self.headers.items())})
-                self._reply(200, page.encode(), {"X-Key": secret})
+                self.reply(200, page.encode(), {"X-Key": secret})
             case "garbage":
                 self.wfile.write(b"220 mail.example ESMTP\r\n")
             case "hang-up":
                 pass
             case _:
-                self._reply(200)
-
-    def _reply(
-        self, status: int, body: bytes = b'{"ok": true}', headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+                self.reply(200, OK)
 
     def _drip(self, beginning: bytes) -> None:
         self.wfile.write(beginning)
@@ -155,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
 
     def _pause(self, seconds: float) -> bool:
-        return self.server.receiver.stopping.wait(seconds)
+        return self.owner.stopping.wait(seconds)
 
 
 def is_genuine(headers: Mapping[str, str], body: bytes, secret: str) -> bool:

@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from devservers.standins import command
-from devservers.standins.webhook_answers import Server
+from devservers.standins.http_server import HttpServer
+from devservers.standins.webhook_answers import WebhookHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ReceivedRequest:
     at: float
 
 
-class WebhookReceiver:
+class WebhookReceiver(HttpServer):
     """The receiver as a server in this process, in a `with` block.
 
     ``secret`` is that of every webhook, `{name}` in it means the last part of the path; '' verifies
@@ -53,42 +53,13 @@ class WebhookReceiver:
         self.answers: dict[str, str] = {}
         self.received: list[ReceivedRequest] = []
         self.most_in_flight = 0
-        self.connections = 0
-        self.stopping = threading.Event()
         self._in_flight = 0
         self._lock = threading.Lock()
-        self._server = Server(self, host, port)
-        shown = f"[{host}]" if ":" in host else host
-        self.port = int(self._server.server_address[1])
-        self.url = f"{'https' if tls else 'http'}://{shown}:{self.port}"
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Serve on its own thread."""
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop serving, and end the requests that stall."""
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(WebhookHandler, host=host, port=port, tls=tls)
 
     def secret_of(self, path: str) -> str:
         """The secret of the webhook whose URL has this path."""
         return self.secret.replace("{name}", path.rpartition("/")[2])
-
-    def connected(self) -> None:
-        """Count a connection."""
-        with self._lock:
-            self.connections += 1
 
     @contextlib.contextmanager
     def answering(

@@ -26,15 +26,20 @@ def main() -> int:
         for campaign, results in played:
             rounds = min(campaign.rounds, arguments.rounds or campaign.rounds)
             _play(arena, campaign, results, rounds, arguments.seed)
-    print(table.render(played, arguments.seed))
+    print(table.render(_rows(played), arguments.seed))
     if arguments.write:
         every = [(campaign, Results(campaign, arguments.seed)) for campaign in CAMPAIGNS]
-        table.write([pair for pair in every if pair[1].rounds], arguments.seed)
+        names = [campaign.name for campaign in CAMPAIGNS]
+        table.write(names, _rows(every), arguments.seed)
     broken = [
         line for campaign, results in played for line in campaign.broken(results.figures, full=True)
     ]
     print("\n".join(broken) or "Every promise holds.")
     return 1 if broken else 0
+
+
+def _rows(played: list[tuple[Campaign, Results]]) -> list[table.Row]:
+    return [table.row(campaign, results) for campaign, results in played if results.rounds]
 
 
 def _play(arena: Arena, campaign: Campaign, results: Results, rounds: int, seed: int) -> None:

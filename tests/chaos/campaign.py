@@ -36,6 +36,11 @@ class Limit:
         )
 
 
+def never(*names: str) -> tuple[Limit, ...]:
+    """Limits of figures that count what must not happen."""
+    return tuple(Limit(name, most=0) for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """One round: its number from 0, dice of its own, and whether it is of the full size."""

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from common.scheduling.scheduler import Scheduler
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_game import Character, Guild
+from devservers.standins.battle_net_game import Character, Guild, letters
 from devservers.standins.discord import DiscordServer
 from devservers.standins.sse import SseServer, new_client
 from devservers.standins.webhook_receiver import WebhookReceiver
@@ -66,12 +68,12 @@ class Notifications(Workload):
         self.watch("notification_notifications")
 
     def undone(self) -> int:
-        return self.count("notification_notifications WHERE status <> 'success'")
+        return self.database.count("notification_notifications WHERE status <> 'success'")
 
     def changed_twice(self) -> int:
         attempts = "notification_attempts"
-        without_attempt = sum(self.changes().values()) - self.count(attempts)
-        return abs(without_attempt) + self.count(
+        without_attempt = sum(self.changes().values()) - self.database.count(attempts)
+        return abs(without_attempt) + self.database.count(
             _AFTER_SUCCESS.format(attempts=attempts, of="notification_id")
         )
 
@@ -112,7 +114,9 @@ class BattleNet(Workload):
     ) -> None:
         super().__init__(scheduler, database)
         self._worker = WarcraftWorker(database, battle_net)
-        self._table = "characters" if scheduler is character_sync.SCHEDULER else "guilds"
+        self._table, self._synced = "guilds", "guilds"
+        if scheduler is character_sync.SCHEDULER:
+            self._table, self._synced = "characters", "character_details"
         self.topics = tuple((topic,) for topic in scheduler.topics)
         self.settings = {
             "BLIZZARD_CLIENT_ID": CLIENT_ID,
@@ -125,17 +129,18 @@ class BattleNet(Workload):
 
     def fill(self, rows: int) -> None:
         for number in range(min(rows, MOST_DUE)):
-            character = Character(f"Name{_letters(number)}", SILVERMOON)
-            guild = Guild(f"Guild {_letters(number)}", SILVERMOON)
+            character = Character(f"Name{letters(number)}", SILVERMOON)
+            guild = Guild(f"Guild {letters(number)}", SILVERMOON)
             guild.add(character)
             self._worker.game.add(character)
             self._worker.track(character if self._table == "characters" else guild)
         self.due = self.ids(self._table)
-        self.watch("character_details" if self._table == "characters" else "guilds")
+        self.watch(self._synced)
 
     def undone(self) -> int:
-        synced = "character_details" if self._table == "characters" else "guilds"
-        return len(self.due) - self.count(f"{synced} WHERE last_synced_at IS NOT NULL")
+        return len(self.due) - self.database.count(
+            f"{self._synced} WHERE last_synced_at IS NOT NULL"
+        )
 
     def changed_twice(self) -> int:
         return sum(changes - 1 for changes in self.changes().values())
@@ -160,10 +165,10 @@ class Deliveries(Workload):
                 delivery(webhook_id=hook, **due).insert(self.database)
 
     def undone(self) -> int:
-        return self.count("webhook_deliveries WHERE status <> 'success'")
+        return self.database.count("webhook_deliveries WHERE status <> 'success'")
 
     def changed_twice(self) -> int:
-        return self.count(
+        return self.database.count(
             _AFTER_SUCCESS.format(attempts="webhook_delivery_attempts", of="delivery_id")
         )
 
@@ -175,6 +180,7 @@ class Deliveries(Workload):
         )
 
 
+_StandIn = TypeVar("_StandIn")
 RemoteWorkload = Notifications | Clients | BattleNet | Deliveries
 
 
@@ -187,50 +193,35 @@ class Remote:
     open: Callable[[TestDatabase], AbstractContextManager[RemoteWorkload]]
 
 
-@contextmanager
-def _notifications(database: TestDatabase) -> Iterator[RemoteWorkload]:
-    with DiscordServer(scale=0.1) as discord:
-        yield Notifications(database, discord)
+def _remote(
+    scheduler: Scheduler,
+    places: tuple[str, ...],
+    stand_in: Callable[[], AbstractContextManager[_StandIn]],
+    workload: Callable[[TestDatabase, _StandIn], RemoteWorkload],
+) -> Remote:
+    @contextmanager
+    def opened(database: TestDatabase) -> Iterator[RemoteWorkload]:
+        with stand_in() as server:
+            yield workload(database, server)
+
+    return Remote(scheduler, places, opened)
 
 
-@contextmanager
-def _clients(database: TestDatabase) -> Iterator[RemoteWorkload]:
-    with SseServer() as sse:
-        yield Clients(database, sse)
+_REACHED = ("claimed", "asked", "answered", "committed")
+_SYNC_REACHED = (*_REACHED[:-1], "commit", "committed")
 
-
-@contextmanager
-def _characters(database: TestDatabase) -> Iterator[RemoteWorkload]:
-    with BattleNetServer() as battle_net:
-        yield BattleNet(character_sync.SCHEDULER, database, battle_net)
-
-
-@contextmanager
-def _guilds(database: TestDatabase) -> Iterator[RemoteWorkload]:
-    with BattleNetServer() as battle_net:
-        yield BattleNet(guild_sync.SCHEDULER, database, battle_net)
-
-
-@contextmanager
-def _deliveries(database: TestDatabase) -> Iterator[RemoteWorkload]:
-    with WebhookReceiver() as receiver:
-        yield Deliveries(database, receiver)
-
-
-_CALLS = ("asked", "answered")
+_CHARACTERS = partial(BattleNet, character_sync.SCHEDULER)
+_GUILDS = partial(BattleNet, guild_sync.SCHEDULER)
 
 REMOTE: Mapping[str, Remote] = {
     remote.scheduler.name: remote
     for remote in (
-        Remote(notification_retry.SCHEDULER, ("claimed", *_CALLS, "committed"), _notifications),
-        Remote(client_cleanup.SCHEDULER, ("claimed", *_CALLS, "committed"), _clients),
-        Remote(character_sync.SCHEDULER, ("claimed", *_CALLS, "commit", "committed"), _characters),
-        Remote(guild_sync.SCHEDULER, ("claimed", *_CALLS, "commit", "committed"), _guilds),
-        Remote(webhook_delivery.SCHEDULER, ("claimed", *_CALLS, "committed"), _deliveries),
+        _remote(
+            notification_retry.SCHEDULER, _REACHED, partial(DiscordServer, scale=0.1), Notifications
+        ),
+        _remote(client_cleanup.SCHEDULER, _REACHED, SseServer, Clients),
+        _remote(character_sync.SCHEDULER, _SYNC_REACHED, BattleNetServer, _CHARACTERS),
+        _remote(guild_sync.SCHEDULER, _SYNC_REACHED, BattleNetServer, _GUILDS),
+        _remote(webhook_delivery.SCHEDULER, _REACHED, WebhookReceiver, Deliveries),
     )
 }
-
-
-def _letters(number: int) -> str:
-    """A number as letters, of which names consist."""
-    return "".join(chr(ord("a") + int(digit)) for digit in str(number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 
 from devservers.checkout import CACHE, ROOT
 from tests.chaos.campaign import Campaign, Figures
@@ -42,6 +43,11 @@ class Results:
     def rounds(self) -> int:
         """How many have been played."""
         return len(self._rounds)
+
+    @property
+    def day(self) -> str:
+        """The day of the last round, as in ISO 8601."""
+        return datetime.fromtimestamp(self._path.stat().st_mtime, UTC).date().isoformat()
 
     @property
     def seconds(self) -> float:

@@ -16,6 +16,7 @@ import pytest
 
 import workers
 from devservers.checkout import ROOT
+from devservers.child_processes import poll_until
 from testing.database import TestDatabase
 
 pytestmark = pytest.mark.servers
@@ -55,7 +56,7 @@ class Demo:
         return self.output.read_text()
 
     def wait_for(self, text: str) -> None:
-        poll(lambda: text in self.text or self.process.poll() is not None)
+        poll_until(lambda: text in self.text or self.process.poll() is not None, PATIENCE_SECONDS)
         assert text in self.text
 
     def wait(self) -> int:
@@ -85,13 +86,6 @@ class Demo:
 
     def events(self, topic: str) -> list[str]:
         return [line for line in self.text.splitlines() if topic in line.split()]
-
-
-def poll(done: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until `done`; a test that waits in vain goes on and fails by its own assertion."""
-    deadline = time.monotonic() + seconds
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -191,7 +185,7 @@ def test_a_signal_in_the_middle_of_the_start_leaves_nothing(
     start: Callable[..., Demo], number: signal.Signals
 ) -> None:
     demo = start()
-    poll(lambda: any("postgres" in line for line in demo.processes()))
+    poll_until(lambda: any("postgres" in line for line in demo.processes()), PATIENCE_SECONDS)
 
     demo.process.send_signal(number)
 
@@ -209,8 +203,7 @@ def test_a_killed_run_leaves_no_process_and_does_not_stop_the_next(
     demo.process.wait()
 
     start().wait_for("demonstration on this machine alone")
-    poll(lambda: demo.processes() == [], STOP_SECONDS)
-    assert demo.processes() == []
+    assert poll_until(lambda: demo.processes() == [], STOP_SECONDS)
 
 
 def test_with_settings_it_starts_only_the_workers_and_reports_what_failed(

@@ -96,13 +96,6 @@ def test_it_stops_is_killed_and_starts_again(pooler: PgBouncer, database: TestDa
         through(pooler, database).close()
 
 
-def test_its_console_shows_its_pools(pooler: PgBouncer, database: TestDatabase) -> None:
-    with through(pooler, database) as connection:
-        connection.execute(PID)
-        [pool] = [pool for pool in pooler.admin("SHOW POOLS") if pool["database"] == database.name]
-        assert (pool["cl_active"], pool["sv_idle"], pool["pool_mode"]) == (1, 1, "transaction")
-
-
 def test_a_machine_without_it_is_told_what_to_install(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

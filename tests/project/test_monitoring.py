@@ -170,7 +170,7 @@ def test_every_expression_returns_data_and_nothing_is_alarmed(monitored: Monitor
     schedulers = [one for name in workers.SERVICES for one in workers.load(name).schedulers]
     prometheus.wait_for('up{job="toast-workers"} == 1', count=len(workers.SERVICES))
     prometheus.wait_for("toast_job_last_success_timestamp_seconds", count=len(schedulers))
-    counted = [one for one in schedulers if one.backlog]
+    counted = [one for one in schedulers if one.work.backlog]
     prometheus.wait_for("toast_backlog_rows", count=len(counted))
     prometheus.wait_for("toast_remote_calls_total > 0", count=4)
 

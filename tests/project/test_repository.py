@@ -129,6 +129,7 @@ def test_a_broad_except_is_only_where_a_thread_must_go_on() -> None:
         != "common/logging/logs.py"  # a foreign __str__ may raise anything, and logging never does
     }
     assert broad == {
+        "common/remote/thread_pool.py",
         "common/worker/publisher_thread.py",
         "common/scheduling/pass_runner.py",
         "common/worker/backlog_sampler.py",

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from common.database import session_settings
-from common.scheduling import batched_change
+from common.scheduling.work import batched_pass
 from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database
 from testing.passes import outbox, preview, run_pass
@@ -35,9 +35,9 @@ every_changing_scheduler = pytest.mark.parametrize(
 def in_slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the pass goes through the table slice by slice, or does it in one statement."""
     if request.param:
-        monkeypatch.setattr(batched_change, "BATCH_ROWS", 1)
-        monkeypatch.setattr(batched_change, "SLICE_PAGES", 1)
-        monkeypatch.setattr(batched_change, "EAGER_SLICES", 1)
+        monkeypatch.setattr(batched_pass, "BATCH_ROWS", 1)
+        monkeypatch.setattr(batched_pass, "SLICE_PAGES", 1)
+        monkeypatch.setattr(batched_pass, "EAGER_SLICES", 1)
     return bool(request.param)
 
 

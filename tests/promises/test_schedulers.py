@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from common.scheduling import batched_change
 from common.scheduling.scheduler import NOTHING, PREVIEW_ROWS, Pass, PassResult, Preview, Scheduler
+from common.scheduling.work import batched_pass
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE, open_pass, outbox, preview, run_pass
 from testing.scheduler_cases import CASES
@@ -105,7 +105,7 @@ def test_over_empty_tables_a_pass_does_nothing(database: TestDatabase) -> None:
 def test_25000_rows_are_done_in_batches_at_flat_memory(
     case: Case, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batched_change, "EAGER_SLICES", 1)
+    monkeypatch.setattr(batched_pass, "EAGER_SLICES", 1)
     stays = case.insert_many(database, 25_000)
     bystanders = rows_of(database, case, stays)
     batches: list[PassResult] = []
@@ -146,9 +146,9 @@ def test_two_machines_at_once_do_every_row_once(case: Case, database: TestDataba
 def test_a_stop_ends_the_pass_after_the_batch_in_hand_and_the_next_pass_does_the_rest(
     case: Case, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batched_change, "BATCH_ROWS", 2)
-    monkeypatch.setattr(batched_change, "SLICE_PAGES", 1)
-    monkeypatch.setattr(batched_change, "EAGER_SLICES", 1)
+    monkeypatch.setattr(batched_pass, "BATCH_ROWS", 2)
+    monkeypatch.setattr(batched_pass, "SLICE_PAGES", 1)
+    monkeypatch.setattr(batched_pass, "EAGER_SLICES", 1)
     stays = case.insert_many(database, ROWS_OF_SOME_PAGES)
     before = live_rows(database)
     due = set(before[case.table]) - set(stays)
@@ -181,7 +181,7 @@ def run_at_once(database: TestDatabase, scheduler: Scheduler) -> list[PassResult
 
     def run(current: Pass) -> PassResult:
         ready.wait()
-        return scheduler.run(current)
+        return scheduler.work.run(current)
 
     with (
         open_pass(database, scheduler) as one,

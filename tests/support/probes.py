@@ -9,7 +9,7 @@ import pytest
 
 from common import config
 from common.config import Settings
-from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler
+from common.scheduling.scheduler import Custom, Pass, PassResult, Preview, Scheduler
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER
 
@@ -27,7 +27,8 @@ def probe(
     name: str = "probe",
 ) -> Scheduler:
     """A scheduler whose pass is `run`."""
-    return Scheduler(name, "does what a test supplies", ENABLED, INTERVAL, run, preview)
+    work = Custom(run=run, preview=preview)
+    return Scheduler(name, "does what a test supplies", ENABLED, INTERVAL, work)
 
 
 def settings(

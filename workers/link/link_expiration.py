@@ -6,49 +6,30 @@ A crash leaves complete batches with their events in the outbox; the rest is sti
 """
 
 from common import config
-from common.database import Index, TableAccess, ctid, own_tables
-from common.events import envelope
-from common.scheduling import Scheduler
-from common.scheduling.batched_change import BatchedChange
+from common.database import Index
+from common.events.envelope import Event, rfc3339
+from common.scheduling import Condition, Scheduler
+from common.scheduling.work.batched_change import BatchedChange
 from workers.link.tables import LINKS
 
-TOPIC = "link.expired"
+EXPIRED = Event(
+    "link.expired",
+    key="link_id",
+    fields={"link_id": "id", "short_code": "short_code", "expires_at": rfc3339("expires_at")},
+)
 
-_IS_DUE = """
-    is_active AND deleted_at IS NULL AND expires_at <= %(now)s
-    AND id <> ALL (%(failed_rows)s::uuid[])"""
-
-# The links that the next pass expires, for a dry run.
-DUE = f"SELECT id, short_code, expires_at FROM link_links WHERE {_IS_DUE}"
-
-# Expire one batch of links and announce each.
-EXPIRE = f"""
-WITH due AS (
-    SELECT id, ctid FROM link_links
-    WHERE {ctid.in_range()} AND {_IS_DUE}
-    FOR UPDATE SKIP LOCKED
-), expired AS (
-    UPDATE link_links SET is_active = false, updated_at = %(now)s
-    WHERE {ctid.same_rows("due")} AND {_IS_DUE}
-    RETURNING id, short_code, expires_at
-), announced AS ({
-    envelope.announce(
-        "link",
-        TOPIC,
-        rows="expired",
-        key="link_id",
-        fields={
-            "link_id": "id",
-            "short_code": "short_code",
-            "expires_at": envelope.rfc3339("expires_at"),
-        },
-    )
-})
-SELECT (SELECT count(*) FROM due) AS found,
-       (SELECT count(*) FROM expired) AS processed,
-       (SELECT count(*) FROM announced) AS events"""
-
-CHANGE = BatchedChange(table="link_links", due=DUE, batch=EXPIRE)
+EXPIRATION = BatchedChange(
+    LINKS,
+    due=(
+        Condition("active", "is_active"),
+        Condition("not deleted", "deleted_at IS NULL"),
+        Condition("expires_at has come", "expires_at <= %(now)s"),
+    ),
+    changes={"is_active": "false", "updated_at": "%(now)s"},
+    event=EXPIRED,
+    shows=("id", "short_code", "expires_at"),
+    index=Index(("expires_at",), "is_active AND deleted_at IS NULL"),
+)
 
 SCHEDULER = Scheduler(
     name="link-expiration",
@@ -59,17 +40,5 @@ SCHEDULER = Scheduler(
     interval=config.interval(
         "LINK_EXPIRATION_INTERVAL", "1h", "time from one look for expired links to the next"
     ),
-    run=CHANGE.run,
-    preview=CHANGE.preview,
-    backlog=CHANGE.backlog,
-    topics=(TOPIC,),
-    tables=(
-        TableAccess(
-            LINKS,
-            select=("ctid", "id", "short_code", "expires_at", "is_active", "deleted_at"),
-            update=("is_active", "updated_at"),
-            profits=(Index(("expires_at",), "is_active AND deleted_at IS NULL"),),
-        ),
-        own_tables.SETTING_ROWS_ASIDE,
-    ),
+    work=EXPIRATION,
 )

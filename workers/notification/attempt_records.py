@@ -1,6 +1,6 @@
 """What notification-retry writes: attempts, and the rate limits of channels."""
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -9,14 +9,14 @@ from psycopg.rows import DictRow
 
 from common.database.error_classification import contended, hiding, reason
 from common.database.row_guard import RowGuard
-from common.database.session import Session
 from common.logging import logs
 from common.logging.redaction import tokens
 from common.scheduling import PassResult
+from workers.notification import unsent_notifications
 from workers.notification.discord import SendResult
-from workers.notification.due_notifications import ALL_CHANNELS, Channel
-from workers.notification.rate_limits import ChannelLimits, PassClock
-from workers.notification.unsent_notifications import UnsentNotifications
+from workers.notification.due_notifications import Channel
+from workers.notification.rate_limits import ChannelLimits
+from workers.notification.retry_session import RetrySession
 
 _log = logs.logger(__name__)
 
@@ -75,110 +75,83 @@ SELECT status, coalesce(attempt_count, 0) AS attempt_count
 FROM notification_notifications WHERE id = %(id)s"""
 
 
-class AttemptRecords:
-    """Writes on the pass's connection; ``parameters`` are those of the SQL in IS_WAITING.
-    ``unsent`` sets aside what cannot be written."""
+def record(
+    session: RetrySession, channel: Channel, row: DictRow, attempt: SendResult, at: float
+) -> PassResult:
+    """Record one attempt made at that time, in one statement.
 
-    def __init__(
-        self,
-        connection: Session,
-        parameters: dict[str, Any],
-        clock: PassClock,
-        unsent: UnsentNotifications,
-    ) -> None:
-        self._connection = connection
-        self._parameters = parameters
-        self._clock = clock
-        self._unsent = unsent
+    Nothing is written if another attempt was recorded meanwhile (detail ``superseded``). A
+    notification that cannot be written is set aside (``failed``).
+    """
+    delivered = not attempt.error
+    recorded, why = None, ""
+    with RowGuard() as guard, hiding(*tokens(row["webhook_url"])):
+        recorded = _record(session, _values(session, channel, row, attempt, at))
+        state = recorded or session.execute(_STATE, id=row["id"]).fetchone()
+        if _is_unchanged(state, row["attempt_count"], is_final=bool(recorded) and delivered):
+            why = "a trigger or rule keeps it as it is"
+    if guard.error:
+        why = reason(guard.error)
+    if why:
+        why = f"not recorded: {why}"
+        return unsent_notifications.set_aside(session, row["id"], why, at, delivered=delivered)
+    if not recorded:
+        _log.warning("notification_changed", notification_id=row["id"])
+        return PassResult(details={"superseded": 1})
+    if attempt.error:
+        return PassResult(1, failed=1, note=f"notification {row['id']}: {attempt.error}")
+    return PassResult(1, details={"delivered": 1})
 
-    def attempt(self, channel: Channel, row: DictRow, attempt: SendResult, at: float) -> PassResult:
-        """Record one attempt made at that time, in one statement.
 
-        Nothing is written if another attempt was recorded meanwhile (detail ``superseded``). A
-        notification that cannot be written is set aside (``failed``).
-        """
-        delivered = not attempt.error
-        recorded, why = None, ""
-        with RowGuard() as guard, hiding(*tokens(row["webhook_url"])):
-            recorded = self._record(self._values(channel, row, attempt, at))
-            state = recorded or self._fetch(_STATE, {"id": row["id"]})
-            if _is_unchanged(state, row["attempt_count"], is_final=bool(recorded) and delivered):
-                why = "a trigger or rule keeps it as it is"
-        if guard.error:
-            why = reason(guard.error)
-        if why:
-            why = f"not recorded: {why}"
-            return self._unsent.set_aside(row["id"], why, at, delivered=delivered)
-        if not recorded:
-            _log.warning("notification_changed", notification_id=row["id"])
-            return PassResult(details={"superseded": 1})
-        if attempt.error:
-            return PassResult(1, failed=1, note=f"notification {row['id']}: {attempt.error}")
-        return PassResult(1, details={"delivered": 1})
-
-    def store_limits(self, channel: Channel, at: float) -> None:
-        """Store when this channel may be called again."""
-        self._connection.execute(_STORE_LIMITS, self._limits(channel.id, channel.limits, at))
-
-    def store_global_pause(self, until: float) -> None:
-        """Store that no channel may be called before that time."""
-        limits = self._limits(ALL_CHANNELS, ChannelLimits(quiet_until=until), until)
-        self._connection.execute(_STORE_LIMITS, limits)
-
-    def _record(self, values: Mapping[str, Any]) -> DictRow | None:
-        """Record one attempt; return the notification's new state, or None if no row matched."""
-        # The message was sent: recording it is worth waiting for another transaction's lock.
-        for _ in range(_RECORD_TRIES - 1):
-            try:
-                return self._fetch(_RECORD, values)
-            except psycopg.Error as error:
-                if not contended(error):
-                    raise
-        return self._fetch(_RECORD, values)
-
-    def _fetch(self, statement: str, values: Mapping[str, Any]) -> DictRow | None:
-        """Execute, with texts that this database's encoding can hold, and fetch one row."""
-        storable = {
-            name: self._connection.storable(value) if isinstance(value, str) else value
-            for name, value in values.items()
-        }
-        return self._connection.execute(statement, storable).fetchone()
-
-    def _values(
-        self, channel: Channel, row: DictRow, attempt: SendResult, at: float
-    ) -> dict[str, Any]:
-        values = {
-            **self._parameters,
-            **self._limits(channel.id, channel.limits, at),
-            "at": self._clock.time(at),
-            "id": row["id"],
-            "attempt_count": row["attempt_count"],
-            "attempt_number": row["attempt_count"] + 1,
-            "delivered": not attempt.error,
-            "permanent": attempt.permanent,
-            "message_id": attempt.message_id,
-            "error": attempt.error,
-            "status": attempt.status,
-            "body": attempt.body,
-            "milliseconds": attempt.milliseconds,
-        }
-        if attempt.permanent:
-            values |= {"gone_row": row["channel_row"], "gone_reason": gone_reason(attempt)}
-        return values
-
-    def _limits(self, channel_id: UUID, limits: ChannelLimits, at: float) -> dict[str, Any]:
-        return {
-            "channel": channel_id,
-            "requests": [self._clock.time(request) for request in limits.counted(at)],
-            "quiet_until": self._clock.time(limits.quiet_until),
-            "gone_row": None,
-            "gone_reason": "",
-        }
+def store_limits(session: RetrySession, channel: UUID, limits: ChannelLimits, at: float) -> None:
+    """Store when this channel, or ALL_CHANNELS, may be called again."""
+    session.execute(_STORE_LIMITS, **_limits(session, channel, limits, at))
 
 
 def gone_reason(attempt: SendResult) -> str:
     """The last_error of the notifications that wait for a channel after a permanent failure."""
     return f"not sent: this channel's webhook answered {attempt.error}"
+
+
+def _record(session: RetrySession, values: dict[str, Any]) -> DictRow | None:
+    """Record one attempt; return the notification's new state, or None if no row matched."""
+    # The message was sent: recording it is worth waiting for another transaction's lock.
+    for _ in range(_RECORD_TRIES - 1):
+        try:
+            return session.execute(_RECORD, **values).fetchone()
+        except psycopg.Error as error:
+            if not contended(error):
+                raise
+    return session.execute(_RECORD, **values).fetchone()
+
+
+def _values(
+    session: RetrySession, channel: Channel, row: DictRow, attempt: SendResult, at: float
+) -> dict[str, Any]:
+    values = {
+        **_limits(session, channel.id, channel.limits, at),
+        "at": session.time(at),
+        "id": row["id"],
+        "attempt_count": row["attempt_count"],
+        "attempt_number": row["attempt_count"] + 1,
+        "delivered": not attempt.error,
+        **asdict(attempt),
+    }
+    if attempt.permanent:
+        values |= {"gone_row": row["channel_row"], "gone_reason": gone_reason(attempt)}
+    return values
+
+
+def _limits(
+    session: RetrySession, channel: UUID, limits: ChannelLimits, at: float
+) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "requests": [session.time(request) for request in limits.counted(at)],
+        "quiet_until": session.time(limits.quiet_until),
+        "gone_row": None,
+        "gone_reason": "",
+    }
 
 
 def _is_unchanged(state: DictRow | None, attempts_before: int, *, is_final: bool) -> bool:

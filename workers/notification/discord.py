@@ -6,17 +6,18 @@ or raises, even if the reply repeats it.
 
 import ipaddress
 import json
-import math
 import re
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from common import http, metrics
 from common.logging.redaction import redact, tokens
+from common.remote import retry_after
 from workers.notification.rate_limits import Bucket
 
 TIMEOUT_SECONDS = 10.0
@@ -128,7 +129,7 @@ class Discord:
         except http.NoResponse as error:
             at = time.monotonic()
             return DiscordReply(
-                SendResult(error=str(error), milliseconds=_milliseconds(at - started)), None, at
+                SendResult(error=str(error), milliseconds=round((at - started) * 1000)), None, at
             )
         at = time.monotonic()
         return DiscordReply(
@@ -160,7 +161,7 @@ def _outcome(response: http.Response, webhook: Webhook, seconds: float) -> SendR
         error=error,
         body=text.encode()[:BODY_BYTES].decode("utf-8", "ignore"),
         message_id=_message_id(body, webhook) if delivered else "",
-        milliseconds=_milliseconds(seconds),
+        milliseconds=round(seconds * 1000),
         # A 403 is not permanent: most come from Discord's edge (1010, 40333), not from the
         # webhook, and a missing permission on the server can be granted again.
         permanent=response.status in _PERMANENT,
@@ -174,7 +175,9 @@ def _rate_limited(response: http.Response, body: Mapping[str, Any]) -> RateLimit
         response.headers.get("Retry-After"),
         response.headers.get("X-RateLimit-Reset-After"),
     )
-    seconds = next((value for value in map(_seconds, waits) if value is not None), None)
+    now = datetime.now(UTC)
+    read = (retry_after.seconds(wait, now, most=_LONGEST_SECONDS) for wait in waits)
+    seconds = next((value for value in read if value is not None), None)
     everywhere = (
         body.get("global") is True
         or response.headers.get("X-RateLimit-Global", "").lower() == "true"
@@ -187,22 +190,11 @@ def _rate_limited(response: http.Response, body: Mapping[str, Any]) -> RateLimit
 
 
 def _bucket(headers: Mapping[str, str]) -> Bucket | None:
-    remaining = _seconds(headers.get("X-RateLimit-Remaining"))
-    reset_after = _seconds(headers.get("X-RateLimit-Reset-After"))
+    remaining = retry_after.number(headers.get("X-RateLimit-Remaining"))
+    reset_after = retry_after.number(headers.get("X-RateLimit-Reset-After"))
     if remaining is None or reset_after is None:
         return None
-    return Bucket(int(remaining), reset_after)
-
-
-def _seconds(value: object) -> float | None:
-    """A number of seconds from a header or JSON; None if it is not one."""
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return min(number, _LONGEST_SECONDS) if math.isfinite(number) and number >= 0 else None
+    return Bucket(int(remaining), min(reset_after, _LONGEST_SECONDS))
 
 
 def _json(body: bytes) -> Mapping[str, Any]:
@@ -233,10 +225,6 @@ def _without_secrets(text: str, webhook: Webhook) -> str:
     hidden = redact(text, *token, *tokens(urlsplit(webhook.url).query))
     # PostgreSQL's text holds neither NUL nor lone surrogates, and JSON can contain both.
     return hidden.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _is_loopback(host: str) -> bool:

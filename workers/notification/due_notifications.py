@@ -5,13 +5,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common.database.session import Connection
-from workers.notification.rate_limits import ChannelLimits, PassClock
+from common.scheduling import Condition
+from common.scheduling.work.due_rows import all_of
+from workers.notification.rate_limits import ChannelLimits
+from workers.notification.retry_session import RetrySession
 
 # In toast_discord_channels, the row of the global limit has this channel id.
 ALL_CHANNELS = UUID(int=0)
@@ -32,15 +33,28 @@ _GONE = f"""
     (SELECT known.gone_reason FROM toast_discord_channels AS known
      WHERE known.channel_id = channel.id AND known.gone_row = {_ROW})"""
 
-# No coalesce(): the index that makes an idle pass cheap begins with attempt_count.
-IS_WAITING = """
-    notification.status = 'failed' AND notification.deleted_at IS NULL
-    AND (notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL)
-    AND NOT EXISTS (SELECT FROM toast_failed_rows AS failed
+_WAITING = (
+    Condition("failed", "notification.status = 'failed'"),
+    Condition("not deleted", "notification.deleted_at IS NULL"),
+    # No coalesce(): the index that makes an idle pass cheap begins with attempt_count.
+    Condition(
+        "attempts left",
+        "(notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL)",
+    ),
+    Condition(
+        "not set aside",
+        """NOT EXISTS (SELECT FROM toast_failed_rows AS failed
                     WHERE failed.scheduler = %(scheduler)s AND failed.row_id = notification.id
-                      AND failed.retry_at > %(now)s)"""
-
-_IS_DUE = f"{IS_WAITING} AND {_IS_OPEN} AND {_GONE} IS NULL"
+                      AND failed.retry_at > %(now)s)""",
+    ),
+)
+DUE_CONDITIONS = (
+    *_WAITING,
+    Condition("channel active and not deleted", _IS_OPEN),
+    Condition("webhook of the channel not gone", f"{_GONE} IS NULL"),
+)
+IS_WAITING = all_of(_WAITING)
+_IS_DUE = all_of(DUE_CONDITIONS)
 
 _FROM = """
 FROM notification_notifications AS notification
@@ -67,7 +81,7 @@ WHERE channel.id = known.channel_id AND known.gone_row <> {_ROW}"""
 # channel's unreadable text must not hide the others.
 _CHANNELS = f"""
 SELECT channel.id, {_IS_OPEN} AS is_open, {_GONE} AS gone_reason,
-       count(*) AS waiting, min({_TIME}) AS oldest
+       count(*) AS "left", min({_TIME}) AS oldest
 {_FROM} WHERE {IS_WAITING}
 GROUP BY channel.id"""
 
@@ -112,59 +126,55 @@ class Channel:
     last: tuple[str, UUID] | None = None
 
 
-class DueNotifications:
-    """Reads on the pass's connection; ``parameters`` are those of the SQL in IS_WAITING."""
+def forget_gone(session: RetrySession) -> None:
+    """Allow calls again to channels whose row has changed since they were given up."""
+    session.execute(_FORGET_GONE)
 
-    def __init__(self, connection: Connection, parameters: dict[str, Any]) -> None:
-        self.parameters = parameters
-        self._connection = connection
 
-    def forget_gone(self) -> None:
-        """Allow calls again to channels whose row has changed since they were given up."""
-        self._connection.execute(_FORGET_GONE)
+def channels(session: RetrySession) -> list[Channel]:
+    """Every channel with waiting notifications, also those that may not be called."""
+    return [Channel(**row) for row in session.execute(_CHANNELS)]
 
-    def channels(self) -> list[Channel]:
-        """Every channel with waiting notifications, also those that may not be called."""
-        return [
-            Channel(row["id"], row["oldest"], row["waiting"], row["is_open"], row["gone_reason"])
-            for row in self._connection.execute(_CHANNELS, self.parameters)
-        ]
 
-    def load_limits(self, channels: Iterable[Channel], clock: PassClock) -> float:
-        """Set the channels' limits as earlier passes stored them; return until when the global
-        limit allows no call."""
-        by_id = {channel.id: channel for channel in channels}
-        all_quiet_until = 0.0
-        for row in self._connection.execute(_LIMITS, {"channels": [ALL_CHANNELS, *by_id]}):
-            quiet_until = clock.seconds(row["quiet_until"]) if row["quiet_until"] else 0.0
-            if row["channel_id"] == ALL_CHANNELS:
-                all_quiet_until = quiet_until
-            else:
-                requests = map(clock.seconds, row["requests"])
-                by_id[row["channel_id"]].limits = ChannelLimits(requests, quiet_until)
-        return all_quiet_until
+def load_limits(session: RetrySession, channels: Iterable[Channel]) -> float:
+    """Set the channels' limits as earlier passes stored them; return until when the global limit
+    allows no call."""
+    by_id = {channel.id: channel for channel in channels}
+    all_quiet_until = 0.0
+    for row in session.execute(_LIMITS, channels=[ALL_CHANNELS, *by_id]):
+        quiet_until = session.seconds(row["quiet_until"]) if row["quiet_until"] else 0.0
+        if row["channel_id"] == ALL_CHANNELS:
+            all_quiet_until = quiet_until
+        else:
+            requests = map(session.seconds, row["requests"])
+            by_id[row["channel_id"]].limits = ChannelLimits(requests, quiet_until)
+    return all_quiet_until
 
-    def has_next(self, channel: Channel) -> bool:
-        """Whether a notification waits that was not taken yet; reads the next page if needed."""
-        return bool(channel.next_ids) or self._turn_page(channel)
 
-    def next(self, channel: Channel) -> UUID | None:
-        """Take the channel's next notification; None if there is none."""
-        return channel.next_ids.popleft() if self.has_next(channel) else None
+def has_next(session: RetrySession, channel: Channel) -> bool:
+    """Whether a notification waits that was not taken yet; reads the next page if needed."""
+    return channel.gone_reason is None and (bool(channel.next_ids) or _turn_page(session, channel))
 
-    def read(self, channel: Channel, notification: UUID | None) -> DictRow | None:
-        """Read a notification; None if it is no longer due. The id None matches no row."""
-        values = {**self.parameters, "id": notification}
-        row = self._connection.execute(_READ, values).fetchone()
-        if row:
-            channel.name = row["channel"]
-        return row
 
-    def _turn_page(self, channel: Channel) -> bool:
-        after_time, after_id = channel.last or (None, None)
-        place = {"channel": channel.id, "after_time": after_time, "after_id": after_id}
-        rows = self._connection.execute(_PAGE, {**self.parameters, **place}).fetchall()
-        channel.next_ids.extend(row["id"] for row in rows)
-        if rows:
-            channel.last = (rows[-1]["time"], rows[-1]["id"])
-        return bool(rows)
+def take_next(session: RetrySession, channel: Channel) -> UUID | None:
+    """Take the channel's next notification; None if there is none."""
+    return channel.next_ids.popleft() if has_next(session, channel) else None
+
+
+def read(session: RetrySession, channel: Channel, notification: UUID | None) -> DictRow | None:
+    """Read a notification; None if it is no longer due. The id None matches no row."""
+    row = session.execute(_READ, id=notification).fetchone()
+    if row:
+        channel.name = row["channel"]
+    return row
+
+
+def _turn_page(session: RetrySession, channel: Channel) -> bool:
+    after_time, after_id = channel.last or (None, None)
+    rows = session.execute(
+        _PAGE, channel=channel.id, after_time=after_time, after_id=after_id
+    ).fetchall()
+    channel.next_ids.extend(row["id"] for row in rows)
+    if rows:
+        channel.last = (rows[-1]["time"], rows[-1]["id"])
+    return bool(rows)

@@ -26,11 +26,13 @@ from typing import Any
 
 from common import config, metrics
 from common.database import own_tables
-from common.scheduling import Pass, PassResult, Preview, Scheduler
-from common.scheduling.due_rows import backlog, preview
-from common.scheduling.pass_lock import exclusive
-from workers.notification.due_notifications import DUE, DueNotifications
+from common.scheduling import Custom, Pass, PassResult, Scheduler
+from common.scheduling.work.due_rows import DueRows
+from common.scheduling.work.pass_lock import exclusive
+from workers.notification import due_notifications
+from workers.notification.due_notifications import DUE, DUE_CONDITIONS
 from workers.notification.metrics import RETRY_QUEUE
+from workers.notification.retry_session import RetrySession
 from workers.notification.tables import RETRYING
 
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.
@@ -56,9 +58,9 @@ ALLOW_LOOPBACK_HTTP = config.boolean(
 
 
 def _run(current: Pass) -> PassResult:
-    due = DueNotifications(current.connection, _parameters(current))
-    due.forget_gone()
-    channels = due.channels()
+    session = RetrySession(current.connection, _parameters(current), current.now)
+    due_notifications.forget_gone(session)
+    channels = due_notifications.channels(session)
     if not channels:
         return PassResult()
     # Imported here: a worker with nothing to send does not load `requests`.
@@ -66,18 +68,10 @@ def _run(current: Pass) -> PassResult:
 
     return RetryPass(
         current,
-        due,
+        session,
         seconds=current.settings[INTERVAL].total_seconds(),
         allow_loopback_http=current.settings[ALLOW_LOOPBACK_HTTP],
     ).run(channels)
-
-
-def _preview(current: Pass) -> Preview:
-    return preview(current, DUE, _parameters(current))
-
-
-def _backlog(current: Pass, most: int) -> int:
-    return backlog(current, DUE, _parameters(current), most)
 
 
 def _parameters(current: Pass) -> dict[str, Any]:
@@ -88,6 +82,8 @@ def _parameters(current: Pass) -> dict[str, Any]:
     }
 
 
+_DUE_ROWS = DueRows(DUE, _parameters)
+
 SCHEDULER = Scheduler(
     name="notification-retry",
     summary="sends failed Discord notifications again",
@@ -95,10 +91,15 @@ SCHEDULER = Scheduler(
         "NOTIFICATION_RETRY_ENABLED", "true", "whether failed notifications are sent again"
     ),
     interval=INTERVAL,
-    run=exclusive(_run),
-    preview=_preview,
-    backlog=_backlog,
+    work=exclusive(
+        Custom(
+            run=_run,
+            preview=_DUE_ROWS.preview,
+            backlog=_DUE_ROWS.backlog,
+            due=DUE_CONDITIONS,
+            settings=(MAX_RETRIES, ALLOW_LOOPBACK_HTTP),
+            tables=(*RETRYING, own_tables.SETTING_ROWS_ASIDE),
+        )
+    ),
     backlog_gauge=RETRY_QUEUE,
-    settings=(MAX_RETRIES, ALLOW_LOOPBACK_HTTP),
-    tables=(*RETRYING, own_tables.SETTING_ROWS_ASIDE),
 )

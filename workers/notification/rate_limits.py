@@ -6,35 +6,17 @@ issue 367: five requests in two seconds for a webhook, and 30 in a minute for th
 it, which is in no header.
 """
 
-import time
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
+from common.remote.rate_limit import SlidingWindow
 
-@dataclass(frozen=True, slots=True)
-class PassClock:
-    """The time of a pass: the database's time at its start plus the time since then here."""
+WEBHOOK_REQUESTS, WEBHOOK_SECONDS = 5, 2.0
+CHANNEL_REQUESTS, CHANNEL_SECONDS = 30, 60.0
+ALL_REQUESTS, ALL_SECONDS = 50, 1.0
 
-    now: datetime
-    _started: float = field(default_factory=time.monotonic)
-
-    def time(self, seconds: float) -> datetime:
-        """Convert from the monotonic clock to the database's time."""
-        return self.now + timedelta(seconds=seconds - self._started)
-
-    def seconds(self, time: datetime) -> float:
-        """Convert from the database's time to the monotonic clock."""
-        return self._started + (time - self.now).total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most ``requests`` in any period of ``seconds``."""
-
-    requests: int
-    seconds: float
+# Discord rounds to milliseconds, and its clock differs from ours.
+MARGIN = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +25,6 @@ class Bucket:
 
     remaining: int
     reset_after: float
-
-
-PER_WEBHOOK = Limit(5, 2.0)
-PER_CHANNEL = Limit(30, 60.0)
-GLOBAL = Limit(50, 1.0)
-
-# Discord rounds to milliseconds, and its clock differs from ours.
-MARGIN = 0.02
-
-
-class RequestWindow:
-    """The latest requests under one limit, a sliding window."""
-
-    def __init__(self, limit: Limit, requests: Iterable[float] = ()) -> None:
-        self._limit = limit
-        self._requests = deque(requests, maxlen=limit.requests)
-
-    def add(self, at: float) -> None:
-        self._requests.append(at)
-
-    @property
-    def free_at(self) -> float:
-        """When the limit allows the next request; in the past if it allows one now."""
-        full = len(self._requests) == self._limit.requests
-        return self._requests[0] + self._limit.seconds + MARGIN if full else float("-inf")
-
-    def since(self, at: float) -> list[float]:
-        """The requests after that time that still count."""
-        return [request for request in self._requests if request > at]
 
 
 class ChannelLimits:
@@ -84,12 +37,12 @@ class ChannelLimits:
     def __init__(self, requests: Iterable[float] = (), quiet_until: float = 0.0) -> None:
         """``requests`` and ``quiet_until`` come from an earlier pass."""
         earlier = sorted(requests)
-        self._channel = RequestWindow(PER_CHANNEL, earlier)
-        self._webhook = RequestWindow(PER_WEBHOOK)
+        self._channel = SlidingWindow(CHANNEL_REQUESTS, CHANNEL_SECONDS + MARGIN, earlier)
+        self._webhook = SlidingWindow(WEBHOOK_REQUESTS, WEBHOOK_SECONDS + MARGIN)
         self.quiet_until = quiet_until
         if earlier:
             # That pass may have been killed during a request, which is then not recorded.
-            self.pause_until(earlier[-1] + PER_WEBHOOK.seconds + MARGIN)
+            self.pause_until(earlier[-1] + WEBHOOK_SECONDS + MARGIN)
 
     @property
     def ready_at(self) -> float:
@@ -109,4 +62,4 @@ class ChannelLimits:
 
     def counted(self, now: float) -> list[float]:
         """The requests that still count in a later pass."""
-        return self._channel.since(now - PER_CHANNEL.seconds)
+        return self._channel.since(now - CHANNEL_SECONDS)

@@ -1,18 +1,16 @@
-"""One pass of notification-retry: which channel is called when, and what its reply changes.
+"""One pass of notification-retry: take the next channel, send its message, record the reply.
 
-The pass's own thread chooses and records; a bounded number of sender threads only call Discord.
-A channel has at most one request in flight, and goes back into the queue with the time at which
-its webhook may be called again, so no sender waits for a rate limit.
+The pass's own thread chooses and records; a bounded number of threads only call Discord. A channel
+has at most one request in flight, and goes back into the queue with the time at which its webhook
+may be called again, so no thread waits for a rate limit.
 """
 
-import heapq
-import queue
+import math
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from psycopg.rows import DictRow
@@ -21,14 +19,22 @@ from common import metrics
 from common.database.error_classification import reason
 from common.database.row_guard import RowGuard
 from common.logging import logs
+from common.remote.thread_pool import ThreadPool
 from common.scheduling import Pass, PassResult
-from workers.notification import rate_limits
-from workers.notification.attempt_records import AttemptRecords, gone_reason
+from workers.notification import (
+    attempt_records,
+    discord,
+    due_notifications,
+    embed,
+    unsent_notifications,
+)
+from workers.notification.attempt_records import gone_reason
+from workers.notification.channel_queue import ChannelQueue
 from workers.notification.discord import Discord, DiscordReply, RateLimited, SendResult, UnusableUrl
-from workers.notification.discord_message import DiscordMessage, build_message
-from workers.notification.due_notifications import Channel, DueNotifications
+from workers.notification.due_notifications import ALL_CHANNELS, Channel
 from workers.notification.embed import UnreadablePayload
-from workers.notification.unsent_notifications import UnsentNotifications
+from workers.notification.rate_limits import MARGIN, ChannelLimits
+from workers.notification.retry_session import RetrySession
 
 _log = logs.logger(__name__)
 
@@ -41,6 +47,19 @@ _TICK_SECONDS = 1.0
 _PROGRESS_SECONDS = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class DiscordMessage:
+    """One notification, ready to be posted."""
+
+    channel: Channel
+    row: DictRow
+    webhook: discord.Webhook
+    embed: dict[str, Any]
+
+
+_Pool = ThreadPool[DiscordMessage, DiscordReply]
+
+
 class RetryPass:
     """Sends the due notifications, for at most ``seconds``; one object is one pass.
 
@@ -48,22 +67,12 @@ class RetryPass:
     """
 
     def __init__(
-        self, current: Pass, due: DueNotifications, *, seconds: float, allow_loopback_http: bool
+        self, current: Pass, session: RetrySession, *, seconds: float, allow_loopback_http: bool
     ) -> None:
         self._pass = current
-        self._deadline = time.monotonic() + seconds
+        self._session = session
+        self._queue = ChannelQueue(closes_at=time.monotonic() + seconds)
         self._allow_loopback_http = allow_loopback_http
-        self._due = due
-        session, clock = current.connection, rate_limits.PassClock(current.now)
-        self._clock = clock
-        self._unsent = UnsentNotifications(session, due.parameters, clock)
-        self._records = AttemptRecords(session, due.parameters, clock, self._unsent)
-        self._queue: list[tuple[float, datetime, UUID, Channel]] = []
-        self._all_requests = rate_limits.RequestWindow(rate_limits.GLOBAL)
-        self._quiet_until = 0.0
-        self._in_flight: dict[Future[DiscordReply], DiscordMessage] = {}
-        self._done: queue.SimpleQueue[Future[DiscordReply]] = queue.SimpleQueue()
-        self._stop_at: float | None = None
         zeros = {"delivered": 0, "rate_limited": 0, "skipped": 0, "unreachable": 0, "left": 0}
         self._total = PassResult(details=zeros)
 
@@ -75,26 +84,26 @@ class RetryPass:
         refused) and ``left`` for the next pass.
         """
         self._queue_channels(channels)
-        remote = Discord()
-        senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="discord")
-        try:
-            self._send(senders, remote)
-        finally:
-            # After an error requests may be in flight; they must end before the next pass.
-            if not self._pass.stopping():
-                wait(self._in_flight, STOP_SECONDS)
-            remote.close()
-            senders.shutdown()
+        with (
+            closing(Discord()) as remote,
+            _Pool(lambda one: remote.post(one.webhook, one.embed), SENDERS, "discord") as pool,
+        ):
+            try:
+                self._send(pool)
+            finally:
+                # After an error requests may be in flight; they must end before the next pass.
+                if not self._pass.stopping():
+                    list(pool.last(STOP_SECONDS))
         left = sum(channel.left for channel in channels)
         self._count(left=left)
         if left and self._pass.stopping():
             return replace(self._total, complete=False)
-        self._unsent.forget_set_aside()
+        unsent_notifications.forget_set_aside(self._session)
         return self._total
 
     def _queue_channels(self, channels: list[Channel]) -> None:
         """Queue the channels that may be called; for the others, count and explain what waits."""
-        self._quiet_until = self._due.load_limits(channels, self._clock)
+        self._queue.pause_until(due_notifications.load_limits(self._session, channels))
         for channel in channels:
             if not channel.is_open:
                 self._count(skipped=channel.left)
@@ -102,105 +111,112 @@ class RetryPass:
             elif channel.gone_reason is not None:
                 self._leave_unsent(channel, channel.gone_reason)
             else:
-                self._enqueue(channel)
+                self._queue.add(channel)
 
-    def _send(self, senders: ThreadPoolExecutor, remote: Discord) -> None:
-        while True:
-            self._start_sends(senders, remote)
-            if self._in_flight:
-                if self._stop_is_overdue():
-                    return
-                self._collect()
-            elif self._may_start() and self._queue and self._next_at() < self._deadline:
-                self._pass.wait(min(self._until_next(), _PROGRESS_SECONDS))
+    def _send(self, pool: _Pool) -> None:
+        while not self._pass.stopping():
+            self._submit(pool)
+            seconds = self._queue.seconds_until_next()
+            if pool.in_flight:
+                tick = _TICK_SECONDS if pool.is_full else min(seconds, _TICK_SECONDS)
+                self._record(pool.finished(tick))
+            elif seconds < math.inf:
+                self._pass.wait(min(seconds, _PROGRESS_SECONDS))
                 self._pass.report_progress()
             else:
                 return
+        self._record(pool.last(STOP_SECONDS))
 
-    def _start_sends(self, senders: ThreadPoolExecutor, remote: Discord) -> None:
-        """Give every free sender a notification, as far as the limits allow."""
-        while self._may_send() and self._until_next() <= 0:
-            message = self._next_message(heapq.heappop(self._queue)[-1])
-            if message:
-                self._all_requests.add(time.monotonic())
-                future = senders.submit(remote.post, message.webhook, message.embed)
-                self._in_flight[future] = message
-                future.add_done_callback(self._done.put)
+    def _submit(self, pool: _Pool) -> None:
+        """Give every free thread a message, as far as the limits allow."""
+        while not pool.is_full and (channel := self._queue.pop()):
+            if message := self._next_message(channel):
+                self._queue.count_request()
+                pool.submit(message)
 
     def _next_message(self, channel: Channel) -> DiscordMessage | None:
         """The next message for this channel; None if nothing is due or the worker stops."""
-        while (notification := self._due.next(channel)) is not None:
-            if self._pass.stopping():
+        while not self._pass.stopping():
+            notification = due_notifications.take_next(self._session, channel)
+            if notification is None:
+                channel.left = 0
                 return None
-            with self._set_aside_on_error(channel, notification):
-                row = self._due.read(channel, notification)
-                if row is None:
-                    continue
-                try:
-                    return build_message(channel, row, self._allow_loopback_http)
-                except UnusableUrl as refusal:
-                    self._give_up(channel, f"not sent: {refusal}")
-                    return None
-                except UnreadablePayload as error:
-                    self._record(channel, row, SendResult(error=str(error)), time.monotonic())
-        channel.left = 0
+            with RowGuard() as guard:
+                row = due_notifications.read(self._session, channel, notification)
+                if row and (message := self._message(channel, row)):
+                    return message
+            if guard.error:
+                # Without a row this must succeed; if it fails, the row is not the cause.
+                due_notifications.read(self._session, channel, None)
+                self._set_aside(channel, notification, guard.error)
         return None
 
-    @contextmanager
-    def _set_aside_on_error(self, channel: Channel, notification: UUID) -> Iterator[None]:
-        """Set this notification aside if the block fails, and go on."""
-        with RowGuard() as guard:
-            yield
-        if guard.error:
-            # Without a row this must succeed; if it fails, the row is not the cause.
-            self._due.read(channel, None)
-            why = f"not sent: {reason(guard.error)}"
-            self._add(self._unsent.set_aside(notification, why, time.monotonic()), of=channel)
+    def _message(self, channel: Channel, row: DictRow) -> DiscordMessage | None:
+        """Build a message; what cannot be built is recorded or ends the calls to the channel."""
+        try:
+            webhook = discord.webhook(
+                row["webhook_url"], allow_loopback_http=self._allow_loopback_http
+            )
+            event = embed.rebuild(
+                row["event_payload"],
+                event_id=row["event_id"],
+                event_type=row["event_type"],
+                created_at=row["created_at"],
+            )
+            return DiscordMessage(channel, row, webhook, embed.embed(event, row["color"]))
+        except UnusableUrl as refusal:
+            self._give_up(channel, f"not sent: {refusal}")
+        except UnreadablePayload as error:
+            self._record_attempt(channel, row, SendResult(error=str(error)), time.monotonic())
+        return None
 
-    def _collect(self) -> None:
-        """Handle one reply; wait for it only until another notification can be sent."""
-        seconds = min(self._until_next(), _TICK_SECONDS) if self._may_send() else _TICK_SECONDS
-        with suppress(queue.Empty):
-            future = self._done.get(timeout=max(0.0, seconds))
-            message = self._in_flight.pop(future)
-            reply = None
-            with self._set_aside_on_error(message.channel, message.row["id"]):
-                reply = future.result()
-            self._handle_reply(message, reply)
+    def _record(self, sent: Iterable[tuple[DiscordMessage, DiscordReply | Exception]]) -> None:
+        """Record replies, or errors of our own, and queue their channels again."""
+        for message, reply in sent:
+            channel = message.channel
+            if isinstance(reply, Exception):
+                channel.limits.count_request(time.monotonic(), None)
+                self._set_aside(channel, message.row["id"], reply)
+            else:
+                channel.limits.count_request(reply.at, reply.bucket)
+                self._record_reply(message, reply)
+            # A channel with nothing left is not queued: the pass would wait for its limits.
+            if due_notifications.has_next(self._session, channel):
+                self._queue.add(channel)
+            else:
+                channel.left = 0
 
-    def _handle_reply(self, message: DiscordMessage, reply: DiscordReply | None) -> None:
-        """Record the reply and queue the channel again; None if sending raised an error."""
-        channel = message.channel
-        if reply is None:
-            channel.limits.count_request(time.monotonic(), None)
-        elif isinstance(reply.outcome, RateLimited):
-            channel.limits.count_request(reply.at, reply.bucket)
+    def _record_reply(self, message: DiscordMessage, reply: DiscordReply) -> None:
+        channel, outcome = message.channel, reply.outcome
+        if isinstance(outcome, RateLimited):
             channel.next_ids.appendleft(message.row["id"])
-            self._apply_rate_limit(channel, reply.outcome, reply.at)
-        else:
-            channel.limits.count_request(reply.at, reply.bucket)
-            metrics.RETRIES.labels("notification", "notification").inc()
-            self._record(channel, message.row, reply.outcome, reply.at)
-            if reply.outcome.permanent:
-                self._give_up(channel, gone_reason(reply.outcome))
-                return
-        # A channel with nothing left is not queued: the pass would wait for its limits.
-        if self._due.has_next(channel):
-            self._enqueue(channel)
-        else:
-            channel.left = 0
+            self._apply_rate_limit(channel, outcome, reply.at)
+            return
+        metrics.RETRIES.labels("notification", "notification").inc()
+        self._record_attempt(channel, message.row, outcome, reply.at)
+        if outcome.permanent:
+            self._give_up(channel, gone_reason(outcome))
 
-    def _record(self, channel: Channel, row: DictRow, attempt: SendResult, at: float) -> None:
-        self._add(self._records.attempt(channel, row, attempt, at), of=channel)
+    def _record_attempt(
+        self, channel: Channel, row: DictRow, attempt: SendResult, at: float
+    ) -> None:
+        done = attempt_records.record(self._session, channel, row, attempt, at)
+        self._add(done, of=channel)
+
+    def _set_aside(self, channel: Channel, notification: UUID, error: Exception) -> None:
+        why = f"not sent: {reason(error)}"
+        at = time.monotonic()
+        self._add(unsent_notifications.set_aside(self._session, notification, why, at), of=channel)
 
     def _apply_rate_limit(self, channel: Channel, limit: RateLimited, at: float) -> None:
-        until = at + limit.seconds + rate_limits.MARGIN
+        until = at + limit.seconds + MARGIN
         if limit.everywhere:
-            self._quiet_until = max(self._quiet_until, until)
-            self._records.store_global_pause(self._quiet_until)
+            self._queue.pause_until(until)
+            all_limits = ChannelLimits(quiet_until=self._queue.quiet_until)
+            attempt_records.store_limits(self._session, ALL_CHANNELS, all_limits, at)
         else:
             channel.limits.pause_until(until)
-        self._records.store_limits(channel, at)
+        attempt_records.store_limits(self._session, channel.id, channel.limits, at)
         self._count(rate_limited=1)
         metrics.rate_limited("notification", "discord", limit.seconds)
         _log.info(
@@ -224,31 +240,10 @@ class RetryPass:
 
     def _leave_unsent(self, channel: Channel, reason: str) -> None:
         """Write the reason into the notifications that wait for this channel."""
-        explained = self._unsent.explain(channel, reason, time.monotonic())
+        explained = unsent_notifications.explain(self._session, channel, reason, time.monotonic())
         self._add(explained)
         self._count(unreachable=max(0, channel.left - explained.failed))
-        channel.left = 0
-
-    def _enqueue(self, channel: Channel) -> None:
-        heapq.heappush(self._queue, (channel.limits.ready_at, channel.oldest, channel.id, channel))
-
-    def _may_start(self) -> bool:
-        return not self._pass.stopping() and time.monotonic() < self._deadline
-
-    def _may_send(self) -> bool:
-        return bool(self._queue) and len(self._in_flight) < SENDERS and self._may_start()
-
-    def _next_at(self) -> float:
-        """When the first channel in the queue may be called."""
-        return max(self._queue[0][0], self._all_requests.free_at, self._quiet_until)
-
-    def _until_next(self) -> float:
-        return max(0.0, self._next_at() - time.monotonic())
-
-    def _stop_is_overdue(self) -> bool:
-        if self._stop_at is None and self._pass.stopping():
-            self._stop_at = time.monotonic() + STOP_SECONDS
-        return self._stop_at is not None and time.monotonic() > self._stop_at
+        channel.gone_reason, channel.left = reason, 0
 
     def _count(self, **details: int) -> None:
         self._add(PassResult(details=details))

@@ -1,7 +1,6 @@
 """Notifications that are not sent: one is set aside, or all of a channel get the reason."""
 
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,11 +9,10 @@ import psycopg
 
 from common.database import failed_rows
 from common.database.error_classification import contended, reason, server_fault
-from common.database.session import Session
 from common.logging import logs
 from common.scheduling import NOTHING, PassResult
 from workers.notification.due_notifications import IS_WAITING, Channel
-from workers.notification.rate_limits import PassClock
+from workers.notification.retry_session import RetrySession
 
 _log = logs.logger(__name__)
 
@@ -42,66 +40,54 @@ _ONE_BY_ONE_SECONDS = 20.0
 _ONE_LIMITS = {"lock_timeout": "500ms", "statement_timeout": "10s"}
 
 
-class UnsentNotifications:
-    """Writes on the pass's connection; ``parameters`` are those of the SQL in IS_WAITING."""
+def set_aside(
+    session: RetrySession, notification: UUID, why: str, at: float, *, delivered: bool = False
+) -> PassResult:
+    """Set this notification aside, for a day or, if it was delivered, for good."""
+    stored = failed_rows.set_aside(
+        session.connection,
+        session.parameters["scheduler"],
+        notification,
+        f"delivered, but {why}" if delivered else why,
+        session.time(at),
+        retry_after=_SET_ASIDE_DELIVERED_FOR if delivered else _SET_ASIDE_FOR,
+    )
+    _log.error("notification_set_aside", notification_id=notification, reason=stored)
+    return PassResult(failed=1, note=f"notification {notification} set aside: {stored}")
 
-    def __init__(self, connection: Session, parameters: dict[str, Any], clock: PassClock) -> None:
-        self._connection = connection
-        self._parameters = parameters
-        self._clock = clock
 
-    def set_aside(
-        self, notification: UUID, why: str, at: float, *, delivered: bool = False
-    ) -> PassResult:
-        """Set this notification aside, for a day or, if it was delivered, for good."""
-        reason = failed_rows.set_aside(
-            self._connection,
-            self._parameters["scheduler"],
-            notification,
-            f"delivered, but {why}" if delivered else why,
-            self._clock.time(at),
-            retry_after=_SET_ASIDE_DELIVERED_FOR if delivered else _SET_ASIDE_FOR,
-        )
-        _log.error("notification_set_aside", notification_id=notification, reason=reason)
-        return PassResult(failed=1, note=f"notification {notification} set aside: {reason}")
+def explain(session: RetrySession, channel: Channel, why: str, at: float) -> PassResult:
+    """Write the reason into the notifications that wait for this channel; those that cannot be
+    written are set aside."""
+    values = {"at": session.time(at), "channel": channel.id, "reason": why}
+    try:
+        session.execute(_EXPLAIN_ALL, **values)
+    except psycopg.Error as error:
+        if server_fault(error):
+            raise
+        _log.warning("reason_record_failed", channel_id=channel.id, error=error)
+        if not contended(error):
+            return _explain_one_by_one(session, values, at)
+    return NOTHING
 
-    def explain(self, channel: Channel, reason: str, at: float) -> PassResult:
-        """Write the reason into the notifications that wait for this channel; those that cannot
-        be written are set aside."""
-        values = {
-            **self._parameters,
-            "at": self._clock.time(at),
-            "channel": channel.id,
-            "reason": self._connection.storable(reason),
-        }
+
+def forget_set_aside(session: RetrySession) -> None:
+    """Delete the set-aside records whose retry time had come before this pass."""
+    failed_rows.forget_recovered(session.connection, session.parameters["scheduler"], session.now)
+
+
+def _explain_one_by_one(session: RetrySession, values: dict[str, Any], at: float) -> PassResult:
+    rows = session.execute(f"{_UNEXPLAINED} LIMIT {_ONE_BY_ONE_ROWS}", **values).fetchall()
+    total, deadline = NOTHING, time.monotonic() + _ONE_BY_ONE_SECONDS
+    for row in rows:
+        if time.monotonic() > deadline:
+            break
         try:
-            self._connection.execute(_EXPLAIN_ALL, values)
+            with session.connection.begin(_ONE_LIMITS):
+                session.execute(_EXPLAIN_ONE, **values, id=row["id"])
         except psycopg.Error as error:
             if server_fault(error):
                 raise
-            _log.warning("reason_record_failed", channel_id=channel.id, error=error)
             if not contended(error):
-                return self._explain_one_by_one(values, at)
-        return NOTHING
-
-    def forget_set_aside(self) -> None:
-        """Delete the set-aside records whose retry time had come before this pass."""
-        failed_rows.forget_recovered(
-            self._connection, self._parameters["scheduler"], self._parameters["now"]
-        )
-
-    def _explain_one_by_one(self, values: Mapping[str, Any], at: float) -> PassResult:
-        rows = f"{_UNEXPLAINED} LIMIT {_ONE_BY_ONE_ROWS}"
-        total, deadline = NOTHING, time.monotonic() + _ONE_BY_ONE_SECONDS
-        for row in self._connection.execute(rows, values).fetchall():
-            if time.monotonic() > deadline:
-                break
-            try:
-                with self._connection.begin(_ONE_LIMITS):
-                    self._connection.execute(_EXPLAIN_ONE, {**values, "id": row["id"]})
-            except psycopg.Error as error:
-                if server_fault(error):
-                    raise
-                if not contended(error):
-                    total += self.set_aside(row["id"], f"not recorded: {reason(error)}", at)
-        return total
+                total += set_aside(session, row["id"], f"not recorded: {reason(error)}", at)
+    return total

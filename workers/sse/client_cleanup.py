@@ -27,14 +27,14 @@ from common.errors import PassError
 from common.logging import logs
 from common.scheduling import (
     PREVIEW_ROWS,
+    Custom,
     Pass,
     PassResult,
     Preview,
     Remote,
     Scheduler,
-    clock_guard,
 )
-from common.scheduling.pass_lock import exclusive
+from common.scheduling.work import clock_guard, pass_lock
 
 if TYPE_CHECKING:
     from workers.sse.sse_management import ClientPage, SseClient, SseManagement
@@ -225,8 +225,8 @@ SCHEDULER = Scheduler(
     interval=config.interval(
         "SSE_CLIENT_CLEANUP_INTERVAL", "5m", "time from one look for inactive clients to the next"
     ),
-    settings=(INACTIVE_TIMEOUT, ADDRESS, CALL_TIMEOUT),
-    run=exclusive(run),
-    preview=preview,
+    work=pass_lock.exclusive(
+        Custom(run=run, preview=preview, settings=(INACTIVE_TIMEOUT, ADDRESS, CALL_TIMEOUT))
+    ),
     remotes=(Remote("SSE service", _address, _check),),
 )

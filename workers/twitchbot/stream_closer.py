@@ -5,12 +5,10 @@ Due: active streams, not deleted, not updated for STREAM_CLOSER_INACTIVE_TIMEOUT
 batches; the rest is still due.
 """
 
-from typing import Any
-
 from common import config
-from common.database import Index, TableAccess, ctid, own_tables
-from common.scheduling import Pass, Scheduler
-from common.scheduling.batched_change import BatchedChange
+from common.database import Index
+from common.scheduling import Condition, Scheduler
+from common.scheduling.work.batched_change import BatchedChange
 from workers.twitchbot.tables import STREAMS
 
 # "Chat-Only Messages": where the live bot stores chat messages while no stream is live. It is
@@ -24,33 +22,22 @@ INACTIVE_TIMEOUT = config.duration(
     minimum="1m",
 )
 
-_IS_DUE = f"""
-    is_active AND deleted_at IS NULL
-    AND (updated_at <= %(now)s - %(timeout)s OR updated_at IS NULL)
-    AND id <> '{CHAT_ONLY}' AND id <> ALL (%(failed_rows)s::uuid[])"""
-
-# The streams that the next pass ends, for a dry run.
-DUE = f"SELECT id, title, started_at, updated_at FROM twitchbot_streams WHERE {_IS_DUE}"
-
-# End one batch of streams.
-END = f"""
-WITH due AS (
-    SELECT id, ctid FROM twitchbot_streams
-    WHERE {ctid.in_range()} AND {_IS_DUE}
-    FOR UPDATE SKIP LOCKED
-), ended AS (
-    UPDATE twitchbot_streams SET is_active = false, ended_at = %(now)s, updated_at = %(now)s
-    WHERE {ctid.same_rows("due")} AND {_IS_DUE}
-    RETURNING id
+CLOSING = BatchedChange(
+    STREAMS,
+    due=(
+        Condition("active", "is_active"),
+        Condition("not deleted", "deleted_at IS NULL"),
+        Condition(
+            "without an update for too long",
+            "(updated_at <= %(now)s - %(timeout)s OR updated_at IS NULL)",
+        ),
+        Condition("not the stream for messages while none is live", f"id <> '{CHAT_ONLY}'"),
+    ),
+    changes={"is_active": "false", "ended_at": "%(now)s", "updated_at": "%(now)s"},
+    parameters={"timeout": INACTIVE_TIMEOUT},
+    shows=("id", "title", "started_at", "updated_at"),
+    index=Index(("updated_at",), "is_active AND deleted_at IS NULL"),
 )
-SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed FROM ended"""
-
-
-def _parameters(current: Pass) -> dict[str, Any]:
-    return {"timeout": current.settings[INACTIVE_TIMEOUT]}
-
-
-CHANGE = BatchedChange(table="twitchbot_streams", due=DUE, batch=END, parameters=_parameters)
 
 SCHEDULER = Scheduler(
     name="stream-closer",
@@ -59,19 +46,5 @@ SCHEDULER = Scheduler(
     interval=config.interval(
         "STREAM_CLOSER_INTERVAL", "1h", "time from one look for orphaned streams to the next"
     ),
-    run=CHANGE.run,
-    preview=CHANGE.preview,
-    backlog=CHANGE.backlog,
-    settings=(INACTIVE_TIMEOUT,),
-    tables=(
-        TableAccess(
-            STREAMS,
-            select=(
-                *("ctid", "id", "title", "started_at", "is_active", "updated_at", "deleted_at"),
-            ),
-            update=("is_active", "ended_at", "updated_at"),
-            profits=(Index(("updated_at",), "is_active AND deleted_at IS NULL"),),
-        ),
-        own_tables.SETTING_ROWS_ASIDE,
-    ),
+    work=CLOSING,
 )

@@ -13,9 +13,8 @@ from datetime import datetime
 
 from common import config
 from common.database import TableAccess
-from common.events import envelope
+from common.events.envelope import NOW, Event
 from common.scheduling import Pass, PassResult, Scheduler
-from common.scheduling.pass_lock import exclusive
 from workers.warcraft import character_replies, reference_rows
 from workers.warcraft.battle_net import client
 from workers.warcraft.character_replies import Character
@@ -35,32 +34,32 @@ from workers.warcraft.tables import (
     found_or_created,
 )
 
-SYNCED = "warcraft.character.synced"
-EQUIPMENT_UPDATED = "warcraft.character.equipment.updated"
-STATS_UPDATED = "warcraft.character.stats.updated"
-
 INTERVAL = config.interval(
     "CHARACTER_SYNC_INTERVAL", "6h", "time from one sync of characters to the next"
 )
 
-# The characters that the next pass fetches.
-DUE = """
-SELECT character.id, character.name, character.realm,
-       coalesce(nullif(lower(character.region), ''), %(region)s) AS region,
-       details.last_synced_at
-FROM characters AS character
-LEFT JOIN character_details AS details ON details.character_id = character.id
-WHERE character.deleted_at IS NULL
-  AND (details.last_synced_at IS NULL OR details.last_synced_at <= %(synced_before)s)
-  AND NOT EXISTS (SELECT FROM toast_sync_failures AS failure
-                  WHERE failure.scheduler = %(scheduler)s
-                    AND failure.subject_id = character.id AND failure.retry_at > %(now)s)"""
-
-_CHANGED = {
-    "character_id": "character_id",
-    "name": "name",
-    "updated_at": envelope.rfc3339("%(now)s::timestamptz"),
-}
+SYNCED = Event(
+    "warcraft.character.synced",
+    key="character_id",
+    fields={
+        "character_id": "character_id",
+        "name": "name",
+        "realm": "realm",
+        "region": "%(region)s::text",
+        "level": "level",
+        "item_level": "item_level",
+        "class_name": "%(class_name)s::text",
+        "race_name": "%(race_name)s::text",
+        "faction_name": "%(faction_name)s::text",
+        "achievement_points": "achievement_points",
+        "synced_at": NOW,
+    },
+)
+_CHANGED = {"character_id": "character_id", "name": "name", "updated_at": NOW}
+EQUIPMENT_UPDATED = Event(
+    "warcraft.character.equipment.updated", key="character_id", fields=_CHANGED
+)
+STATS_UPDATED = Event("warcraft.character.stats.updated", key="character_id", fields=_CHANGED)
 
 # Record one character and announce it; no change if it was deleted meanwhile. The picture is kept
 # if Battle.net has none any more.
@@ -111,35 +110,9 @@ WITH touched AS (
     SELECT * FROM touched JOIN equipment USING (character_id)
 ), new_stats AS (
     SELECT * FROM touched JOIN stats USING (character_id)
-), announced_sync AS ({
-    envelope.announce(
-        "warcraft",
-        SYNCED,
-        rows="synced",
-        key="character_id",
-        fields={
-            "character_id": "character_id",
-            "name": "name",
-            "realm": "realm",
-            "region": "%(region)s::text",
-            "level": "level",
-            "item_level": "item_level",
-            "class_name": "%(class_name)s::text",
-            "race_name": "%(race_name)s::text",
-            "faction_name": "%(faction_name)s::text",
-            "achievement_points": "achievement_points",
-            "synced_at": envelope.rfc3339("%(now)s::timestamptz"),
-        },
-    )
-}), announced_equipment AS ({
-    envelope.announce(
-        "warcraft", EQUIPMENT_UPDATED, rows="new_equipment", key="character_id", fields=_CHANGED
-    )
-}), announced_stats AS ({
-    envelope.announce(
-        "warcraft", STATS_UPDATED, rows="new_stats", key="character_id", fields=_CHANGED
-    )
-})
+), announced_sync AS ({SYNCED.insert("synced")}
+), announced_equipment AS ({EQUIPMENT_UPDATED.insert("new_equipment")}
+), announced_stats AS ({STATS_UPDATED.insert("new_stats")})
 SELECT (SELECT count(*) FROM announced_sync) AS characters,
        (SELECT count(*) FROM announced_equipment) AS equipment_changed,
        (SELECT count(*) FROM announced_stats) AS stats_changed"""
@@ -180,10 +153,6 @@ def record(current: Pass, subject: SyncSubject, character: Character, now: datet
     return PassResult(processed=counts["characters"], events=sum(counts.values()), details=changed)
 
 
-SYNC = Sync(
-    kind="character", due=DUE, interval=INTERVAL, fetch=character_replies.fetch, record=record
-)
-
 _SYNCED = tuple(name for name in DETAILS.columns if name not in ("character_id", "created_at"))
 
 TABLES = (
@@ -212,6 +181,18 @@ TABLES = (
     SYNC_FAILURES,
 )
 
+SYNC = Sync(
+    kind="character",
+    rows="""characters AS character
+LEFT JOIN character_details AS details ON details.character_id = character.id""",
+    last_synced="details.last_synced_at",
+    interval=INTERVAL,
+    fetch=character_replies.fetch,
+    record=record,
+    tables=TABLES,
+    events=(SYNCED, EQUIPMENT_UPDATED, STATS_UPDATED),
+)
+
 SCHEDULER = Scheduler(
     name="character-sync",
     summary="updates characters from Battle.net",
@@ -219,12 +200,7 @@ SCHEDULER = Scheduler(
         "CHARACTER_SYNC_ENABLED", "true", "whether characters are synced from Battle.net"
     ),
     interval=INTERVAL,
-    run=exclusive(SYNC.run),
-    preview=SYNC.preview,
-    backlog=SYNC.backlog,
-    settings=client.SETTINGS,
+    work=SYNC.work,
     needs=client.CREDENTIALS,
-    topics=(SYNCED, EQUIPMENT_UPDATED, STATS_UPDATED),
-    tables=TABLES,
     remotes=(client.REMOTE,),
 )

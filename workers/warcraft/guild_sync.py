@@ -12,9 +12,8 @@ from datetime import datetime
 
 from common import config
 from common.database import TableAccess
-from common.events import envelope
+from common.events.envelope import NOW, Event
 from common.scheduling import Pass, PassResult, Scheduler
-from common.scheduling.pass_lock import exclusive
 from workers.warcraft import reference_rows
 from workers.warcraft.battle_net import client
 from workers.warcraft.database_values import storable
@@ -31,20 +30,22 @@ from workers.warcraft.tables import (
     found_or_created,
 )
 
-SYNCED = "warcraft.guild.synced"
-
 INTERVAL = config.interval("GUILD_SYNC_INTERVAL", "12h", "time from one sync of guilds to the next")
 
-# The guilds that the next pass fetches.
-DUE = """
-SELECT guild.id, guild.name, guild.realm,
-       coalesce(nullif(lower(guild.region), ''), %(region)s) AS region, guild.last_synced_at
-FROM guilds AS guild
-WHERE guild.deleted_at IS NULL
-  AND (guild.last_synced_at IS NULL OR guild.last_synced_at <= %(synced_before)s)
-  AND NOT EXISTS (SELECT FROM toast_sync_failures AS failure
-                  WHERE failure.scheduler = %(scheduler)s
-                    AND failure.subject_id = guild.id AND failure.retry_at > %(now)s)"""
+SYNCED = Event(
+    "warcraft.guild.synced",
+    key="guild_id",
+    fields={
+        "guild_id": "id",
+        "name": "name",
+        "realm": "realm",
+        "region": "%(region)s::text",
+        "faction": "%(faction_name)s::text",
+        "member_count": "member_count",
+        "achievement_points": "achievement_points",
+        "synced_at": NOW,
+    },
+)
 
 # Record one guild, and make its members equal to the roster; no change if the guild was deleted
 # meanwhile.
@@ -94,24 +95,7 @@ WITH synced AS (
     WHERE details.guild_id = synced.id
       AND details.character_id NOT IN (SELECT character_id FROM tracked)
     RETURNING 1
-), announced AS ({
-    envelope.announce(
-        "warcraft",
-        SYNCED,
-        rows="synced",
-        key="guild_id",
-        fields={
-            "guild_id": "id",
-            "name": "name",
-            "realm": "realm",
-            "region": "%(region)s::text",
-            "faction": "%(faction_name)s::text",
-            "member_count": "member_count",
-            "achievement_points": "achievement_points",
-            "synced_at": envelope.rfc3339("%(now)s::timestamptz"),
-        },
-    )
-})
+), announced AS ({SYNCED.insert("synced")})
 SELECT (SELECT count(*) FROM announced) AS guilds,
        (SELECT count(*) FROM written) AS members_written,
        (SELECT count(*) FROM departed) AS members_left,
@@ -145,8 +129,6 @@ def record(current: Pass, subject: SyncSubject, guild: Guild, now: datetime) -> 
     return PassResult(processed=guilds, events=guilds, details=counts)
 
 
-SYNC = Sync(kind="guild", due=DUE, interval=INTERVAL, fetch=GuildFetcher, record=record)
-
 _COUNTED = ("member_count", "achievement_points", "last_synced_at")
 
 TABLES = (
@@ -162,6 +144,17 @@ TABLES = (
     SYNC_FAILURES,
 )
 
+SYNC = Sync(
+    kind="guild",
+    rows="guilds AS guild",
+    last_synced="guild.last_synced_at",
+    interval=INTERVAL,
+    fetch=GuildFetcher,
+    record=record,
+    tables=TABLES,
+    events=(SYNCED,),
+)
+
 SCHEDULER = Scheduler(
     name="guild-sync",
     summary="updates guilds and their members from Battle.net",
@@ -169,12 +162,7 @@ SCHEDULER = Scheduler(
         "GUILD_SYNC_ENABLED", "true", "whether guilds are synced from Battle.net"
     ),
     interval=INTERVAL,
-    run=exclusive(SYNC.run),
-    preview=SYNC.preview,
-    backlog=SYNC.backlog,
-    settings=client.SETTINGS,
+    work=SYNC.work,
     needs=client.CREDENTIALS,
-    topics=(SYNCED,),
-    tables=TABLES,
     remotes=(client.REMOTE,),
 )

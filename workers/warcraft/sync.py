@@ -12,13 +12,16 @@ from typing import Any, Generic, TypeVar
 
 from common import failpoints
 from common.config import Variable
+from common.database import TableAccess
 from common.database.error_classification import reason
 from common.database.row_guard import RowGuard
 from common.errors import PassError, RemoteAway
+from common.events.envelope import Event
 from common.logging import logs
-from common.scheduling import Pass, PassResult, Preview
-from common.scheduling.due_rows import backlog, preview
-from workers.warcraft.battle_net.client import REGION, BattleNet
+from common.scheduling import Condition, Custom, Pass, PassResult
+from common.scheduling.work.due_rows import DueRows, all_of
+from common.scheduling.work.pass_lock import exclusive
+from workers.warcraft.battle_net.client import REGION, SETTINGS, BattleNet
 from workers.warcraft.battle_net.errors import NotFound, Refused, Unavailable
 from workers.warcraft.fetch_threads import DIED, Fetch, FetchResult, FetchThreads, SyncSubject
 
@@ -72,17 +75,65 @@ DELETE FROM toast_sync_failures WHERE scheduler = %(scheduler)s AND subject_id =
 class Sync(Generic[T]):
     """One scheduler's work.
 
-    ``due`` selects ``id``, ``name``, ``realm``, ``region`` and ``last_synced_at`` of the due
-    subjects, with the parameters ``scheduler``, ``now``, ``synced_before`` and ``region`` (for
-    rows without one). ``fetch`` gets the API and returns a function that fetches one subject, on
-    a thread of its own; ``record`` stores the result in a transaction, with the given time.
+    ``kind`` is what a subject is called, also in ``rows``, the FROM of its table; ``last_synced``
+    is the column of its last sync. ``fetch`` gets the API and returns a function that fetches one
+    subject, on a thread of its own; ``record`` stores the result in a transaction, with the given
+    time.
     """
 
     kind: str
-    due: str
+    rows: str
+    last_synced: str
     interval: Variable[Any]
     fetch: Callable[[BattleNet], Fetch[T]]
     record: Callable[[Pass, SyncSubject, T, datetime], PassResult]
+    tables: tuple[TableAccess, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def work(self) -> Custom:
+        """What a pass does; on one machine at a time."""
+        due_rows = DueRows(
+            f"{self.select} ORDER BY last_synced_at NULLS FIRST, id", self._parameters
+        )
+        return exclusive(
+            Custom(
+                run=self.run,
+                preview=due_rows.preview,  # sends no request to Battle.net
+                backlog=due_rows.backlog,
+                due=self.due,
+                settings=SETTINGS,
+                tables=self.tables,
+                events=self.events,
+            )
+        )
+
+    @property
+    def due(self) -> tuple[Condition, ...]:
+        """When a subject is due."""
+        synced = self.last_synced
+        return (
+            Condition("not deleted", f"{self.kind}.deleted_at IS NULL"),
+            Condition(
+                "not synced within the interval",
+                f"({synced} IS NULL OR {synced} <= %(synced_before)s)",
+            ),
+            Condition(
+                "not set aside after a failure",
+                f"""NOT EXISTS (SELECT FROM toast_sync_failures AS failure
+                  WHERE failure.scheduler = %(scheduler)s
+                    AND failure.subject_id = {self.kind}.id AND failure.retry_at > %(now)s)""",
+            ),
+        )
+
+    @property
+    def select(self) -> str:
+        """SQL that selects the due subjects; the parameter ``region`` is for rows without one."""
+        return f"""
+SELECT {self.kind}.id, {self.kind}.name, {self.kind}.realm,
+       coalesce(nullif(lower({self.kind}.region), ''), %(region)s) AS region,
+       {self.last_synced} AS last_synced_at
+FROM {self.rows} WHERE {all_of(self.due)}"""
 
     def run(self, current: Pass) -> PassResult:
         """Sync everything that is due. Raises PassError if no single subject is the cause."""
@@ -106,15 +157,6 @@ class Sync(Generic[T]):
             )
         return total + PassResult(complete=not current.stopping())
 
-    def preview(self, current: Pass) -> Preview:
-        """List what would be fetched; sends no request to Battle.net."""
-        due = f"{self.due} ORDER BY last_synced_at NULLS FIRST, id"
-        return preview(current, due, self._parameters(current))
-
-    def backlog(self, current: Pass, most: int) -> int:
-        """Count the due subjects, at most ``most``."""
-        return backlog(current, self.due, self._parameters(current), most)
-
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {
             "scheduler": current.scheduler,
@@ -126,7 +168,7 @@ class Sync(Generic[T]):
     def _subjects(self, current: Pass) -> Iterator[SyncSubject]:
         """The due subjects, the stalest first, read a page at a time."""
         place: dict[str, Any] = {"after": None, "place": None, "rows": PAGE_ROWS}
-        page = _PAGE.format(due=self.due)
+        page = _PAGE.format(due=self.select)
         while rows := current.connection.execute(
             page, {**self._parameters(current), **place}
         ).fetchall():

@@ -6,6 +6,7 @@ reason, for all machines and passes; the others go on.
 
 import math
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,19 +14,19 @@ import psycopg
 
 from common import failpoints, metrics
 from common.config import Network
-from common.database import failed_rows
 from common.database.error_classification import contended, reason
 from common.database.row_guard import RowGuard
 from common.logging import logs
+from common.remote.thread_pool import ThreadPool
 from common.scheduling import Pass, PassResult
 from workers.webhook.delivery_rows import DeliveryRows
+from workers.webhook.host_queue import HostQueue
 from workers.webhook.http_delivery import attempt
 from workers.webhook.http_delivery.attempt import Attempt, Delivery, hide
 from workers.webhook.http_delivery.delivery_client import DeliveryClient
 from workers.webhook.http_delivery.retry_decision import RetryDecision, decide
 from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
 from workers.webhook.metrics import DELIVERY_FAILURES
-from workers.webhook.sender_pool import HostQueue, SenderPool
 
 _log = logs.logger(__name__)
 
@@ -57,121 +58,90 @@ class DeliveryPass:
         max_attempts: int,
         allowed_networks: tuple[Network, ...],
     ) -> None:
-        self._pass = current
-        self._started_at = time.monotonic()
-        self._lease = timeout + LEASE_MARGIN
-        self._max_attempts = max_attempts
         client = DeliveryClient(SsrfGuard(allowed_networks), timeout.total_seconds())
-        self._pool: SenderPool[Delivery, Attempt | Exception] = SenderPool(
-            lambda delivery: _sent(delivery, client), senders
-        )
-        self._rows = DeliveryRows(current.connection, current.scheduler)
+        self._pass = current
+        self._max_attempts = max_attempts
+        self._rows = DeliveryRows(current, timeout + LEASE_MARGIN)
         self._waiting = HostQueue()
-        self._found_at = -math.inf
+        self._reread_at = -math.inf
+        self._pool: ThreadPool[Delivery, Attempt] = ThreadPool(
+            lambda delivery: attempt.make(delivery, client), senders, "webhook-sender"
+        )
         self._total = PassResult()
 
     def run(self) -> PassResult:
-        while not self._pass.stopping():
-            self._start()
-            if not self._pool.in_flight:
-                return self._total
-            self._record_finished(TICK_SECONDS)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while self._pool.in_flight and (left := deadline - time.monotonic()) > 0:
-            self._record_finished(min(left, TICK_SECONDS))
+        """Returns what was done; incomplete if the worker is to stop."""
+        with self._pool:
+            while not self._pass.stopping():
+                self._start()
+                if not self._pool.in_flight:
+                    return self._total
+                self._pass.report_progress()
+                self._finish(self._pool.finished(TICK_SECONDS))
+            self._finish(self._pool.last(GRACE_SECONDS))
         return self._total + PassResult(complete=False)
-
-    def _now(self) -> datetime:
-        """The database's time: rows become due while a pass waits for receivers."""
-        return self._pass.now + timedelta(seconds=time.monotonic() - self._started_at)
 
     def _start(self) -> None:
         """Start deliveries until the pool is full or no host is free."""
         while not self._pool.is_full and (delivery := self._next()):
-            self._pool.start(delivery)
+            failpoints.reach("claimed")
+            self._waiting.started(delivery.host)
+            self._pool.submit(delivery)
 
     def _next(self) -> Delivery | None:
         """Take the next delivery whose host is free; None if there is none now."""
-        if not self._waiting.has_any(self._pool.is_free):
+        if self._waiting.free_host is None:
             self._find()
-        while not self._pass.stopping():
-            row = self._waiting.pop(self._pool.is_free)
-            if row is None:
-                break
+        while not self._pass.stopping() and (row := self._waiting.pop()):
             if delivery := self._take(row):
-                failpoints.reach("claimed")
                 return delivery
         return None
 
     def _find(self) -> None:
         """Read again what is due; while requests are in flight, only every REREAD_SECONDS."""
-        if self._pool.in_flight and time.monotonic() - self._found_at < REREAD_SECONDS:
-            return
-        self._waiting.refill(self._rows.find(self._now()))
-        self._found_at = time.monotonic()
+        if not self._pool.in_flight or time.monotonic() >= self._reread_at:
+            self._waiting.refill(self._rows.find())
+            self._reread_at = time.monotonic() + REREAD_SECONDS
 
     def _take(self, row: UUID) -> Delivery | None:
-        taken = None
         with RowGuard() as guard:
-            taken = self._rows.take(row, self._now(), self._lease)
+            return self._rows.take(row)
         if guard.error:
-            self._set_aside(row, f"not taken: {_describe(guard.error)}")
-        return taken
+            self._set_aside(row, f"not taken: {reason(guard.error)}")
+        return None
 
-    def _record_finished(self, seconds: float) -> None:
-        self._pass.report_progress()
-        for delivery, sent in self._pool.finished(seconds):
-            if isinstance(sent, Exception):
-                reason = f"not sent: {_describe(sent, delivery)}"
-                self._set_aside(delivery.id, reason, SET_ASIDE_FOR)
-                continue
+    def _finish(self, results: Iterable[tuple[Delivery, Attempt | Exception]]) -> None:
+        for delivery, sent in results:
+            self._waiting.ended(delivery.host)
             with RowGuard() as guard:
                 self._record(sent)
             if guard.error:
-                delivered = sent.reply.is_success
-                self._set_aside(
-                    delivery.id,
-                    f"{'delivered, but ' if delivered else ''}not recorded:"
-                    f" {_describe(guard.error, delivery)}",
-                    SET_ASIDE_DELIVERED_FOR if delivered else SET_ASIDE_FOR,
-                )
+                what, rest = _undone(sent)
+                failure = hide(f"{what}: {reason(guard.error)}", *delivery.secrets)
+                self._set_aside(delivery.id, failure, rest)
 
-    def _record(self, sent: Attempt) -> None:
-        delivery, reply, now = sent.delivery, sent.reply, self._now()
-        outcome = decide(reply, attempt=delivery.attempt, max_attempts=self._max_attempts, now=now)
-        ids = {"delivery_id": delivery.id, "webhook_id": delivery.webhook_id}
-        if not self._write(sent, outcome, now):
-            _log.warning("lease_lost", **ids, reason="the lease had run out")
-            self._add(PassResult(details={"dropped": 1}))
-            return
-        if reply.refused:
-            _log.warning("destination_refused", **ids, reason=reply.error)
-        _log.debug("attempt_recorded", **ids, status=outcome.status, http_status=reply.status)
-        if delivery.attempt > 1:
-            metrics.RETRIES.labels("webhook", "delivery").inc()
-        if outcome.retry_after:
-            metrics.rate_limited("webhook", "webhook", outcome.retry_after.total_seconds())
-        if outcome.status == "success":
-            self._add(PassResult(processed=1, details={"delivered": 1}))
+    def _record(self, sent: Attempt | Exception) -> None:
+        if isinstance(sent, Exception):
+            raise sent
+        now, number = self._rows.now(), sent.delivery.attempt
+        outcome = decide(sent.reply, attempt=number, max_attempts=self._max_attempts, now=now)
+        if self._write(sent, outcome, now):
+            self._add(_counted(sent, outcome))
         else:
-            DELIVERY_FAILURES.labels("webhook").inc()
-            self._add(PassResult(processed=1, details={"undelivered": 1}))
+            _log.warning("lease_lost", **_ids(sent.delivery), reason="the lease had run out")
+            self._add(PassResult(details={"dropped": 1}))
 
     def _write(self, sent: Attempt, outcome: RetryDecision, now: datetime) -> bool:
-        tries = 1
-        while True:
+        for _ in range(RECORD_TRIES - 1):
             try:
                 return self._rows.record(sent, outcome, now)
             except psycopg.Error as error:
-                if not contended(error) or tries == RECORD_TRIES or self._pass.stopping():
+                if not contended(error) or self._pass.stopping():
                     raise
-                tries += 1
+        return self._rows.record(sent, outcome, now)
 
-    def _set_aside(self, row: UUID, reason: str, rest: timedelta | None = None) -> None:
-        current = self._pass
-        stored = failed_rows.set_aside(
-            current.connection, current.scheduler, row, reason, self._now(), rest
-        )
+    def _set_aside(self, row: UUID, failure: str, rest: timedelta | None = None) -> None:
+        stored = self._rows.set_aside(row, failure, rest)
         _log.error("row_failed", table="webhook_deliveries", row_id=row, reason=stored)
         self._add(PassResult(failed=1, note=f"webhook_deliveries {row}: {stored}"))
 
@@ -180,13 +150,32 @@ class DeliveryPass:
         self._pass.report_progress(done)
 
 
-def _sent(delivery: Delivery, client: DeliveryClient) -> Attempt | Exception:
-    """Send a delivery once; return an error of our own, instead of raising it."""
-    with RowGuard() as guard:
-        return attempt.make(delivery, client)
-    return guard.error or RuntimeError("nothing was sent")
+def _undone(sent: Attempt | Exception) -> tuple[str, timedelta]:
+    """What did not happen to a delivery that failed, and for how long it is set aside."""
+    if isinstance(sent, Exception):
+        return "not sent", SET_ASIDE_FOR
+    if sent.reply.is_success:
+        return "delivered, but not recorded", SET_ASIDE_DELIVERED_FOR
+    return "not recorded", SET_ASIDE_FOR
 
 
-def _describe(error: Exception, delivery: Delivery | None = None) -> str:
-    """An error in one line, without the secrets of the delivery."""
-    return hide(reason(error), *(delivery.secrets if delivery else ()))
+def _counted(sent: Attempt, outcome: RetryDecision) -> PassResult:
+    """Log and count an attempt that is recorded."""
+    delivery, reply = sent.delivery, sent.reply
+    if reply.refused:
+        _log.warning("destination_refused", **_ids(delivery), reason=reply.error)
+    _log.debug(
+        "attempt_recorded", **_ids(delivery), status=outcome.status, http_status=reply.status
+    )
+    if delivery.attempt > 1:
+        metrics.RETRIES.labels("webhook", "delivery").inc()
+    if outcome.retry_after:
+        metrics.rate_limited("webhook", "webhook", outcome.retry_after.total_seconds())
+    if reply.is_success:
+        return PassResult(processed=1, details={"delivered": 1})
+    DELIVERY_FAILURES.labels("webhook").inc()
+    return PassResult(processed=1, details={"undelivered": 1})
+
+
+def _ids(delivery: Delivery) -> dict[str, UUID]:
+    return {"delivery_id": delivery.id, "webhook_id": delivery.webhook_id}

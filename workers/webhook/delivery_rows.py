@@ -1,12 +1,12 @@
 """The rows of webhook-delivery: find, take and record deliveries, one statement each."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from common.database import failed_rows
 from common.database.error_classification import hiding
-from common.database.session import Session
+from common.scheduling import Pass
 from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
 from workers.webhook.http_delivery.attempt import MOST_ATTEMPTS, Attempt, Delivery, hide
 from workers.webhook.http_delivery.retry_decision import RetryDecision
@@ -53,12 +53,10 @@ _HOLDS_LEASE = """
     id = %(id)s AND status = 'retrying' AND next_retry_at = %(lease)s
     AND coalesce(attempt_count, 0) = %(attempts_before)s"""
 
-# The counter plus one, at most the largest bigint: an overflow must not fail the delivery.
-_INCREMENTED = f"least(coalesce({{counter}}, 0), {MOST_ATTEMPTS - 1}) + {{one}}"
-
 
 def _counted(counter: str, one: str) -> str:
-    return f"{counter} = {_INCREMENTED.format(counter=counter, one=one)}"
+    """The counter plus one, at most the largest bigint: an overflow must not fail the delivery."""
+    return f"{counter} = least(coalesce({counter}, 0), {MOST_ATTEMPTS - 1}) + {one}"
 
 
 # Record one attempt, if we still hold the lease. The database cuts the URL, because the column's
@@ -104,23 +102,30 @@ class NotRecorded(Exception):
         super().__init__("a trigger or rule keeps it as it is")
 
 
-@dataclass(frozen=True, slots=True)
 class DeliveryRows:
-    """Reads and changes deliveries on one connection; ``now`` is the time of the database."""
+    """Reads and changes deliveries on the connection of a pass, each taken for ``lease``."""
 
-    connection: Session
-    scheduler: str
+    def __init__(self, current: Pass, lease: timedelta) -> None:
+        self._connection = current.connection
+        self._scheduler = current.scheduler
+        self._lease = lease
+        self._started = current.now - timedelta(seconds=time.monotonic())
 
-    def find(self, now: datetime) -> Iterator[tuple[str, UUID]]:
+    def now(self) -> datetime:
+        """The database's time: rows become due while a pass waits for receivers."""
+        return self._started + timedelta(seconds=time.monotonic())
+
+    def find(self) -> list[tuple[str, UUID]]:
         """The host and id of due deliveries, hosts taking turns; takes nothing."""
-        values = {"scheduler": self.scheduler, "now": now, "most": MOST_FOUND}
-        found = self.connection.execute(FIND, values)
-        return ((row["host"], row["id"]) for row in found.fetchall())
+        values = {"scheduler": self._scheduler, "now": self.now(), "most": MOST_FOUND}
+        found = self._connection.execute(FIND, values)
+        return [(row["host"], row["id"]) for row in found]
 
-    def take(self, row: UUID, now: datetime, lease: timedelta) -> Delivery | None:
-        """Lease a delivery until now + lease; None if it is not due or taken by another process."""
-        values = {"scheduler": self.scheduler, "id": row, "now": now, "lease": lease}
-        taken = self.connection.execute(TAKE, values).fetchone()
+    def take(self, row: UUID) -> Delivery | None:
+        """Lease a delivery from now on; None if it is not due or taken by another process."""
+        now = self.now()
+        values = {"scheduler": self._scheduler, "id": row, "now": now, "lease": self._lease}
+        taken = self._connection.execute(TAKE, values).fetchone()
         if taken is None:
             return None
         if taken["lease"] is None or taken["lease"] <= now:
@@ -129,28 +134,40 @@ class DeliveryRows:
 
     def record(self, attempt: Attempt, outcome: RetryDecision, now: datetime) -> bool:
         """Record an attempt and its outcome; False if we no longer hold the lease."""
-        delivery = attempt.delivery
+        secrets = attempt.delivery.secrets
         values = {
-            **attempt.columns(),
-            "id": delivery.id,
-            "lease": delivery.lease,
-            "attempts_before": delivery.attempt_count,
-            "now": now,
-            "status": outcome.status,
-            "success": outcome.status == "success",
-            "attempt_count": outcome.attempt_count,
-            "retry_after": outcome.retry_after,
-            "completed": outcome.completed,
-            "error": hide(outcome.error, *delivery.secrets),
+            name: self._connection.storable(value) if isinstance(value, str) else value
+            for name, value in _columns(attempt, outcome, now).items()
         }
-        for name, value in values.items():
-            if isinstance(value, str):
-                values[name] = self.connection.storable(value)
-        with hiding(*delivery.secrets):
-            recorded = self.connection.execute(RECORD, values).fetchone()
+        with hiding(*secrets):
+            recorded = self._connection.execute(RECORD, values).fetchone()
         if recorded["is_undone"] if recorded else self._holds_lease(values):
             raise NotRecorded
         return recorded is not None
 
+    def set_aside(self, row: UUID, reason: str, rest: timedelta | None) -> str:
+        """Set a delivery aside, for ``rest`` or a growing time; returns the reason as stored."""
+        return failed_rows.set_aside(
+            self._connection, self._scheduler, row, reason, self.now(), rest
+        )
+
     def _holds_lease(self, values: dict[str, object]) -> bool:
-        return self.connection.execute(_CHECK_LEASE, values).fetchone() is not None
+        return self._connection.execute(_CHECK_LEASE, values).fetchone() is not None
+
+
+def _columns(attempt: Attempt, outcome: RetryDecision, now: datetime) -> dict[str, object]:
+    """The values of RECORD and _CHECK_LEASE."""
+    delivery = attempt.delivery
+    return {
+        **attempt.columns(),
+        "id": delivery.id,
+        "lease": delivery.lease,
+        "attempts_before": delivery.attempt_count,
+        "now": now,
+        "status": outcome.status,
+        "success": outcome.status == "success",
+        "attempt_count": outcome.attempt_count,
+        "retry_after": outcome.retry_after,
+        "completed": outcome.completed,
+        "error": hide(outcome.error, *delivery.secrets),
+    }

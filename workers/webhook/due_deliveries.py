@@ -1,13 +1,63 @@
-"""SQL conditions: which deliveries webhook-delivery may send, and for which webhooks.
+"""SQL: which deliveries webhook-delivery may send, and which it gives up.
 
 NULL means the same as in the live pool: a ``next_retry_at`` that never comes, a webhook that is
 not active. A delivery that is set aside (see delivery_pass.py) is not due.
 """
 
-IS_DUE = """
-    delivery.status = 'retrying' AND delivery.deleted_at IS NULL
-    AND delivery.next_retry_at <= %(now)s
-    AND NOT EXISTS (SELECT FROM toast_failed_rows AS failed
+from typing import Any
+
+from common.database import ctid
+from common.scheduling import Condition, Pass
+from common.scheduling.work.batches import Statements
+from common.scheduling.work.due_rows import DueRows, all_of, not_failed
+
+DUE_CONDITIONS = (
+    Condition("waits for a retry", "delivery.status = 'retrying'"),
+    Condition("not deleted", "delivery.deleted_at IS NULL"),
+    Condition("next_retry_at has come", "delivery.next_retry_at <= %(now)s"),
+    Condition(
+        "not set aside",
+        """NOT EXISTS (SELECT FROM toast_failed_rows AS failed
                     WHERE failed.scheduler = %(scheduler)s AND failed.row_id = delivery.id
-                      AND failed.retry_at > %(now)s)"""
+                      AND failed.retry_at > %(now)s)""",
+    ),
+)
+IS_DUE = all_of(DUE_CONDITIONS)
 IS_ACTIVE = "webhook.active AND webhook.deleted_at IS NULL"
+
+# The deliveries that the next pass attempts or gives up, for a dry run.
+_DUE = f"""
+SELECT id, webhook_id, event_type, attempt_count, next_retry_at
+FROM webhook_deliveries AS delivery WHERE {IS_DUE}"""
+
+_HAS_INACTIVE_WEBHOOK = f"""
+    {IS_DUE} AND {not_failed()}
+    AND NOT EXISTS (SELECT FROM webhook_webhooks AS webhook
+                    WHERE webhook.id = delivery.webhook_id AND {IS_ACTIVE})"""
+
+# Fail the deliveries whose webhook is deleted or inactive, with the live pool's error text.
+GIVE_UP = Statements(
+    table="webhook_deliveries",
+    due=f"SELECT id FROM webhook_deliveries AS delivery WHERE {_HAS_INACTIVE_WEBHOOK}",
+    batch=f"""
+WITH due AS (
+    SELECT id, ctid FROM webhook_deliveries AS delivery
+    WHERE {ctid.in_range()} AND {_HAS_INACTIVE_WEBHOOK}
+    FOR UPDATE SKIP LOCKED
+), given_up AS (
+    UPDATE webhook_deliveries AS delivery
+    SET status = 'failed', next_retry_at = NULL, last_error = 'Webhook is no longer active',
+        updated_at = %(now)s
+    WHERE {ctid.same_rows("due")} AND {_HAS_INACTIVE_WEBHOOK}
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed, count(*) AS inactive
+FROM given_up""",
+)
+
+
+def _parameters(current: Pass) -> dict[str, Any]:
+    return {"scheduler": current.scheduler, "now": current.now}
+
+
+DUE_ROWS = DueRows(_DUE, _parameters)

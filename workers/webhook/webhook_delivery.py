@@ -16,14 +16,12 @@ A delivery that cannot be taken, sent or recorded is set aside; the others go on
 sent and cannot be recorded is sent again a day later; one that its receiver has accepted, never.
 """
 
-from typing import Any
-
 from common import config, metrics
-from common.database import ctid, failed_rows, own_tables
+from common.database import failed_rows, own_tables
 from common.errors import PassError
-from common.scheduling import Pass, PassResult, Preview, Scheduler, due_rows
-from common.scheduling.batched_change import BatchedChange
-from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
+from common.scheduling import Custom, Pass, PassResult, Scheduler
+from common.scheduling.work import batched_pass
+from workers.webhook.due_deliveries import DUE_CONDITIONS, DUE_ROWS, GIVE_UP
 from workers.webhook.metrics import DELIVERY_FAILURES
 from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
@@ -48,45 +46,12 @@ ALLOW_PRIVATE_CIDRS = config.networks(
     "networks that webhooks may lead to although they are not public",
 )
 
-# The deliveries that the next pass attempts or gives up, for a dry run.
-DUE = f"""
-SELECT id, webhook_id, event_type, attempt_count, next_retry_at
-FROM webhook_deliveries AS delivery WHERE {IS_DUE}"""
-
-_HAS_INACTIVE_WEBHOOK = f"""
-    {IS_DUE} AND id <> ALL (%(failed_rows)s::uuid[])
-    AND NOT EXISTS (SELECT FROM webhook_webhooks AS webhook
-                    WHERE webhook.id = delivery.webhook_id AND {IS_ACTIVE})"""
-
-# The deliveries whose webhook is deleted or inactive.
-INACTIVE_WEBHOOKS = f"SELECT id FROM webhook_deliveries AS delivery WHERE {_HAS_INACTIVE_WEBHOOK}"
-
-# Fail one batch of them, with the live pool's error text.
-GIVE_UP = f"""
-WITH due AS (
-    SELECT id, ctid FROM webhook_deliveries AS delivery
-    WHERE {ctid.in_range()} AND {_HAS_INACTIVE_WEBHOOK}
-    FOR UPDATE SKIP LOCKED
-), given_up AS (
-    UPDATE webhook_deliveries AS delivery
-    SET status = 'failed', next_retry_at = NULL, last_error = 'Webhook is no longer active',
-        updated_at = %(now)s
-    WHERE {ctid.same_rows("due")} AND {_HAS_INACTIVE_WEBHOOK}
-    RETURNING id
-)
-SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed, count(*) AS inactive
-FROM given_up"""
-
-INACTIVE = BatchedChange(
-    table="webhook_deliveries", due=INACTIVE_WEBHOOKS, batch=GIVE_UP, forgets=False
-)
-
 
 def run(current: Pass) -> PassResult:
     """Fail deliveries of deleted or inactive webhooks, then send until nothing is due."""
     given_up, failure = PassResult(), None
     try:
-        given_up = INACTIVE.run(current)
+        given_up = batched_pass.run(current, GIVE_UP, batched_pass.parameters(current, {}))
     except PassError as error:
         failure = error  # raised below, after the due deliveries are sent
     # Imported here: while this scheduler is off, as by default, http.client is not loaded.
@@ -108,18 +73,6 @@ def run(current: Pass) -> PassResult:
     return result
 
 
-def _parameters(current: Pass) -> dict[str, Any]:
-    return {"scheduler": current.scheduler, "now": current.now}
-
-
-def _preview(current: Pass) -> Preview:
-    return due_rows.preview(current, DUE, _parameters(current))
-
-
-def _backlog(current: Pass, most: int) -> int:
-    return due_rows.backlog(current, DUE, _parameters(current), most)
-
-
 SCHEDULER = Scheduler(
     name="webhook-delivery",
     summary="sends webhook deliveries that are due for another attempt",
@@ -131,9 +84,12 @@ SCHEDULER = Scheduler(
     interval=config.interval(
         "WEBHOOK_DELIVERY_INTERVAL", "1m", "time from one look for due deliveries to the next"
     ),
-    run=run,
-    preview=_preview,
-    backlog=_backlog,
-    settings=(TIMEOUT, WORKER_COUNT, MAX_RETRIES, ALLOW_PRIVATE_CIDRS),
-    tables=(*DELIVERING, own_tables.SETTING_ROWS_ASIDE),
+    work=Custom(
+        run=run,
+        preview=DUE_ROWS.preview,
+        backlog=DUE_ROWS.backlog,
+        due=DUE_CONDITIONS,
+        settings=(TIMEOUT, WORKER_COUNT, MAX_RETRIES, ALLOW_PRIVATE_CIDRS),
+        tables=(*DELIVERING, own_tables.SETTING_ROWS_ASIDE),
+    ),
 )

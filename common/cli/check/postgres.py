@@ -15,7 +15,7 @@ from common.database.advice import advice
 from common.database.connection import Database
 from common.database.session import Session
 from common.database.usable_tables import way_to
-from common.scheduling import clock_guard
+from common.scheduling.work import clock_guard
 
 OLDEST_VERSION = 14
 # Limits of the whole check, and of each statement.

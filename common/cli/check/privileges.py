@@ -105,7 +105,7 @@ def _missing(connection: Connection, subject: Subject, role: str) -> Iterator[Fi
 
 
 def _cannot_collect(subject: Subject, role: dict[str, Any]) -> Iterator[Finding]:
-    if not role["collects"] and any(scheduler.collects for scheduler in subject.schedulers):
+    if not role["collects"] and any(scheduler.work.collects for scheduler in subject.schedulers):
         grant = f"GRANT TEMPORARY ON DATABASE {role['database']} TO {role['name']};"
         yield error("privileges", f"{role['name']} may not create temporary tables", grant)
 

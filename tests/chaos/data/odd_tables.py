@@ -13,12 +13,11 @@ from random import Random
 from devservers.child_processes import PATIENCE, poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
-from testing.processes import Process, environment
-from testing.workload import DUE_BY, ROWS, Rows, only, service_of
+from testing.processes import Process
+from testing.workload import DUE_BY, ROWS, Rows, Workload
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.consumed_events import Consumers
 from tests.chaos.data.untouched import as_they_are, touched
-from tests.chaos.workloads import loss_figures
+from tests.chaos.stage import NOTHING_LOST, Stage
 from tests.support.odd_tables import give_heirs, make_anew
 
 SHAPES = ("inherited", "by hash", "by time")
@@ -47,7 +46,7 @@ SELECT percentile_disc(ARRAY[0.33, 0.67]) WITHIN GROUP (ORDER BY {key})::text[] 
 FROM {table}"""
 
 _SAME_PLACES = """
-SELECT count(DISTINCT due.id) AS count FROM {table} AS due
+SELECT count(DISTINCT due.id) FROM {table} AS due
 JOIN {table} AS other ON other.ctid = due.ctid AND other.tableoid <> due.tableoid
 WHERE due.id = ANY (%s::uuid[]) AND other.id = ANY (%s::uuid[])"""
 
@@ -68,23 +67,17 @@ def play(arena: Arena, current: Round) -> Figures:
             for heap in heaps:
                 # A row that moves to another partition is deleted there, and inserted here.
                 workload.watch(heap, "UPDATE OR DELETE")
-        found = database.query(
+        found = database.one(
             _SAME_PLACES.format(table=case.table), list(workload.due), list(workload.bystanders)
         )
         before = as_they_are(database, case, workload.bystanders)
-        consumers = Consumers(arena.kafka.address, workload.topics)
-        env = environment(database, arena.kafka.address, **only(case.scheduler))
-        module = f"workers.{service_of(case.scheduler)}"
-        lives = int(current.size(LIVES, LIVES // 2))
-        killed = _kill(module, env, dice, workload, PLACES[rows], lives)
-        with Process(module, env=env), Process(module, env=env):
-            left = workload.wait(CATCH_UP_SECONDS)
+        stage = Stage(workload, arena.kafka.address)
+        killed = _kill(stage, dice, PLACES[rows], int(current.size(LIVES, LIVES // 2)))
         return {
             **killed,
-            **loss_figures(workload, consumers.events()),
-            "due beside another at its place": found[0]["count"],
+            **stage.settle(CATCH_UP_SECONDS, workers=2),
+            "due beside another at its place": found["count"],
             "others touched": touched(before, as_they_are(database, case, workload.bystanders)),
-            "events left": left,
         }
 
 
@@ -115,7 +108,7 @@ def _key(database: TestDatabase, workload: Rows, table: str) -> tuple[str, Seque
     key, _ = DUE_BY.get(workload.scheduler.name, ("created_at", ""))
     if workload.scheduler.name not in DUE_BY:
         database.query(f"UPDATE {table} SET created_at = now() - random() * interval '60 days'")
-    [found] = database.query(_LIMITS.format(table=table, key=key))
+    found = database.one(_LIMITS.format(table=table, key=key))
     first, second = found["limits"]
     return key, (
         f"FOR VALUES FROM (MINVALUE) TO ('{first}')",
@@ -125,30 +118,23 @@ def _key(database: TestDatabase, workload: Rows, table: str) -> tuple[str, Seque
     )
 
 
-def _kill(
-    module: str,
-    env: dict[str, str],
-    dice: Random,
-    workload: Rows,
-    places: Sequence[str],
-    lives: int,
-) -> dict[str, float]:
+def _kill(stage: Stage, dice: Random, places: Sequence[str], lives: int) -> dict[str, float]:
     """Start a worker again and again, at times with another beside it, and kill it."""
+    workload = stage.workload
     kills = in_the_middle = 0
     for _ in range(lives):
         place = dice.choice(places)
         armed = f"{place}:{dice.randint(1, 3)}:{dice.choice((0, 0.002, 0.01))}" if place else ""
         with ExitStack() as running:
             for _ in range(dice.randint(1, 2)):
-                process = Process(module, env={**env, "TOAST_FAILPOINT": armed})
-                worker = running.enter_context(process)
+                worker = running.enter_context(stage.worker(TOAST_FAILPOINT=armed))
                 kills += 1
             _wait(worker, dice, workload)
         in_the_middle += 0 < workload.undone() < len(workload.due)
     return {"kills": kills, "kills in the middle": in_the_middle}
 
 
-def _wait(worker: Process, dice: Random, workload: Rows) -> None:
+def _wait(worker: Process, dice: Random, workload: Workload) -> None:
     """Until it has ended, or for a random time of its work, in one of four cases of its start.
 
     Its work begins with the first row that is done, by it or before: on a busy machine the start
@@ -172,11 +158,8 @@ CAMPAIGN = Campaign(
         Limit("kills", least=4),
         Limit("kills in the middle", least=1),
         Limit("due beside another at its place", least=20),
-        Limit("lost", most=0),
-        Limit("second change", most=0),
+        *NOTHING_LOST,
         Limit("others touched", most=0),
-        Limit("other bytes", most=0),
-        Limit("events left", most=0),
         Limit("duplicates"),
     ),
     play=play,

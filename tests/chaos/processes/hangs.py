@@ -21,7 +21,8 @@ from testing.passes import DAY, HOUR, MINUTE
 from testing.processes import Process, environment
 from testing.scheduler_cases import delivery, webhook
 from testing.topics import Topic
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
+from tests.chaos.outages import late_passes, moment
 from tests.support.expired_links import EXPIRED
 
 SIBLING_SECONDS = 0.5
@@ -59,8 +60,12 @@ def play(arena: Arena, current: Round) -> Figures:
         with Process(hang.module, env=env) as process:
             begun = process.wait_for(hang.begins, **hang.of_it)
             ended = _ended(process, hang)
-            seconds = ended - _moment(begun)
-            late = _late(process, hang.sibling) if hang.sibling else 0
+            seconds = ended - moment(begun)
+            late = 0
+            if hang.sibling:
+                late = late_passes(
+                    process, SIBLING_SECONDS, late=LATE_SECONDS, scheduler=hang.sibling
+                )
             exits = process.ended is not None
     return {
         "not ended": seconds >= 2 * hang.seconds,
@@ -76,21 +81,9 @@ def _ended(process: Process, hang: Hang) -> float:
     while time.monotonic() < deadline:
         for event in hang.ends:
             for record in process.records(event, **hang.of_it):
-                return _moment(record)
+                return moment(record)
         time.sleep(0.1)
     return time.time()
-
-
-def _late(process: Process, sibling: str) -> int:
-    """How many of its passes did not begin at a multiple of its interval after the first."""
-    began = [_moment(record) for record in process.records("pass_started", scheduler=sibling)]
-    assert len(began) > 1, f"{sibling} did not run beside the pass that hangs"
-    offsets = [(moment - began[0]) % SIBLING_SECONDS for moment in began]
-    return sum(LATE_SECONDS < offset < SIBLING_SECONDS - 0.05 for offset in offsets)
-
-
-def _moment(record: dict[str, str]) -> float:
-    return datetime.fromisoformat(record["time"]).timestamp()
 
 
 @contextmanager
@@ -196,8 +189,7 @@ CAMPAIGN = Campaign(
     limits=(
         Limit("not ended", most=0),
         Limit("longest against its deadline", most=2, merge=max),
-        Limit("late siblings", most=0),
-        Limit("process exits", most=0),
+        *never("late siblings", "process exits"),
     ),
     play=play,
     rounds=len(_HANGS),

@@ -19,12 +19,10 @@ from common.scheduling.scheduler import Scheduler
 from devservers.child_processes import poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
-from testing.processes import Process, environment
-from testing.workload import DUE_BY, Workload, only, service_of
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.consumed_events import Consumers
+from testing.workload import DUE_BY
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
 from tests.chaos.remote_workloads import REMOTE
-from tests.chaos.workloads import SCHEDULERS, loss_figures, open_workload
+from tests.chaos.stage import NOTHING_LOST, SCHEDULERS, Stage, open_workload
 
 DUE_ROWS = 200
 REPETITIONS = 20
@@ -91,11 +89,9 @@ def play_one(
     """The same on a database of any kind; workers find ``variables`` in their environment, too."""
     with open_workload(killing.scheduler, database) as workload:
         workload.fill(DUE_ROWS)
-        consumers = Consumers(arena.kafka.address, workload.topics)
-        figures = _kill(arena, dice, killing, workload, variables)
-        groups = consumers.events()
-        figures |= loss_figures(workload, groups)
-        in_flight = figures["kills"] * min(BATCH_EVENTS, DUE_ROWS) * len(groups)
+        stage = Stage(workload, arena.kafka.address, **variables)
+        figures = _kill(stage, killing, dice)
+        in_flight = figures["kills"] * min(BATCH_EVENTS, DUE_ROWS) * len(workload.topics)
         return {**figures, "duplicates beyond the batch": max(0, figures["duplicates"] - in_flight)}
 
 
@@ -105,12 +101,7 @@ def _killing(current: Round) -> Killing:
     return KILLINGS[(current.number - current.number // RANDOM_EVERY) % len(KILLINGS)]
 
 
-def _kill(
-    arena: Arena, dice: Random, killing: Killing, workload: Workload, variables: Mapping[str, str]
-) -> dict[str, float]:
-    settings = {**only(killing.scheduler), **workload.settings, **variables}
-    env = environment(workload.database, arena.kafka.address, **settings)
-    module = f"workers.{service_of(killing.scheduler)}"
+def _kill(stage: Stage, killing: Killing, dice: Random) -> dict[str, float]:
     together = dice.random() < 0.5
     armed = _armed(killing, dice) if killing.place else ""
     with ExitStack() as running:
@@ -118,20 +109,18 @@ def _kill(
         def sibling() -> None:
             if together:
                 time.sleep(dice.uniform(0, 0.3))
-                running.enter_context(Process(module, env=env))
+                running.enter_context(stage.worker())
 
         if armed:
-            kills = _kill_at(module, env, armed, dice, sibling)
+            kills = _kill_at(armed, stage, dice, sibling)
         else:
-            kills = _kill_at_random(module, env, dice, sibling)
-        workload.time_passes()
-        for _ in range(1 if together else 2):
-            running.enter_context(Process(module, env=env))
-        left = workload.wait(CATCH_UP_SECONDS)
+            kills = _kill_at_random(stage, dice, sibling)
+        stage.workload.time_passes()
+        stage.catch_up(CATCH_UP_SECONDS, workers=1 if together else 2)
     # A sibling may have done all work before the place; and a late worker finds all work due at
     # once and reaches a place fewer than three times.
     missed = not kills and not together and ":1:" in armed
-    return {"kills": kills, "place not reached": missed, "events left": left}
+    return {**stage.judge(), "kills": kills, "place not reached": missed}
 
 
 def _armed(killing: Killing, dice: Random) -> str:
@@ -144,11 +133,9 @@ def _armed(killing: Killing, dice: Random) -> str:
     return f"{killing.place}:{dice.randint(1, 3) if repeated else 1}:{seconds}"
 
 
-def _kill_at(
-    module: str, env: dict[str, str], armed: str, dice: Random, sibling: Callable[[], None]
-) -> int:
+def _kill_at(armed: str, stage: Stage, dice: Random, sibling: Callable[[], None]) -> int:
     """Start a worker that is armed so; returns whether that has killed it."""
-    with Process(module, env={**env, "TOAST_FAILPOINT": armed}) as worker:
+    with stage.worker(TOAST_FAILPOINT=armed) as worker:
         sibling()
         if armed.startswith("stopping"):
             worker.wait_for("scheduler_started")
@@ -158,25 +145,19 @@ def _kill_at(
         return int(worker.ended == -signal.SIGKILL)
 
 
-def _kill_at_random(
-    module: str, env: dict[str, str], dice: Random, sibling: Callable[[], None]
-) -> int:
+def _kill_at_random(stage: Stage, dice: Random, sibling: Callable[[], None]) -> int:
     sibling()
     for _ in range(KILLS_A_RANDOM_ROUND):
-        with Process(module, env=env):
+        with stage.worker():
             time.sleep(dice.uniform(0.2, 1.2))
     return KILLS_A_RANDOM_ROUND
 
 
 # What holds wherever a worker is killed.
 LIMITS = (
-    Limit("lost", most=0),
-    Limit("second change", most=0),
-    Limit("events left", most=0),
-    Limit("other bytes", most=0),
+    *NOTHING_LOST,
     Limit("duplicates"),
-    Limit("duplicates beyond the batch", most=0),
-    Limit("place not reached", most=0),
+    *never("duplicates beyond the batch", "place not reached"),
 )
 
 ROUNDS = len(KILLINGS) * REPETITIONS * RANDOM_EVERY // (RANDOM_EVERY - 1)

@@ -7,11 +7,8 @@ import time
 
 from devservers.child_processes import PATIENCE
 from testing.arena import Arena
-from testing.processes import Process, environment
-from testing.workload import only, service_of
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.consumed_events import Consumers
-from tests.chaos.workloads import loss_figures, open_workload
+from tests.chaos.stage import NOTHING_LOST, staged
 from workers.link import link_expiration
 from workers.notification import notification_retry
 from workers.sse import client_cleanup
@@ -34,46 +31,29 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LI
 def play(arena: Arena, current: Round) -> Figures:
     """Stop a worker in the middle, let its lease and its connections go, and wake it up again."""
     scheduler = SCHEDULERS[current.number % len(SCHEDULERS)]
-    with arena.database() as database, open_workload(scheduler, database) as workload:
-        workload.fill(DUE_ROWS)
-        consumers = Consumers(arena.kafka.address, workload.topics)
-        settings = {**only(scheduler), **workload.settings}
-        env = environment(database, arena.kafka.address, **settings)
-        module = f"workers.{service_of(scheduler)}"
-        with Process(module, env=env) as paused:
+    with staged(arena, scheduler, DUE_ROWS) as stage:
+        with stage.worker() as paused:
             paused.wait_for("scheduler_started")
             time.sleep(current.dice.uniform(0, 0.4))
             paused.send(signal.SIGSTOP)
             time.sleep(0.1)
-            workload.time_passes()
+            stage.workload.time_passes()
             if scheduler is not webhook_delivery.SCHEDULER:  # a lease must do without that
-                database.query(_FORGET)
-            with Process(module, env=env):
-                workload.wait(PATIENCE)
+                stage.database.query(_FORGET)
+            with stage.worker():
+                stage.workload.wait(PATIENCE)
                 paused.send(signal.SIGCONT)
                 paused.wait_for("pass_finished", seconds=PATIENCE)
-                left = workload.wait(PATIENCE)
+                stage.workload.wait(PATIENCE)
             exits = paused.ended is not None
-        return {
-            **loss_figures(workload, consumers.events()),
-            "pauses": 1,
-            "events left": left,
-            "process exits": exits,
-        }
+        return {**stage.judge(), "pauses": 1, "process exits": exits}
 
 
 CAMPAIGN = Campaign(
     name="paused",
     promise="a worker that was paused past its lease does nothing twice",
     faults="SIGSTOP in the middle, lease and connections gone, others take over, SIGCONT",
-    limits=(
-        Limit("pauses"),
-        Limit("lost", most=0),
-        Limit("second change", most=0),
-        Limit("other bytes", most=0),
-        Limit("events left", most=0),
-        Limit("process exits", most=0),
-    ),
+    limits=(Limit("pauses"), *NOTHING_LOST, Limit("process exits", most=0)),
     play=play,
     rounds=100,
     small_rounds=2,

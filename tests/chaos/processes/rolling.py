@@ -11,11 +11,9 @@ from random import Random
 
 from testing.arena import Arena
 from testing.database import TestDatabase
-from testing.processes import Process, environment
-from testing.workload import ROWS, Rows, only, service_of
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.consumed_events import Consumers
-from tests.chaos.workloads import loss_figures
+from testing.workload import ROWS
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
+from tests.chaos.stage import NOTHING_LOST, Stage, staged
 from tests.support.background import in_background
 
 WORKERS, EDITORS = 8, 4
@@ -32,40 +30,27 @@ WHERE id IN (
 def play(arena: Arena, current: Round) -> Figures:
     """Work off one scheduler's rows with eight workers that come and go."""
     case = list(ROWS.values())[current.number]
-    with arena.database() as database:
-        workload = Rows(case, database)
-        workload.apart = 0
-        workload.fill(int(current.size(100_000, 2_000)))
-        consumers = Consumers(arena.kafka.address, workload.topics)
-        env = environment(database, arena.kafka.address, **only(case.scheduler, "200ms"))
-        module = f"workers.{service_of(case.scheduler)}"
-        with _editors(database, case.table, current.dice):
-            restarts, exits = _roll(module, env, workload, int(current.size(24, 4)))
-        with Process(module, env=env):
-            left = workload.wait(MOST_SECONDS)
-        [deadlocks] = database.query(
+    rows = int(current.size(100_000, 2_000))
+    with staged(arena, case.scheduler, rows, apart=0, interval="200ms") as stage:
+        with _editors(stage.database, case.table, current.dice):
+            restarts, exits = _roll(stage, int(current.size(24, 4)))
+        figures = stage.settle(MOST_SECONDS)
+        found = stage.database.one(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         )
-        return {
-            **loss_figures(workload, consumers.events()),
-            "restarts": restarts,
-            "other exits": exits,
-            "deadlocks": deadlocks["deadlocks"],
-            "events left": left,
-        }
+        return {**figures, **found, "restarts": restarts, "other exits": exits}
 
 
-def _roll(module: str, env: dict[str, str], workload: Rows, least: int) -> tuple[int, int]:
+def _roll(stage: Stage, least: int) -> tuple[int, int]:
     """Restart one after the other until all is done; how often, and how many ended badly."""
-    workers = [Process(module, env=env) for _ in range(WORKERS)]
+    workers = [stage.worker() for _ in range(WORKERS)]
     restarts, exits, ends_at = 0, 0, time.monotonic() + MOST_SECONDS
     try:
-        while (restarts < least or workload.undone()) and time.monotonic() < ends_at:
+        while (restarts < least or stage.workload.undone()) and time.monotonic() < ends_at:
             place = restarts % WORKERS
             workers[place].wait_for("worker_started")
             exits += workers[place].stop() != 0
-            workers[place].kill()
-            workers[place] = Process(module, env=env)
+            workers[place] = stage.worker()
             restarts += 1
         for worker in workers:
             worker.wait_for("worker_started")
@@ -99,12 +84,8 @@ CAMPAIGN = Campaign(
     faults="8 workers stopped in turn, 4 editors on the same rows; 100,000 due rows per scheduler",
     limits=(
         Limit("restarts", least=4),
-        Limit("second change", most=0),
-        Limit("lost", most=0),
-        Limit("deadlocks", most=0),
-        Limit("other exits", most=0),
-        Limit("events left", most=0),
-        Limit("other bytes", most=0),
+        *NOTHING_LOST,
+        *never("deadlocks", "other exits"),
         Limit("duplicates"),
     ),
     play=play,

@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -22,7 +21,8 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.scheduler_cases import link, post, stream
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
+from tests.chaos.outages import away
 from tests.chaos.remote_workloads import REMOTE
 
 SPEED = 60
@@ -131,28 +131,24 @@ def _fault(
         )
         yield
     elif kind == "restart":
-        arena.postgres.stop(dice.choice(("fast", "immediate")))
-        yield
-        arena.postgres.start()
+        with away(arena.postgres, dice.choice(("stopped", "crashed"))):
+            yield
     else:
-        frozen = arena.postgres if kind == "freeze" else arena.kafka
-        frozen.freeze()
-        yield
-        frozen.thaw()
+        with away(arena.postgres if kind == "freeze" else arena.kafka, "frozen"):
+            yield
 
 
 def _settle(database: TestDatabase) -> int:
     """Wait until nothing is due any more; how many rows and events are left behind."""
 
     def left() -> int:
-        [row] = database.query(
-            "SELECT (SELECT count(*) FROM link_links WHERE is_active)"
-            " + (SELECT count(*) FROM twitchbot_streams WHERE is_active AND updated_at < %s)"
-            " + (SELECT count(*) FROM toast_outbox) AS left",
-            datetime(2025, 1, 1, tzinfo=UTC),
+        return (
+            database.count("link_links WHERE is_active")
+            + database.count(
+                "twitchbot_streams WHERE is_active AND updated_at < '2025-01-01 00:00Z'"
+            )
+            + database.count("toast_outbox")
         )
-        count: int = row["left"]
-        return count
 
     poll_until(lambda: not left(), PATIENCE + 60)
     return left()
@@ -173,9 +169,7 @@ CAMPAIGN = Campaign(
         Limit("memory", most=5, unit=" MB", merge=max, at_full_size=True),
         Limit("descriptors", most=0, merge=max, at_full_size=True),
         Limit("threads", most=0, merge=max, at_full_size=True),
-        Limit("process exits", most=0),
-        Limit("unhandled exceptions", most=0),
-        Limit("lost", most=0),
+        *never("process exits", "unhandled exceptions", "lost"),
     ),
     play=play,
 )

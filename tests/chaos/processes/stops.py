@@ -4,52 +4,39 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 
-from common.scheduling.scheduler import Scheduler
-from devservers.child_processes import PATIENCE, poll_until
+from devservers.child_processes import poll_until
 from testing.arena import Arena
-from testing.processes import STOP_SECONDS, Process, environment
-from testing.workload import only, service_of
+from testing.processes import STOP_SECONDS
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.consumed_events import Consumers
-from tests.chaos.workloads import SCHEDULERS, loss_figures, open_workload
+from tests.chaos.outages import away
+from tests.chaos.stage import NOTHING_LOST, SCHEDULERS, Stage, staged
 
 DUE_ROWS = 100
 STOPS_A_ROUND = 5
-OUTAGES = ("none", "PostgreSQL frozen", "PostgreSQL stopped", "Kafka frozen")
+OUTAGES = ("none", "PostgreSQL frozen", "PostgreSQL crashed", "Kafka frozen")
 
 
 def play(arena: Arena, current: Round) -> Figures:
     """Stop the worker of one scheduler some times; then one more must find nothing lost."""
-    scheduler = SCHEDULERS[current.number % len(SCHEDULERS)]
     stops = int(current.size(STOPS_A_ROUND, 2))
-    with arena.database() as database, open_workload(scheduler, database) as workload:
-        workload.fill(DUE_ROWS)
-        consumers = Consumers(arena.kafka.address, workload.topics)
-        settings = {**only(scheduler), **workload.settings}
-        env = environment(database, arena.kafka.address, **settings)
-        took = [_stop(arena, current.dice, scheduler, env) for _ in range(stops)]
-        workload.time_passes()
-        with Process(f"workers.{service_of(scheduler)}", env=env):
-            left = workload.wait(PATIENCE)
+    with staged(arena, SCHEDULERS[current.number % len(SCHEDULERS)], DUE_ROWS) as stage:
+        took = [_stop(arena, current.dice, stage) for _ in range(stops)]
+        stage.workload.time_passes()
         return {
-            **loss_figures(workload, consumers.events()),
+            **stage.settle(),
             "stops": stops,
             "slowest": max(seconds for _, seconds in took),
             "other exits": sum(code != 0 for code, _ in took),
-            "events left": left,
         }
 
 
-def _stop(
-    arena: Arena, dice: Random, scheduler: Scheduler, env: dict[str, str]
-) -> tuple[int | None, float]:
+def _stop(arena: Arena, dice: Random, stage: Stage) -> tuple[int | None, float]:
     """Start a worker and stop it in the middle of something; its exit code, and the seconds."""
-    outage = dice.choice(OUTAGES if scheduler.topics else OUTAGES[:3])
-    with Process(f"workers.{service_of(scheduler)}", env=env) as worker:
+    outage = dice.choice(OUTAGES if stage.scheduler.topics else OUTAGES[:3])
+    with stage.worker() as worker:
         # Before that Python itself is starting, and ends as any program does.
         worker.wait_for("worker_started")
         time.sleep(dice.uniform(0, 0.6))
@@ -61,23 +48,11 @@ def _stop(
             return worker.ended, time.monotonic() - asked
 
 
-@contextmanager
-def _outage(arena: Arena, outage: str) -> Iterator[None]:
-    if outage == "PostgreSQL frozen":
-        arena.postgres.freeze()
-    elif outage == "PostgreSQL stopped":
-        arena.postgres.stop("immediate")
-    elif outage == "Kafka frozen":
-        arena.kafka.freeze()
-    try:
-        yield
-    finally:
-        if outage == "PostgreSQL frozen":
-            arena.postgres.thaw()
-        elif outage == "PostgreSQL stopped":
-            arena.postgres.start()
-        elif outage == "Kafka frozen":
-            arena.kafka.thaw()
+def _outage(arena: Arena, outage: str) -> AbstractContextManager[None]:
+    server, _, how = outage.partition(" ")
+    if not how:
+        return nullcontext()
+    return away(arena.kafka if server == "Kafka" else arena.postgres, how)
 
 
 CAMPAIGN = Campaign(
@@ -88,10 +63,7 @@ CAMPAIGN = Campaign(
         Limit("stops"),
         Limit("slowest", most=STOP_SECONDS, unit=" s", merge=max),
         Limit("other exits", most=0),
-        Limit("lost", most=0),
-        Limit("second change", most=0),
-        Limit("events left", most=0),
-        Limit("other bytes", most=0),
+        *NOTHING_LOST,
     ),
     play=play,
     rounds=200,

@@ -24,7 +24,7 @@ def play(arena: Arena, current: Round) -> Figures:
     with arena.database() as plain, TemporaryDirectory() as folder:
         database = worlds.hostile(plain)
         variables = _variables(Path(folder))
-        [found] = database.query(_SET)
+        found = database.one(_SET)
         return {
             **kills.play_one(arena, current.dice, killing, database, variables),
             "hostile settings": found["settings"],

@@ -7,18 +7,25 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 
-from devservers.child_processes import poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.topics import ReceivedMessage, Topic
-from tests.chaos.campaign import Campaign, Figures, Limit, Round
-from tests.chaos.servers.outbox_writers import TOPIC, add_events, waking
+from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
+from tests.chaos.outages import away
+from tests.chaos.servers.outbox_writers import (
+    TOPIC,
+    add_events,
+    ids,
+    received,
+    wait_until_published,
+    waking,
+)
 
 WRITERS = 4
 SETTINGS = {"LINK_EXPIRATION_INTERVAL": "100ms"}
-FAULTS = ("kill", "kill", "stop", "crash", "freeze")
-DRAIN_SECONDS = 120.0
+FAULTS = ("worker", "worker", "stopped", "killed", "frozen")
+PREFIX = "key-"
 
 
 def play(arena: Arena, current: Round) -> Figures:
@@ -29,9 +36,9 @@ def play(arena: Arena, current: Round) -> Figures:
         topic = Topic(arena.kafka.address, TOPIC)
         with waking(database):
             faults = _under_faults(arena, current, database, keys, events)
-            published = poll_until(lambda: _drained(database), DRAIN_SECONDS, 0.2)
-        messages = [message for message in topic.so_far() if message.key.startswith("key-")]
-        seen = {dict(message.headers)["ce_id"] for message in messages}
+            published = wait_until_published(database, PREFIX)
+        messages = received(topic, PREFIX)
+        seen = ids(messages)
         return {
             "events": keys * events,
             "faults": faults,
@@ -46,7 +53,7 @@ def _under_faults(
 ) -> int:
     """Write all events while faults happen, and end with two workers that are well."""
     env = environment(database, arena.kafka.address, **SETTINGS)
-    names = [f"key-{number}" for number in range(keys)]
+    names = [f"{PREFIX}{number}" for number in range(keys)]
     writers = [
         threading.Thread(target=_write, args=(database, names[start::WRITERS], events, current))
         for start in range(WRITERS)
@@ -57,23 +64,26 @@ def _under_faults(
         for writer in writers:
             writer.start()
         while any(writer.is_alive() for writer in writers) or faults < current.size(10, 2):
-            fault = FAULTS[faults % len(FAULTS)] if current.full else ("kill", "freeze")[faults % 2]
+            fault = (
+                FAULTS[faults % len(FAULTS)] if current.full else ("worker", "frozen")[faults % 2]
+            )
             victim = faults % 2
-            if fault == "kill":
+            if fault == "worker":
                 workers[victim].kill()
                 workers[victim] = Process("workers.link", env=env)
             else:
-                _bounce(arena, fault, current.dice.uniform(0.5, 3))
+                with away(arena.kafka, fault):
+                    time.sleep(current.dice.uniform(0.5, 3))
             faults += 1
             time.sleep(current.dice.uniform(0.2, 1.5))
         for writer in writers:
             writer.join()
-        poll_until(lambda: _drained(database), DRAIN_SECONDS, 0.2)
+        wait_until_published(database, PREFIX)
     finally:
         for worker in workers:
             worker.kill()
     with Process("workers.link", env=env):
-        poll_until(lambda: _drained(database), DRAIN_SECONDS, 0.2)
+        wait_until_published(database, PREFIX)
     return faults
 
 
@@ -83,24 +93,6 @@ def _write(database: TestDatabase, keys: list[str], events: int, current: Round)
         for number in range(events):
             add_events(connection, number, keys)
             time.sleep(pause)
-
-
-def _bounce(arena: Arena, fault: str, seconds: float) -> None:
-    if fault == "freeze":
-        arena.kafka.freeze()
-        time.sleep(seconds)
-        arena.kafka.thaw()
-        return
-    if fault == "stop":
-        arena.kafka.stop()
-    else:
-        arena.kafka.kill()
-    time.sleep(seconds)
-    arena.kafka.start()
-
-
-def _drained(database: TestDatabase) -> bool:
-    return not database.query("SELECT 1 FROM toast_outbox WHERE key LIKE 'key-%' LIMIT 1")
 
 
 def inversions(messages: Iterable[ReceivedMessage]) -> int:
@@ -124,8 +116,7 @@ CAMPAIGN = Campaign(
     limits=(
         Limit("events"),
         Limit("faults", least=2),
-        Limit("inversions", most=0),
-        Limit("lost", most=0),
+        *never("inversions", "lost"),
         Limit("duplicates"),
     ),
     play=play,

@@ -165,7 +165,7 @@ def test_stock_level_keeps_its_temporary_table_through_a_pooler(
     due = [row.insert(database) for row in STOCK_LEVEL.due.values()]
     with open_pass(database, STOCK_LEVEL.scheduler) as current:
         for _ in range(2):
-            STOCK_LEVEL.scheduler.run(current)
+            STOCK_LEVEL.scheduler.work.run(current)
     assert len(database.query("SELECT * FROM toast_alerts")) == len(due)
 
 

@@ -22,7 +22,7 @@ def announce(database: TestDatabase, rows: str) -> list[dict[str, Any]]:
     """Announce these rows of (id, code, clicks, expires_at); what is in the outbox then."""
     statement = (
         f"WITH due (id, code, clicks, expires_at) AS ({rows}), announced AS ("
-        + envelope.announce("link", "link.expired", rows="due", key="link_id", fields=FIELDS)
+        + envelope.Event("link.expired", key="link_id", fields=FIELDS).insert("due")
         + ") SELECT count(*) AS events FROM announced"
     )
     with database.connect() as connection:

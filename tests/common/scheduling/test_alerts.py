@@ -189,7 +189,7 @@ def test_two_machines_that_meet_the_same_alerts_raise_each_once(
         second = run_behind(
             database,
             subject.scheduler,
-            first=subject.scheduler.run,
+            first=subject.scheduler.work.run,
             now=NOW + days * DAY,
             report_progress=batches.append,
         )
@@ -258,7 +258,7 @@ def run_behind(
         database.query(GATE)
         before = machines.submit(first, one)
         assert poll_until(lambda: bool(database.query(AT_THE_GATE)), PATIENCE)
-        running = machines.submit(scheduler.run, other)
+        running = machines.submit(scheduler.work.run, other)
         assert poll_until(lambda: bool(database.query(WAITING)), PATIENCE)
         gatekeeper.execute("SELECT pg_advisory_unlock(1)")
         before.result(PATIENCE)

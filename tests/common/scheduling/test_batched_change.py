@@ -71,7 +71,7 @@ def test_a_row_that_changes_at_the_moment_of_the_pass_is_done_by_that_pass(
         ThreadPoolExecutor(1) as machine,
     ):
         visitor.execute("SELECT pg_advisory_lock(1)")
-        running = machine.submit(EXPIRATION.run, current)
+        running = machine.submit(EXPIRATION.work.run, current)
         assert poll_until(lambda: bool(database.query(AT_THE_GATE)), PATIENCE)
         visitor.execute("UPDATE link_links SET click_count = 1 WHERE id = %s", [due[1]])
         visitor.execute("SELECT pg_advisory_unlock(1)")
@@ -156,7 +156,7 @@ def test_a_crash_half_way_leaves_whole_batches_with_their_events(database: TestD
         open_pass(database, EXPIRATION, report_progress=crash) as current,
         pytest.raises(psycopg.OperationalError),
     ):
-        EXPIRATION.run(current)
+        EXPIRATION.work.run(current)
 
     assert len(database.query(ACTIVE)) == 15_000 - sum(batches)
     assert len(outbox(database)) == sum(batches)

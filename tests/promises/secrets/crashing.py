@@ -12,7 +12,7 @@ import warnings
 
 from common import config
 from common.errors import PassError
-from common.scheduling.scheduler import Pass, PassResult, Preview, Scheduler, Service
+from common.scheduling.scheduler import Custom, Pass, PassResult, Preview, Scheduler, Service
 from common.worker import worker_process
 
 ENABLED = config.boolean("PROBE_ENABLED", "true", "whether the probe runs")
@@ -100,7 +100,8 @@ def _service(bug: str) -> Service:
         return Preview(0, ())
 
     settings = (SECRET,) if bug in BUGS else (SECRET, SETTING)
-    probe = Scheduler("link-expiration", "has a bug", ENABLED, INTERVAL, run, preview, settings)
+    work = Custom(run=run, preview=preview, settings=settings)
+    probe = Scheduler("link-expiration", "has a bug", ENABLED, INTERVAL, work)
     return Service("link", (probe,))
 
 

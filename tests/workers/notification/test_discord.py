@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -24,7 +24,7 @@ from devservers.standins.discord_answers import (
 )
 from workers.notification import discord
 from workers.notification.discord import Discord, RateLimited, SendResult, UnusableUrl, webhook
-from workers.notification.rate_limits import MARGIN, Bucket, ChannelLimits, Limit, RequestWindow
+from workers.notification.rate_limits import MARGIN, Bucket, ChannelLimits
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 EMBED = {
@@ -37,36 +37,57 @@ EMBED = {
 }
 
 
-@pytest.fixture
-def remote() -> Iterator[Discord]:
-    remote = Discord()
-    yield remote
-    remote.close()
+class Posting:
+    """The client, and the stand-in to which it posts."""
+
+    def __init__(self, server: DiscordServer) -> None:
+        self.server, self.client = server, Discord()
+
+    def reply(self, *answers: Reply | Stall) -> discord.DiscordReply:
+        """Post once to a webhook that gives this answer."""
+        self.server.order("1", *answers)
+        return self.client.post(_target(self.server.webhook_url("1", TOKEN)), EMBED)
+
+    def attempt(self, *answers: Reply | Stall) -> SendResult:
+        return _attempt(self.reply(*answers))
+
+    def attempt_at(self, url: str) -> SendResult:
+        return _attempt(self.client.post(_target(url), EMBED))
 
 
-def post(server: DiscordServer, remote: Discord, *answers: Reply | Stall) -> discord.DiscordReply:
-    """Post once to a webhook that gives this answer."""
-    server.order("1", *answers)
-    target = webhook(server.webhook_url("1", TOKEN), allow_loopback_http=True)
-    return remote.post(target, EMBED)
+def _target(url: str) -> discord.Webhook:
+    return webhook(url, allow_loopback_http=True)
 
 
-def attempt(reply: discord.DiscordReply) -> SendResult:
+def _attempt(reply: discord.DiscordReply) -> SendResult:
     assert isinstance(reply.outcome, SendResult)
     return reply.outcome
 
 
+@pytest.fixture
+def posting(server: DiscordServer) -> Iterator[Posting]:
+    posting = Posting(server)
+    yield posting
+    posting.client.close()
+
+
 @contextmanager
-def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that reads a request and then does with the connection what it likes; its URL."""
+def raw_server(reply: bytes, then: bytes = b"") -> Iterator[str]:
+    """A server that replies with these bytes, and then with others for ever; its URL."""
 
     def accept() -> None:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
                 with connection, suppress(OSError):
-                    connection.recv(65536)
                     serve(connection)
+
+    def serve(connection: socket.socket) -> None:
+        while connection.recv(65536) and reply:
+            connection.sendall(reply)
+            while then:
+                connection.sendall(then)
+                time.sleep(0.05)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=accept, daemon=True).start()
@@ -77,26 +98,20 @@ def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("given", "called"),
     [
-        (
-            "https://discord.com/api/webhooks/1/t",
-            "https://discord.com/api/v10/webhooks/1/t?wait=true",
-        ),
-        (
-            "https://discord.com/api/v6/webhooks/1/t",
-            "https://discord.com/api/v10/webhooks/1/t?wait=true",
-        ),
+        ("https://discord.com/api/webhooks/1/t", "discord.com/api/v10/webhooks/1/t?wait=true"),
+        ("https://discord.com/api/v6/webhooks/1/t", "discord.com/api/v10/webhooks/1/t?wait=true"),
         (
             "https://ptb.discord.com/api/v10/webhooks/1/t/?thread_id=5&wait=false#x",
-            "https://ptb.discord.com/api/v10/webhooks/1/t?thread_id=5&wait=true",
+            "ptb.discord.com/api/v10/webhooks/1/t?thread_id=5&wait=true",
         ),
         (
             " https://relay.example:8443/api/webhooks/1/t\n",
-            "https://relay.example:8443/api/v10/webhooks/1/t?wait=true",
+            "relay.example:8443/api/v10/webhooks/1/t?wait=true",
         ),
     ],
 )
 def test_a_url_leads_to_version_10_and_waits(given: str, called: str) -> None:
-    assert webhook(given, allow_loopback_http=False).url == called
+    assert webhook(given, allow_loopback_http=False).url == f"https://{called}"
 
 
 @pytest.mark.parametrize(
@@ -122,43 +137,40 @@ def test_any_other_url_is_refused_without_repeating_it(given: str) -> None:
     assert "TOKENTOKEN" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])
-def test_http_is_allowed_to_loopback_by_the_setting_alone(host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "is_allowed"),
+    [
+        *((host, True) for host in ("127.0.0.1", "localhost", "[::1]", "127.8.8.8")),
+        *((host, False) for host in ("discord.com", "10.0.0.1", "localhost.example", "0.0.0.0")),
+    ],
+)
+def test_http_is_allowed_to_loopback_by_the_setting_alone(host: str, is_allowed: bool) -> None:
     url = f"http://{host}:9900/api/webhooks/1/t"
-    assert webhook(url, allow_loopback_http=True).url.startswith(f"http://{host}:9900/api/v10/")
-    with pytest.raises(UnusableUrl):
+    if is_allowed:
+        assert _target(url).url.startswith(f"http://{host}:9900/api/v10/")
+    else:
+        with pytest.raises(UnusableUrl, match="not https"):
+            _target(url)
+    with pytest.raises(UnusableUrl, match="not https"):
         webhook(url, allow_loopback_http=False)
 
 
-@pytest.mark.parametrize("host", ["discord.com", "10.0.0.1", "localhost.example", "0.0.0.0"])
-def test_the_setting_allows_http_nowhere_else(host: str) -> None:
-    with pytest.raises(UnusableUrl, match="not https"):
-        webhook(f"http://{host}/api/webhooks/1/t", allow_loopback_http=True)
-
-
-def test_a_message_is_posted_and_its_id_read(server: DiscordServer, remote: Discord) -> None:
-    reply = post(server, remote)
-    [request] = server.requests
+def test_a_message_is_posted_and_its_id_read(posting: Posting) -> None:
+    reply = posting.reply()
+    [request] = posting.server.requests
     assert request.target == f"/api/v10/webhooks/1/{TOKEN}?wait=true"
     assert request.headers["User-Agent"].startswith("toast-workers/")
     assert request.body == {"embeds": [EMBED], "allowed_mentions": {"parse": []}}
-    delivered = attempt(reply)
+    delivered = _attempt(reply)
     assert (delivered.status, delivered.error) == (200, "")
     assert delivered.message_id.isdigit()
     assert f'"id": "{delivered.message_id}"' in delivered.body
     assert reply.bucket == Bucket(4, 2.0)
 
 
-def test_a_connection_is_used_again(server: DiscordServer, remote: Discord) -> None:
-    with raw_server(_two_answers) as url:
-        target = webhook(url, allow_loopback_http=True)
-        assert [attempt(remote.post(target, EMBED)).status for _ in range(2)] == [204, 204]
-
-
-def _two_answers(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-    connection.recv(65536)
-    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+def test_a_connection_is_used_again(posting: Posting) -> None:
+    with raw_server(b"HTTP/1.1 204 No Content\r\n\r\n") as url:  # one connection at a time
+        assert [posting.attempt_at(url).status for _ in range(2)] == [204, 204]
 
 
 @pytest.mark.parametrize(
@@ -169,11 +181,7 @@ def _two_answers(connection: socket.socket) -> None:
         (EDGE_BLOCK, "HTTP 403", False),
         (Reply(403, {"message": "internal network error", "code": 40333}), None, False),
         (Reply(403, {"message": "Missing Permissions", "code": 50013}), None, False),
-        (
-            Reply(400, {"message": "Invalid\nForm", "code": 1}),
-            "HTTP 400: Invalid Form (code 1)",
-            False,
-        ),
+        (Reply(400, {"message": "No\nForm", "code": 1}), "HTTP 400: No Form (code 1)", False),
         (BAD_GATEWAY, "HTTP 502", False),
         (Reply(500, "[" * 50_000), "HTTP 500", False),
         (Reply(400, {"message": "no", "code": [[1]]}), "HTTP 400: no", False),
@@ -182,14 +190,14 @@ def _two_answers(connection: socket.socket) -> None:
     ],
 )
 def test_only_404_and_401_are_permanent(
-    server: DiscordServer, remote: Discord, answer: Reply, error: str | None, permanent: bool
+    posting: Posting, answer: Reply, error: str | None, permanent: bool
 ) -> None:
-    failed = attempt(post(server, remote, answer))
+    failed = posting.attempt(answer)
     assert failed.status == answer.status
     assert failed.error == error if error else failed.error.startswith("HTTP 403: ")
     assert failed.permanent is permanent
     assert failed.message_id == ""
-    assert len(server.requests) == 1  # a redirect is not followed
+    assert len(posting.server.requests) == 1  # a redirect is not followed
 
 
 @pytest.mark.parametrize(
@@ -204,29 +212,27 @@ def test_only_404_and_401_are_permanent(
     ],
 )
 def test_a_message_whose_id_cannot_be_read_is_delivered_all_the_same(
-    server: DiscordServer, remote: Discord, answer: Reply
+    posting: Posting, answer: Reply
 ) -> None:
-    delivered = attempt(post(server, remote, answer))
+    delivered = posting.attempt(answer)
     assert (delivered.error, delivered.message_id) == ("", "")
 
 
-def test_a_long_body_is_cut_to_10_kib_at_a_character(
-    server: DiscordServer, remote: Discord
-) -> None:
-    cut = attempt(post(server, remote, Reply(500, "x" + "€" * 1_000_000)))
+def test_a_long_body_is_cut_to_10_kib_at_a_character(posting: Posting) -> None:
+    cut = posting.attempt(Reply(500, "x" + "€" * 1_000_000))
     assert cut.body == "x" + "€" * 3413
     assert len(cut.body.encode()) == 10 * 1024
 
 
-def test_the_id_of_a_long_message_is_read(server: DiscordServer, remote: Discord) -> None:
+def test_the_id_of_a_long_message_is_read(posting: Posting) -> None:
     long = Reply(200, {"embeds": "\U0001f4e2" * 6000, "id": "1234567890"})
-    assert attempt(post(server, remote, long)).message_id == "1234567890"
+    assert posting.attempt(long).message_id == "1234567890"
 
 
-def test_what_postgresql_cannot_hold_is_taken_out(server: DiscordServer, remote: Discord) -> None:
+def test_what_postgresql_cannot_hold_is_taken_out(posting: Posting) -> None:
     answer = Reply(500, {"message": "a\x00b\ud800c", "code": 1})
-    assert attempt(post(server, remote, answer)).error == "HTTP 500: ab?c (code 1)"
-    assert attempt(post(server, remote, Reply(500, "a\x00b"))).body == "ab"
+    assert posting.attempt(answer).error == "HTTP 500: ab?c (code 1)"
+    assert posting.attempt(Reply(500, "a\x00b")).body == "ab"
 
 
 @pytest.mark.parametrize(
@@ -238,174 +244,118 @@ def test_what_postgresql_cannot_hold_is_taken_out(server: DiscordServer, remote:
         Reply(500, "x" * (10 * 1024 - 10) + TOKEN),
     ],
 )
-def test_a_token_that_the_other_side_repeats_is_hidden(
-    server: DiscordServer, remote: Discord, answer: Reply
-) -> None:
-    failed = attempt(post(server, remote, answer))
+def test_a_token_that_the_other_side_repeats_is_hidden(posting: Posting, answer: Reply) -> None:
+    failed = posting.attempt(answer)
     assert TOKEN[:10] not in f"{failed.body} {failed.error}"
 
 
+SEVEN = {"Retry-After": "7"}
+
+
 @pytest.mark.parametrize(
-    ("answer", "embargo"),
+    ("answer", "seconds", "everywhere"),
     [
-        (rate_limited(1.337), RateLimited(1.337, everywhere=False)),
-        (rate_limited(0), RateLimited(0.0, everywhere=False)),
-        (rate_limited(2.5, everywhere=True), RateLimited(2.5, everywhere=True)),
-        (Reply(429, {"retry_after": 2.5, "global": True}), RateLimited(2.5, everywhere=True)),
-        (Reply(429, "", {"Retry-After": "7"}), RateLimited(7.0, everywhere=False)),
-        (Reply(429, "{broken", {"Retry-After": "7"}), RateLimited(7.0, everywhere=False)),
-        (
-            Reply(429, {"retry_after": "soon"}, {"Retry-After": "7"}),
-            RateLimited(7.0, everywhere=False),
-        ),
-        (Reply(429, {"retry_after": -1}, {"Retry-After": "7"}), RateLimited(7.0, everywhere=False)),
-        (
-            Reply(429, {"retry_after": True}, {"Retry-After": "7"}),
-            RateLimited(7.0, everywhere=False),
-        ),
-        (
-            Reply(429, '{"retry_after": 1e999}', {"Retry-After": "7"}),
-            RateLimited(7.0, everywhere=False),
-        ),
-        (
-            Reply(429, "", {"Retry-After": "7", "X-RateLimit-Global": "true"}),
-            RateLimited(7.0, everywhere=True),
-        ),
-        (
-            Reply(429, "", {"Retry-After": "7", "X-RateLimit-Scope": "global"}),
-            RateLimited(7.0, everywhere=True),
-        ),
-        (
-            Reply(429, {"retry_after": 3, "global": False}, {"X-RateLimit-Scope": "shared"}),
-            RateLimited(3.0, everywhere=False),
-        ),
+        (rate_limited(1.337), 1.337, False),
+        (rate_limited(0), 0.0, False),
+        (rate_limited(2.5, everywhere=True), 2.5, True),
+        (Reply(429, {"retry_after": 2.5, "global": True}), 2.5, True),
+        (Reply(429, "", SEVEN), 7.0, False),
+        (Reply(429, "{broken", SEVEN), 7.0, False),
+        (Reply(429, {"retry_after": -1}, SEVEN), 7.0, False),
+        (Reply(429, '{"retry_after": 1e999}', SEVEN), 7.0, False),
+        (Reply(429, "", {**SEVEN, "X-RateLimit-Global": "true"}), 7.0, True),
+        (Reply(429, "", {**SEVEN, "X-RateLimit-Scope": "global"}), 7.0, True),
+        (Reply(429, {"retry_after": 3}, {"X-RateLimit-Scope": "shared"}), 3.0, False),
         # What the edge sends to an address that it has banned.
-        (
-            Reply(429, "<html>1015", {"Retry-After": "7", "Content-Type": "text/html"}),
-            RateLimited(7.0, everywhere=True),
-        ),
+        (Reply(429, "<html>1015", {**SEVEN, "Content-Type": "text/html"}), 7.0, True),
     ],
 )
 def test_a_429_is_a_rate_limit_and_not_an_attempt(
-    server: DiscordServer, remote: Discord, answer: Reply, embargo: RateLimited
+    posting: Posting, answer: Reply, seconds: float, everywhere: bool
 ) -> None:
-    assert post(server, remote, answer).outcome == embargo
+    assert posting.reply(answer).outcome == RateLimited(seconds, everywhere)
 
 
-def test_a_429_without_a_time_stops_every_request_for_a_minute(remote: Discord) -> None:
+@pytest.fixture
+def bare() -> Iterator[Posting]:
+    """With a stand-in that sends no headers about limits."""
     with DiscordServer(limit_headers=False) as server:
-        answer = Reply(429, {"message": "You are being blocked", "code": 0})
-        assert post(server, remote, answer).outcome == RateLimited(60.0, everywhere=True)
+        yield Posting(server)
 
 
-def test_without_headers_there_is_no_bucket(remote: Discord) -> None:
-    with DiscordServer(limit_headers=False) as server:
-        assert post(server, remote).bucket is None
+def test_a_429_without_a_time_stops_every_request_for_a_minute(bare: Posting) -> None:
+    answer = Reply(429, {"message": "You are being blocked", "code": 0})
+    assert bare.reply(answer).outcome == RateLimited(60.0, everywhere=True)
+
+
+def test_without_headers_there_is_no_bucket(bare: Posting) -> None:
+    assert bare.reply().bucket is None
 
 
 @pytest.mark.parametrize("value", ["", "x", "nan", "-1", "inf"])
-def test_headers_that_are_no_numbers_are_no_bucket(
-    server: DiscordServer, remote: Discord, value: str
-) -> None:
+def test_headers_that_are_no_numbers_are_no_bucket(posting: Posting, value: str) -> None:
     answer = Reply(500, "", {"X-RateLimit-Reset-After": value})
-    assert post(server, remote, answer).bucket is None
+    assert posting.reply(answer).bucket is None
 
 
 def test_a_stalled_answer_is_given_up_in_time(
-    server: DiscordServer, remote: Discord, monkeypatch: pytest.MonkeyPatch
+    posting: Posting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 0.3)
-    failed = attempt(post(server, remote, Stall()))
+    failed = posting.attempt(Stall())
     assert (failed.status, failed.error, failed.permanent) == (0, "no answer within 0.3 s", False)
     assert 300 <= failed.milliseconds < 10_000
 
 
-def _drip_headers(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    while True:
-        connection.sendall(b"X-More: to come\r\n")
-        time.sleep(0.05)
-
-
-def _drip_body(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
-    while True:
-        connection.sendall(b"x")
-        time.sleep(0.05)
-
-
-def _close(connection: socket.socket) -> None:
-    """Send nothing."""
-
-
-def _babble(connection: socket.socket) -> None:
-    connection.sendall(b"banana\r\n\r\n")
-
-
 @pytest.mark.parametrize(
-    ("serve", "status", "error"),
+    ("reply", "then", "status", "error"),
     [
-        (_drip_headers, 0, "no answer within 1 s"),
-        (_drip_body, 200, ""),
-        (_close, 0, "RemoteDisconnected"),
-        (_babble, 0, "BadStatusLine"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: to come\r\n", 0, "no answer within 1 s"),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x", 200, ""),
+        (b"", b"", 0, "RemoteDisconnected"),
+        (b"banana\r\n\r\n", b"", 0, "BadStatusLine"),
     ],
 )
 def test_a_slow_stream_of_bytes_does_not_extend_the_deadline(
-    remote: Discord,
+    posting: Posting,
     monkeypatch: pytest.MonkeyPatch,
-    serve: Callable[[socket.socket], None],
+    reply: bytes,
+    then: bytes,
     status: int,
     error: str,
 ) -> None:
     monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 1.0)
-    with raw_server(serve) as url:
-        ended = attempt(remote.post(webhook(url, allow_loopback_http=True), EMBED))
+    with raw_server(reply, then) as url:
+        ended = posting.attempt_at(url)
     assert (ended.status, ended.error) == (status, error)
     assert ended.milliseconds < 10_000
 
 
-def test_a_server_that_is_away_is_named_by_reason_not_by_url(remote: Discord) -> None:
-    target = webhook(f"http://127.0.0.1:1/api/webhooks/1/{TOKEN}", allow_loopback_http=True)
-    assert attempt(remote.post(target, EMBED)).error == "Connection refused"
+def test_a_server_that_is_away_is_named_by_reason_not_by_url(posting: Posting) -> None:
+    url = f"http://127.0.0.1:1/api/webhooks/1/{TOKEN}"
+    assert posting.attempt_at(url).error == "Connection refused"
 
 
-def test_closing_ends_what_is_under_way(server: DiscordServer, remote: Discord) -> None:
+def test_closing_ends_what_is_under_way(posting: Posting) -> None:
     with ThreadPoolExecutor() as pool:
-        reply = pool.submit(post, server, remote, Stall())
-        while not server.requests:
+        attempt = pool.submit(posting.attempt, Stall())
+        while not posting.server.requests:
             time.sleep(0.01)
-        remote.close()
-        assert attempt(reply.result(5)).status == 0
+        posting.client.close()
+        assert attempt.result(5).status == 0
 
 
-def test_no_library_logs_a_url(
-    server: DiscordServer, remote: Discord, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_library_logs_a_url(posting: Posting, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    attempt(post(server, remote))
-    with raw_server(_odd_headers) as url:
-        attempt(remote.post(webhook(url, allow_loopback_http=True), EMBED))
+    posting.attempt()
+    with raw_server(b"HTTP/1.1 204 No Content\r\nno header\r\n\r\n") as url:
+        posting.attempt_at(url)
     assert TOKEN not in caplog.text
-
-
-def _odd_headers(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 204 No Content\r\nno header\r\n\r\n")
 
 
 def test_a_webhook_never_shows_its_secrets() -> None:
     target = webhook(f"https://discord.com/api/webhooks/1/{TOKEN}", allow_loopback_http=False)
     assert TOKEN not in repr(target)
-
-
-def test_a_window_frees_up_when_its_oldest_request_leaves_it() -> None:
-    window = RequestWindow(Limit(2, 10.0))
-    window.add(100.0)
-    assert window.free_at < 100.0
-    window.add(103.0)
-    assert window.free_at == 110.0 + MARGIN
-    window.add(111.0)
-    assert window.free_at == 113.0 + MARGIN
 
 
 def test_the_limits_follow_the_headers_where_there_are_any() -> None:

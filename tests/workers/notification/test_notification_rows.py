@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,26 +18,20 @@ from devservers.postgres import PostgresServer
 from devservers.standins.discord import DiscordServer
 from devservers.standins.discord_answers import UNKNOWN_WEBHOOK, Reply
 from testing.database import TestDatabase
-from testing.passes import NOW, failed_rows, preview
+from testing.passes import NOW
 from tests.support.odd_values import encoded_database
 from tests.workers.notification.notifications import (
+    CHANNELS,
     INTERVAL,
-    LOOPBACK,
+    NOTIFICATIONS,
     TOKEN,
-    add,
-    add_channel,
-    attempts,
-    channel_row,
+    Retry,
     details,
-    row,
-    run,
+    quick_server,
 )
-from workers.notification import due_notifications, embed, rate_limits
-from workers.notification.attempt_records import AttemptRecords
-from workers.notification.discord import Discord, Webhook
-from workers.notification.notification_retry import SCHEDULER
+from workers.notification import attempt_records, due_notifications, embed
+from workers.notification.discord import Discord
 
-NOTIFICATIONS, CHANNELS = "notification_notifications", "notification_channels"
 LEAST, MOST = -(2**63), 2**63 - 1
 
 # What the live tables allow to be NULL.
@@ -83,80 +75,91 @@ ODD_CHANNELS: list[tuple[str, object]] = [
 ]
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiscordServer]:
-    """The stand-in with short limits, which the client knows."""
-    for name in ("PER_WEBHOOK", "PER_CHANNEL", "GLOBAL"):
-        limit = getattr(rate_limits, name)
-        monkeypatch.setattr(rate_limits, name, replace(limit, seconds=limit.seconds * 0.01))
-    with DiscordServer(scale=0.01) as server:
-        yield server
-
-
-@pytest.fixture
-def emptied(module_database: TestDatabase) -> TestDatabase:
-    module_database.query(
-        f"TRUNCATE {CHANNELS}, {NOTIFICATIONS}, notification_attempts, toast_failed_rows, "
-        "toast_discord_channels"
-    )
-    return module_database
-
-
-class Rows:
+class Rows(Retry):
     """An odd notification among healthy ones, of its channel and of another."""
 
     def __init__(self, database: TestDatabase, server: DiscordServer) -> None:
-        self.database, self.server = database, server
-        self.channel = add_channel(database, server, "odd")
-        self.other = add_channel(database, server, "other")
-        self.odd = add(database, self.channel, "odd")
+        super().__init__(database, server)
+        self.odd = self.add("odd", "odd")
+        self.is_odd = f"new.id = '{self.odd}'"
+        self.is_odd_channel = f"new.id = '{self.channel('odd')}'"
         self.healthy = {
-            "before": add(database, self.channel, "before", created_at=NOW - timedelta(days=9)),
-            "after": add(database, self.channel, "after", created_at=NOW),
-            "other": add(database, self.other, "other"),
+            "before": self.add("odd", "before", created_at=NOW - timedelta(days=9)),
+            "after": self.add("odd", "after", created_at=NOW),
+            "other": self.add("other", "other"),
         }
 
     def make_odd(self, table: str, column: str, value: object) -> None:
-        one = self.odd if table == NOTIFICATIONS else self.channel
+        one = self.odd if table == NOTIFICATIONS else self.channel("odd")
         self.database.query(f"UPDATE {table} SET {column} = %s WHERE id = %s", value, one)
+
+    def add_trigger(self, table: str, when: str, body: str, event: str = "UPDATE") -> None:
+        self.database.query(
+            f"""
+            CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN {body}; RETURN new; END $$;
+            CREATE TRIGGER odd BEFORE {event} ON {table}
+                FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION odd()"""
+        )
 
     def sent(self) -> Counter[str]:
         """How often each was delivered; the odd one is 'odd', with any id."""
-        delivered = self.server.delivered()
-        return Counter(event if event in self.healthy else "odd" for event in delivered)
+        return Counter(event if event in self.healthy else "odd" for event in self.delivered())
 
     def assert_the_healthy_are_done(self) -> None:
         assert {event: self.sent()[event] for event in self.healthy} == dict.fromkeys(
             self.healthy, 1
         )
         for notification in self.healthy.values():
-            assert_recorded(self.database, notification)
+            self.assert_recorded(notification)
+
+    def assert_recorded(self, notification: UUID, attempt_number: int = 2) -> None:
+        after = self.row(notification)
+        assert (after["status"], after["last_error"]) == ("success", "")
+        assert after["attempt_count"] == attempt_number
+        [made] = [each for each in self.attempts() if each["notification_id"] == notification]
+        assert (made["attempt_number"], made["success"]) == (attempt_number, True)
+
+    def assert_delivered_and_set_aside(self, reason: str) -> None:
+        """The odd one is not sent again, even after most of a year."""
+        self.assert_the_healthy_are_done()
+        [aside] = self.failed_rows()
+        assert aside["row_id"] == self.odd
+        assert aside["reason"].startswith(f"delivered, but not recorded: {reason}")
+        assert self.run(at=NOW + timedelta(days=300)) == PassResult()
+        assert self.sent()["odd"] == 1
 
 
-def assert_recorded(database: TestDatabase, notification: UUID, attempt_number: int = 2) -> None:
-    after = row(database, notification)
-    assert (after["status"], after["last_error"]) == ("success", "")
-    assert after["attempt_count"] == attempt_number
-    [made] = [each for each in attempts(database) if each["notification_id"] == notification]
-    assert (made["attempt_number"], made["success"]) == (attempt_number, True)
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiscordServer]:
+    with quick_server(monkeypatch, 0.01) as server:
+        yield server
+
+
+@pytest.fixture
+def rows(module_database: TestDatabase, server: DiscordServer) -> Rows:
+    module_database.query(
+        f"DROP FUNCTION IF EXISTS odd CASCADE; TRUNCATE {CHANNELS}, {NOTIFICATIONS}, "
+        "notification_attempts, toast_failed_rows, toast_discord_channels"
+    )
+    return Rows(module_database, server)
 
 
 @pytest.mark.parametrize(("column", "value"), ODD_NOTIFICATIONS)
 def test_an_odd_notification_is_sent_like_the_others(
-    emptied: TestDatabase, server: DiscordServer, column: str, value: object
+    rows: Rows, column: str, value: object
 ) -> None:
-    rows = Rows(emptied, server)
     rows.make_odd(NOTIFICATIONS, column, value)
 
-    assert preview(emptied, SCHEDULER, **LOOPBACK).count == 4
-    assert run(emptied).details == details(delivered=4)
+    assert rows.preview().count == 4
+    assert rows.run().details == details(delivered=4)
 
     rows.assert_the_healthy_are_done()
     before = value if column == "attempt_count" else 1
-    assert_recorded(emptied, rows.odd, (before if isinstance(before, int) else 0) + 1)
-    assert run(emptied, at=NOW + INTERVAL) == PassResult()
+    rows.assert_recorded(rows.odd, (before if isinstance(before, int) else 0) + 1)
+    assert rows.run(at=NOW + INTERVAL) == PassResult()
     assert rows.sent()["odd"] == 1
-    assert failed_rows(emptied) == []
+    assert rows.failed_rows() == []
 
 
 @pytest.mark.parametrize(
@@ -164,43 +167,36 @@ def test_an_odd_notification_is_sent_like_the_others(
     [("attempt_count", MOST), ("deleted_at", "infinity"), ("deleted_at", "-infinity")],
 )
 def test_an_odd_notification_that_is_not_due_is_left_alone(
-    emptied: TestDatabase, server: DiscordServer, column: str, value: object
+    rows: Rows, column: str, value: object
 ) -> None:
-    rows = Rows(emptied, server)
     rows.make_odd(NOTIFICATIONS, column, value)
-    assert preview(emptied, SCHEDULER, **LOOPBACK).count == 3
-    assert run(emptied).details == details(delivered=3)
+    assert rows.preview().count == 3
+    assert rows.run().details == details(delivered=3)
     rows.assert_the_healthy_are_done()
 
 
 @pytest.mark.parametrize(("column", "value"), ODD_CHANNELS)
-def test_an_odd_channel_is_called_like_the_others(
-    emptied: TestDatabase, server: DiscordServer, column: str, value: object
-) -> None:
-    rows = Rows(emptied, server)
+def test_an_odd_channel_is_called_like_the_others(rows: Rows, column: str, value: object) -> None:
     rows.make_odd(CHANNELS, column, value)
 
-    assert preview(emptied, SCHEDULER, **LOOPBACK).count == 4
-    assert run(emptied).details == details(delivered=4)
+    assert rows.preview().count == 4
+    assert rows.run().details == details(delivered=4)
 
     rows.assert_the_healthy_are_done()
-    assert_recorded(emptied, rows.odd)
-    found = channel_row(emptied, rows.channel)
+    rows.assert_recorded(rows.odd)
+    found = rows.channel_row("odd")
     for counter, more in zip(COUNTERS, (3, 3, 0), strict=True):
         before = value if counter == column else 0
         assert found[counter] == min((before if isinstance(before, int) else 0) + more, MOST)
-    colors = {each.embed["color"] for each in server.requests if each.webhook == "odd"}
+    colors = {each.embed["color"] for each in rows.requests if each.webhook == "odd"}
     assert colors == {3066993 if column == "color" else 3447003}
-    assert run(emptied, at=NOW + INTERVAL) == PassResult()
+    assert rows.run(at=NOW + INTERVAL) == PassResult()
 
 
-def test_a_channel_whose_active_is_null_is_not_active(
-    emptied: TestDatabase, server: DiscordServer
-) -> None:
-    rows = Rows(emptied, server)
+def test_a_channel_whose_active_is_null_is_not_active(rows: Rows) -> None:
     rows.make_odd(CHANNELS, "active", None)
-    assert preview(emptied, SCHEDULER, **LOOPBACK).count == 1
-    assert run(emptied).details == details(delivered=1, skipped=3)
+    assert rows.preview().count == 1
+    assert rows.run().details == details(delivered=1, skipped=3)
     assert rows.sent() == {"other": 1}
 
 
@@ -219,43 +215,38 @@ def test_a_channel_whose_active_is_null_is_not_active(
         "https://127.0.0.1:1/api/webhooks/1/odd-token?" + "&".join("abcdefghijkl"),
     ],
 )
-def test_an_odd_webhook_url_stops_no_other_channel(
-    emptied: TestDatabase, server: DiscordServer, url: str
-) -> None:
-    rows = Rows(emptied, server)
+def test_an_odd_webhook_url_stops_no_other_channel(rows: Rows, url: str) -> None:
     rows.make_odd(CHANNELS, "webhook_url", url)
-    assert run(emptied).details["delivered"] == 1
-    assert_recorded(emptied, rows.healthy["other"])
+    assert rows.run().details["delivered"] == 1
+    rows.assert_recorded(rows.healthy["other"])
     for event in ("before", "after"):
-        after = row(emptied, rows.healthy[event])
+        after = rows.row(rows.healthy[event])
         assert after["status"] == "failed"
         assert after["last_error"] != "HTTP 500"
         assert "odd-token" not in after["last_error"]
 
 
 @pytest.mark.parametrize("time", NO_TIMES)
-def test_an_unknown_time_is_not_shown(
-    emptied: TestDatabase, server: DiscordServer, time: str | None
+def test_the_time_of_a_notification_is_shown_unless_it_is_unknown(
+    rows: Rows, time: str | None
 ) -> None:
-    rows = Rows(emptied, server)
     rows.make_odd(NOTIFICATIONS, "created_at", time)
-    run(emptied)
-    assert all(
-        ("timestamp" in request.embed) == (request.event_id != "odd") for request in server.requests
-    )
+    rows.run()
+    shown = {request.event_id: request.embed.get("timestamp") for request in rows.requests}
+    assert shown.pop("odd") is None
+    for event, text in shown.items():
+        assert datetime.fromisoformat(str(text)) == rows.row(rows.healthy[event])["created_at"]
 
 
-def test_a_queue_of_all_kinds_of_times_is_sent_once_and_oldest_first(
-    emptied: TestDatabase, server: DiscordServer
-) -> None:
-    channel = add_channel(emptied, server, "odd")
+def test_a_queue_of_all_kinds_of_times_is_sent_once_and_oldest_first(quick_retry: Retry) -> None:
+    channel = quick_retry.channel("odd")
     # Each kind fills more than a page, so that pages end inside it.
     order: list[str | None] = [
         *("-infinity", "4713-01-01 BC", "0044-03-15 BC", "2024-02-01", "10001-01-01", "infinity")
     ]
     each = due_notifications.PAGE_ROWS + 1
     for number, time in enumerate([None, *order]):
-        emptied.query(
+        quick_retry.database.query(
             f"""
             INSERT INTO {NOTIFICATIONS} (channel_id, event_id, event_type, event_payload,
                 discord_message_id, status, attempt_count, last_error, created_at, updated_at)
@@ -266,12 +257,12 @@ def test_a_queue_of_all_kinds_of_times_is_sent_once_and_oldest_first(
             time,
         )
 
-    assert run(emptied).details["delivered"] == 7 * each
+    assert quick_retry.run().details["delivered"] == 7 * each
 
-    kinds = [event.partition("-")[0] for event in server.delivered()]
+    kinds = [event.partition("-")[0] for event in quick_retry.delivered()]
     assert set(kinds[: 2 * each]) == {"0", "1"}
     assert kinds[2 * each :] == [str(number) for number in range(2, 7) for _ in range(each)]
-    assert set(Counter(server.delivered()).values()) == {1}
+    assert set(Counter(quick_retry.delivered()).values()) == {1}
 
 
 BODIES = {
@@ -289,86 +280,55 @@ KEEPING = {
 }
 
 
-def add_trigger(database: TestDatabase, table: str, when: str, body: str, event: str) -> None:
-    database.query(
-        f"""
-        CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN {body}; RETURN new; END $$;
-        CREATE TRIGGER odd BEFORE {event} ON {table}
-            FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION odd()"""
-    )
-
-
 @pytest.mark.parametrize("table", [NOTIFICATIONS, "notification_attempts"])
 @pytest.mark.parametrize("body", BODIES)
 def test_a_row_that_is_refused_for_any_reason_is_sent_once_and_the_others_recorded(
-    database: TestDatabase, server: DiscordServer, table: str, body: str
+    rows: Rows, table: str, body: str
 ) -> None:
-    rows = Rows(database, server)
     column, event = ("id", "UPDATE") if table == NOTIFICATIONS else ("notification_id", "INSERT")
-    add_trigger(database, table, f"new.{column} = '{rows.odd}'", BODIES[body], event)
+    rows.add_trigger(table, f"new.{column} = '{rows.odd}'", BODIES[body], event)
 
-    result = run(database)
+    result = rows.run()
 
     assert (result.details, result.failed) == (details(delivered=3), 1)
-    rows.assert_the_healthy_are_done()
-    [aside] = failed_rows(database)
-    assert aside["row_id"] == rows.odd
-    assert aside["reason"].startswith("delivered, but not recorded: ")
-    assert run(database, at=NOW + timedelta(days=300)) == PassResult()
-    assert rows.sent()["odd"] == 1
+    rows.assert_delivered_and_set_aside("")
 
 
 @pytest.mark.parametrize("body", KEEPING)
-def test_a_row_that_is_kept_as_it_was_is_not_sent_again(
-    database: TestDatabase, server: DiscordServer, body: str
-) -> None:
-    rows = Rows(database, server)
-    add_trigger(database, NOTIFICATIONS, f"new.id = '{rows.odd}'", KEEPING[body], "UPDATE")
-    assert run(database).details == details(delivered=3)
-    rows.assert_the_healthy_are_done()
-    [aside] = failed_rows(database)
-    assert aside["reason"] == ("delivered, but not recorded: a trigger or rule keeps it as it is")
-    assert run(database, at=NOW + timedelta(days=300)) == PassResult()
-    assert rows.sent()["odd"] == 1
+def test_a_row_that_is_kept_as_it_was_is_not_sent_again(rows: Rows, body: str) -> None:
+    rows.add_trigger(NOTIFICATIONS, rows.is_odd, KEEPING[body])
+    assert rows.run().details == details(delivered=3)
+    rows.assert_delivered_and_set_aside("a trigger or rule keeps it as it is")
 
 
-def test_a_row_whose_failure_cannot_be_recorded_is_set_aside_for_a_day(
-    database: TestDatabase, server: DiscordServer
-) -> None:
-    channel = add_channel(database, server, "odd")
-    odd = add(database, channel, "odd")
-    server.order_always("odd", Reply(500, "no"))
-    add_trigger(database, NOTIFICATIONS, f"new.id = '{odd}'", BODIES["ZZ001"], "UPDATE")
+def test_a_row_whose_failure_cannot_be_recorded_is_set_aside_for_a_day(rows: Rows) -> None:
+    rows.server.order_always("odd", Reply(500, "no"))
+    rows.add_trigger(NOTIFICATIONS, rows.is_odd, BODIES["ZZ001"])
     for minutes, asked in ((0, 1), (60, 1), (25 * 60, 2)):
-        run(database, at=NOW + timedelta(minutes=minutes))
-        assert len(server.requests) == asked
-    [aside] = failed_rows(database)
+        rows.run(at=NOW + timedelta(minutes=minutes))
+        assert [request.event_id for request in rows.requests].count("odd") == asked
+    [aside] = rows.failed_rows()
     assert aside["reason"] == "not recorded: DatabaseError: refused by the house"
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_a_channel_that_cannot_be_written_stops_no_other(
-    database: TestDatabase, server: DiscordServer, body: str
-) -> None:
-    rows = Rows(database, server)
-    add_trigger(database, CHANNELS, f"new.id = '{rows.channel}'", BODIES[body], "UPDATE")
+def test_a_channel_that_cannot_be_written_stops_no_other(rows: Rows, body: str) -> None:
+    rows.add_trigger(CHANNELS, rows.is_odd_channel, BODIES[body])
     for at in (NOW, NOW + timedelta(days=300)):
-        run(database, at=at)
-    assert_recorded(database, rows.healthy["other"])
+        rows.run(at=at)
+    rows.assert_recorded(rows.healthy["other"])
     assert rows.sent() == {"odd": 1, "before": 1, "after": 1, "other": 1}
-    assert len(failed_rows(database)) == 3
+    assert len(rows.failed_rows()) == 3
 
 
 def test_what_a_trigger_quotes_of_a_channel_is_hidden(
-    database: TestDatabase, server: DiscordServer, caplog: pytest.LogCaptureFixture
+    rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = Rows(database, server)
     body = "RAISE 'no % here', split_part(new.webhook_url, '/', 7)"
-    add_trigger(database, CHANNELS, f"new.id = '{rows.channel}'", body, "UPDATE")
-    run(database)
+    rows.add_trigger(CHANNELS, rows.is_odd_channel, body)
+    rows.run()
     texts = [str(vars(record)) for record in caplog.records] + [
-        aside["reason"] for aside in failed_rows(database)
+        aside["reason"] for aside in rows.failed_rows()
     ]
     assert len([text for text in texts if "no *** here" in text]) == 6
     assert not [text for text in texts if TOKEN in text]
@@ -376,78 +336,58 @@ def test_what_a_trigger_quotes_of_a_channel_is_hidden(
 
 @pytest.mark.parametrize("value", ["HTTP 500", None])
 def test_a_row_whose_reason_cannot_be_written_leaves_the_others_their_reason(
-    database: TestDatabase, server: DiscordServer, value: str | None
+    rows: Rows, value: str | None
 ) -> None:
-    rows = Rows(database, server)
-    database.query(f"UPDATE {NOTIFICATIONS} SET last_error = %s", value)
-    add_trigger(database, NOTIFICATIONS, f"new.id = '{rows.odd}'", BODIES["ZZ001"], "UPDATE")
-    server.order("odd", UNKNOWN_WEBHOOK)
-    result = run(database)
+    rows.database.query(f"UPDATE {NOTIFICATIONS} SET last_error = %s", value)
+    rows.add_trigger(NOTIFICATIONS, rows.is_odd, BODIES["ZZ001"])
+    rows.order("odd", UNKNOWN_WEBHOOK)
+    result = rows.run()
     assert result.details == details(delivered=1, unreachable=1)
     assert result.failed == 2
-    waiting = row(database, rows.healthy["after"])
+    waiting = rows.row(rows.healthy["after"])
     assert waiting["last_error"].startswith("not sent: this channel's webhook answered HTTP 404")
-    assert [aside["row_id"] for aside in failed_rows(database)] == [rows.odd]
+    assert [aside["row_id"] for aside in rows.failed_rows()] == [rows.odd]
 
 
-def fail_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
-    build = embed.embed
-
-    def fail(event: embed.NotificationEvent, color: int) -> dict[str, Any]:
-        if event.id == "odd":
-            raise OverflowError("too odd")
-        return build(event, color)
-
-    monkeypatch.setattr(embed, "embed", fail)
-
-
-def fail_to_send(monkeypatch: pytest.MonkeyPatch) -> None:
-    post = Discord.post
-
-    def fail(self: Discord, webhook: Webhook, embed: dict[str, Any]) -> object:
-        if "odd" in embed["footer"]["text"]:
-            raise OverflowError("too odd")
-        return post(self, webhook, embed)
-
-    monkeypatch.setattr(Discord, "post", fail)
-
-
-def fail_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = AttemptRecords._values
-
-    def fail(self: AttemptRecords, channel: Any, row: Any, *others: Any) -> dict[str, Any]:
-        if row["event_id"] == "odd":
-            raise OverflowError("too odd")
-        return read(self, channel, row, *others)
-
-    monkeypatch.setattr(AttemptRecords, "_values", fail)
-
-
-@pytest.mark.parametrize("fault", [fail_to_prepare, fail_to_send, fail_to_record])
+@pytest.mark.parametrize(
+    ("owner", "name", "reason"),
+    [
+        (embed, "embed", "not sent"),
+        (Discord, "post", "not sent"),
+        (attempt_records, "_values", "delivered, but not recorded"),
+    ],
+)
 def test_an_error_in_our_code_affects_one_notification_only(
-    database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch, fault: Any
+    rows: Rows, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, reason: str
 ) -> None:
-    rows = Rows(database, server)
-    fault(monkeypatch)
-    result = run(database)
+    function = getattr(owner, name)
+
+    def fail(*arguments: object) -> object:
+        if "very odd" in repr(arguments):
+            raise OverflowError("too odd")
+        return function(*arguments)
+
+    rows.make_odd(NOTIFICATIONS, "event_id", "very odd")
+    rows.make_odd(NOTIFICATIONS, "event_payload", "{}")
+    monkeypatch.setattr(owner, name, fail)
+
+    result = rows.run()
+
     assert (result.details, result.failed) == (details(delivered=3), 1)
     rows.assert_the_healthy_are_done()
-    [aside] = failed_rows(database)
-    delivered = fault is fail_to_record
-    what = "delivered, but not recorded" if delivered else "not sent"
-    assert aside["reason"] == f"{what}: OverflowError: too odd"
-    rest = timedelta(days=36_500 if delivered else 1)
+    [aside] = rows.failed_rows()
+    assert aside["reason"] == f"{reason}: OverflowError: too odd"
+    rest = timedelta(days=1 if reason == "not sent" else 36_500)
     assert timedelta() <= aside["retry_at"] - (NOW + rest) < timedelta(minutes=1)
 
 
 def test_what_fails_without_any_row_is_no_fault_of_a_row(
-    database: TestDatabase, server: DiscordServer, monkeypatch: pytest.MonkeyPatch
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Rows(database, server)
     monkeypatch.setattr(due_notifications, "_READ", "SELECT FROM no_such_table WHERE id = %(id)s")
     with pytest.raises(psycopg.errors.UndefinedTable):
-        run(database)
-    assert failed_rows(database) == []
+        rows.run()
+    assert rows.failed_rows() == []
 
 
 class EncodedDatabase(TestDatabase):
@@ -457,10 +397,20 @@ class EncodedDatabase(TestDatabase):
         return self.session()
 
 
-@contextmanager
-def readable_database(server: PostgresServer, encoding: str) -> Iterator[TestDatabase]:
-    with encoded_database(server, encoding) as database:
-        yield EncodedDatabase(database.server, database.name)
+class EncodedRows(Rows):
+    """Rows in a database of another encoding."""
+
+    encoding: str
+
+    def run_spoiled(self, table: str, column: str) -> None:
+        """Append bytes that are no text to the odd row's column, and run two passes."""
+        byte = f"convert_from('\\x{BAD_BYTES[self.encoding]}'::bytea, '{self.encoding}')"
+        one = self.odd if table == NOTIFICATIONS else self.channel("odd")
+        self.database.query(f"UPDATE {table} SET {column} = {column} || {byte} WHERE id = %s", one)
+        if self.encoding not in UNREADABLE:
+            assert self.preview().count == 4
+        for at in (NOW, NOW + INTERVAL):
+            self.run(at=at)
 
 
 # A byte that is no character in this encoding, or one that UTF-8 has none for.
@@ -469,82 +419,50 @@ BAD_BYTES = {"SQL_ASCII": "ff", "WIN1252": "81", "LATIN1": "e4", "EUC_JP": "8fa2
 UNREADABLE = ("WIN1252", "EUC_JP")
 
 
-@pytest.mark.parametrize("encoding", BAD_BYTES)
-def test_in_any_encoding_messages_are_sent_once_and_recorded(
-    postgres_server: PostgresServer, server: DiscordServer, encoding: str
-) -> None:
-    with readable_database(postgres_server, encoding) as database:
-        rows = Rows(database, server)
-        payload = json.dumps({"id": "odd", "data": {"n": "💥 \N{SNOWMAN}"}})
-        rows.make_odd(NOTIFICATIONS, "event_payload", payload)
-        server.order("other", Reply(500, {"message": "💥 é"}))
-
-        assert run(database).details == details(delivered=3)
-
-        assert_recorded(database, rows.odd)
-        failed = row(database, rows.healthy["other"])
-        escaped = encoding != "SQL_ASCII"
-        assert failed["attempt_count"] == 2
-        error = failed["last_error"]
-        assert ("\\U0001f4a5" in str(error)) == escaped
-        assert run(database, at=NOW + INTERVAL).details == details(delivered=1)
-        assert_recorded_again(database, rows.healthy["other"])
-        assert rows.sent() == {"odd": 1, "before": 1, "after": 1, "other": 1}
+@pytest.fixture(params=BAD_BYTES)
+def encoded(
+    request: pytest.FixtureRequest, postgres_server: PostgresServer, server: DiscordServer
+) -> Iterator[EncodedRows]:
+    with encoded_database(postgres_server, request.param) as database:
+        rows = EncodedRows(EncodedDatabase(database.server, database.name), server)
+        rows.encoding = request.param
+        yield rows
 
 
-def assert_recorded_again(database: TestDatabase, notification: UUID) -> None:
-    after = row(database, notification)
-    assert (after["status"], after["attempt_count"]) == ("success", 3)
+def test_in_any_encoding_messages_are_sent_once_and_recorded(encoded: EncodedRows) -> None:
+    payload = json.dumps({"id": "odd", "data": {"n": "💥 \N{SNOWMAN}"}})
+    encoded.make_odd(NOTIFICATIONS, "event_payload", payload)
+    encoded.order("other", Reply(500, {"message": "💥 é"}))
+
+    assert encoded.run().details == details(delivered=3)
+
+    encoded.assert_recorded(encoded.odd)
+    other = encoded.healthy["other"]
+    failed = encoded.row(other)
+    assert failed["attempt_count"] == 2
+    is_escaped = encoded.encoding != "SQL_ASCII"
+    assert ("\\U0001f4a5" in str(failed["last_error"])) == is_escaped
+    assert encoded.run(at=NOW + INTERVAL).details == details(delivered=1)
+    again = encoded.row(other)
+    assert (again["status"], again["attempt_count"]) == ("success", 3)
+    assert encoded.sent() == {"odd": 1, "before": 1, "after": 1, "other": 1}
 
 
 @pytest.mark.parametrize("column", ["name", "description", "event_types", "webhook_url"])
-@pytest.mark.parametrize("encoding", BAD_BYTES)
 def test_bytes_that_are_no_text_in_a_channel_stop_no_other(
-    postgres_server: PostgresServer, server: DiscordServer, encoding: str, column: str
+    encoded: EncodedRows, column: str
 ) -> None:
-    with readable_database(postgres_server, encoding) as database:
-        rows = Rows(database, server)
-        spoil(database, encoding, CHANNELS, column, rows.channel)
-        if encoding not in UNREADABLE:
-            assert preview(database, SCHEDULER, **LOOPBACK).count == 4
-        for at in (NOW, NOW + INTERVAL):
-            run(database, at=at)
-        assert_recorded(database, rows.healthy["other"])
-        assert max(rows.sent().values()) == 1
+    encoded.run_spoiled(CHANNELS, column)
+    encoded.assert_recorded(encoded.healthy["other"])
+    assert max(encoded.sent().values()) == 1
 
 
 @pytest.mark.parametrize("column", ["event_payload", "event_type", "event_id", "last_error"])
-@pytest.mark.parametrize("encoding", BAD_BYTES)
 def test_bytes_that_are_no_text_in_a_notification_stop_no_other(
-    postgres_server: PostgresServer, server: DiscordServer, encoding: str, column: str
+    encoded: EncodedRows, column: str
 ) -> None:
-    with readable_database(postgres_server, encoding) as database:
-        rows = Rows(database, server)
-        spoil(database, encoding, NOTIFICATIONS, column, rows.odd)
-        if encoding not in UNREADABLE:
-            assert preview(database, SCHEDULER, **LOOPBACK).count == 4
-        for at in (NOW, NOW + INTERVAL):
-            run(database, at=at)
-        rows.assert_the_healthy_are_done()
-        assert bool(failed_rows(database)) == (encoding in UNREADABLE and column != "last_error")
-        assert rows.sent()["odd"] <= 1
-
-
-def spoil(database: TestDatabase, encoding: str, table: str, column: str, one: UUID) -> None:
-    database.query(
-        f"UPDATE {table} SET {column} = {column} || convert_from(%s::bytea, %s) WHERE id = %s",
-        rf"\x{BAD_BYTES[encoding]}",
-        encoding,
-        one,
-    )
-
-
-def test_the_time_of_a_notification_is_shown_where_its_event_has_none(
-    database: TestDatabase, server: DiscordServer
-) -> None:
-    rows = Rows(database, server)
-    run(database)
-    [request] = [each for each in server.requests if each.event_id == "odd"]
-    shown = datetime.fromisoformat(request.embed["timestamp"])
-    assert shown == row(database, rows.odd)["created_at"]
-    assert TOKEN not in str(request.body)
+    encoded.run_spoiled(NOTIFICATIONS, column)
+    encoded.assert_the_healthy_are_done()
+    is_unreadable = encoded.encoding in UNREADABLE and column != "last_error"
+    assert bool(encoded.failed_rows()) == is_unreadable
+    assert encoded.sent()["odd"] <= 1

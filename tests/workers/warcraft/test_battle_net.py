@@ -13,6 +13,7 @@ import pytest
 from common import config
 from common.http import Client
 from common.logging import redaction
+from common.remote.rate_limit import SlidingWindow
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_game import Character, Guild
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
@@ -21,7 +22,6 @@ from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL
 from workers.warcraft.battle_net.rate_limit import (
     MOST_IN_FLIGHT,
     RequestBudget,
-    SlidingWindow,
     StopRequested,
 )
 from workers.warcraft.battle_net.tokens import Credentials, Tokens

@@ -77,28 +77,18 @@ def test_the_standard_signature_is_that_of_the_standards_own_libraries() -> None
         ("", b""),
     ],
 )
-def test_only_base64_behind_the_prefix_is_decoded(secret: str, key: bytes) -> None:
+def test_only_the_standard_decodes_base64_and_only_behind_the_prefix(
+    secret: str, key: bytes
+) -> None:
     signed = b"%s.1614265330.%s" % (str(DELIVERY).encode(), BODY)
     standard = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
-
-    assert headers(secret=secret)["webhook-signature"] == f"v1,{standard}"
-
-
-@pytest.mark.parametrize("secret", ["plain", "whsec_AAEC/wM="])
-def test_the_live_signature_takes_every_secret_as_it_is(secret: str) -> None:
-    signature = hmac.new(secret.encode(), BODY, hashlib.sha256).hexdigest()
+    live = hmac.new(secret.encode(), BODY, hashlib.sha256).hexdigest()
 
     sent = headers(secret=secret)
 
-    assert sent["X-Webhook-Signature"] == signature
-    assert sent["X-Webhook-Signature-256"] == f"sha256={signature}"
-
-
-@pytest.mark.parametrize(
-    "change", [{"body": b"{}"}, {"secret": "another"}, {"timestamp": 1_614_265_331}]
-)
-def test_what_differs_is_signed_differently(change: dict[str, Any]) -> None:
-    assert headers(**change)["webhook-signature"] != headers()["webhook-signature"]
+    assert sent["webhook-signature"] == f"v1,{standard}"
+    assert sent["X-Webhook-Signature"] == live
+    assert sent["X-Webhook-Signature-256"] == f"sha256={live}"
 
 
 def test_a_careful_receiver_refuses_what_was_recorded_earlier(

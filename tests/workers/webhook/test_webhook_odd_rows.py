@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,6 @@ import pytest
 from psycopg.rows import DictRow
 
 from common.errors import PassError
-from common.scheduling.scheduler import PassResult
 from devservers.postgres import PostgresServer
 from devservers.standins.webhook_receiver import WebhookReceiver
 from testing.database import TestDatabase
@@ -29,192 +27,192 @@ from tests.support.odd_values import (
     make_odd,
 )
 from tests.support.row_faults import refusal
+from tests.workers.webhook.deliveries import (
+    OPEN,
+    SECRET,
+    add,
+    add_webhook,
+    attempt,
+    deliver,
+    delivery,
+    received,
+    rows,
+    statuses,
+)
 from workers.webhook import delivery_rows, webhook_retry
 from workers.webhook.http_delivery import delivery_client
 from workers.webhook.http_delivery.delivery_client import ReceiverReply
 from workers.webhook.webhook_delivery import SCHEDULER
 
-OPEN = {"WEBHOOK_ALLOW_PRIVATE_CIDRS": "127.0.0.0/8"}
-SECRET = "Pl4nted-Secret-0f-the-w3bhook"
-
 DELIVERIES: dict[str, tuple[str | None, ...]] = {
     "attempt_count": NUMBERS,
-    "next_retry_at": TIMES,
-    "last_attempt_at": TIMES,
-    "completed_at": TIMES,
     "last_error": TEXTS,
-    "created_at": TIMES,
-    "updated_at": TIMES,
-    "deleted_at": TIMES,
+    **dict.fromkeys(("next_retry_at", "last_attempt_at", "completed_at"), TIMES),
+    **dict.fromkeys(("created_at", "updated_at", "deleted_at"), TIMES),
 }
 WEBHOOKS: dict[str, tuple[str | None, ...]] = {
-    "event_types": TEXTS,
-    "description": TEXTS,
     "active": FLAGS,
-    "created_at": TIMES,
-    "updated_at": TIMES,
-    "deleted_at": TIMES,
-    "total_deliveries": NUMBERS,
-    "success_deliveries": NUMBERS,
-    "failed_deliveries": NUMBERS,
-    "last_delivery_at": TIMES,
-    "last_success_at": TIMES,
-    "last_failure_at": TIMES,
+    **dict.fromkeys(("event_types", "description"), TEXTS),
+    **dict.fromkeys(("total_deliveries", "success_deliveries", "failed_deliveries"), NUMBERS),
+    **dict.fromkeys(("last_delivery_at", "last_success_at", "last_failure_at"), TIMES),
+    **dict.fromkeys(("created_at", "updated_at", "deleted_at"), TIMES),
 }
+ODD = {"webhook_deliveries": DELIVERIES, "webhook_webhooks": WEBHOOKS}
 
 
-def is_due(column: str, value: str | None) -> bool:
-    """Whether the live pool would take a delivery because of, or in spite of, this value."""
-    if column == "next_retry_at":
-        return value not in (None, NEVER, LATE)
-    return column != "deleted_at" or value is None
+def add_with_id(database: TestDatabase, url: str, table: str) -> tuple[UUID, UUID]:
+    """A due delivery, and the id by which this table knows it: its own or its webhook's."""
+    row = add(database, url)
+    return row, delivery(database, row)["webhook_id"] if table == "webhook_webhooks" else row
 
 
-def add_webhook(database: TestDatabase, url: str, **columns: object) -> UUID:
-    row = database.insert("webhook_webhooks", url=url, secret=SECRET, active=True, **columns)
-    return UUID(str(row["id"]))
+def status_after(table: str, column: str, value: str | None) -> str:
+    """The status that the live pool would give to a delivery with this odd value."""
+    if column == "next_retry_at" and value in (None, NEVER, LATE):
+        return "retrying"
+    if column == "active" or (column == "deleted_at" and value is not None):
+        return "retrying" if table == "webhook_deliveries" else "failed"
+    return "success"
 
 
-def add(database: TestDatabase, url: str, **columns: object) -> UUID:
-    """A delivery that is due, to a webhook of its own."""
-    given = {"status": "retrying", "next_retry_at": NOW - HOUR, **columns}
-    webhook = given.pop("webhook_id", None) or add_webhook(database, url)
-    return UUID(str(database.insert("webhook_deliveries", webhook_id=webhook, **given)["id"]))
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table, columns in ODD.items() for column in columns]
+)
+def test_an_odd_value_beside_healthy_ones(
+    database: TestDatabase, receiver: WebhookReceiver, table: str, column: str
+) -> None:
+    expected = {add(database, f"{receiver.url}/first"): "success"}
+    for number, value in enumerate(ODD[table][column]):
+        row, odd = add_with_id(database, f"{receiver.url}/odd/{number}", table)
+        make_odd(database, table, column, odd, value)
+        expected[row] = status_after(table, column, value)
+    expected[add(database, f"{receiver.url}/last")] = "success"
 
+    shown = preview(database, SCHEDULER, **OPEN)
+    result = deliver(database)
+    again = deliver(database)
 
-def deliver(database: TestDatabase, **details: Any) -> PassResult:
-    return run_pass(database, SCHEDULER, **{**OPEN, **details})
-
-
-def delivery(database: TestDatabase, row: UUID) -> DictRow:
-    with database.session() as session:
-        found = session.execute("SELECT * FROM webhook_deliveries WHERE id = %s", (row,))
-        return found.fetchall()[0]
-
-
-def received(receiver: WebhookReceiver) -> Counter[UUID]:
-    """How often each delivery has come in."""
-    return Counter(UUID(request.headers["webhook-id"]) for request in receiver.received)
-
-
-@pytest.mark.parametrize("column", DELIVERIES)
-def test_an_odd_delivery_beside_healthy_ones(database: TestDatabase, column: str) -> None:
-    with WebhookReceiver() as receiver:
-        due = [add(database, f"{receiver.url}/first")]
-        rests: list[UUID] = []
-        for number, value in enumerate(DELIVERIES[column]):
-            row = add(database, f"{receiver.url}/odd/{number}")
-            make_odd(database, "webhook_deliveries", column, row, value)
-            (due if is_due(column, value) else rests).append(row)
-        due.append(add(database, f"{receiver.url}/last"))
-        shown = preview(database, SCHEDULER, **OPEN)
-        result = deliver(database)
-        again = deliver(database)
-
+    assert statuses(database) == expected
+    sent = [row for row, status in expected.items() if status == "success"]
+    assert received(receiver) == dict.fromkeys(sent, 1)
+    due = [status for status in expected.values() if status != "retrying"]
     assert shown.count == result.processed == len(due)
-    assert received(receiver) == dict.fromkeys(due, 1)
-    assert {delivery(database, row)["status"] for row in due} == {"success"}
-    assert {delivery(database, row)["status"] for row in rests} <= {"retrying"}
     assert (result.failed, again.counts["processed"], failed_rows(database)) == (0, 0, [])
 
 
-@pytest.mark.parametrize("column", WEBHOOKS)
-def test_an_odd_webhook_beside_healthy_ones(database: TestDatabase, column: str) -> None:
-    with WebhookReceiver() as receiver:
-        due, unwanted = [add(database, f"{receiver.url}/first")], list[UUID]()
-        for number, value in enumerate(WEBHOOKS[column]):
-            webhook = add_webhook(database, f"{receiver.url}/odd/{number}")
-            make_odd(database, "webhook_webhooks", column, webhook, value)
-            row = add(database, "", webhook_id=webhook)
-            (due if is_due(column, value) and column != "active" else unwanted).append(row)
-        due.append(add(database, f"{receiver.url}/last"))
-        shown = preview(database, SCHEDULER, **OPEN)
-        result = deliver(database)
-        again = deliver(database)
-
-    assert shown.count == result.processed == len(due) + len(unwanted)
-    assert received(receiver) == dict.fromkeys(due, 1)
-    assert {delivery(database, row)["status"] for row in due} == {"success"}
-    for row in unwanted:
-        assert delivery(database, row)["last_error"] == "Webhook is no longer active"
-    assert (result.failed, again.counts["processed"], failed_rows(database)) == (0, 0, [])
+MOST, LEAST = 2**63 - 1, -(2**63)
 
 
-def test_null_attempts_and_counters_are_0_and_full_ones_stay_full(database: TestDatabase) -> None:
-    most, least = 2**63 - 1, -(2**63)
-    counted: dict[str | None, tuple[int, int]] = {
-        None: (1, 1),
-        str(most): (most, most),
-        str(least): (least + 1, least + 1),
-    }
-    with WebhookReceiver() as receiver:
-        rows = {}
-        for number, value in enumerate(counted):
-            path = ("well", "status/500")[number % 2]
-            webhook = add_webhook(database, f"{receiver.url}/{path}?{number}")
-            rows[value] = add(database, "", webhook_id=webhook)
-            make_odd(database, "webhook_deliveries", "attempt_count", rows[value], value)
-            for name in ("total", "success", "failed"):
-                make_odd(database, "webhook_webhooks", f"{name}_deliveries", webhook, value)
-        deliver(database)
+@pytest.mark.parametrize("path", ["well", "status/500"])
+@pytest.mark.parametrize(
+    ("value", "counted"), [(None, 1), (str(MOST), MOST), (str(LEAST), LEAST + 1)]
+)
+def test_null_attempts_and_counters_are_0_and_full_ones_stay_full(
+    database: TestDatabase, receiver: WebhookReceiver, path: str, value: str | None, counted: int
+) -> None:
+    webhook = add_webhook(database, f"{receiver.url}/{path}")
+    row = add(database, webhook)
+    make_odd(database, "webhook_deliveries", "attempt_count", row, value)
+    for name in ("total", "success", "failed"):
+        make_odd(database, "webhook_webhooks", f"{name}_deliveries", webhook, value)
 
-    for value, row in rows.items():
-        after = delivery(database, row)
-        [attempted] = database.query(
-            "SELECT attempt_number FROM webhook_delivery_attempts WHERE delivery_id = %s", row
-        )
-        [webhook_row] = database.query(
-            "SELECT total_deliveries FROM webhook_webhooks WHERE id = %s", after["webhook_id"]
-        )
-        assert after["attempt_count"] == attempted["attempt_number"] == counted[value][0]
-        assert webhook_row["total_deliveries"] == counted[value][1]
+    deliver(database)
+
+    assert delivery(database, row)["attempt_count"] == counted
+    assert attempt(database, row)["attempt_number"] == counted
+    [total] = rows(database, "SELECT total_deliveries FROM webhook_webhooks")
+    assert total["total_deliveries"] == counted
 
 
-@pytest.mark.parametrize("column", ["url", "secret", "event_payload", "event_type"])
-def test_an_odd_text_beside_healthy_ones(database: TestDatabase, column: str) -> None:
-    texts = ("", " ", "\x01\x7f\u202e", "\N{BREAD}" * 100, "whsec_", "http://[", "a\r\nb: c")
-    with WebhookReceiver() as receiver:
-        healthy = [add(database, f"{receiver.url}/first")]
-        for number, text in enumerate(texts):
-            odd = add(database, f"{receiver.url}/odd/{number}")
-            table = "webhook_deliveries" if column.startswith("event") else "webhook_webhooks"
-            row = odd if table == "webhook_deliveries" else delivery(database, odd)["webhook_id"]
-            database.query(f"UPDATE {table} SET {column} = %s WHERE id = %s", text, row)
-        healthy.append(add(database, f"{receiver.url}/last"))
-        result = deliver(database)
-        again = deliver(database)
+ODD_TEXTS = ("", " ", "\x01\x7f\u202e", "\N{BREAD}" * 100, "whsec_", "http://[", "a\r\nb: c")
 
-    assert {row: received(receiver)[row] for row in healthy} == dict.fromkeys(healthy, 1)
-    assert (result.processed, result.failed) == (len(texts) + 2, 0)
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("webhook_webhooks", "url"),
+        ("webhook_webhooks", "secret"),
+        ("webhook_deliveries", "event_payload"),
+        ("webhook_deliveries", "event_type"),
+    ],
+)
+def test_an_odd_text_beside_healthy_ones(
+    database: TestDatabase, receiver: WebhookReceiver, table: str, column: str
+) -> None:
+    first = add(database, f"{receiver.url}/first")
+    for number, text in enumerate(ODD_TEXTS):
+        _, odd = add_with_id(database, f"{receiver.url}/odd/{number}", table)
+        database.query(f"UPDATE {table} SET {column} = %s WHERE id = %s", text, odd)
+    last = add(database, f"{receiver.url}/last")
+
+    result = deliver(database)
+    again = deliver(database)
+
+    assert (received(receiver)[first], received(receiver)[last]) == (1, 1)
+    assert (result.processed, result.failed) == (len(ODD_TEXTS) + 2, 0)
     assert (again.processed, again.failed) == (0, 0)
+
+
+def only_failed_row(
+    database: TestDatabase,
+    receiver: WebhookReceiver,
+    path: str,
+    spoil: str = "SELECT",
+    later: timedelta = 9 * MINUTE,
+) -> DictRow:
+    """Deliver three, the second to ``path`` and after the SQL ``spoil``, of which alone it fails.
+
+    Returns its row of toast_failed_rows, and how often it was ``sent`` until ``later``.
+    """
+    ids = [add(database, f"{receiver.url}/{place}") for place in ("before", path, "after")]
+    bad = ids[1]
+    database.query(spoil.format(row=bad, webhook=delivery(database, bad)["webhook_id"]))
+
+    result = deliver(database)
+    again = deliver(database, now=NOW + later)
+
+    assert (result.processed, result.failed, again.processed, again.failed) == (2, 1, 0, 0)
+    assert list(statuses(database).values()).count("success") == 2
+    assert delivery(database, bad)["status"] == "retrying"
+    arrived = received(receiver)
+    assert (arrived[ids[0]], arrived[ids[2]]) == (1, 1)
+    [aside] = failed_rows(database)
+    assert (aside["scheduler"], aside["row_id"]) == ("webhook-delivery", bad)
+    assert result.note == f"webhook_deliveries {bad}: {aside['reason']}"
+    return {**aside, "sent": arrived[bad]}
+
+
+DELIVERED = "delivered, but not recorded"
+INSERTED = "INSERT ON webhook_delivery_attempts"
+SENT_AGAIN_AFTER = {"not taken": 10 * MINUTE, "not recorded": DAY, DELIVERED: 36_500 * DAY}
 
 
 @pytest.mark.parametrize("sqlstate", CLAIMED)
 @pytest.mark.parametrize(
-    ("event", "table", "column", "why"),
+    ("change", "condition", "path", "why"),
     [
-        ("UPDATE", "webhook_deliveries", "id", "not taken"),
-        ("INSERT", "webhook_delivery_attempts", "delivery_id", "delivered, but not recorded"),
-        ("UPDATE", "webhook_webhooks", "id", "delivered, but not recorded"),
+        ("UPDATE ON webhook_deliveries", "NEW.id = '{row}'", "well", "not taken"),
+        (INSERTED, "NEW.delivery_id = '{row}'", "well", DELIVERED),
+        (INSERTED, "NEW.delivery_id = '{row}'", "status/500", "not recorded"),
+        ("UPDATE ON webhook_webhooks", "NEW.id = '{webhook}'", "well", DELIVERED),
     ],
 )
-def test_a_trigger_may_raise_any_error(
-    database: TestDatabase, event: str, table: str, column: str, why: str, sqlstate: str
+def test_a_row_that_a_trigger_refuses_is_set_aside_alone(
+    database: TestDatabase,
+    receiver: WebhookReceiver,
+    change: str,
+    condition: str,
+    path: str,
+    why: str,
+    sqlstate: str,
 ) -> None:
-    with WebhookReceiver() as receiver:
-        rows = [add(database, f"{receiver.url}/{number}") for number in range(3)]
-        bad = delivery(database, rows[1])["webhook_id"] if table == "webhook_webhooks" else rows[1]
-        when = f"NEW.{column} = '{bad}'"
-        database.query(refusal(f"{event} ON {table}", when, sqlstate=sqlstate))
-        result = deliver(database)
-        later = deliver(database, now=NOW + 9 * MINUTE)
+    spoil = refusal(change, condition, sqlstate=sqlstate)
+    aside = only_failed_row(database, receiver, path, spoil)
 
-    assert (result.processed, result.failed, later.processed, later.failed) == (2, 1, 0, 0)
-    assert [received(receiver)[row] for row in rows] == [1, int(why != "not taken"), 1]
-    [aside] = failed_rows(database)
-    assert aside["row_id"] == rows[1]
     assert aside["reason"].startswith(f"{why}: ")
     assert aside["reason"].endswith(": refused")
+    assert aside["retry_at"] - aside["failed_at"] == SENT_AGAIN_AFTER[why]
+    assert aside["sent"] == (why != "not taken")
 
 
 KEEP = """
@@ -225,56 +223,44 @@ CREATE TRIGGER keep BEFORE UPDATE ON webhook_deliveries FOR EACH ROW
 
 @pytest.mark.parametrize("kept", ["OLD", "NULL"])
 @pytest.mark.parametrize(
-    ("when", "path", "sent", "why"),
+    ("when", "path", "why"),
     [
-        ("true", "well", 0, "not taken"),
-        ("NEW.status <> 'retrying'", "well", 1, "delivered, but not recorded"),
-        ("NEW.status <> 'retrying'", "status/500", 1, "not recorded"),
-        ("NEW.attempt_count > 0", "status/429?retry_after=60", 1, "not recorded"),
+        ("true", "well", "not taken"),
+        ("NEW.status <> 'retrying'", "well", DELIVERED),
+        ("NEW.status <> 'retrying'", "status/500", "not recorded"),
+        ("NEW.attempt_count > 0", "status/429?retry_after=60", "not recorded"),
     ],
 )
 def test_a_row_that_a_trigger_keeps_as_it_is_is_not_sent_again_and_again(
-    database: TestDatabase, kept: str, when: str, path: str, sent: int, why: str
+    database: TestDatabase, receiver: WebhookReceiver, kept: str, when: str, path: str, why: str
 ) -> None:
-    with WebhookReceiver() as receiver:
-        rows = [add(database, f"{receiver.url}/{place}") for place in ("a", path, "c")]
-        database.query(KEEP.format(kept=kept, row=rows[1], when=when))
-        result = deliver(database)
-        later = deliver(database, now=NOW + 9 * MINUTE)
+    spoil = KEEP.format(kept=kept, row="{row}", when=when)
+    aside = only_failed_row(database, receiver, path, spoil)
 
-    assert (result.processed, result.failed, later.processed, later.failed) == (2, 1, 0, 0)
-    assert [received(receiver)[row] for row in rows] == [1, sent, 1]
-    assert (
-        failed_rows(database)[0]["reason"]
-        == f"{why}: NotRecorded: a trigger or rule keeps it as it is"
-    )
+    assert aside["reason"] == f"{why}: NotRecorded: a trigger or rule keeps it as it is"
+    assert aside["sent"] == (why != "not taken")
 
 
 def test_an_error_in_our_code_affects_its_delivery_only(
-    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+    database: TestDatabase, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = delivery_client.DeliveryClient.post
 
     def fails_for_one(client: Any, url: str, *rest: Any) -> ReceiverReply:
-        if url.endswith("/1"):
+        if url.endswith("/odd"):
             raise ArithmeticError(f"no good: {SECRET}")
         return post(client, url, *rest)
 
     monkeypatch.setattr(delivery_client.DeliveryClient, "post", fails_for_one)
-    with WebhookReceiver() as receiver:
-        rows = [add(database, f"{receiver.url}/{number}") for number in range(3)]
-        result = deliver(database)
-        later = deliver(database, now=NOW + 23 * HOUR)
 
-    assert (result.processed, result.failed, later.processed, later.failed) == (2, 1, 0, 0)
-    assert received(receiver) == {rows[0]: 1, rows[2]: 1}
-    assert result.note == f"webhook_deliveries {rows[1]}: not sent: ArithmeticError: no good: ***"
-    [aside] = failed_rows(database)
-    assert timedelta() <= aside["retry_at"] - NOW - DAY < MINUTE
+    aside = only_failed_row(database, receiver, "odd", later=23 * HOUR)
+
+    assert (aside["reason"], aside["sent"]) == ("not sent: ArithmeticError: no good: ***", 0)
+    assert aside["retry_at"] - aside["failed_at"] == DAY
 
 
 def test_an_outcome_whose_row_is_locked_is_tried_again(
-    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+    database: TestDatabase, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = delivery_rows.DeliveryRows.record
     tried = []
@@ -286,43 +272,44 @@ def test_an_outcome_whose_row_is_locked_is_tried_again(
         return record(*arguments)
 
     monkeypatch.setattr(delivery_rows.DeliveryRows, "record", locked_at_first)
-    with WebhookReceiver() as receiver:
-        add(database, f"{receiver.url}/hook")
-        result = deliver(database)
+    add(database, f"{receiver.url}/hook")
+
+    result = deliver(database)
 
     assert (len(tried), result.processed, result.failed) == (2, 1, 0)
 
 
 def test_what_is_set_aside_is_tried_at_growing_distance_and_forgotten_when_it_is_done(
-    database: TestDatabase,
+    database: TestDatabase, receiver: WebhookReceiver
 ) -> None:
-    with WebhookReceiver() as receiver:
-        row = add(database, f"{receiver.url}/hook")
-        database.query(refusal("UPDATE ON webhook_deliveries", f"NEW.id = '{row}'"))
-        passed, rests = timedelta(), []
-        for _ in range(3):
-            assert deliver(database, now=NOW + passed).failed == 1
-            [aside] = failed_rows(database)
-            rests.append(aside["retry_at"] - aside["failed_at"])
-            passed = aside["retry_at"] - NOW
-            assert deliver(database, now=NOW + passed - MINUTE).failed == 0
-        database.query("DROP TRIGGER refuse ON webhook_deliveries")
-        assert deliver(database, now=NOW + passed).processed == 1
+    row = add(database, f"{receiver.url}/hook")
+    database.query(refusal("UPDATE ON webhook_deliveries", f"NEW.id = '{row}'"))
+    passed, rests = timedelta(), []
+    for _ in range(3):
+        assert deliver(database, now=NOW + passed).failed == 1
+        [aside] = failed_rows(database)
+        rests.append(aside["retry_at"] - aside["failed_at"])
+        passed = aside["retry_at"] - NOW
+        assert deliver(database, now=NOW + passed - MINUTE).failed == 0
+    database.query("DROP TRIGGER refuse ON webhook_deliveries")
+    assert deliver(database, now=NOW + passed).processed == 1
 
     assert rests == [10 * MINUTE, 20 * MINUTE, 40 * MINUTE]
     assert failed_rows(database) == []
 
 
-def test_what_cannot_be_given_up_keeps_nothing_from_being_sent(database: TestDatabase) -> None:
+def test_what_cannot_be_given_up_keeps_nothing_from_being_sent(
+    database: TestDatabase, receiver: WebhookReceiver
+) -> None:
     gone = add_webhook(database, "http://gone.example", deleted_at=NOW - DAY)
     for _ in range(100):
-        add(database, "", webhook_id=gone)
+        add(database, gone)
     when = f"NEW.webhook_id = '{gone}'"
     database.query(refusal("UPDATE ON webhook_deliveries", when, sqlstate="42501"))
-    with WebhookReceiver() as receiver:
-        row = add(database, f"{receiver.url}/hook")
-        with pytest.raises(PassError, match="none of 100 rows could be changed"):
-            deliver(database)
+    row = add(database, f"{receiver.url}/hook")
+
+    with pytest.raises(PassError, match="none of 100 rows could be changed"):
+        deliver(database)
 
     assert received(receiver) == {row: 1}
     assert delivery(database, row)["status"] == "success"
@@ -341,11 +328,10 @@ INSERT INTO webhook_deliveries (webhook_id, event_id, event_type, event_payload,
 VALUES (%s, '', 'link.expired', %s, 'retrying', 0, %s, '', now(), now()) RETURNING id"""
 
 
-def add_encoded(database: TestDatabase, url: str, secret: str = SECRET, body: str = "{}") -> UUID:
-    with database.session() as session:
-        [webhook] = session.execute(ADD_WEBHOOK, (url, secret))
-        [row] = session.execute(ADD_DELIVERY, (webhook["id"], body, NOW - HOUR))
-        return UUID(str(row["id"]))
+def add_encoded(database: TestDatabase, url: str, body: str = "{}") -> UUID:
+    [webhook] = rows(database, ADD_WEBHOOK, url, SECRET)
+    [row] = rows(database, ADD_DELIVERY, webhook["id"], body, NOW - HOUR)
+    return UUID(str(row["id"]))
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
@@ -361,75 +347,72 @@ def test_an_answer_that_the_database_cannot_hold_is_recorded_all_the_same(
         delivery_client.DeliveryClient, "post", lambda client, url, *rest: answers[url[-6:]]
     )
     with encoded_database(postgres_server, encoding) as database:
-        rows = {
-            path: add_encoded(database, f"http://r.example{path}", body="é") for path in answers
-        }
+        ids = {path: add_encoded(database, f"http://r.example{path}", "é") for path in answers}
         shown = preview(database, SCHEDULER)
         result = deliver(database)
         again = deliver(database)
-        statuses = {path: delivery(database, row)["status"] for path, row in rows.items()}
-        with database.session() as session:
-            found = session.execute("SELECT * FROM webhook_delivery_attempts").fetchall()
+        found = statuses(database)
+        kept = {path: attempt(database, row) for path, row in ids.items()}
 
     assert (shown.count, result.processed, result.failed, again.processed) == (3, 3, 0, 0)
-    assert statuses == {"/emoji": "success", "/error": "failed", "/plain": "success"}
-    kept = {row["request_url"][-6:]: row for row in found}
+    assert [found[row] for row in ids.values()] == ["success", "failed", "success"]
     bread, nul = ("\\U0001f35e", "\\ufffd") if encoding == "LATIN1" else ("\N{BREAD}", "\ufffd")
     assert kept["/emoji"]["response_body"] == f"{bread} é {nul}"
     assert kept["/emoji"]["request_body"] == "é"
     assert kept["/error"]["error"] == f"the connection failed: {bread} é \\ud83d"
 
 
-def test_bytes_that_are_no_text_affect_their_delivery_only(postgres_server: PostgresServer) -> None:
+def test_bytes_that_are_no_text_affect_their_delivery_only(
+    postgres_server: PostgresServer, receiver: WebhookReceiver
+) -> None:
     changes = {
         "webhook_deliveries": ("event_payload", "event_type", "last_error"),
         "webhook_webhooks": ("url", "secret", "description"),
     }
-    with encoded_database(postgres_server, "SQL_ASCII") as database, WebhookReceiver() as receiver:
-        healthy = [add_encoded(database, f"{receiver.url}/first")]
-        odd = []
+    spoil = (
+        "UPDATE {table} SET {column} = {column} || {tail}"
+        " convert_from('\\xfffeff'::bytea, 'SQL_ASCII') WHERE id = '{row}'"
+    )
+    with encoded_database(postgres_server, "SQL_ASCII") as database:
+        first = add_encoded(database, f"{receiver.url}/first")
         for table, columns in changes.items():
             for column in columns:
                 row = add_encoded(database, f"{receiver.url}/{column}")
-                odd.append(row)
-                after = delivery(database, row)
-                target = row if table == "webhook_deliveries" else after["webhook_id"]
-                tail = "repeat('x', 450) || " if column == "url" else ""
-                database.query(
-                    f"UPDATE {table} SET {column} = {column} || {tail}"
-                    " convert_from('\\xfffeff'::bytea, 'SQL_ASCII') WHERE id = %s",
-                    target,
+                odd = (
+                    row if table == "webhook_deliveries" else delivery(database, row)["webhook_id"]
                 )
-        healthy.append(add_encoded(database, f"{receiver.url}/last"))
+                tail = "repeat('x', 450) ||" if column == "url" else ""
+                database.query(spoil.format(table=table, column=column, tail=tail, row=odd))
+        last = add_encoded(database, f"{receiver.url}/last")
         shown = preview(database, SCHEDULER, **OPEN)
         result = deliver(database)
         again = deliver(database)
-        statuses = {delivery(database, row)["status"] for row in healthy}
+        found = statuses(database)
 
-    assert shown.count == len(healthy) + len(odd)
-    assert statuses == {"success"}
-    assert (result.processed, result.failed) == (len(healthy) + len(odd), 0)
+    assert (shown.count, result.processed, result.failed) == (8, 8, 0)
+    assert (found[first], found[last]) == ("success", "success")
     assert set(received(receiver).values()) == {1}
     assert (again.processed, again.failed) == (0, 0)
 
 
-def test_a_url_that_postgresql_cannot_send_stops_no_other(postgres_server: PostgresServer) -> None:
+def test_a_url_that_postgresql_cannot_send_stops_no_other(
+    postgres_server: PostgresServer, receiver: WebhookReceiver
+) -> None:
     # 0x81 is no character of WIN1252, and PostgreSQL does not mind as long as nothing converts it.
     spoil = (
         "UPDATE webhook_webhooks SET url = 'http://' || convert_from('\\x81', 'WIN1252')"
         " WHERE id = %s"
     )
-    with encoded_database(postgres_server, "WIN1252") as database, WebhookReceiver() as receiver:
-        rows = [add_encoded(database, f"{receiver.url}/{number}") for number in range(3)]
-        webhook = delivery(database, rows[1])["webhook_id"]
-        database.query(spoil, webhook)
+    with encoded_database(postgres_server, "WIN1252") as database:
+        ids = [add_encoded(database, f"{receiver.url}/{number}") for number in range(3)]
+        database.query(spoil, delivery(database, ids[1])["webhook_id"])
         result = deliver(database)
         again = deliver(database)
         [aside] = failed_rows(database)
 
     assert (result.processed, result.failed, again.processed, again.failed) == (2, 1, 0, 0)
-    assert received(receiver) == {rows[0]: 1, rows[2]: 1}
-    assert aside["row_id"] == rows[1]
+    assert received(receiver) == {ids[0]: 1, ids[2]: 1}
+    assert aside["row_id"] == ids[1]
     assert aside["reason"].startswith("not taken: UntranslatableCharacter: ")
 
 
@@ -438,21 +421,20 @@ def test_a_url_that_postgresql_cannot_send_stops_no_other(postgres_server: Postg
 
 @pytest.mark.parametrize("column", DELIVERIES)
 def test_an_odd_failed_delivery_beside_healthy_ones(database: TestDatabase, column: str) -> None:
-    due: list[UUID] = [add(database, "http://a.example", status="failed")]
-    rests: list[UUID] = []
-    for number, value in enumerate(DELIVERIES[column]):
-        row = add(database, f"http://{number}.example", status="failed")
+    webhook = add_webhook(database, "http://hooks.example")
+    expected = {add(database, webhook, status="failed"): "retrying"}
+    for value in DELIVERIES[column]:
+        row = add(database, webhook, status="failed")
         make_odd(database, "webhook_deliveries", column, row, value)
         exhausted = column == "attempt_count" and value == NUMBERS[1]
         gone = column == "deleted_at" and value is not None
-        (rests if exhausted or gone else due).append(row)
-    due.append(add(database, "http://b.example", status="failed"))
+        expected[row] = "failed" if exhausted or gone else "retrying"
 
     shown = preview(database, webhook_retry.SCHEDULER)
     result = run_pass(database, webhook_retry.SCHEDULER)
 
-    assert (shown.count, result.processed, result.failed) == (len(due), len(due), 0)
-    for row in due:
-        after = delivery(database, row)
-        assert (after["status"], after["next_retry_at"]) == ("retrying", NOW + MINUTE)
-    assert {delivery(database, row)["status"] for row in rests} <= {"failed"}
+    assert statuses(database) == expected
+    scheduled = list(expected.values()).count("retrying")
+    assert (shown.count, result.processed, result.failed) == (scheduled, scheduled, 0)
+    query = "SELECT DISTINCT next_retry_at FROM webhook_deliveries WHERE status = 'retrying'"
+    assert [row["next_retry_at"] for row in database.query(query)] == [NOW + MINUTE]

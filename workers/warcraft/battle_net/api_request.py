@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from common import metrics
+from common.remote import retry_after
 
 if TYPE_CHECKING:
     from common.http import Client
@@ -80,17 +80,6 @@ def send(
         raise RetryableError(str(error)) from error
     if not response.complete:
         raise RetryableError("the reply was cut off")
-    return ApiReply(response.status, _retry_after(response.headers), response.body)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """The header's seconds, or those until its date; None if it is missing or invalid."""
-    header = headers.get("Retry-After", "").strip()
-    try:
-        if header.isdecimal():
-            seconds = float(header)
-        else:
-            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), MOST_RETRY_AFTER)
+    header = response.headers.get("Retry-After", "")
+    wait = retry_after.seconds(header, datetime.now(UTC), most=MOST_RETRY_AFTER)
+    return ApiReply(response.status, wait, response.body)

@@ -6,31 +6,16 @@ hour, beyond which it gets slow.
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+
+from common.remote.rate_limit import SlidingWindow
 
 MOST_IN_FLIGHT = 8
 
 
 class StopRequested(Exception):
     """The worker must stop: the request is not sent."""
-
-
-class SlidingWindow:
-    """At most ``requests`` in any period of ``seconds``, wherever the period begins."""
-
-    def __init__(self, requests: int, seconds: float) -> None:
-        self._seconds = seconds
-        self._requests: deque[float] = deque(maxlen=requests)
-
-    def free_at(self) -> float:
-        """When the next request is allowed, by the clock given to ``add``; 0 if one is now."""
-        is_full = len(self._requests) == self._requests.maxlen
-        return self._requests[0] + self._seconds if is_full else 0.0
-
-    def add(self, now: float) -> None:
-        self._requests.append(now)
 
 
 class RequestBudget:
@@ -70,7 +55,7 @@ class RequestBudget:
     def _seconds_to_wait(self) -> float:
         """Count a request in every window and return 0, or return how long to wait first."""
         now = self._clock()
-        free_at = max(self._paused_until, *(window.free_at() for window in self._windows))
+        free_at = max(self._paused_until, *(window.free_at for window in self._windows))
         if free_at > now:
             return free_at - now
         for window in self._windows:

@@ -97,7 +97,7 @@ class DeliveryClient:
         try:
             destination = parse(url)
             addresses = self.guard.addresses(destination, deadline.seconds_left)
-            with _connected(addresses, destination.port, deadline) as transport:
+            with _connect(addresses, destination.port, deadline) as transport:
                 reply = self._exchange(transport, destination, headers, body, deadline)
         except TargetUrlRefused as refusal:
             reply = ReceiverReply(error=f"refused: {refusal}", refused=True)
@@ -119,6 +119,7 @@ class DeliveryClient:
     ) -> ReceiverReply:
         connection = http.client.HTTPConnection(destination.host, destination.port)
         with contextlib.closing(connection), deadline.over(transport):
+            transport.settimeout(deadline.seconds_left)
             connection.sock = transport
             if destination.scheme == "https":
                 # Certificate and SNI are for the name, not for the address.
@@ -133,24 +134,13 @@ class DeliveryClient:
                 return _reply(response)
 
 
-@contextlib.contextmanager
-def _connected(
-    addresses: Sequence[Address], port: int, deadline: _Deadline
-) -> Iterator[socket.socket]:
+def _connect(addresses: Sequence[Address], port: int, deadline: _Deadline) -> socket.socket:
     """A connection to the first address that accepts; each gets an equal share of the time."""
-    for waiting, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as transport:
-            transport.settimeout(deadline.seconds_left / waiting)
-            try:
-                transport.connect((str(address), port))
-            except OSError:
-                if waiting == 1:
-                    raise
-                continue
-            transport.settimeout(deadline.seconds_left)
-            yield transport
-            return
+    for position, address in enumerate(addresses[:-1]):
+        share = deadline.seconds_left / (len(addresses) - position)
+        with contextlib.suppress(OSError):
+            return socket.create_connection((str(address), port), share)
+    return socket.create_connection((str(addresses[-1]), port), deadline.seconds_left)
 
 
 def request_headers(headers: Mapping[str, str], destination: TargetUrl) -> dict[str, str]:

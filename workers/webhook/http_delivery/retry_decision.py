@@ -1,16 +1,15 @@
 """What one attempt means for its delivery: success, failed, or a retry at a time."""
 
-import email.utils
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from common.remote import retry_after
 from workers.webhook.http_delivery.delivery_client import ReceiverReply
 
-LONGEST_RETRY_AFTER = timedelta(hours=24)
+LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
 # The live pool polls once a minute: it never retries a delivery sooner.
-SHORTEST_RETRY_AFTER = timedelta(minutes=1)
+SHORTEST_RETRY_AFTER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +44,12 @@ def decide(
         return RetryDecision("failed", max(attempt, max_attempts), completed=True, error=error)
     if attempt >= max_attempts:
         return RetryDecision("failed", attempt, completed=True, error=error)
-    wait = retry_after(reply.retry_after, now)
-    return RetryDecision("retrying" if wait else "failed", attempt, False, error, wait)
-
-
-def retry_after(header: str, now: datetime) -> timedelta | None:
-    """The wait of a Retry-After header, limited to a minute up to a day; None without one.
-
-    The header holds seconds or a date (RFC 9110, 10.2.3); anything else is ignored.
-    """
-    header = header.strip()
-    if re.fullmatch(r"[0-9]{1,4000}", header):
-        wait = timedelta(seconds=min(int(header), LONGEST_RETRY_AFTER.total_seconds()))
-    else:
-        try:
-            date = email.utils.parsedate_to_datetime(header)
-        except (ValueError, OverflowError):
-            return None
-        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
-    return min(max(wait, SHORTEST_RETRY_AFTER), LONGEST_RETRY_AFTER)
+    wait = retry_after.seconds(
+        reply.retry_after, now, least=SHORTEST_RETRY_AFTER_SECONDS, most=LONGEST_RETRY_AFTER_SECONDS
+    )
+    if wait is None:
+        return RetryDecision("failed", attempt, completed=False, error=error)
+    return RetryDecision("retrying", attempt, False, error, timedelta(seconds=wait))
 
 
 def _status_error(status: int) -> str:

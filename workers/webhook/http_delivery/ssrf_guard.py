@@ -5,13 +5,12 @@ checked here, so DNS rebinding has no effect.
 """
 
 import ipaddress
-import queue
 import socket
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from common.config import Network
+from common.remote.thread_pool import ThreadPool
 from workers.webhook.http_delivery.private_networks import Address, refusal
 from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused
 
@@ -63,19 +62,13 @@ def _resolve_in_time(
     resolve: Callable[[str], Iterable[str]], host: str, seconds: float
 ) -> list[str]:
     """Call ``resolve`` on its own thread: the system's resolver has no deadline."""
-    answers: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(list(resolve(host)))
-        except (OSError, UnicodeError):
-            answers.put(None)
-
-    threading.Thread(target=ask, name="webhook-resolve", daemon=True).start()
-    try:
-        answer = answers.get(timeout=max(0.0, seconds))
-    except queue.Empty:
-        raise NameUnknown("the host name was not resolved in time") from None
-    if answer is None:
-        raise NameUnknown("the host name could not be resolved")
-    return answer
+    pool = ThreadPool[str, list[str]](lambda host: list(resolve(host)), 1, "webhook-resolve")
+    with pool:
+        pool.submit(host)
+        for _, found in pool.finished(seconds):
+            if isinstance(found, OSError | UnicodeError):
+                raise NameUnknown("the host name could not be resolved")
+            if isinstance(found, Exception):
+                raise found
+            return found
+    raise NameUnknown("the host name was not resolved in time")

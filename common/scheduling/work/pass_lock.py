@@ -1,13 +1,13 @@
 """A lock for passes with effects outside the database: one machine at a time."""
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from common import failpoints
-from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling.scheduler import Custom, Pass, PassResult
 
 
-def exclusive(run: Callable[[Pass], PassResult]) -> Callable[[Pass], PassResult]:
-    """Wrap ``run`` so that one machine at a time runs it; the others skip their pass.
+def exclusive(work: Custom) -> Custom:
+    """The same work, but one machine at a time does it; the others skip their pass.
 
     The advisory lock is on the connection that records the results: a process that loses the lock
     cannot record either.
@@ -18,6 +18,6 @@ def exclusive(run: Callable[[Pass], PassResult]) -> Callable[[Pass], PassResult]
             if not is_ours:
                 return PassResult(skipped="another process is running this pass")
             failpoints.reach("claimed")
-            return run(current)
+            return work.run(current)
 
-    return run_alone
+    return replace(work, run=run_alone)

@@ -1,0 +1,1 @@
+"""Calls to other servers: threads, rate limits and the Retry-After header."""

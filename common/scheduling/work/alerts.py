@@ -1,0 +1,231 @@
+"""Alerts about rows of live tables that we may not change; raised alerts are in toast_alerts.
+
+An alert is raised when it becomes true, when its facts change, and once per interval while it stays
+true, but not again after a restart or by a second machine.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from common.config import Variable
+from common.database import ctid, failed_rows, own_tables
+from common.database.table_access import TableAccess
+from common.events.envelope import Event
+from common.scheduling.scheduler import NOTHING, Condition, Pass, PassResult, Preview
+from common.scheduling.work import batched_pass
+from common.scheduling.work.batches import Collection, Statements
+from common.scheduling.work.due_rows import DueRows, all_of, not_failed
+
+# An alert that stays true is raised again after this share of the interval: a pass that starts a
+# little early must not delay it by a whole interval.
+_REPEAT_AFTER = 0.9
+
+# Both inserts are in order of ids, to avoid a deadlock of two machines.
+_INSERT = """
+    INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
+    SELECT %(scheduler)s, id, facts, %(now)s FROM due"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The alerts of one kind: which rows have them, in SQL, and their event."""
+
+    rows: str
+    event: Event
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """The alerts of one scheduler about the rows of one live table.
+
+    ``rows`` are the table, or a subquery over it, with the alias ``row``; ``columns`` are what the
+    kinds and the dry run need of them, ``id`` first, and ``facts`` is the text in SQL whose change
+    makes a new alert. ``kinds`` maps the name of each count to the alerts that it counts.
+    ``still_true`` is SQL that selects the subject of ``alert`` if its alert is still true; without
+    it, the due conditions decide.
+
+    If finding the rows of a ctid range is as expensive as finding all, ``collect`` makes the
+    temporary table ``collected`` for the columns and the facts, and the pass fills it once, with
+    the server's settings ``collecting``.
+    """
+
+    table: str
+    rows: str
+    row: str
+    due: tuple[Condition, ...]
+    columns: tuple[str, ...]
+    facts: str
+    kinds: Mapping[str, Kind]
+    shows: tuple[str, ...]
+    interval: Variable[Any]
+    reads: tuple[TableAccess, ...]
+    parameters: Mapping[str, Variable[Any]] = field(default_factory=dict)
+    still_true: str = ""
+    collect: str = ""
+    collected: str = ""
+    collecting: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, current: Pass) -> PassResult:
+        """Raise the due alerts, then delete those that are no longer true."""
+        raised = batched_pass.run(current, self.raising, self._parameters(current))
+
+        def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
+            current.report_progress(_forgotten(done), share=share)
+
+        quiet = replace(current, report_progress=report_progress)
+        forgotten = batched_pass.run(quiet, self.forgetting, self._parameters(current))
+        result = raised + _forgotten(forgotten)
+        if result.complete:
+            failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
+        return result
+
+    def preview(self, current: Pass) -> Preview:
+        """The alerts that a pass would raise."""
+        return self._due_rows.preview(current)
+
+    def backlog(self, current: Pass, most: int) -> int:
+        """Count the alerts that a pass would raise, at most ``most``."""
+        return self._due_rows.backlog(current, most)
+
+    @property
+    def settings(self) -> tuple[Variable[Any], ...]:
+        """The settings that its SQL uses."""
+        return tuple(self.parameters.values())
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The event of each kind."""
+        return tuple(kind.event for kind in self.kinds.values())
+
+    @property
+    def tables(self) -> tuple[TableAccess, ...]:
+        """The live tables that it reads, and our own."""
+        return (*self.reads, own_tables.ALERTS, own_tables.SETTING_ROWS_ASIDE)
+
+    @property
+    def collects(self) -> bool:
+        """Whether a pass creates a temporary table."""
+        return bool(self.collect)
+
+    @cached_property
+    def raising(self) -> Statements:
+        """The SQL that finds, stores and publishes the alerts to raise."""
+        columns = ", ".join((*self.columns, f"{self.facts} AS facts"))
+        all_rows = f"""
+    SELECT {columns} FROM {self.rows} AS {self.row}
+    WHERE {all_of(self.due)} AND {not_failed(f"{self.row}.id")}"""
+        in_range, collection = f"{all_rows} AND {ctid.in_range(f'{self.row}.')}", None
+        if self.collected:
+            fill = f"INSERT INTO {self.collected} {all_rows}"
+            collection = Collection(self.collected, (self.collect, fill), self.collecting)
+            in_range = f"""
+    SELECT * FROM {self.collected} WHERE {ctid.in_range()} AND {not_failed()}"""
+        return Statements(
+            table=self.table,
+            due=f"SELECT {', '.join(self.shows)} FROM ({_to_raise(all_rows)}) AS due",
+            batch=_raise(in_range, self.kinds),
+            urgent=False,
+            collection=collection,
+        )
+
+    @cached_property
+    def forgetting(self) -> Statements:
+        """The SQL that deletes the alerts that are no longer true."""
+        still_true = (
+            self.still_true
+            or f"""
+        SELECT FROM {self.rows} AS {self.row} WHERE {self.row}.id = alert.subject_id
+            AND {all_of(self.due)}"""
+        )
+        # Alerts that this pass has raised are true. IS TRUE keeps the planner from a join: of a
+        # table that is not analysed it expects a handful of rows, and would compare every row with
+        # every other.
+        is_over = f"""
+        alert.scheduler = %(scheduler)s AND alert.raised_at < %(now)s
+        AND (NOT EXISTS ({still_true})) IS TRUE
+        AND {not_failed("alert.subject_id")}"""
+        return Statements(
+            table="toast_alerts",
+            id_column="subject_id",
+            due=f"SELECT subject_id, facts FROM toast_alerts AS alert WHERE {is_over}",
+            batch=f"""
+    WITH is_over AS (
+        SELECT subject_id, ctid FROM toast_alerts AS alert WHERE {ctid.in_range()} AND {is_over}
+        FOR UPDATE SKIP LOCKED
+    ), forgotten AS (
+        DELETE FROM toast_alerts AS alert
+        WHERE {ctid.same_rows("is_over", "subject_id")} AND {is_over}
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM is_over) AS found, count(*) AS processed FROM forgotten""",
+        )
+
+    @property
+    def _due_rows(self) -> DueRows:
+        return DueRows(self.raising.due, self._parameters)
+
+    def _parameters(self, current: Pass) -> dict[str, Any]:
+        settings = current.settings
+        given = {name: settings[setting] for name, setting in self.parameters.items()}
+        repeat_before = current.now - settings[self.interval] * _REPEAT_AFTER
+        return batched_pass.parameters(current, {"repeat_before": repeat_before, **given})
+
+
+def _to_raise(rows: str) -> str:
+    """SQL for the alerts to raise: all columns of the query ``rows``, and ``is_current``.
+
+    An ``id`` is to be raised if no row of toast_alerts has its ``facts``, or none raised within the
+    interval. ``is_current`` is NULL if the id has no row yet, otherwise false.
+    """
+    # A scalar subquery uses the index, row by row; for a join the planner would read all alerts in
+    # each batch. OFFSET 0 prevents a second lookup.
+    return f"""
+    SELECT * FROM (
+        SELECT candidate.*, (
+            SELECT alert.facts = candidate.facts AND alert.raised_at > %(repeat_before)s
+            FROM toast_alerts AS alert
+            WHERE alert.scheduler = %(scheduler)s AND alert.subject_id = candidate.id
+        ) AS is_current
+        FROM ({rows}) AS candidate
+        OFFSET 0
+    ) AS looked_up
+    WHERE is_current IS NOT TRUE"""
+
+
+def _raise(rows: str, kinds: Mapping[str, Kind]) -> str:
+    """The statement that stores and publishes the alerts of the query ``rows``.
+
+    If two machines raise the same alert, the second waits for the first. A repeated alert is then
+    not published again. A new alert makes the statement fail with a UniqueViolation: run it again,
+    and the alert is no longer due.
+    """
+    # ON CONFLICT costs one more lookup for each alert, so new alerts do without it.
+    announced = "".join(
+        f""", {name} AS (SELECT * FROM raised WHERE {kind.rows}
+), announced_{name} AS ({kind.event.insert(name)})"""
+        for name, kind in kinds.items()
+    )
+    counts = "".join(
+        f",\n       (SELECT count(*) FROM announced_{name}) AS {name}" for name in kinds
+    )
+    return f"""
+WITH due AS ({_to_raise(rows)}
+), first AS ({_INSERT} WHERE is_current IS NULL ORDER BY id
+), repeated AS ({_INSERT} WHERE NOT is_current ORDER BY id
+    ON CONFLICT (scheduler, subject_id) DO UPDATE
+        SET facts = excluded.facts, raised_at = excluded.raised_at
+        WHERE alert.facts <> excluded.facts OR alert.raised_at <= %(repeat_before)s
+    RETURNING subject_id
+), raised AS (
+    SELECT * FROM due WHERE is_current IS NULL OR id IN (SELECT subject_id FROM repeated)
+){announced}
+SELECT (SELECT count(*) FROM due) AS found,
+       (SELECT count(*) FROM raised) AS processed,
+       (SELECT count(*) FROM raised) AS events{counts}"""
+
+
+def _forgotten(done: PassResult) -> PassResult:
+    """The deleted alerts as ``forgotten``: they are not processed rows."""
+    return replace(done, processed=0, details={"forgotten": done.processed})

@@ -1,0 +1,190 @@
+"""Work that changes, or deletes, every due row of one table, and announces each if it has an event.
+
+A scheduler declares which rows are due and what changes; the statements follow from that. One
+statement changes a batch of rows and puts their events into the outbox, so they commit together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from common.config import Variable
+from common.database import ctid, failed_rows, own_tables
+from common.database.table_access import Index, Table, TableAccess
+from common.events.envelope import Event
+from common.scheduling.scheduler import Condition, Pass, PassResult, Preview
+from common.scheduling.work import batched_pass
+from common.scheduling.work.batches import Statements
+from common.scheduling.work.clock_guard import require_agreement
+from common.scheduling.work.due_rows import DueRows, all_of, not_failed
+
+# FOR UPDATE asks for the right to update some column: of a table whose rows are only deleted, the
+# first of these that it has.
+_LOCK_COLUMNS = ("updated_at", "deleted_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Rows that are deleted with the row that ``column`` refers to; ``name`` counts them."""
+
+    name: str
+    table: Table
+    column: str
+
+
+@dataclass(frozen=True)
+class BatchedChange:
+    """What happens to the due rows of ``table``.
+
+    ``changes`` maps each column to its new value in SQL; without it the rows are deleted, with
+    their ``children``. ``shows`` are the columns of a dry run. ``parameters`` maps the parameters
+    of the SQL to settings; ``now``, ``scheduler`` and ``failed_rows`` are there always. ``index``
+    makes a pass cheap if no row is due. ``reads`` are the other tables that a condition names.
+    ``rarely_locked``: rows are deleted without a lock beforehand, which takes half the time.
+    """
+
+    table: Table
+    due: tuple[Condition, ...]
+    shows: tuple[str, ...]
+    index: Index
+    changes: Mapping[str, str] = field(default_factory=dict)
+    children: tuple[Children, ...] = ()
+    event: Event | None = None
+    parameters: Mapping[str, Variable[Any]] = field(default_factory=dict)
+    reads: tuple[TableAccess, ...] = ()
+    rarely_locked: bool = False
+    collects = False
+
+    def run(self, current: Pass) -> PassResult:
+        """Change every due row; set aside those that cannot be changed.
+
+        Raises PassError if none of many rows can be changed, and ClocksDiffer if rows would be
+        deleted while a clock is wrong.
+        """
+        self._require_clocks(current)
+        result = batched_pass.run(current, self.statements, self._parameters(current))
+        if result.complete:
+            failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
+        return result
+
+    def preview(self, current: Pass) -> Preview:
+        """Count the due rows and fetch the first of them, without changes."""
+        self._require_clocks(current)
+        return self._due_rows.preview(current)
+
+    def backlog(self, current: Pass, most: int) -> int:
+        """Count the due rows, at most ``most``."""
+        return self._due_rows.backlog(current, most)
+
+    @property
+    def settings(self) -> tuple[Variable[Any], ...]:
+        """The settings that its SQL uses."""
+        return tuple(self.parameters.values())
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Its event, if it has one."""
+        return (self.event,) if self.event else ()
+
+    @property
+    def tables(self) -> tuple[TableAccess, ...]:
+        """The columns that its statements use."""
+        return (
+            self._access,
+            *map(_deleting, self.children),
+            *self.reads,
+            own_tables.SETTING_ROWS_ASIDE,
+        )
+
+    @cached_property
+    def statements(self) -> Statements:
+        """The SQL of a dry run and of a batch."""
+        is_due = f"{all_of(self.due)} AND {not_failed()}"
+        change = f"{self._change} WHERE {ctid.same_rows('due')} AND {is_due}"
+        counts = [
+            "(SELECT count(*) FROM due) AS found",
+            "(SELECT count(*) FROM changed) AS processed",
+        ]
+        more = ""
+        if self.event:
+            more = f", announced AS ({self.event.insert('changed')})"
+            counts.append("(SELECT count(*) FROM announced) AS events")
+        for child in self.children:
+            more += _delete_children(child)
+            counts.append(f"(SELECT count(*) FROM deleted_{child.name}) AS {child.name}")
+        return Statements(
+            table=self.table.name,
+            due=f"SELECT {', '.join(self.shows)} FROM {self.table.name} WHERE {is_due}",
+            batch=f"""
+WITH due AS (
+    SELECT id, ctid FROM {self.table.name} WHERE {ctid.in_range()} AND {is_due}
+    FOR UPDATE SKIP LOCKED
+), changed AS (
+    {change} RETURNING {", ".join(self._returned)}
+){more}
+SELECT {", ".join(counts)}""",
+            eager=f"{self._change} WHERE {ctid.in_range()} AND {is_due}"
+            if self.rarely_locked
+            else "",
+            # What is to be deleted may wait for the next pass.
+            urgent=bool(self.changes),
+        )
+
+    @property
+    def _due_rows(self) -> DueRows:
+        return DueRows(self.statements.due, self._parameters)
+
+    @property
+    def _change(self) -> str:
+        if not self.changes:
+            return f"DELETE FROM {self.table.name}"
+        values = ", ".join(f"{column} = {value}" for column, value in self.changes.items())
+        return f"UPDATE {self.table.name} SET {values}"
+
+    @property
+    def _returned(self) -> Sequence[str]:
+        """The columns that the event needs, or the id."""
+        fields = " ".join(self.event.fields.values()) if self.event else "id"
+        return self.table.columns_in(fields)
+
+    @property
+    def _access(self) -> TableAccess:
+        fields = self.event.fields.values() if self.event else ()
+        read = ("ctid", "id", *self.shows, all_of(self.due), *self.changes.values(), *fields)
+        lock = next(name for name in (*self.changes, *_LOCK_COLUMNS) if name in self.table.columns)
+        return TableAccess(
+            self.table,
+            select=self.table.columns_in(" ".join(read)),
+            update=tuple(self.changes) or (lock,),
+            delete=not self.changes,
+            profits=(self.index,),
+        )
+
+    def _parameters(self, current: Pass) -> dict[str, Any]:
+        given = {name: current.settings[setting] for name, setting in self.parameters.items()}
+        return batched_pass.parameters(current, given)
+
+    def _require_clocks(self, current: Pass) -> None:
+        if not self.changes:
+            require_agreement(current)
+
+
+def _delete_children(child: Children) -> str:
+    """A CTE that deletes the children of the rows in ``changed``.
+
+    They refer to their row with NO ACTION, which is checked at the end of the statement: one
+    statement may delete both. The children of a row that a trigger keeps are kept. ``due`` is there
+    for the planner: it can estimate ``due``, but not ``changed``.
+    """
+    return f""", deleted_{child.name} AS (
+    DELETE FROM {child.table.name}
+    WHERE {child.column} IN (SELECT id FROM due)
+      AND ({child.column} IN (SELECT id FROM changed)) IS TRUE
+    RETURNING 1
+)"""
+
+
+def _deleting(child: Children) -> TableAccess:
+    index = Index((child.column,))
+    return TableAccess(child.table, select=(child.column,), delete=True, needs=(index,))

@@ -1,0 +1,123 @@
+"""Runs the statements of a batched change on one range of rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from common import failpoints
+from common.database import ctid
+from common.logging import logs
+from common.scheduling.scheduler import Pass, PassResult
+
+_log = logs.logger(__name__)
+
+# How long an eager batch waits for a lock before it skips locked rows.
+EAGER_LIMITS = {"lock_timeout": "100ms"}
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A temporary table of due rows, filled once per pass.
+
+    ``statements`` create and fill ``table``, in one transaction with the server's ``settings``.
+    """
+
+    table: str
+    statements: tuple[str, ...]
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The SQL of a batched change of one table.
+
+    ``batch`` changes the due rows with ctid in [first, end) except the ids in ``failed_rows`` and
+    locked rows, and returns one row of counts: ``found`` due, ``processed``, ``events`` and any of
+    its own. It repeats the whole condition by which a row is due at the row that it changes.
+    ``eager`` does the same, but waits for locks and returns nothing; use it if that is cheaper and
+    locks are rare. ``due`` selects the rows that the batch would change. If not ``urgent``, a row
+    that moves behind the slices is handled by the next pass.
+
+    If the query for due rows is expensive for any ctid range, a ``collection`` copies them; the
+    batches then use ctid ranges of its table.
+    """
+
+    table: str
+    due: str
+    batch: str
+    eager: str = ""
+    id_column: str = "id"
+    urgent: bool = True
+    collection: Collection | None = None
+
+    @property
+    def heaps(self) -> str:
+        """The table whose ctid ranges choose the rows."""
+        return self.collection.table if self.collection else self.table
+
+
+class Done(NamedTuple):
+    """The result of a batch, and the number of rows that it found and did not change."""
+
+    result: PassResult
+    unchanged: int = 0
+
+
+@dataclass(slots=True)
+class Batches:
+    """The batches of one pass; ``share`` is the part of all rows that is done after the current."""
+
+    current: Pass
+    statements: Statements
+    parameters: dict[str, Any]
+    share: float | None = field(default=None, init=False)
+
+    def run(
+        self, first: int, end: int, *, without: Sequence[UUID] = (), prepare: bool = False
+    ) -> Done:
+        """Change the due rows of a range, except those in ``without``."""
+        failpoints.reach("statement")
+        parameters = self._parameters(first, end)
+        if without:
+            parameters["failed_rows"] = [*parameters["failed_rows"], *without]
+        try:
+            return self._execute(parameters, prepare)
+        except psycopg.errors.UniqueViolation:
+            # Another process may have just changed these rows, so they are no longer due.
+            # Otherwise a row is to blame, and the second run fails as well.
+            return self._execute(parameters, prepare)
+
+    def run_eagerly(self, first: int, end: int) -> Done:
+        """Change the due rows of a range without locking them first."""
+        failpoints.reach("statement")
+        connection = self.current.connection
+        try:
+            with connection.limited(EAGER_LIMITS):
+                cursor = connection.execute(self.statements.eager, self._parameters(first, end))
+        except psycopg.errors.LockNotAvailable:
+            _log.debug("locked_rows_skipped", table=self.statements.table)
+            return self._execute(self._parameters(first, end), prepare=False)
+        return self._report({"found": cursor.rowcount, "processed": cursor.rowcount})
+
+    def places(self, first: int, end: int, condition: str) -> list[int]:
+        """The places of the rows in a range that meet ``condition``."""
+        parameters = self._parameters(first, end)
+        return ctid.places(self.current.connection, self.statements.heaps, condition, parameters)
+
+    def _execute(self, parameters: Mapping[str, Any], prepare: bool) -> Done:
+        batch = self.statements.batch
+        cursor = self.current.connection.execute(batch, parameters, prepare=prepare)
+        return self._report(dict(cursor.fetchone() or {}))
+
+    def _report(self, counts: dict[str, int]) -> Done:
+        found = counts.pop("found", 0)
+        processed, events = counts.pop("processed", 0), counts.pop("events", 0)
+        result = PassResult(processed, events, details=counts)
+        self.current.report_progress(result, share=self.share)
+        return Done(result, found - processed)
+
+    def _parameters(self, first: int, end: int) -> dict[str, Any]:
+        return {**self.parameters, "first": ctid.tid(first), "end": ctid.tid(end)}
