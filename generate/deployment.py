@@ -1,4 +1,4 @@
-"""The parts of units, supervisord.conf and prometheus.yml that follow from the services."""
+"""What starts, supervises and scrapes a worker, as it follows from the list of services."""
 
 from common import exit_codes
 from common.scheduling.scheduler import Service
@@ -32,6 +32,18 @@ Group=toast
 WantedBy=toast.target
 """
 
+_MAIN = '''\
+"""The worker process toast-{name}, as `toast run {name}` starts it too."""
+
+import sys
+
+from common.worker import worker_process
+from workers.{name} import SERVICE
+
+if __name__ == "__main__":
+    sys.exit(worker_process.main(SERVICE))
+'''
+
 _PROGRAM = """\
 [program:toast-{name}]
 command = %(here)s/.venv/bin/toast run {name}
@@ -43,6 +55,11 @@ redirect_stderr = true
 stdout_logfile = %(here)s/.run/log/toast-{name}.log
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 3"""
+
+
+def main_module(service: Service) -> str:
+    """The module by which `python -m workers.<service>` runs this service."""
+    return _MAIN.format(name=service.name)
 
 
 def unit(service: Service) -> str:

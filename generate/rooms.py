@@ -90,7 +90,7 @@ def _reachable(room: str, arrows: dict[str, list[str]]) -> set[str]:
 def _rows(imports: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
     for room, others in imports.items():
         folder = ROOT.joinpath(*room.split("."))
-        modules = [path for path in folder.rglob("*.py") if path.name != "__init__.py"]
+        modules = [path for path in folder.rglob("*.py") if not path.stem.startswith("__")]
         yield (
             f"`{folder.relative_to(ROOT).as_posix()}/`",
             str(len(modules)),

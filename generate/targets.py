@@ -15,8 +15,12 @@ FILES: Mapping[str, Content] = {
     "db/roles.sql": lambda: f"{roles.sql(SERVICES)}\n",
     "docs/settings.md": settings.document,
     **{
-        f"systemd/toast-{service.name}.service": partial(deployment.unit, service)
+        name.format(service.name): partial(content, service)
         for service in SERVICES
+        for name, content in (
+            ("systemd/toast-{}.service", deployment.unit),
+            ("workers/{}/__main__.py", deployment.main_module),
+        )
     },
 }
 

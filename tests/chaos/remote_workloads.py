@@ -17,7 +17,7 @@ from devservers.standins.sse import SseServer, new_client
 from devservers.standins.webhook_receiver import WebhookReceiver
 from testing.database import TestDatabase
 from testing.passes import MINUTE
-from testing.scheduler_cases import delivery, webhook
+from testing.scheduler_cases.webhook import delivery, webhook
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
 from testing.workload import Workload
 from workers.notification import notification_retry

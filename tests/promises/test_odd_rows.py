@@ -12,7 +12,9 @@ import pytest
 
 from testing.database import TestDatabase
 from testing.passes import HOUR, NOW, failed_rows, outbox, preview, run_pass
-from testing.scheduler_cases import CASES, NOTIFICATION_CLEANUP, WEBHOOK_CLEANUP
+from testing.scheduler_cases import CASES
+from testing.scheduler_cases.notification import NOTIFICATION_CLEANUP
+from testing.scheduler_cases.webhook import WEBHOOK_CLEANUP
 from testing.scheduler_rows import Case
 from tests.support.odd_values import CLAIMED, FLAGS, NUMBERS, TEXTS, TIMES, make_odd
 from tests.support.row_faults import refusal

@@ -17,7 +17,8 @@ from common.scheduling.work import batched_pass
 from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database
 from testing.passes import outbox, preview, run_pass
-from testing.scheduler_cases import CASES, LINK_EXPIRATION, link
+from testing.scheduler_cases import CASES
+from testing.scheduler_cases.link import LINK_EXPIRATION, link
 from testing.scheduler_rows import Case, live_rows
 from tests.support.odd_tables import fill, give_heirs, partition, put_copy, time_columns
 from tests.support.row_faults import locked_by_another_session

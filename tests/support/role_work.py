@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import DictRow
 
+import workers
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_game import Character, Guild
 from devservers.standins.discord import DiscordServer
@@ -21,7 +22,8 @@ from devservers.standins.sse import SseServer, new_client
 from devservers.standins.webhook_receiver import WebhookReceiver
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE
-from testing.scheduler_cases import CASES, delivery, webhook
+from testing.scheduler_cases import CASES
+from testing.scheduler_cases.webhook import delivery, webhook
 from testing.scheduler_rows import Row
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
 from tests.support.outbox_rows import add_event
@@ -100,7 +102,8 @@ def work(service: str, database: TestDatabase, topics: tuple[str, ...]) -> Itera
 
 def add_rows(service: str, database: TestDatabase) -> None:
     """Due rows of the service's schedulers that only change rows, and a bad one for each."""
-    cases = [case for case in CASES if case.table.startswith(f"{service}_")]
+    schedulers = workers.load(service).schedulers
+    cases = [case for case in CASES if case.scheduler in schedulers]
     for case in cases:
         for row in case.due.values():
             row.insert(database)

@@ -10,7 +10,7 @@ from random import Random
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment, toast
-from testing.scheduler_cases import stored, variant
+from testing.scheduler_cases.foodfolio import stored, variant
 from testing.topics import Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
 

@@ -12,7 +12,7 @@ from devservers.standins.sse import MAX_CLIENTS
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.passes import NOW, run_pass
-from testing.scheduler_cases import delivery
+from testing.scheduler_cases.webhook import delivery
 from testing.scheduler_rows import Case, Row
 from testing.workload import BYSTANDERS, ROWS
 from tests.chaos.campaign import Campaign, Figures, Limit, Round

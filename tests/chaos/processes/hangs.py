@@ -19,7 +19,7 @@ from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE
 from testing.processes import Process, environment
-from testing.scheduler_cases import delivery, webhook
+from testing.scheduler_cases.webhook import delivery, webhook
 from testing.topics import Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
 from tests.chaos.outages import late_passes, moment

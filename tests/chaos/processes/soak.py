@@ -20,7 +20,9 @@ from devservers.child_processes import PATIENCE, poll_until
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.scheduler_cases import link, post, stream
+from testing.scheduler_cases.blog import post
+from testing.scheduler_cases.link import link
+from testing.scheduler_cases.twitchbot import stream
 from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
 from tests.chaos.outages import away
 from tests.chaos.remote_workloads import REMOTE

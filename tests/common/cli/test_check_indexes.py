@@ -18,17 +18,12 @@ from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database
 from testing.passes import run_pass
 from testing.processes import environment, toast
-from testing.scheduler_cases import (
-    ITEM_EXPIRATION,
-    LINK_EXPIRATION,
-    MESSAGE_CLEANUP,
-    NOTIFICATION_CLEANUP,
-    POST_PUBLISHER,
-    STREAM_CLOSER,
-    WEBHOOK_CLEANUP,
-    WEBHOOK_RETRY,
-    delivery,
-)
+from testing.scheduler_cases.blog import POST_PUBLISHER
+from testing.scheduler_cases.foodfolio import ITEM_EXPIRATION
+from testing.scheduler_cases.link import LINK_EXPIRATION
+from testing.scheduler_cases.notification import NOTIFICATION_CLEANUP
+from testing.scheduler_cases.twitchbot import MESSAGE_CLEANUP, STREAM_CLOSER
+from testing.scheduler_cases.webhook import WEBHOOK_CLEANUP, WEBHOOK_RETRY, delivery
 from testing.scheduler_rows import Row
 from workers.notification import notification_retry
 from workers.webhook import webhook_delivery

@@ -30,7 +30,7 @@ from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, bound_to_parent, free_port, poll_until
 from testing.database import TestDatabase
 from testing.processes import Finished, Process, environment, toast
-from testing.scheduler_cases import link
+from testing.scheduler_cases.link import link
 from tests.support.outbox_rows import add_event
 from tests.support.row_faults import refusal
 

@@ -28,6 +28,8 @@ from tests.common.database.obstacles import CONNECTIONS, HARMLESS, ROWS, TABLES,
 from tests.support.role_work import AsRole
 from workers.link import SERVICE, link_expiration
 
+pytestmark = pytest.mark.usefixtures("only_link_expiration")
+
 PASSWORD = "of-a-role-for-one-test"
 
 _numbers = itertools.count(1)

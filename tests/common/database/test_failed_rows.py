@@ -8,7 +8,7 @@ from datetime import datetime
 from common.scheduling.scheduler import PassResult
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE, NOW, failed_rows, outbox, run_pass
-from testing.scheduler_cases import link
+from testing.scheduler_cases.link import link
 from tests.support.row_faults import refusal
 from workers.link import link_expiration
 

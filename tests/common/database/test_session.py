@@ -19,7 +19,8 @@ from devservers.pgbouncer import PgBouncer, PoolMode
 from devservers.postgres import PostgresServer
 from testing.database import TestDatabase
 from testing.passes import open_pass, preview, run_pass
-from testing.scheduler_cases import CASES, STOCK_LEVEL
+from testing.scheduler_cases import CASES
+from testing.scheduler_cases.foodfolio import STOCK_LEVEL
 from tests.support.probes import settings
 
 # What a stranger would find changed in a session that we have left to the pool. PgBouncer itself

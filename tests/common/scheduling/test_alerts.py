@@ -23,7 +23,7 @@ from testing.passes import (
     outbox,
     run_pass,
 )
-from testing.scheduler_cases import item, stored, variant
+from testing.scheduler_cases.foodfolio import item, stored, variant
 from testing.scheduler_rows import Row
 from workers.foodfolio import item_expiration, stock_level
 

@@ -13,7 +13,8 @@ from common.scheduling.scheduler import PassResult
 from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase
 from testing.passes import failed_rows, open_pass, outbox, run_pass
-from testing.scheduler_cases import CASES, link
+from testing.scheduler_cases import CASES
+from testing.scheduler_cases.link import link
 from testing.scheduler_rows import Case, live_rows
 from tests.support.row_faults import locked_by_another_session, refusal
 from workers.link import link_expiration

@@ -8,14 +8,9 @@ import pytest
 from common.scheduling.work.clock_guard import ClocksDiffer
 from testing.database import TestDatabase
 from testing.passes import DAY, MICROSECOND, MINUTE, NOW, failed_rows, preview, run_pass
-from testing.scheduler_cases import (
-    MESSAGE_CLEANUP,
-    NOTIFICATION_CLEANUP,
-    WEBHOOK_CLEANUP,
-    message,
-    notification,
-    old_delivery,
-)
+from testing.scheduler_cases.notification import NOTIFICATION_CLEANUP, notification
+from testing.scheduler_cases.twitchbot import MESSAGE_CLEANUP, message
+from testing.scheduler_cases.webhook import WEBHOOK_CLEANUP, old_delivery
 from testing.scheduler_rows import Case, Row, live_rows
 
 DELETING = (NOTIFICATION_CLEANUP, MESSAGE_CLEANUP, WEBHOOK_CLEANUP)

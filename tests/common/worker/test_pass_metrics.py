@@ -175,7 +175,7 @@ def test_servers_that_are_away_are_counted(database: TestDatabase, port: int) ->
         scraped = scrape(port)
         after = len(worker.records("publish_failed")) + 1
         assert before <= (scraped.value("toast_kafka_errors_total") or 0) <= after
-        assert scraped.value("toast_events_published_total") == 0
+        assert scraped.value("toast_events_published_total", topic="link.expired") == 0
 
 
 def test_a_clock_that_is_wrong_shows(database: TestDatabase, port: int) -> None:

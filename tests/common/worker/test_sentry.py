@@ -18,7 +18,7 @@ from devservers.child_processes import PATIENCE, poll_until
 from devservers.sentry import KEY, SentryServer
 from testing.database import TestDatabase
 from testing.processes import Process, environment, toast
-from testing.scheduler_cases import link
+from testing.scheduler_cases.link import link
 from tests.support.probes import settings
 
 pytestmark = pytest.mark.usefixtures("only_link_expiration")

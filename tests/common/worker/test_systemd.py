@@ -13,7 +13,7 @@ from common.worker.systemd import SystemdNotifier
 from devservers.child_processes import PATIENCE
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.scheduler_cases import link
+from testing.scheduler_cases.link import link
 
 
 class Listener:

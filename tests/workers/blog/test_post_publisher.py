@@ -4,7 +4,7 @@ from datetime import timedelta, timezone
 
 from testing.database import TestDatabase
 from testing.passes import DAY, NOW, NOW_TEXT, announcement, outbox, run_pass
-from testing.scheduler_cases import post
+from testing.scheduler_cases.blog import post
 from workers.blog import post_publisher
 
 INDIA = timezone(timedelta(hours=5, minutes=30))

@@ -2,7 +2,7 @@
 
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass
-from testing.scheduler_cases import item
+from testing.scheduler_cases.foodfolio import item
 from workers.foodfolio import item_expiration
 
 EXPIRED = "foodfolio.detail.expired"

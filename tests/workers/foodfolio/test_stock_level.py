@@ -2,7 +2,7 @@
 
 from testing.database import TestDatabase
 from testing.passes import DAY, MICROSECOND, NOW, NOW_TEXT, announcement, outbox, run_pass
-from testing.scheduler_cases import stored, variant
+from testing.scheduler_cases.foodfolio import stored, variant
 from workers.foodfolio import stock_level
 
 EMPTY = "foodfolio.variant.stock.empty"

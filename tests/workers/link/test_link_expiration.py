@@ -2,7 +2,7 @@
 
 from testing.database import TestDatabase
 from testing.passes import DAY, NOW, announcement, outbox, run_pass
-from testing.scheduler_cases import link
+from testing.scheduler_cases.link import link
 from workers.link import link_expiration
 
 

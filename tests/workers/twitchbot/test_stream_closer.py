@@ -2,7 +2,7 @@
 
 from testing.database import TestDatabase
 from testing.passes import MICROSECOND, MINUTE, NOW, run_pass
-from testing.scheduler_cases import stream
+from testing.scheduler_cases.twitchbot import stream
 from workers.twitchbot import stream_closer
 
 

@@ -2,7 +2,7 @@
 
 from testing.database import TestDatabase
 from testing.passes import MINUTE, NOW, run_pass
-from testing.scheduler_cases import delivery
+from testing.scheduler_cases.webhook import delivery
 from workers.webhook import webhook_retry
 
 
