@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md asks of somebody who adds something is all that there is to do.
+"""What CONTRIBUTING.md names for an addition is all that there is to do.
 
 In a copy of the checkout, a scheduler, a setting, a field of an event and a service are added by
 hand, `make generate` writes the rest, and the checks and tests of the copy pass.
