@@ -13,9 +13,9 @@ from common.logging import logs
 from common.logging.redaction import tokens
 from common.scheduling import PassResult
 from workers.notification import unsent_notifications
-from workers.notification.discord import SendResult
+from workers.notification.discord.client import SendResult
+from workers.notification.discord.rate_limits import ChannelLimits
 from workers.notification.due_notifications import Channel
-from workers.notification.rate_limits import ChannelLimits
 from workers.notification.retry_session import RetrySession
 
 _log = logs.logger(__name__)

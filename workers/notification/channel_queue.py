@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.remote.rate_limit import SlidingWindow
-from workers.notification import rate_limits
+from workers.notification.discord import rate_limits
 from workers.notification.due_notifications import Channel
 
 

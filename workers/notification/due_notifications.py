@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 
 from common.scheduling import Condition
 from common.scheduling.work.due_rows import all_of
-from workers.notification.rate_limits import ChannelLimits
+from workers.notification.discord.rate_limits import ChannelLimits
 from workers.notification.retry_session import RetrySession
 
 # In toast_discord_channels, the row of the global limit has this channel id.

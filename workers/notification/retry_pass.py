@@ -21,19 +21,20 @@ from common.database.row_guard import RowGuard
 from common.logging import logs
 from common.remote.thread_pool import ThreadPool
 from common.scheduling import Pass, PassResult
-from workers.notification import (
-    attempt_records,
-    discord,
-    due_notifications,
-    embed,
-    unsent_notifications,
-)
+from workers.notification import attempt_records, due_notifications, unsent_notifications
 from workers.notification.attempt_records import gone_reason
 from workers.notification.channel_queue import ChannelQueue
-from workers.notification.discord import Discord, DiscordReply, RateLimited, SendResult, UnusableUrl
+from workers.notification.discord import client, embed
+from workers.notification.discord.client import (
+    Discord,
+    DiscordReply,
+    RateLimited,
+    SendResult,
+    UnusableUrl,
+)
+from workers.notification.discord.embed import UnreadablePayload
+from workers.notification.discord.rate_limits import MARGIN, ChannelLimits
 from workers.notification.due_notifications import ALL_CHANNELS, Channel
-from workers.notification.embed import UnreadablePayload
-from workers.notification.rate_limits import MARGIN, ChannelLimits
 from workers.notification.retry_session import RetrySession
 
 _log = logs.logger(__name__)
@@ -53,7 +54,7 @@ class DiscordMessage:
 
     channel: Channel
     row: DictRow
-    webhook: discord.Webhook
+    webhook: client.Webhook
     embed: dict[str, Any]
 
 
@@ -154,7 +155,7 @@ class RetryPass:
     def _message(self, channel: Channel, row: DictRow) -> DiscordMessage | None:
         """Build a message; what cannot be built is recorded or ends the calls to the channel."""
         try:
-            webhook = discord.webhook(
+            webhook = client.webhook(
                 row["webhook_url"], allow_loopback_http=self._allow_loopback_http
             )
             event = embed.rebuild(

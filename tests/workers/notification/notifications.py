@@ -22,7 +22,7 @@ from devservers.standins.discord import DiscordRequest, DiscordServer
 from testing import passes
 from testing.database import TestDatabase
 from testing.passes import NOW, open_pass
-from workers.notification import rate_limits
+from workers.notification.discord import rate_limits
 from workers.notification.notification_retry import SCHEDULER
 
 NOTIFICATIONS, CHANNELS = "notification_notifications", "notification_channels"

@@ -22,9 +22,15 @@ from devservers.standins.discord_answers import (
     Stall,
     rate_limited,
 )
-from workers.notification import discord
-from workers.notification.discord import Discord, RateLimited, SendResult, UnusableUrl, webhook
-from workers.notification.rate_limits import MARGIN, Bucket, ChannelLimits
+from workers.notification.discord import client
+from workers.notification.discord.client import (
+    Discord,
+    RateLimited,
+    SendResult,
+    UnusableUrl,
+    webhook,
+)
+from workers.notification.discord.rate_limits import MARGIN, Bucket, ChannelLimits
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 EMBED = {
@@ -43,7 +49,7 @@ class Posting:
     def __init__(self, server: DiscordServer) -> None:
         self.server, self.client = server, Discord()
 
-    def reply(self, *answers: Reply | Stall) -> discord.DiscordReply:
+    def reply(self, *answers: Reply | Stall) -> client.DiscordReply:
         """Post once to a webhook that gives this answer."""
         self.server.order("1", *answers)
         return self.client.post(_target(self.server.webhook_url("1", TOKEN)), EMBED)
@@ -55,11 +61,11 @@ class Posting:
         return _attempt(self.client.post(_target(url), EMBED))
 
 
-def _target(url: str) -> discord.Webhook:
+def _target(url: str) -> client.Webhook:
     return webhook(url, allow_loopback_http=True)
 
 
-def _attempt(reply: discord.DiscordReply) -> SendResult:
+def _attempt(reply: client.DiscordReply) -> SendResult:
     assert isinstance(reply.outcome, SendResult)
     return reply.outcome
 
@@ -301,7 +307,7 @@ def test_headers_that_are_no_numbers_are_no_bucket(posting: Posting, value: str)
 def test_a_stalled_answer_is_given_up_in_time(
     posting: Posting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.3)
     failed = posting.attempt(Stall())
     assert (failed.status, failed.error, failed.permanent) == (0, "no answer within 0.3 s", False)
     assert 300 <= failed.milliseconds < 10_000
@@ -324,7 +330,7 @@ def test_a_slow_stream_of_bytes_does_not_extend_the_deadline(
     status: int,
     error: str,
 ) -> None:
-    monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", 1.0)
     with raw_server(reply, then) as url:
         ended = posting.attempt_at(url)
     assert (ended.status, ended.error) == (status, error)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devservers.standins.discord_rules import embed_fault
-from workers.notification.embed import UnreadablePayload, cut, embed, rebuild
+from workers.notification.discord.embed import UnreadablePayload, cut, embed, rebuild
 
 CREATED = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 ENVELOPE = {

@@ -36,7 +36,8 @@ from tests.workers.notification.notifications import (
     quick_server,
     until,
 )
-from workers.notification import discord, due_notifications, retry_pass
+from workers.notification import due_notifications, retry_pass
+from workers.notification.discord import client
 from workers.notification.notification_retry import SCHEDULER
 
 
@@ -107,7 +108,7 @@ def test_a_failure_counts_as_one_attempt(retry: Retry) -> None:
 def test_a_stalled_webhook_costs_its_attempt_and_delays_no_other(
     retry: Retry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discord, "TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", 2.0)
     retry.order("stalled", Stall())
     notification = retry.add("stalled", "late")
     for number in range(4):

@@ -29,8 +29,9 @@ from tests.workers.notification.notifications import (
     details,
     quick_server,
 )
-from workers.notification import attempt_records, due_notifications, embed
-from workers.notification.discord import Discord
+from workers.notification import attempt_records, due_notifications
+from workers.notification.discord import embed
+from workers.notification.discord.client import Discord
 
 LEAST, MOST = -(2**63), 2**63 - 1
 

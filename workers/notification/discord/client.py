@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from common import http, metrics
 from common.logging.redaction import redact, tokens
 from common.remote import retry_after
-from workers.notification.rate_limits import Bucket
+from workers.notification.discord.rate_limits import Bucket
 
 TIMEOUT_SECONDS = 10.0
 BODY_BYTES = 10 * 1024

@@ -1,0 +1,1 @@
+"""Discord: posts an embed to a webhook, and keeps to its rate limits."""
