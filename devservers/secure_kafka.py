@@ -25,7 +25,7 @@ from devservers.kafka import KafkaServer
 USER, PASSWORD = "toast", "correct-horse"
 LIMITED_USER, LIMITED_PASSWORD = "limited", "battery-staple"
 CLIENT = "toast-client"
-KEY_PASSWORD = "wrong-pony"
+KEY_PASSWORD = "of-the-key"
 
 LISTENERS = {
     "MUTUAL": "SSL",

@@ -4,8 +4,8 @@ KAFKA_SSL_CA_LOCATION is the property ``ssl.ca.location``, and so on: common/eve
 makes the configuration of every client from these names.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from common.config.kinds import Variable, addresses, choice, file, text, url
 
@@ -57,12 +57,8 @@ KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM = choice(
     "Kafka: whether a broker's certificate must name its host (https)",
 )
 
-_TLS = (
-    KAFKA_SSL_CA_LOCATION,
-    KAFKA_SSL_CERTIFICATE_LOCATION,
-    KAFKA_SSL_KEY_LOCATION,
-    KAFKA_SSL_KEY_PASSWORD,
-)
+_KEY = (KAFKA_SSL_KEY_LOCATION, KAFKA_SSL_KEY_PASSWORD)
+_TLS = (KAFKA_SSL_CA_LOCATION, KAFKA_SSL_CERTIFICATE_LOCATION, *_KEY)
 _PASSWORD = (KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD)
 _OAUTH_NEEDED = (
     KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL,
@@ -82,6 +78,14 @@ KAFKA: tuple[Variable[Any], ...] = (
 )
 
 
+class _Rule(NamedTuple):
+    """Whether these settings must be set, or must not, and the settings that decide it."""
+
+    settings: tuple[Variable[Any], ...]
+    is_needed: bool
+    beside: str
+
+
 def combination_faults(values: Mapping[str, object]) -> list[str]:
     """One line for each setting that is missing beside the others, or that they leave unused.
 
@@ -89,42 +93,37 @@ def combination_faults(values: Mapping[str, object]) -> list[str]:
     """
     if not all(variable.name in values for variable in KAFKA):
         return []  # its own fault comes first
-    protocol = str(values[KAFKA_SECURITY_PROTOCOL.name])
-    mechanism = str(values[KAFKA_SASL_MECHANISM.name])
-    is_sasl, is_tls = protocol.startswith("sasl"), protocol.endswith("ssl")
-    is_oauth = is_sasl and mechanism == "oauthbearer"
-    has_password = is_sasl and mechanism not in ("", "oauthbearer")
-    faults: list[str] = []
+    protocol = str(values[KAFKA_SECURITY_PROTOCOL.name]).upper()
+    mechanism = str(values[KAFKA_SASL_MECHANISM.name]).upper()
+    has_certificate = bool(values[KAFKA_SSL_CERTIFICATE_LOCATION.name])
+    return [
+        f"{setting.name} is not set; expected {setting.expected} with {rule.beside}"
+        if rule.is_needed
+        else f"{setting.name} is set, but not used; expected {rule.beside}"
+        for rule in (*_login_rules(protocol, mechanism), *_tls_rules(protocol, has_certificate))
+        for setting in rule.settings
+        if bool(values[setting.name]) != rule.is_needed
+    ]
 
-    def require(needed: tuple[Variable[Any], ...], beside: str) -> None:
-        faults.extend(
-            f"{each.name} is not set; expected {each.expected} with {beside}"
-            for each in needed
-            if not values[each.name]
-        )
 
-    def refuse(unused: tuple[Variable[Any], ...], wanted: str) -> None:
-        faults.extend(
-            f"{each.name} is set, but not used; expected {wanted}"
-            for each in unused
-            if values[each.name]
-        )
-
-    if is_sasl:
-        require((KAFKA_SASL_MECHANISM,), f"KAFKA_SECURITY_PROTOCOL={protocol.upper()}")
-    else:
+def _login_rules(protocol: str, mechanism: str) -> Iterator[_Rule]:
+    if not protocol.startswith("SASL"):
         sasl = "KAFKA_SECURITY_PROTOCOL=SASL_SSL (or SASL_PLAINTEXT)"
-        refuse((KAFKA_SASL_MECHANISM, *_PASSWORD, *_OAUTH), sasl)
-    if has_password:
-        require(_PASSWORD, f"KAFKA_SASL_MECHANISM={mechanism.upper()}")
-        refuse(_OAUTH, "KAFKA_SASL_MECHANISM=OAUTHBEARER")
-    if is_oauth:
-        require(_OAUTH_NEEDED, "KAFKA_SASL_MECHANISM=OAUTHBEARER")
-        refuse(_PASSWORD, "KAFKA_SASL_MECHANISM=PLAIN or SCRAM-SHA-512")
-    if not is_tls:
-        refuse(_TLS, "KAFKA_SECURITY_PROTOCOL=SSL or SASL_SSL")
-    elif values[KAFKA_SSL_CERTIFICATE_LOCATION.name]:
-        require((KAFKA_SSL_KEY_LOCATION,), KAFKA_SSL_CERTIFICATE_LOCATION.name)
+        yield _Rule((KAFKA_SASL_MECHANISM, *_PASSWORD, *_OAUTH), False, sasl)
+    elif not mechanism:
+        yield _Rule((KAFKA_SASL_MECHANISM,), True, f"KAFKA_SECURITY_PROTOCOL={protocol}")
+    elif mechanism == "OAUTHBEARER":
+        yield _Rule(_OAUTH_NEEDED, True, "KAFKA_SASL_MECHANISM=OAUTHBEARER")
+        yield _Rule(_PASSWORD, False, "KAFKA_SASL_MECHANISM=PLAIN or SCRAM-SHA-512")
     else:
-        refuse(_TLS[2:], f"{KAFKA_SSL_CERTIFICATE_LOCATION.name} beside it")
-    return faults
+        yield _Rule(_PASSWORD, True, f"KAFKA_SASL_MECHANISM={mechanism}")
+        yield _Rule(_OAUTH, False, "KAFKA_SASL_MECHANISM=OAUTHBEARER")
+
+
+def _tls_rules(protocol: str, has_certificate: bool) -> Iterator[_Rule]:
+    if not protocol.endswith("SSL"):
+        yield _Rule(_TLS, False, "KAFKA_SECURITY_PROTOCOL=SSL or SASL_SSL")
+    elif has_certificate:
+        yield _Rule((KAFKA_SSL_KEY_LOCATION,), True, KAFKA_SSL_CERTIFICATE_LOCATION.name)
+    else:
+        yield _Rule(_KEY, False, f"{KAFKA_SSL_CERTIFICATE_LOCATION.name} beside it")

@@ -55,7 +55,7 @@ class ConnectionErrors:
         self.is_refused |= error.code() in _REFUSALS
         # The summary that follows the errors of the brokers has no reason.
         if error.code() != KafkaError._ALL_BROKERS_DOWN or not self._last:
-            self._last = text(error)
+            self._last = _text(error)
 
     def forget(self) -> None:
         """Forget the errors so far."""
@@ -63,11 +63,11 @@ class ConnectionErrors:
 
     def explain(self, error: KafkaError) -> str:
         """The text of the error, with the reason if it is another one."""
-        own = text(error)
+        own = _text(error)
         return f"{own} ({self._last})" if self._last not in ("", own) else own
 
 
-def text(error: KafkaError) -> str:
+def _text(error: KafkaError) -> str:
     """The error in words, the same for each attempt."""
     return _MOMENT.sub("", error.str())
 

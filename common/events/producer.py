@@ -195,9 +195,7 @@ class EventProducer:
         try:
             present = producer.list_topics(timeout=ADMIN_SECONDS).topics
         except KafkaException as error:
-            producer.poll(
-                POLL_SECONDS
-            )  # calls the error callback with the broker that does not respond
+            producer.poll(POLL_SECONDS)  # calls self._errors
             raise KafkaUnavailable(self._errors.explain(error.args[0])) from error
         self._create(unknown - present.keys())
         self._topics |= unknown

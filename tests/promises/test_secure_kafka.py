@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from devservers.child_processes import PATIENCE, poll_until
+from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.secure_kafka import (
     KEY_PASSWORD,
     LIMITED_PASSWORD,
@@ -28,9 +28,11 @@ from testing.processes import Process, environment, toast
 from testing.topics import Topic
 from tests.support.expired_links import insert_expired
 from tests.support.outbox_rows import add_event
+from tests.support.scrapes import ask
 from workers.link.link_expiration import EXPIRED
 
-SECRETS = (PASSWORD, LIMITED_PASSWORD, KEY_PASSWORD, CLIENT_SECRET, "geheim-4711")
+WRONG = "geheim-4711"
+SECRETS = (PASSWORD, LIMITED_PASSWORD, KEY_PASSWORD, CLIENT_SECRET, WRONG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,6 @@ def test_events_arrive_and_check_finds_nothing(
     arrived.read(1)
 
 
-WRONG = "geheim-4711"
-
-
 @pytest.mark.parametrize(
     ("listener", "settings", "named"),
     [
@@ -171,6 +170,20 @@ def test_check_names_the_setting_to_change(
     assert found["level"] == "error"
     assert named in found["fix"], found
     assert not [secret for secret in SECRETS if secret in checked.out]
+
+
+@pytest.mark.parametrize(("password", "status"), [(PASSWORD, 200), (WRONG, 503)])
+def test_a_worker_is_ready_if_it_can_log_in_though_no_event_waits(
+    kafka: Kafka, database: TestDatabase, password: str, status: int
+) -> None:
+    env = kafka.environment(database, "LOGIN", **{**LOGIN, "SASL_PASSWORD": password})
+    port = free_port()
+    with Process("workers.link", env={**env, "METRICS_PORT": str(port)}) as worker:
+        worker.wait_for("pass_finished")
+        answer = ask(port, "/readyz")
+    assert answer.status == status, answer
+    assert ("Authentication failed" in answer.text) == (status == 503)
+    assert password not in answer.text
 
 
 def test_a_password_that_is_no_longer_right_costs_no_change_and_no_event(

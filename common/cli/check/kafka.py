@@ -1,6 +1,6 @@
 """Checks Kafka: reachable, with the topics of a service, or the right to create them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -47,7 +47,7 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
         return
     reachable = [
         ok("kafka", f"{','.join(brokers)}: {len(cluster.brokers)} brokers"),
-        *_of_brokers(list(faults.values())),
+        *_of_brokers(faults.values()),
     ]
     topics = {topic: topic in cluster.topics for subject in subjects for topic in subject.topics}
     findings = _topic_findings(admin, topics, ",".join(brokers))
@@ -56,7 +56,7 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
             yield subject.name, finding
 
 
-def _of_brokers(faults: Sequence[str]) -> Iterator[Finding]:
+def _of_brokers(faults: Iterable[str]) -> Iterator[Finding]:
     for fault in faults:
         message = f"no connection to {fault}; the other brokers do for now"
         yield warning("kafka", message, "start it, or take it out of KAFKA_BROKERS")

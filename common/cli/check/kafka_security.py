@@ -17,7 +17,7 @@ HANDSHAKE_SECONDS = 3.0
 
 _START = "start it, or correct KAFKA_BROKERS"
 
-# What librdkafka says, and what to do; the first match counts.
+# Texts of librdkafka, and what to do; the first match counts.
 _REMEDIES = (
     (
         r"supported mechanisms: *\)?$",
@@ -81,16 +81,16 @@ def _certificate_fault(broker: str, settings: Settings) -> Fault | None:
     try:
         _handshake(broker, context)
     except ssl.SSLCertVerificationError as error:
-        said = f"{broker}: its certificate is refused: {error.verify_message}"
+        message = f"{broker}: its certificate is refused: {error.verify_message}"
         if error.verify_code in _EXPIRED:
-            return Fault(said, "renew the certificate of the broker")
+            return Fault(message, "renew the certificate of the broker")
         if error.verify_code in _OTHER_NAME:
             return Fault(
-                said,
+                message,
                 "write a name of its certificate in KAFKA_BROKERS and advertised.listeners, or set"
                 " KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=none",
             )
-        return Fault(said, "set KAFKA_SSL_CA_LOCATION to the PEM file of the CA that issued it")
+        return Fault(message, "set KAFKA_SSL_CA_LOCATION to the PEM file of the CA that issued it")
     except OSError:
         return None
     return None

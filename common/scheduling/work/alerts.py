@@ -13,10 +13,11 @@ from common.config import Variable
 from common.database import ctid, failed_rows, own_tables
 from common.database.table_access import TableAccess
 from common.events.envelope import Event
-from common.scheduling.scheduler import NOTHING, Condition, Pass, PassResult, Preview
+from common.scheduling.scheduler import NOTHING, Pass, PassResult
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Collection, Statements
-from common.scheduling.work.due_rows import DueRows, all_of, not_failed
+from common.scheduling.work.due_rows import all_of, not_failed
+from common.scheduling.work.sql_work import SqlWork
 
 # An alert that stays true is raised again after this share of the interval: a pass that starts a
 # little early must not delay it by a whole interval.
@@ -36,8 +37,8 @@ class Kind:
     event: Event
 
 
-@dataclass(frozen=True)
-class Alerts:
+@dataclass(frozen=True, kw_only=True)
+class Alerts(SqlWork):
     """The alerts of one scheduler about the rows of one live table.
 
     ``rows`` are the table, or a subquery over it, with the alias ``row``; ``columns`` are what the
@@ -54,14 +55,11 @@ class Alerts:
     table: str
     rows: str
     row: str
-    due: tuple[Condition, ...]
     columns: tuple[str, ...]
     facts: str
     kinds: Mapping[str, Kind]
-    shows: tuple[str, ...]
     interval: Variable[Any]
     reads: tuple[TableAccess, ...]
-    parameters: Mapping[str, Variable[Any]] = field(default_factory=dict)
     still_true: str = ""
     collect: str = ""
     collected: str = ""
@@ -69,30 +67,17 @@ class Alerts:
 
     def run(self, current: Pass) -> PassResult:
         """Raise the due alerts, then delete those that are no longer true."""
-        raised = batched_pass.run(current, self.raising, self._parameters(current))
+        raised = batched_pass.run(current, self.statements, self._values(current))
 
         def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
             current.report_progress(_forgotten(done), share=share)
 
         quiet = replace(current, report_progress=report_progress)
-        forgotten = batched_pass.run(quiet, self.forgetting, self._parameters(current))
+        forgotten = batched_pass.run(quiet, self.forgetting, self._values(current))
         result = raised + _forgotten(forgotten)
         if result.complete:
             failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
         return result
-
-    def preview(self, current: Pass) -> Preview:
-        """The alerts that a pass would raise."""
-        return self._due_rows.preview(current)
-
-    def backlog(self, current: Pass, most: int) -> int:
-        """Count the alerts that a pass would raise, at most ``most``."""
-        return self._due_rows.backlog(current, most)
-
-    @property
-    def settings(self) -> tuple[Variable[Any], ...]:
-        """The settings that its SQL uses."""
-        return tuple(self.parameters.values())
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -110,7 +95,7 @@ class Alerts:
         return bool(self.collect)
 
     @cached_property
-    def raising(self) -> Statements:
+    def statements(self) -> Statements:
         """The SQL that finds, stores and publishes the alerts to raise."""
         columns = ", ".join((*self.columns, f"{self.facts} AS facts"))
         all_rows = f"""
@@ -162,15 +147,9 @@ class Alerts:
     SELECT (SELECT count(*) FROM is_over) AS found, count(*) AS processed FROM forgotten""",
         )
 
-    @property
-    def _due_rows(self) -> DueRows:
-        return DueRows(self.raising.due, self._parameters)
-
-    def _parameters(self, current: Pass) -> dict[str, Any]:
-        settings = current.settings
-        given = {name: settings[setting] for name, setting in self.parameters.items()}
-        repeat_before = current.now - settings[self.interval] * _REPEAT_AFTER
-        return batched_pass.parameters(current, {"repeat_before": repeat_before, **given})
+    def _values(self, current: Pass) -> dict[str, Any]:
+        repeat_before = current.now - current.settings[self.interval] * _REPEAT_AFTER
+        return {**super()._values(current), "repeat_before": repeat_before}
 
 
 def _to_raise(rows: str) -> str:

@@ -7,20 +7,19 @@ statement changes a batch of rows and puts their events into the outbox, so they
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-from common.config import Variable
 from common.database import ctid, failed_rows, own_tables
 from common.database.table_access import Index, Table, TableAccess
 from common.events.envelope import Event
-from common.scheduling.scheduler import Condition, Pass, PassResult, Preview
+from common.scheduling.scheduler import Pass, PassResult, Preview
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.clock_guard import require_agreement
-from common.scheduling.work.due_rows import DueRows, all_of, not_failed
+from common.scheduling.work.due_rows import all_of, not_failed
+from common.scheduling.work.sql_work import SqlWork
 
 # FOR UPDATE asks for the right to update some column: of a table whose rows are only deleted, the
-# first of these that it has.
+# first of these that it has, or else any.
 _LOCK_COLUMNS = ("updated_at", "deleted_at")
 
 
@@ -34,24 +33,20 @@ class Children:
 
 
 @dataclass(frozen=True)
-class BatchedChange:
+class BatchedChange(SqlWork):
     """What happens to the due rows of ``table``.
 
     ``changes`` maps each column to its new value in SQL; without it the rows are deleted, with
-    their ``children``. ``shows`` are the columns of a dry run. ``parameters`` maps the parameters
-    of the SQL to settings; ``now``, ``scheduler`` and ``failed_rows`` are there always. ``index``
-    makes a pass cheap if no row is due. ``reads`` are the other tables that a condition names.
-    ``rarely_locked``: rows are deleted without a lock beforehand, which takes half the time.
+    their ``children``. ``index`` makes a pass cheap if no row is due. ``reads`` are the other
+    tables that a condition names. ``rarely_locked``: rows are deleted without a lock beforehand,
+    which takes half the time.
     """
 
     table: Table
-    due: tuple[Condition, ...]
-    shows: tuple[str, ...]
-    index: Index
+    index: Index = field(kw_only=True)
     changes: Mapping[str, str] = field(default_factory=dict)
     children: tuple[Children, ...] = ()
     event: Event | None = None
-    parameters: Mapping[str, Variable[Any]] = field(default_factory=dict)
     reads: tuple[TableAccess, ...] = ()
     rarely_locked: bool = False
     collects = False
@@ -63,24 +58,15 @@ class BatchedChange:
         deleted while a clock is wrong.
         """
         self._require_clocks(current)
-        result = batched_pass.run(current, self.statements, self._parameters(current))
+        result = batched_pass.run(current, self.statements, self._values(current))
         if result.complete:
             failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
         return result
 
     def preview(self, current: Pass) -> Preview:
-        """Count the due rows and fetch the first of them, without changes."""
+        """As in SqlWork; raises ClocksDiffer as ``run`` does."""
         self._require_clocks(current)
-        return self._due_rows.preview(current)
-
-    def backlog(self, current: Pass, most: int) -> int:
-        """Count the due rows, at most ``most``."""
-        return self._due_rows.backlog(current, most)
-
-    @property
-    def settings(self) -> tuple[Variable[Any], ...]:
-        """The settings that its SQL uses."""
-        return tuple(self.parameters.values())
+        return super().preview(current)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -131,10 +117,6 @@ SELECT {", ".join(counts)}""",
         )
 
     @property
-    def _due_rows(self) -> DueRows:
-        return DueRows(self.statements.due, self._parameters)
-
-    @property
     def _change(self) -> str:
         if not self.changes:
             return f"DELETE FROM {self.table.name}"
@@ -151,7 +133,8 @@ SELECT {", ".join(counts)}""",
     def _access(self) -> TableAccess:
         fields = self.event.fields.values() if self.event else ()
         read = ("ctid", "id", *self.shows, all_of(self.due), *self.changes.values(), *fields)
-        lock = next(name for name in (*self.changes, *_LOCK_COLUMNS) if name in self.table.columns)
+        columns = self.table.columns
+        lock = next(name for name in (*_LOCK_COLUMNS, *columns) if name in columns)
         return TableAccess(
             self.table,
             select=self.table.columns_in(" ".join(read)),
@@ -159,10 +142,6 @@ SELECT {", ".join(counts)}""",
             delete=not self.changes,
             profits=(self.index,),
         )
-
-    def _parameters(self, current: Pass) -> dict[str, Any]:
-        given = {name: current.settings[setting] for name, setting in self.parameters.items()}
-        return batched_pass.parameters(current, given)
 
     def _require_clocks(self, current: Pass) -> None:
         if not self.changes:

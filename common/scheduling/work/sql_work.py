@@ -1,0 +1,52 @@
+"""What BatchedChange and Alerts have in common: one query finds their due rows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from common.config import Variable
+from common.scheduling.scheduler import Condition, Pass, Preview
+from common.scheduling.work import batched_pass
+from common.scheduling.work.batches import Statements
+from common.scheduling.work.due_rows import DueRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlWork(ABC):
+    """Work whose rows are due by the conditions ``due``.
+
+    ``shows`` are the columns of a dry run. ``parameters`` maps the parameters of the SQL to
+    settings; ``now``, ``scheduler`` and ``failed_rows`` are there always.
+    """
+
+    due: tuple[Condition, ...]
+    shows: tuple[str, ...]
+    parameters: Mapping[str, Variable[Any]] = field(default_factory=dict)
+
+    @property
+    @abstractmethod
+    def statements(self) -> Statements:
+        """The SQL of a dry run and of a batch."""
+
+    def preview(self, current: Pass) -> Preview:
+        """Count the due rows and fetch the first of them, without changes."""
+        return self._due_rows.preview(current)
+
+    def backlog(self, current: Pass, most: int) -> int:
+        """Count the due rows, at most ``most``."""
+        return self._due_rows.backlog(current, most)
+
+    @property
+    def settings(self) -> tuple[Variable[Any], ...]:
+        """The settings that its SQL uses."""
+        return tuple(self.parameters.values())
+
+    @property
+    def _due_rows(self) -> DueRows:
+        return DueRows(self.statements.due, self._values)
+
+    def _values(self, current: Pass) -> dict[str, Any]:
+        """The values of the parameters in this pass."""
+        given = {name: current.settings[setting] for name, setting in self.parameters.items()}
+        return batched_pass.parameters(current, given)
