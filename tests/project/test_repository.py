@@ -24,21 +24,30 @@ MOST_LINES_OF_A_FUNCTION = 50
 MOST_MODULES_OF_A_PACKAGE = 13
 MOST_IMPORTS_OF_COMMON = 5  # in the file of a scheduler
 
-SPECIFIED = {
-    ("blog", "post-publisher"),
-    ("foodfolio", "item-expiration"),
-    ("foodfolio", "stock-level"),
-    ("link", "link-expiration"),
-    ("notification", "notification-retry"),
-    ("notification", "notification-cleanup"),
-    ("sse", "client-cleanup"),
-    ("twitchbot", "message-cleanup"),
-    ("twitchbot", "stream-closer"),
-    ("warcraft", "character-sync"),
-    ("warcraft", "guild-sync"),
-    ("webhook", "webhook-retry"),
-    ("webhook", "webhook-cleanup"),
-}
+# BACKGROUND_JOBS.md: service and scheduler; these names are exact, and so are these defaults.
+SPECIFIED = """\
+blog post-publisher POST_PUBLISHER_ENABLED=true POST_PUBLISHER_INTERVAL=5m
+foodfolio item-expiration ITEM_EXPIRATION_ENABLED=true ITEM_EXPIRATION_INTERVAL=24h \
+    ITEM_EXPIRATION_WARNING_DAYS=7
+foodfolio stock-level STOCK_LEVEL_ENABLED=true STOCK_LEVEL_INTERVAL=6h
+link link-expiration LINK_EXPIRATION_ENABLED=true LINK_EXPIRATION_INTERVAL=1h
+notification notification-retry NOTIFICATION_RETRY_ENABLED=true NOTIFICATION_RETRY_INTERVAL=5m \
+    NOTIFICATION_RETRY_MAX_RETRIES=3
+notification notification-cleanup NOTIFICATION_CLEANUP_ENABLED=true \
+    NOTIFICATION_CLEANUP_INTERVAL=24h NOTIFICATION_CLEANUP_RETENTION_DAYS=30
+sse client-cleanup SSE_CLIENT_CLEANUP_ENABLED=true SSE_CLIENT_CLEANUP_INTERVAL=5m \
+    SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT=30m
+twitchbot message-cleanup MESSAGE_CLEANUP_ENABLED=true MESSAGE_CLEANUP_INTERVAL=24h \
+    MESSAGE_CLEANUP_RETENTION_DAYS=90
+twitchbot stream-closer STREAM_CLOSER_ENABLED=true STREAM_CLOSER_INTERVAL=1h \
+    STREAM_CLOSER_INACTIVE_TIMEOUT=24h
+warcraft character-sync CHARACTER_SYNC_ENABLED=true CHARACTER_SYNC_INTERVAL=6h
+warcraft guild-sync GUILD_SYNC_ENABLED=true GUILD_SYNC_INTERVAL=12h
+webhook webhook-retry WEBHOOK_RETRY_SCHEDULER_ENABLED=true WEBHOOK_RETRY_SCHEDULER_INTERVAL=5m \
+    WEBHOOK_MAX_RETRIES=3
+webhook webhook-cleanup WEBHOOK_CLEANUP_ENABLED=true WEBHOOK_CLEANUP_INTERVAL=24h \
+    WEBHOOK_CLEANUP_RETENTION_DAYS=30
+""".splitlines()
 
 SCHEDULERS = [
     (name, scheduler) for name in workers.SERVICES for scheduler in workers.load(name).schedulers
@@ -209,8 +218,12 @@ def matches(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
 # --- services and schedulers ------------------------------------------------------------------
 
 
-def test_the_schedulers_of_the_specification_are_there() -> None:
-    assert {(name, scheduler.name) for name, scheduler in SCHEDULERS} >= SPECIFIED
+@pytest.mark.parametrize("line", SPECIFIED)
+def test_schedulers_and_defaults_are_those_of_the_specification(line: str) -> None:
+    service, name, *settings = line.split()
+    [scheduler] = [one for one in workers.load(service).schedulers if one.name == name]
+    defaults = {variable.name: variable.default for variable in scheduler.variables}
+    assert defaults.items() >= dict(setting.split("=") for setting in settings).items()
 
 
 @pytest.mark.parametrize("name", workers.SERVICES)

@@ -10,7 +10,7 @@ import pytest
 from common.scheduling.scheduler import NOTHING, PREVIEW_ROWS, Pass, PassResult, Preview, Scheduler
 from common.scheduling.work import batched_pass
 from testing.database import TestDatabase
-from testing.passes import DAY, HOUR, MINUTE, open_pass, outbox, preview, run_pass
+from testing.passes import open_pass, outbox, preview, run_pass
 from testing.scheduler_cases import CASES
 from testing.scheduler_rows import Case, live_rows
 
@@ -20,43 +20,6 @@ MOST_BYTES = 500_000
 ROWS_OF_SOME_PAGES = 500
 
 EVENTS = "SELECT count(*) AS events, count(DISTINCT key) AS rows FROM toast_outbox"
-
-# BACKGROUND_JOBS.md: the names are exact, and so are these defaults.
-SETTINGS = {
-    "post-publisher": {"POST_PUBLISHER_ENABLED": True, "POST_PUBLISHER_INTERVAL": 5 * MINUTE},
-    "item-expiration": {
-        "ITEM_EXPIRATION_ENABLED": True,
-        "ITEM_EXPIRATION_INTERVAL": 24 * HOUR,
-        "ITEM_EXPIRATION_WARNING_DAYS": 7,
-    },
-    "stock-level": {"STOCK_LEVEL_ENABLED": True, "STOCK_LEVEL_INTERVAL": 6 * HOUR},
-    "link-expiration": {"LINK_EXPIRATION_ENABLED": True, "LINK_EXPIRATION_INTERVAL": HOUR},
-    "notification-cleanup": {
-        "NOTIFICATION_CLEANUP_ENABLED": True,
-        "NOTIFICATION_CLEANUP_INTERVAL": 24 * HOUR,
-        "NOTIFICATION_CLEANUP_RETENTION_DAYS": 30 * DAY,
-    },
-    "message-cleanup": {
-        "MESSAGE_CLEANUP_ENABLED": True,
-        "MESSAGE_CLEANUP_INTERVAL": 24 * HOUR,
-        "MESSAGE_CLEANUP_RETENTION_DAYS": 90 * DAY,
-    },
-    "stream-closer": {
-        "STREAM_CLOSER_ENABLED": True,
-        "STREAM_CLOSER_INTERVAL": HOUR,
-        "STREAM_CLOSER_INACTIVE_TIMEOUT": 24 * HOUR,
-    },
-    "webhook-retry": {
-        "WEBHOOK_RETRY_SCHEDULER_ENABLED": True,
-        "WEBHOOK_RETRY_SCHEDULER_INTERVAL": 5 * MINUTE,
-        "WEBHOOK_MAX_RETRIES": 3,
-    },
-    "webhook-cleanup": {
-        "WEBHOOK_CLEANUP_ENABLED": True,
-        "WEBHOOK_CLEANUP_INTERVAL": 24 * HOUR,
-        "WEBHOOK_CLEANUP_RETENTION_DAYS": 30 * DAY,
-    },
-}
 
 every_scheduler = pytest.mark.parametrize("case", CASES, ids=lambda case: case.scheduler.name)
 
@@ -85,13 +48,6 @@ def test_what_a_dry_run_shows_is_done_once_and_nothing_else(
 
     assert (again.processed, again.events) == (0, 0)
     assert (live_rows(database), outbox(database)) == (expected, events)
-
-
-@every_scheduler
-def test_the_settings_are_those_of_the_specification(case: Case) -> None:
-    variables = case.scheduler.variables
-    defaults = {variable.name: variable.parse(variable.default or "") for variable in variables}
-    assert defaults.items() >= SETTINGS.get(case.scheduler.name, {}).items()
 
 
 def test_over_empty_tables_a_pass_does_nothing(database: TestDatabase) -> None:
