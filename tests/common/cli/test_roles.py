@@ -421,7 +421,7 @@ def test_the_owner_of_database_and_tables_may_run_it(private_database: TestDatab
 def test_the_role_of_a_service_without_tables_here_gets_no_rights(
     private_database: TestDatabase,
 ) -> None:
-    private_database.query("DROP TABLE link_links, blog_posts CASCADE")
+    private_database.query("DROP TABLE link_links, link_clicks, blog_posts CASCADE")
 
     private_database.query(ROLES.read_text())
 

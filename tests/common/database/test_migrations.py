@@ -197,6 +197,7 @@ def test_a_role_that_may_not_create_tables_names_what_to_run(
     )
 
 
+@pytest.mark.usefixtures("only_link_expiration")
 def test_a_role_without_rights_on_the_schema_works_once_migrated(
     database: TestDatabase, role: Role
 ) -> None:

@@ -32,6 +32,8 @@ from testing.processes import Process, environment, toast
 from tests.support.expired_links import insert_expired, slow_down
 from tests.support.probes import probe, settings
 
+pytestmark = pytest.mark.usefixtures("only_link_expiration")
+
 # --- the log ----------------------------------------------------------------------------------
 
 

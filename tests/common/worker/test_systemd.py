@@ -15,6 +15,8 @@ from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.scheduler_cases.link import link
 
+pytestmark = pytest.mark.usefixtures("only_link_expiration")
+
 
 class Listener:
     """A datagram socket at a path, and what came in so far."""

@@ -25,6 +25,7 @@ from tests.support.expired_links import EXPIRED, insert_expired, slow_down
 from tests.support.outbox_rows import add_event
 from tests.support.probes import steadiness
 from tests.support.row_faults import refusal
+from workers.link import link_expiration
 
 pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
@@ -115,11 +116,11 @@ def test_the_message_on_the_topic(database: TestDatabase, kafka: str) -> None:
     assert still_active(database) == bystanders
     for message in messages:
         value, headers = message.json, dict(message.headers)
-        fields = {
-            "link_id": message.key,
-            "short_code": message.key[:2] + message.key[-2:],
-            "expires_at": "2026-01-02T03:04:05.000000Z",
-        }
+        fields = value["data"]
+        assert fields.keys() == link_expiration.EXPIRED.fields.keys()
+        assert fields["link_id"] == message.key
+        assert fields["short_code"] == message.key[:2] + message.key[-2:]
+        assert fields["expires_at"] == "2026-01-02T03:04:05.000000Z"
         event_id, timestamp = value["id"], value["timestamp"]
         assert value == {
             **fields,
