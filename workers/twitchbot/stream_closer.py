@@ -29,12 +29,12 @@ CLOSING = BatchedChange(
         Condition("not deleted", "deleted_at IS NULL"),
         Condition(
             "without an update for too long",
-            "updated_at <= %(now)s - %(timeout)s OR updated_at IS NULL",
+            "updated_at <= %(inactive_since)s OR updated_at IS NULL",
         ),
         Condition("not the stream for messages while none is live", f"id <> '{CHAT_ONLY}'"),
     ),
     changes={"is_active": "false", "ended_at": "%(now)s", "updated_at": "%(now)s"},
-    parameters={"timeout": INACTIVE_TIMEOUT},
+    ago={"inactive_since": INACTIVE_TIMEOUT},
     shows=("id", "title", "started_at", "updated_at"),
     index=Index(("updated_at",), "is_active AND deleted_at IS NULL"),
 )

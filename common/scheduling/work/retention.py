@@ -7,7 +7,7 @@ from common.database.table_access import Index, Table
 from common.scheduling.scheduler import Condition
 from common.scheduling.work.batched_change import BatchedChange, Children
 
-_AGE = "created_at < %(now)s - %(kept)s OR created_at IS NULL"
+_AGE = "created_at < %(cutoff)s OR created_at IS NULL"
 
 
 def old_rows(
@@ -31,6 +31,6 @@ def old_rows(
         shows=shows,
         index=index or Index(("created_at",)),
         children=children,
-        parameters={"kept": kept},
+        ago={"cutoff": kept},
         rarely_locked=rarely_locked,
     )

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from common.config import Variable
@@ -17,12 +18,15 @@ class SqlWork(ABC):
     """Work whose rows are due by the conditions ``due``.
 
     ``shows`` are the columns of a dry run. ``parameters`` maps the parameters of the SQL to
-    settings; ``now``, ``scheduler`` and ``failed_rows`` are there always.
+    settings, ``ago`` others to settings of how long before now they are; ``now``, ``scheduler`` and
+    ``failed_rows`` are there always.
     """
 
     due: tuple[Condition, ...]
     shows: tuple[str, ...]
     parameters: Mapping[str, Variable[Any]] = field(default_factory=dict)
+    # PostgreSQL would subtract an interval from a time anew for each row.
+    ago: Mapping[str, Variable[timedelta]] = field(default_factory=dict)
 
     @property
     @abstractmethod
@@ -40,7 +44,7 @@ class SqlWork(ABC):
     @property
     def settings(self) -> tuple[Variable[Any], ...]:
         """The settings that its SQL uses."""
-        return tuple(self.parameters.values())
+        return (*self.parameters.values(), *self.ago.values())
 
     @property
     def _due_rows(self) -> DueRows:
@@ -48,5 +52,7 @@ class SqlWork(ABC):
 
     def _values(self, current: Pass) -> dict[str, Any]:
         """The values of the parameters in this pass."""
-        given = {name: current.settings[setting] for name, setting in self.parameters.items()}
-        return batched_pass.parameters(current, given)
+        settings = current.settings
+        values = {name: settings[setting] for name, setting in self.parameters.items()}
+        times = {name: current.now - settings[setting] for name, setting in self.ago.items()}
+        return batched_pass.parameters(current, {**values, **times})
