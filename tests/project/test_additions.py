@@ -52,13 +52,13 @@ SCHEDULER = Scheduler(
         CLICKS,
         due=(
             Condition("has an address", "ip_address <> ''"),
-            Condition("older than it is kept", "clicked_at < %(now)s - %(kept)s"),
+            Condition("older than it is kept", "clicked_at < %(cutoff)s"),
         ),
         changes={"ip_address": "''"},
         event=Event("link.click.anonymized", key="click_id", fields={"click_id": "id"}),
         shows=("id", "link_id", "clicked_at"),
         index=Index(("clicked_at",)),
-        parameters={"kept": RETENTION},
+        ago={"cutoff": RETENTION},
     ),
 )
 '''
