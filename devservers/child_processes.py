@@ -226,6 +226,11 @@ class FolderServer(Server):
         self._folder = TemporaryFolder(name, in_memory=in_memory)
         self._process = ServerProcess(self._folder.path / f"{name}.log")
 
+    @property
+    def is_running(self) -> bool:
+        """False before the start and after the end, also one of its own."""
+        return self._process.pid is not None
+
     def kill(self) -> None:
         """Kill it, like a power cut; its data stays."""
         self._process.kill()

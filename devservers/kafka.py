@@ -72,11 +72,13 @@ class KafkaServer(FolderServer):
         self,
         settings: str = "",
         *,
+        data: Path | None = None,
         listeners: Mapping[str, str] = MappingProxyType({}),
         scram_users: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """``settings`` are additional lines of server.properties, ``listeners`` names of more
-        listeners with their protocols, ``scram_users`` names and passwords.
+        """``settings`` are additional lines of server.properties, ``data`` is another data folder,
+        ``listeners`` names of more listeners with their protocols, ``scram_users`` names and
+        passwords.
 
         Raises Unavailable without Java, or if its jars cannot be fetched.
         """
@@ -92,7 +94,7 @@ class KafkaServer(FolderServer):
                 listeners=",".join(f"{name}://{at}" for name, at in self.listeners.items()),
                 protocols=",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
                 controller_port=free_port(),
-                data=self._folder.path / "data",
+                data=data or self._folder.path / "data",
             )
             + settings
         )

@@ -67,18 +67,27 @@ class PostgresServer(FolderServer):
     """One server with one data folder and one port, from `start` to `remove`.
 
     `durable=False` switches fsync off and keeps the data in memory if possible; `binaries` is a
-    folder with initdb and postgres to use instead of those found. A `with` block starts it, and
-    removes it at the end.
+    folder with initdb and postgres to use instead of those found; `data` is another data folder,
+    and `settings` are more lines of postgresql.conf. A `with` block starts it, and removes it at
+    the end.
     """
 
-    def __init__(self, *, durable: bool = True, binaries: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        durable: bool = True,
+        binaries: Path | None = None,
+        data: Path | None = None,
+        settings: str = "",
+    ) -> None:
         self.installation = find_installation(binaries)
         self.port = free_port()
         self.user = "toast"
         self.password = secrets.token_urlsafe(16)
         self._durable = durable
         super().__init__("postgres", in_memory=not durable)
-        self._data = self._folder.path / "data"
+        self._data = data or self._folder.path / "data"
+        self._more_settings = settings
         self._give(self._folder.path)
 
     def connection(self, dbname: str = "postgres") -> ConnectionKeywords:
@@ -186,6 +195,7 @@ class PostgresServer(FolderServer):
         with (self._data / "postgresql.conf").open("a") as settings:
             settings.write(f"{SETTINGS}port = {self.port}\n")
             settings.write("" if self._durable else UNSAFE_SETTINGS)
+            settings.write(self._more_settings)
 
     def _launch(self) -> None:
         self._process.start(

@@ -17,7 +17,7 @@ from testing.scheduler_rows import Case, Row
 # How often a worker changes a row, recorded by a trigger.
 AUDIT = """
 CREATE TABLE IF NOT EXISTS chaos_changes (at text, id text, operation text);
-CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     touched jsonb := CASE TG_OP WHEN 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
 BEGIN

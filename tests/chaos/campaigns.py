@@ -12,6 +12,7 @@ from tests.chaos.servers import (
     order,
     pooler,
     postgres_away,
+    shortages,
 )
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -20,6 +21,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     late_commits.CAMPAIGN,
     kafka_away.CAMPAIGN,
     postgres_away.CAMPAIGN,
+    shortages.CAMPAIGN,
     lost_commit.CAMPAIGN,
     network.CAMPAIGN,
     rolling.CAMPAIGN,
