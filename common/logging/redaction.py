@@ -1,16 +1,16 @@
 """Removes secrets from text that leaves the process: logs, errors, run history.
 
 `redact` hides values registered at start, in any spelling; values that a caller passes for one
-text; and patterns of secrets (passwords in URLs and connection strings, webhook URLs,
-Authorization headers and cookies, tokens in JSON, forms and queries). If the end of a secret is
-unclear, more is hidden.
+text; and what has the shape of a secret (`_SHAPES`). If the end of a secret is unclear, more is
+hidden.
 """
 
 import json
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
@@ -28,46 +28,105 @@ _KEY = (
     r"|token|secret|(?:access|api|private|secret|sentry|signing)[_-]?key)"
 )
 
+
+class _Shape(NamedTuple):
+    """A shape of secrets in any text: what it is, one with SECRET in it, and what replaces it."""
+
+    name: str
+    example: str
+    pattern: re.Pattern[str]
+    replacement: str | Callable[[re.Match[str]], str]
+
+
+def _pair_without_value(pair: re.Match[str]) -> str:
+    quote = pair["quote"] or ""
+    return f"{pair['kept']}{pair['escaped'] or quote}{MASK}{quote}"
+
+
+_KEPT = rf"\g<kept>{MASK}"
+
 # No pattern begins with an unbounded repetition, so each is linear on hostile text.
-_URL_PASSWORD = re.compile(
-    r"""(?P<user>://[^\s/:@\[]*:)(?:[^\s/"<>]*|(?!\d{1,5}[/?\#])[^\s@]{0,200})@"""
-)
-# A key in the place of a user name, as in Sentry's DSNs.
-_URL_KEY = re.compile(r'://(?=[^\s/:@"<>]*\d)[^\s/:@"<>]{16,}@')
-# Webhook URLs of chat and automation services: the last part is the right to post.
-_WEBHOOK = re.compile(
-    rf"""(?P<path>{_SLASH}(?:
-        api{_SLASH}(?:v\d+{_SLASH})?webhooks{_SLASH}[^\s/\\%]+
-        |services{_SLASH}(?-i:T[A-Z0-9]{{6,}}){_SLASH}(?-i:B[A-Z0-9]{{6,}})
-        |workflows{_SLASH}(?-i:T[A-Z0-9]{{6,}}){_SLASH}(?-i:A[A-Z0-9]{{6,}}){_SLASH}\d+
-        |triggers{_SLASH}(?-i:[TE][A-Z0-9]{{6,}}){_SLASH}\d+
-        |IncomingWebhook|hooks{_SLASH}catch{_SLASH}\d+|with{_SLASH}key){_SLASH})
-    [^\s/\\?\#"'<>&%]+""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_QUERY = re.compile(
-    r"(?P<name>(?:[?&;]|\\u0026|%26|%3F)(?:auth|code|hmac|key|sig|signature)(?:=|%3D))"
-    r"[^\s\"'<>&\\]+",
-    re.IGNORECASE,
-)
-_BEARER = re.compile(r"(?P<scheme>\bBearer\s+)[\w.~+/=-]+", re.IGNORECASE)
-_AUTHORIZATION = re.compile(
-    r"(?P<name>authorization\\*[\"']?\s*[:=]\s*\\*[\"']?"
-    r"(?:(?:Basic|Bearer|Bot|Digest|Negotiate|Token)\s+)?)[^\s\"',\\]+",
-    re.IGNORECASE,
-)
-_COOKIE = re.compile(
-    r"(?P<name>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?)[^\s\"'\\](?:[^\r\n\"'\\]|\\.)*",
-    re.IGNORECASE,
-)
-# A secret of Standard Webhooks, a JSON web token: recognised by their beginning.
-_TOKEN = re.compile(r"(?<![\w-])(?:whsec_[\w+/=-]{8,}|eyJ[\w-]{6,}\.eyJ[\w-]*(?:\.[\w-]*)?)")
-_PAIR = re.compile(
-    rf"(?P<key>{_KEY}\\*[\"']?\s*[:=]\s*)"
-    r"(?:(?P<quote>[\"'])(?:(?!(?P=quote))[^\\]|\\.)*(?P=quote)?"
-    r"|(?P<escaped>\\+[\"'])[^\"'\\]*"
-    r"|(?(password)(?:[^\s\\]|\\.)+|[^\s&\"']+))",
-    re.IGNORECASE | re.DOTALL,
+_SHAPES = (
+    _Shape(
+        "password in a URL",
+        "https://user:SECRET@host/",
+        re.compile(r"""(?P<kept>://[^\s/:@\[]*:)(?:[^\s/"<>]*|(?!\d{1,5}[/?\#])[^\s@]{0,200})@"""),
+        rf"{_KEPT}@",
+    ),
+    _Shape(
+        "key in the place of a URL's user, as in Sentry's DSNs",
+        "https://0123456789abcdefSECRET@sentry.example.org/1",
+        re.compile(r'(?P<kept>://)(?=[^\s/:@"<>]*\d)[^\s/:@"<>]{16,}@'),
+        rf"{_KEPT}@",
+    ),
+    _Shape(
+        "webhook URL of a chat or automation service, whose last part is the right to post",
+        "https://host/api/webhooks/123/SECRET",
+        re.compile(
+            rf"""(?P<kept>{_SLASH}(?:
+                api{_SLASH}(?:v\d+{_SLASH})?webhooks{_SLASH}[^\s/\\%]+
+                |services{_SLASH}(?-i:T[A-Z0-9]{{6,}}){_SLASH}(?-i:B[A-Z0-9]{{6,}})
+                |workflows{_SLASH}(?-i:T[A-Z0-9]{{6,}}){_SLASH}(?-i:A[A-Z0-9]{{6,}}){_SLASH}\d+
+                |triggers{_SLASH}(?-i:[TE][A-Z0-9]{{6,}}){_SLASH}\d+
+                |IncomingWebhook|hooks{_SLASH}catch{_SLASH}\d+|with{_SLASH}key){_SLASH})
+            [^\s/\\?\#"'<>&%]+""",
+            re.IGNORECASE | re.VERBOSE,
+        ),
+        _KEPT,
+    ),
+    _Shape(
+        "parameter of a query, by a name that elsewhere is a word",
+        "https://a.example/in?sig=SECRET",
+        re.compile(
+            r"(?P<kept>(?:[?&;]|\\u0026|%26|%3F)(?:auth|code|hmac|key|sig|signature)(?:=|%3D))"
+            r"[^\s\"'<>&\\]+",
+            re.IGNORECASE,
+        ),
+        _KEPT,
+    ),
+    _Shape(
+        "bearer token",
+        "sent Bearer SECRET twice",
+        re.compile(r"(?P<kept>\bBearer\s+)[\w.~+/=-]+", re.IGNORECASE),
+        _KEPT,
+    ),
+    _Shape(
+        "header Authorization",
+        "Authorization: Basic SECRET",
+        re.compile(
+            r"(?P<kept>authorization\\*[\"']?\s*[:=]\s*\\*[\"']?"
+            r"(?:(?:Basic|Bearer|Bot|Digest|Negotiate|Token)\s+)?)[^\s\"',\\]+",
+            re.IGNORECASE,
+        ),
+        _KEPT,
+    ),
+    _Shape(
+        "cookie",
+        "Set-Cookie: sid=SECRET; Path=/",
+        re.compile(
+            r"(?P<kept>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?)[^\s\"'\\](?:[^\r\n\"'\\]|\\.)*",
+            re.IGNORECASE,
+        ),
+        _KEPT,
+    ),
+    _Shape(
+        "secret of Standard Webhooks, JSON web token: by their beginning",
+        "got whsec_SECRET",
+        re.compile(r"(?<![\w-])(?:whsec_[\w+/=-]{8,}|eyJ[\w-]{6,}\.eyJ[\w-]*(?:\.[\w-]*)?)"),
+        MASK,
+    ),
+    _Shape(
+        "value of a name such as password, in a form, JSON, Python or a connection string",
+        "host=db password=SECRET",
+        re.compile(
+            rf"(?P<kept>{_KEY}\\*[\"']?\s*[:=]\s*)"
+            r"(?:(?P<quote>[\"'])(?:(?!(?P=quote))[^\\]|\\.)*(?P=quote)?"
+            r"|(?P<escaped>\\+[\"'])[^\"'\\]*"
+            r"|(?(password)(?:[^\s\\]|\\.)+|[^\s&\"']+))",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        _pair_without_value,
+    ),
 )
 
 # A word that looks like a token: letters between digits, digits between letters, or long.
@@ -140,20 +199,9 @@ def tokens(text: str) -> list[str]:
 
 def _hide(text: str) -> str:
     text = _registry.hide(text)
-    text = _URL_PASSWORD.sub(rf"\g<user>{MASK}@", text)
-    text = _URL_KEY.sub(f"://{MASK}@", text)
-    text = _WEBHOOK.sub(rf"\g<path>{MASK}", text)
-    text = _QUERY.sub(rf"\g<name>{MASK}", text)
-    text = _BEARER.sub(rf"\g<scheme>{MASK}", text)
-    text = _AUTHORIZATION.sub(rf"\g<name>{MASK}", text)
-    text = _COOKIE.sub(rf"\g<name>{MASK}", text)
-    text = _TOKEN.sub(MASK, text)
-    return _PAIR.sub(_hide_value, text)
-
-
-def _hide_value(pair: re.Match[str]) -> str:
-    quote = pair["quote"] or ""
-    return f"{pair['key']}{pair['escaped'] or quote}{MASK}{quote}"
+    for shape in _SHAPES:
+        text = shape.pattern.sub(shape.replacement, text)
+    return text
 
 
 def _worth_hiding(values: Iterable[str]) -> frozenset[str]:

@@ -132,6 +132,17 @@ def test_the_shapes_of_secrets_are_hidden(text: str, redacted: str) -> None:
     assert redact(redacted) == redacted
 
 
+@pytest.mark.parametrize("shape", redact_module._SHAPES, ids=lambda shape: shape.name)
+def test_each_shape_hides_its_example(
+    shape: redact_module._Shape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shape.example.replace("SECRET", SECRET)
+    assert SECRET not in redact(text)
+    others = tuple(each for each in redact_module._SHAPES if each != shape)
+    monkeypatch.setattr(redact_module, "_SHAPES", others)
+    assert SECRET in redact(text)
+
+
 @pytest.mark.parametrize("text", PLAIN)
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redact(text) == text
