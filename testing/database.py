@@ -132,7 +132,7 @@ def create_template(server: PostgresServer) -> str:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
     with TestDatabase(server, TEMPLATE).session() as connection:
         connection.execute(LIVE_TABLES.read_bytes())
-        migrations.migrate(connection)
+        migrations.migrate(connection, migrations.all_migrations())
     return TEMPLATE
 
 

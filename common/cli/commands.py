@@ -17,7 +17,7 @@ from common import config, exit_codes
 # Each command imports what only it needs, so that `toast run` stays small.
 from common.cli import arguments as command_line
 from common.config import Settings, SettingsError, Variable, suggestions
-from common.database import migrations
+from common.database import migrations, own_tables
 from common.database.advice import advised
 from common.database.connection import Database
 from common.errors import PassError
@@ -178,13 +178,15 @@ def _once(services: Services, options: argparse.Namespace) -> int:
 
 
 def _migrate(services: Services, options: argparse.Namespace) -> int:
+    from common.cli import migrate_command
+
     with _database(services, options).connect() as connection:
-        applied = migrations.migrate(connection)
-    for migration in applied:
-        print(f"applied {migration.name}")
-    if not applied:
-        print("nothing to do: every migration has been applied")
-    return exit_codes.FINE
+        done, faults = migrate_command.run(connection, _chosen(services, options))
+    for line in done:
+        print(line)
+    for fault in faults:
+        print(f"toast: {fault}", file=sys.stderr)
+    return exit_codes.FAILED if faults else exit_codes.FINE
 
 
 def _roles(services: Services, options: argparse.Namespace) -> int:
@@ -198,7 +200,7 @@ def _outbox(services: Services, options: argparse.Namespace) -> int:
     from common.cli import outbox_command
 
     with _database(services, options).connect() as connection:
-        migrations.require(connection, may_apply=False)
+        migrations.require(connection, own_tables.PUBLISHING, may_apply=False)
         if "change" not in options:
             print(outbox_command.overview(connection))
             return exit_codes.FINE

@@ -14,7 +14,7 @@ import psycopg
 
 from common import failpoints, metrics
 from common.config import TOAST_MIGRATE, Settings
-from common.database import migrations
+from common.database import migrations, own_tables
 from common.database.connection import Database
 from common.database.error_classification import reason, server_fault
 from common.database.session import Session
@@ -99,7 +99,8 @@ class Publisher:
     def _open(self) -> Session:
         if self.connection is None or self.connection.closed:
             self.connection = self._database.connect()
-            migrations.require(self.connection, may_apply=self._settings[TOAST_MIGRATE])
+            may_apply = self._settings[TOAST_MIGRATE]
+            migrations.require(self.connection, own_tables.PUBLISHING, may_apply=may_apply)
         return self.connection
 
 

@@ -94,7 +94,7 @@ class PassRunner:
     def preview(self) -> Preview:
         """What a pass would do; in a read-only transaction."""
         with self._database.connect() as connection:
-            migrations.require(connection, may_apply=False)
+            migrations.require(connection, self._tables, may_apply=False)
             usable_tables.require(connection, self._tables)
             with connection.begin(read_only=True):
                 return self.scheduler.work.preview(self._new_pass(connection))
@@ -123,7 +123,8 @@ class PassRunner:
         with self._database.connect() as connection:
             self._connection = connection
             failpoints.reach("connected")
-            migrations.require(connection, may_apply=self._settings[TOAST_MIGRATE])
+            may_apply = self._settings[TOAST_MIGRATE]
+            migrations.require(connection, self._tables, may_apply=may_apply)
             self._record_earlier(connection)
             current = self._new_pass(connection, run)
             for observer in self._observers:

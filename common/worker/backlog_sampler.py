@@ -12,7 +12,7 @@ from functools import partial
 import psycopg
 
 from common import metrics
-from common.database import failed_rows, migrations
+from common.database import failed_rows, migrations, own_tables
 from common.database.connection import Database
 from common.database.error_classification import connection_lost
 from common.database.session import Session
@@ -80,7 +80,7 @@ class BacklogSampler:
 
     def _count(self) -> list[Sample]:
         with self._database.connect_for(SAMPLE_SECONDS) as connection:
-            migrations.require(connection, may_apply=False)
+            migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
             return [sample for query in self._queries() for sample in _samples(query, connection)]
 
     def _set_gauges(self, samples: Sequence[Sample]) -> None:

@@ -15,6 +15,7 @@ from common.database.connection import Database
 from common.errors import PassError
 from common.events.messages import KafkaUnavailable
 from common.logging.redaction import redact
+from common.scheduling import grants
 from common.scheduling.scheduler import Service
 
 # Results are cached for FRESH_SECONDS.
@@ -30,6 +31,9 @@ class Readiness:
         self._service = service
         self._settings = settings
         self._database = database
+        self._tables = grants.accesses(
+            [each for each in service.schedulers if settings[each.enabled]]
+        )
         self._lock = threading.Lock()
         self._asked_at = float("-inf")
         self._faults: list[str] = []
@@ -45,7 +49,7 @@ class Readiness:
     def _postgres(self) -> Iterator[str]:
         try:
             with self._database.connect_for(ANSWER_SECONDS) as connection:
-                migrations.require(connection, may_apply=False)
+                migrations.require(connection, self._tables, may_apply=False)
         except (psycopg.Error, PassError) as error:
             yield f"PostgreSQL: {redact(advised(str(error), error))}"
 

@@ -47,7 +47,7 @@ def encoded_database(server: PostgresServer, encoding: str) -> Iterator[TestData
         try:
             with database.session() as session:
                 session.execute(LIVE_TABLES.read_bytes())
-                migrations.migrate(session)
+                migrations.migrate(session, migrations.all_migrations())
             yield database
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from common.config import Settings
+from common.database import migrations
+from common.database.migrations import Migration
 from common.database.table_access import TableAccess
 from common.scheduling import grants
 from common.scheduling.grants import Right
@@ -39,6 +41,11 @@ class Subject:
     def accesses(self) -> list[TableAccess]:
         """The tables that they use."""
         return grants.accesses(self.schedulers)
+
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """The migrations that create our own tables among them."""
+        return migrations.needed(self.accesses)
 
     @property
     def live(self) -> list[TableAccess]:

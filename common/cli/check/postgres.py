@@ -102,12 +102,17 @@ def judge_clocks(ahead: timedelta) -> Finding:
 
 
 def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
-    pending = migrations.pending_inside(connection)
+    pending = migrations.pending_inside(connection, subject.migrations)
     if not pending:
-        yield ok("own tables", f"all {len(migrations.all_migrations())} migrations are applied")
+        yield ok("own tables", "all migrations are applied")
+        for line in migrations.newer(connection):
+            yield warning("own tables", line, "finish the upgrade, or its rollback")
         return
-    if pending == migrations.all_migrations() and (way := way_to(connection, "toast_migrations")):
+    if pending == subject.migrations and (way := way_to(connection, "toast_migrations")):
         yield error("own tables", "this role cannot see them, though they are there", way)
+        return
+    if fault := migrations.taken(connection, pending):
+        yield error("own tables", *fault.split(" => "))
         return
     names = ", ".join(migration.name for migration in pending)
     row = connection.execute(_MAY_MIGRATE).fetchone()

@@ -37,7 +37,11 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     for row in connection.execute(_COLUMNS, {"tables": list(uses)}):
         present[row["table"]].append(row)
     # Our own tables are checked once they exist; postgres.py reports pending migrations.
-    used = subject.live if migrations.pending_inside(connection) else subject.accesses
+    used = (
+        subject.live
+        if migrations.pending_inside(connection, subject.migrations)
+        else subject.accesses
+    )
     findings = [error("tables", found.message, found.fix) for found in obstacles(connection, used)]
     findings += (
         finding

@@ -10,7 +10,7 @@ from common.cli.status.job_history import BAD, DISABLED, UNKNOWN, History, Job
 from common.cli.status.processes import Process
 from common.cli.status.sessions import Activity
 from common.config import Settings
-from common.database import migrations
+from common.database import migrations, own_tables
 from common.database.advice import advised
 from common.database.connection import Database
 from common.errors import PassError
@@ -81,7 +81,7 @@ def _collect_from(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple
         # Not named like a worker's session, which job_history looks for.
         database = Database(users[0][1], application_name="toast status")
         with database.connect_for(ANSWER_SECONDS) as connection:
-            migrations.require(connection, may_apply=False)
+            migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
             history = History(connection, jobs)
             server = Server(name, names, history.now, outbox.summary(connection), history.busy)
     except (psycopg.Error, PassError) as error:

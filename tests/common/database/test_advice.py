@@ -144,7 +144,7 @@ def test_another_encoding_works_and_is_warned_about(
     try:
         with as_role.session() as connection:
             connection.execute(LIVE_TABLES.read_bytes())
-            migrations.migrate(connection)
+            migrations.migrate(connection, migrations.all_migrations())
         # So that the test itself can read what is in it.
         owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
         as_role.insert("link_links", expires_at="2020-01-01")

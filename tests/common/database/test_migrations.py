@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psycopg
 import pytest
 from psycopg import sql
 
+import workers
 from common.database import migrations
+from common.version import VERSION
 from devservers.child_processes import poll_until
 from testing.database import TestDatabase
 from testing.processes import Process, environment, toast
@@ -104,7 +105,7 @@ def test_a_live_table_is_never_touched(live: TestDatabase) -> None:
     described = live.query(columns, before)
 
     with live.session() as connection:
-        migrations.migrate(connection)
+        migrations.migrate(connection, migrations.all_migrations())
 
     assert live.query(columns, before) == described
 
@@ -125,7 +126,7 @@ def test_two_processes_at_once_apply_each_migration_once(live: TestDatabase) -> 
                 for process in (one, other)
                 for record in process.records("migration_applied")
             ]
-    assert applied == NAMES
+    assert sorted(applied) == NAMES
     assert [row["name"] for row in live.query(HISTORY)] == NAMES
 
 
@@ -139,24 +140,90 @@ def wait_for_both(database: TestDatabase) -> None:
 def test_a_new_version_applies_what_is_new(live: TestDatabase) -> None:
     last = migrations.all_migrations()[-1]
     with live.session() as connection:
-        migrations.migrate(connection)
+        migrations.migrate(connection, migrations.all_migrations())
         connection.execute("DELETE FROM toast_migrations WHERE number = %s", (last.number,))
         for name in re.findall(r"CREATE TABLE (\w+)", last.sql):
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
 
-        assert migrations.pending(connection) == (last,)
-        assert migrations.migrate(connection) == (last,)
-        assert migrations.pending(connection) == ()
+        assert migrations.pending(connection, migrations.all_migrations()) == (last,)
+        assert migrations.migrate(connection, migrations.all_migrations()) == (last,)
+        assert migrations.pending(connection, migrations.all_migrations()) == ()
 
 
-def test_a_migration_that_fails_leaves_nothing(live: TestDatabase) -> None:
-    live.query("CREATE TABLE toast_runs (id int)")  # the third file will meet it
+# The tables of our own that not every service has.
+SOME = {
+    "foodfolio": {"toast_alerts"},
+    "notification": {"toast_discord_channels"},
+    "warcraft": {"toast_sync_failures", "guild_members"},
+}
+EVERY = {
+    "toast_migrations",
+    "toast_runs",
+    "toast_failed_rows",
+    "toast_outbox",
+    "toast_outbox_set_aside",
+}
+
+
+@pytest.mark.parametrize("service", workers.SERVICES)
+def test_each_service_creates_only_the_tables_that_it_uses(
+    service: str, live: TestDatabase
+) -> None:
+    before = set(tables(live))
+    assert toast("migrate", "--service", service, env=environment(live)).code == 0
+    assert set(tables(live)) - before == EVERY | SOME.get(service, set())
+
+
+@pytest.mark.parametrize(
+    ("taken", "blamed"),
+    [
+        ("CREATE TABLE guild_members (id int)", "warcraft"),
+        ("CREATE VIEW toast_discord_channels AS SELECT 1 AS one", "notification"),
+        ("CREATE SEQUENCE toast_alerts", "foodfolio"),
+    ],
+)
+def test_a_name_that_is_in_use_stops_its_service_only(
+    taken: str, blamed: str, live: TestDatabase
+) -> None:
+    live.query(taken)
+    fault = f"there is something else by the name of {taken.split()[2]} here"
+    env = environment(live, BLIZZARD_CLIENT_ID="client", BLIZZARD_CLIENT_SECRET="secret")
+
+    answer = toast("migrate", env=env)
+
+    assert (answer.code, answer.err) == (
+        1,
+        f"toast: {blamed}: {fault}, which toast_migrations does not list"
+        " => rename or drop it, then run `toast migrate`\n",
+    )
+    others = {table for service, own in SOME.items() if service != blamed for table in own}
+    assert EVERY | others <= set(tables(live))
+    failed = toast("once", blamed, env=env)
+    assert (failed.code, fault in failed.out) == (1, True), failed.out
+    assert toast("once", "link", env=env).code == 0
+    assert fault in toast("check", blamed, env=env).out
+
+
+def test_a_history_of_another_program_is_named(live: TestDatabase) -> None:
+    live.query("CREATE TABLE toast_migrations (version text)")
     before = tables(live)
-
-    with live.session() as connection, pytest.raises(psycopg.errors.DuplicateTable):
-        migrations.migrate(connection)
-
+    answer = toast("migrate", env=environment(live))
+    assert answer.code == 1
+    assert "toast_migrations is a table of another program => rename it" in answer.err
     assert tables(live) == before
+
+
+def test_a_database_of_a_newer_version_is_named_and_used(database: TestDatabase) -> None:
+    database.query("INSERT INTO toast_migrations (number, name) VALUES (999, 'newer')")
+    env = environment(database, TWITCHBOT_STREAM_CLOSER_INTERVAL="200ms")
+    expected = f"migration 999 of a newer version is applied here; this is version {VERSION}"
+    assert expected in toast("migrate", env=env).out
+    assert expected in toast("check", "twitchbot", env=env).out
+    with Process("workers.twitchbot", env=env) as worker:
+        worker.wait_for("pass_finished", scheduler="stream-closer")
+        worker.wait_for("pass_finished", scheduler="message-cleanup")
+        assert worker.stop() == 0
+        assert {record["number"] for record in worker.records("newer_migration_found")} == {999}
 
 
 def test_a_worker_creates_our_tables_at_start(live: TestDatabase) -> None:
@@ -165,7 +232,7 @@ def test_a_worker_creates_our_tables_at_start(live: TestDatabase) -> None:
         worker.wait_for("pass_finished", scheduler="stream-closer")
         assert worker.stop() == 0
         assert worker.records("pass_failed") == []
-    assert [row["name"] for row in live.query(HISTORY)] == NAMES
+    assert set(tables(live)) >= EVERY
 
 
 def test_a_worker_that_may_not_migrate_names_what_to_run(live: TestDatabase) -> None:
@@ -173,7 +240,7 @@ def test_a_worker_that_may_not_migrate_names_what_to_run(live: TestDatabase) -> 
     env = environment(live, TOAST_MIGRATE="false", LINK_EXPIRATION_INTERVAL="200ms")
     with Process("workers.link", env=env) as worker:
         failed = worker.wait_for("pass_failed", scheduler="link-expiration")
-        assert f"run `toast migrate`: not applied here yet: {', '.join(NAMES)}" in failed["error"]
+        assert "run `toast migrate`: not applied here yet: 0001_outbox, " in failed["error"]
         assert tables(live) == before
 
         assert toast("migrate", env=env).code == 0  # then the worker goes on by itself

@@ -269,7 +269,7 @@ def test_an_event_that_cannot_be_read_is_set_aside_and_others_go_on(
     try:
         database = TestDatabase(module_database.server, name)
         with database.session() as connection:
-            migrations.migrate(connection)
+            migrations.migrate(connection, migrations.all_migrations())
         add_event(database, key="before")
         with database.connect(client_encoding="WIN1252") as connection:
             connection.execute(
@@ -301,7 +301,7 @@ def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_goes_on(
         database = dataclasses.replace(module_database, name=name)
         with database.session() as connection:
             connection.execute(LIVE_TABLES.read_bytes())
-            migrations.migrate(connection)
+            migrations.migrate(connection, migrations.all_migrations())
         owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
         link = database.insert("link_links", expires_at="2026-01-02")["id"]
         with database.session() as connection:
