@@ -25,8 +25,7 @@ SETTINGS_PREFIXES = ("DB_", "KAFKA_")
 
 def settings_found() -> list[str]:
     """The files and variables with settings; if there are any, no server is started."""
-    directory = Path(os.environ.get(config.CONFIG_DIR_VARIABLE) or "/etc/toast")
-    files = [Path(".env"), *(directory / f"{name}.env" for name in ("toast", *workers.SERVICES))]
+    files = dict.fromkeys(file for name in workers.SERVICES for file in config.files(name))
     variables = sorted(
         name for name, value in os.environ.items() if name.startswith(SETTINGS_PREFIXES) and value
     )

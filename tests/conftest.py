@@ -80,12 +80,14 @@ hypothesis.settings.load_profile("repeatable")
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in filter(SETTINGS.fullmatch, list(os.environ)):
         monkeypatch.delenv(name)
-    # Files count as settings too: .env here, the machine's below /etc/toast.
+    # Files count as settings too: .env of this checkout unless there is a toast.env, the machine's
+    # below /etc/toast.
     working_directory = tmp_path / "cwd"
     working_directory.mkdir()
     monkeypatch.chdir(working_directory)
     config_directory = tmp_path / "etc-toast"
     config_directory.mkdir()
+    (config_directory / "toast.env").touch()
     monkeypatch.setenv("TOAST_CONFIG_DIR", str(config_directory))
     if WORLD == worlds.HOSTILE:
         worlds.set_hostile_variables(monkeypatch, tmp_path)

@@ -103,15 +103,23 @@ def _with_settings(
     """Each service with its settings. Raises SettingsError with the faults of all of them."""
     found: list[tuple[Service, Settings]] = []
     faults: list[str] = []
+    warnings: list[str] = []
     for service in services:
         try:
             found.append((service, config.load(service.name, service.variables, common=common)))
         except SettingsError as error:
             faults += error.faults
+            warnings += error.warnings
     if faults:
         # A fault in a shared file occurs once per service.
-        raise SettingsError(dict.fromkeys(faults))
+        raise SettingsError(dict.fromkeys(faults), dict.fromkeys(warnings))
+    _print_warnings(settings for _, settings in found)
     return found
+
+
+def _print_warnings(several: Iterable[Settings]) -> None:
+    for text in dict.fromkeys(text for settings in several for text in settings.warnings):
+        print(f"toast: {redaction.redact(text)}", file=sys.stderr)
 
 
 def _settings(services: Services, options: argparse.Namespace) -> int:
@@ -163,6 +171,7 @@ def _once(services: Services, options: argparse.Namespace) -> int:
     if options.scheduler is not None:
         _known(options.scheduler, by_name, f"scheduler of {service.name}")
     settings = config.load(service.name, service.variables, needs=service.needs)
+    _print_warnings([settings])
     _log_for_a_person(settings)
     if options.scheduler is not None:  # runs even if it is disabled
         chosen = [by_name[options.scheduler]]
@@ -216,6 +225,7 @@ def _database(services: Services, options: argparse.Namespace) -> Database:
     """The database of the named service, or of the common settings."""
     name = options.service
     settings = config.load(_service(services, name).name if name else "toast", ())
+    _print_warnings([settings])
     _log_for_a_person(settings)
     return Database(settings)
 

@@ -44,10 +44,10 @@ from common.config.settings import (
     colours_wanted,
     environment_default,
     failpoint,
+    files,
     forget_libpq_variables,
     journal_stream,
     load,
     metrics_port,
     notify_socket,
 )
-from common.config.sources import CONFIG_DIR_VARIABLE

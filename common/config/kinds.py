@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from common.config import go_syntax
+from common.config import go_syntax, regular_file
 from common.logging.redaction import redact, tokens
 
 T_co = TypeVar("T_co", covariant=True)
@@ -166,7 +166,7 @@ def file(name: str, help: str) -> Variable[str]:
     def parse(text: str) -> str:
         if text:
             try:
-                with open(text, "rb"):
+                with regular_file.opened(text):
                     pass
             except OSError as error:
                 raise ValueError(f"cannot be read: {error.strerror}") from None

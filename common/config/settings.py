@@ -1,7 +1,7 @@
 """Loads settings; the only module of the workers that reads the environment.
 
 A setting is declared once, as a `Variable`. `load` reads it from these sources, lowest first: its
-default, `/etc/toast/toast.env`, `/etc/toast/<service>.env`, `.env` in the working directory
+default, `/etc/toast/toast.env`, `/etc/toast/<service>.env`, `.env` in the root of a checkout
 (development), systemd's credentials, the process environment. An empty value counts as not set.
 An invalid value never falls back to the default: `load` reports all faults at once.
 """
@@ -9,10 +9,12 @@ An invalid value never falls back to the default: `load` reports all faults at o
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from common.config import kafka, sources
+from common.config.env_file import Layer
 from common.config.kinds import (
     Need,
     Variable,
@@ -24,7 +26,6 @@ from common.config.kinds import (
     unmet,
     wrong,
 )
-from common.config.sources import Layer
 from common.logging.redaction import redact
 
 T = TypeVar("T")
@@ -60,11 +61,11 @@ class Settings:
 
 
 class SettingsError(Exception):
-    """Invalid settings; `faults` has one line for each, str() all of them."""
+    """Invalid settings; `faults` and `warnings` have one line for each, str() all of them."""
 
-    def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(self.faults))
+    def __init__(self, faults: Iterable[str], warnings: Iterable[str] = ()) -> None:
+        self.faults, self.warnings = tuple(faults), tuple(warnings)
+        super().__init__("\n".join((*self.faults, *self.warnings)))
 
 
 def _log_level(text: str) -> str:
@@ -158,10 +159,10 @@ def load(
 ) -> Settings:
     """Read the common settings and ``variables``. Raises SettingsError with every fault."""
     declared = {variable.name: variable for variable in (*common, *variables)}
-    layers, faults = sources.read_layers(service, os.environ)
-    secrets = sources.values_of(
-        layers, names(each for each in (*COMMON, *declared.values()) if each.secret)
-    )
+    every = (*COMMON, *declared.values())
+    layers, faults = sources.read_layers(service, os.environ, names(every))
+    warnings = sources.warnings(layers, names(every))
+    secrets = sources.values_of(layers, names(each for each in every if each.secret))
     found: dict[str, _Found] = {}
     for variable in declared.values():
         try:
@@ -171,10 +172,14 @@ def load(
     values = {name: each.value for name, each in found.items()}
     faults += [*unmet(needs, values), *kafka.combination_faults(values)]
     if faults:
-        raise SettingsError(faults)
+        raise SettingsError(faults, warnings)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)
-    warnings = sources.warnings(layers, names(declared.values()))
     return Settings(service, found, warnings, tuple(filter(None, used)))
+
+
+def files(service: str) -> list[Path]:
+    """The settings files that count for this service, highest first, whether there or not."""
+    return sources.files(service, os.environ)
 
 
 def notify_socket() -> str:

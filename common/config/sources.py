@@ -1,19 +1,19 @@
 """Sources of settings: the environment, systemd's credentials and the settings files."""
 
-import io
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv.parser import Binding, parse_stream
-
-from common.config import suggestions
+from common.config import env_file, regular_file, suggestions
+from common.config.env_file import Layer
 
 CONFIG_DIR_VARIABLE = "TOAST_CONFIG_DIR"
 # Set by systemd for a unit with LoadCredential=NAME:/path: a folder with a file NAME.
 CREDENTIALS_DIR_VARIABLE = "CREDENTIALS_DIRECTORY"
 _CONFIG_DIR = "/etc/toast"
+# Of a checkout; the folder of installed packages has no pyproject.toml.
+_ROOT = Path(__file__).parents[2]
 
 _NAME = re.compile("[A-Z][A-Z0-9_]*")
 # Shorter names are two slips away from too many unrelated ones.
@@ -21,35 +21,36 @@ _SHORTEST_RESEMBLED = 6
 _MOST_SLIPS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One source: its name, and the text of each variable that it sets."""
+def read_layers(
+    service: str, environment: Mapping[str, str], names: Collection[str]
+) -> tuple[list[Layer], list[str]]:
+    """The environment, credentials and files, highest first, and their faults.
 
-    origin: str
-    values: Mapping[str, str]
-
-    @property
-    def place(self) -> str:
-        return "the environment" if self.origin == "environment" else self.origin
-
-
-def read_layers(service: str, environment: Mapping[str, str]) -> tuple[list[Layer], list[str]]:
-    """The environment, credentials and files, highest first, and their faults."""
+    Only `names` are read from credentials.
+    """
     chosen = environment.get(CONFIG_DIR_VARIABLE)
-    directory = Path(chosen or _CONFIG_DIR)
-    layers, faults = [Layer("environment", dict(environment))], []
-    if chosen and not directory.is_dir():
+    faults = []
+    if chosen and not Path(chosen).is_dir():
         faults.append(f"{CONFIG_DIR_VARIABLE} is {chosen!r}; expected the path of a folder")
+    remarks = tuple((None, text) for text in _ignored(environment))
+    layers = [Layer("environment", dict(environment), remarks=remarks)]
     credentials = environment.get(CREDENTIALS_DIR_VARIABLE)
     if credentials:
-        values, credential_faults = _read_credentials(Path(credentials))
-        layers.append(Layer(credentials, values))
-        faults += credential_faults
-    for path in (Path(".env"), directory / f"{service}.env", directory / "toast.env"):
-        values, file_faults = _read_file(path)
-        layers.append(Layer(str(path), values))
-        faults += file_faults
-    return layers, faults
+        layers.append(_read_credentials(Path(credentials), names))
+    layers += map(env_file.read, files(service, environment))
+    return layers, faults + [fault for layer in layers for fault in layer.faults]
+
+
+def files(service: str, environment: Mapping[str, str]) -> list[Path]:
+    """The settings files that count, highest first.
+
+    `.env` is one in the root of a checkout, if nothing is installed. In another folder it would
+    let whoever owns the folder choose the server that gets the password.
+    """
+    folder = Path(environment.get(CONFIG_DIR_VARIABLE) or _CONFIG_DIR)
+    shared = folder / "toast.env"
+    is_checkout = (_ROOT / "pyproject.toml").is_file() and not os.path.lexists(shared)
+    return [*([_ROOT / ".env"] if is_checkout else []), folder / f"{service}.env", shared]
 
 
 def values_of(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
@@ -58,8 +59,10 @@ def values_of(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...
 
 
 def warnings(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
-    """One line for each variable that is set, ignored, and may be a mistake."""
-    return (*_resemblances(layers, names), *_ignored(layers))
+    """One line for each thing that is ignored, or read differently elsewhere; without values."""
+    known = {None, *names}
+    remarks = (text for layer in layers for name, text in layer.remarks if name in known)
+    return (*_resemblances(layers, names), *remarks)
 
 
 def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
@@ -75,10 +78,16 @@ def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str,
     )
 
 
-def _ignored(layers: Iterable[Layer]) -> Iterator[str]:
-    for layer in layers:
-        if layer.origin == "environment" and (names := ", ".join(libpq_variables(layer.values))):
-            yield f"{names} in {layer.place}: only the DB_ settings lead to PostgreSQL"
+def _ignored(environment: Mapping[str, str]) -> Iterator[str]:
+    if names := ", ".join(libpq_variables(environment)):
+        yield f"{names} in the environment: only the DB_ settings lead to PostgreSQL"
+    highest = files("toast", environment)[0]
+    found = [path for path in (Path(".env"), _ROOT / ".env") if os.path.lexists(path)]
+    for folder in dict.fromkeys(os.path.realpath(path.parent) for path in found):
+        path = f"{folder}/.env"
+        if path != f"{os.path.realpath(highest.parent)}/{highest.name}":
+            shown = path if path.isprintable() else ascii(path)
+            yield f"{shown} is not read; settings are read from {highest}"
 
 
 def libpq_variables(environment: Mapping[str, str]) -> list[str]:
@@ -86,52 +95,24 @@ def libpq_variables(environment: Mapping[str, str]) -> list[str]:
     return sorted(filter(re.compile("PG[A-Z]+").fullmatch, environment))
 
 
-def _read_credentials(directory: Path) -> tuple[dict[str, str], list[str]]:
+def _read_credentials(directory: Path, names: Collection[str]) -> Layer:
     """Read a folder with one file per setting; one line end at the end is dropped.
 
-    Files with another kind of name, such as a key that a setting points to, are left alone.
+    Another file, such as a key that a setting points to, is left alone; a name like a setting's
+    counts as an empty one, for the warning.
     """
     values, faults = {}, []
     try:
-        for path in sorted(directory.iterdir()):
-            if not _NAME.fullmatch(path.name):
-                continue
-            values[path.name] = path.read_text("utf-8").removesuffix("\n")
+        paths = sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
     except OSError as error:
-        faults.append(f"{error.filename} cannot be read: {error.strerror}")
-    except UnicodeDecodeError:
-        faults.append(f"{path} is not UTF-8 text")
-    return values, faults
-
-
-def _read_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Read one file of NAME=value lines, by python-dotenv's rules, without interpolation.
-
-    A missing file counts as empty. The parser is used directly because `dotenv_values` drops
-    malformed lines, which must be reported.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return {}, []
-    except OSError as error:
-        return {}, [f"{path} cannot be read: {error.strerror}"]
-    try:
-        lines = io.StringIO(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return {}, [f"{path} line {line}: not UTF-8 text"]
-    bindings = [binding for binding in parse_stream(lines) if binding.error or binding.key]
-    faults = [
-        f"{path} line {_line(binding)}: expected NAME=value"
-        for binding in bindings
-        if binding.value is None
-    ]
-    return {b.key: b.value for b in bindings if b.key and b.value is not None}, faults
-
-
-def _line(binding: Binding) -> int:
-    """Count from the statement itself: python-dotenv counts from the blank lines before it."""
-    statement = binding.original.string
-    blank = statement[: len(statement) - len(statement.lstrip())]
-    return binding.original.line + blank.count("\n")
+        return Layer(str(directory), {}, (f"{directory} cannot be read: {error.strerror}",))
+    for path in paths:
+        values[path.name] = ""
+        if path.name in names:
+            try:
+                values[path.name] = regular_file.read(path)[0].decode().removesuffix("\n")
+            except OSError as error:
+                faults.append(f"{path} cannot be read: {error.strerror}")
+            except UnicodeDecodeError:
+                faults.append(f"{path} is not UTF-8 text")
+    return Layer(str(directory), values, tuple(faults))

@@ -68,7 +68,7 @@ def main(service: Service) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     with logs.bind(service=service.name):
         for warning in settings.warnings:
-            _log.warning("setting_ignored", reason=warning)
+            _log.warning("setting_questioned", reason=warning)
         return Worker(service, settings, reports).run()
 
 

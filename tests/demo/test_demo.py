@@ -43,7 +43,7 @@ class Demo:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "demo", *arguments],
                 cwd=checkout,
-                env={**os.environ, **environment, name: value},
+                env={**os.environ, "TOAST_CONFIG_DIR": str(checkout), **environment, name: value},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -96,7 +96,10 @@ def checkout() -> Iterator[Path]:
 
 
 def _checkout(folder: Path) -> Path:
-    for name in ("common", "workers", "devservers", "demo", "supervisord.conf"):
+    for name in (
+        *("common", "workers", "devservers", "demo"),
+        *("pyproject.toml", "supervisord.conf"),
+    ):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
     return folder

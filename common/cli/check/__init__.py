@@ -43,13 +43,14 @@ def check(services: Sequence[Service]) -> Report:
 
 def _faults(faults: SettingsError) -> Iterator[Finding]:
     yield from (error("settings", fault, "set it as expected") for fault in faults.faults)
+    yield from (warning("settings", text) for text in faults.warnings)
     yield warning("settings", "nothing else is checked before they can be used")
 
 
 def _settings(subject: Subject) -> Iterator[Finding]:
     settings = subject.settings
     for text in settings.warnings:
-        yield warning("settings", text, "correct its name, or remove it")
+        yield warning("settings", text)
     yield ok("settings", "all can be used; `toast list` shows them")
     for scheduler in subject.service.schedulers:
         if not settings[scheduler.enabled]:

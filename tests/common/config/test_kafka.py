@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -114,12 +115,14 @@ def test_what_does_not_belong_together_is_a_fault_of_each_setting(
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("missing.pem", "No such file"), (".", "Is a directory")]
+    ("name", "why"),
+    [("missing.pem", "No such file"), (".", "Is a directory"), ("pipe", "no regular file")],
 )
 def test_a_file_that_cannot_be_read_is_a_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, why: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
     with pytest.raises(SettingsError) as refused:
         load(monkeypatch, SECURITY_PROTOCOL="SSL", SSL_CA_LOCATION=name)
     [fault] = refused.value.faults

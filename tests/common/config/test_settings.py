@@ -1,6 +1,8 @@
 """Where settings come from, and which faults an operator sees when they cannot be used."""
 
 import os
+import socket
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,10 @@ class Installation:
 
     def __init__(self, folder: Path, environment: pytest.MonkeyPatch) -> None:
         self.config_dir = folder / "etc"
-        self.working_directory = folder / "work"
-        for directory in (self.config_dir, self.working_directory):
-            directory.mkdir()
+        self.config_dir.mkdir()
         self.environment = environment
-        environment.chdir(self.working_directory)
         environment.setenv("TOAST_CONFIG_DIR", str(self.config_dir))
+        self.toast_env("")
 
     def set(self, **variables: str) -> None:
         for name, value in variables.items():
@@ -36,8 +36,14 @@ class Installation:
     def link_env(self, content: str) -> Path:
         return self._write(self.config_dir / "link.env", content)
 
-    def dot_env(self, content: str) -> Path:
-        return self._write(self.working_directory / ".env", content)
+    def credentials(self, **contents: bytes) -> Path:
+        """A folder as systemd makes it; names with a double underscore have a dot there."""
+        folder = self.config_dir / "credentials"
+        folder.mkdir()
+        for name, content in contents.items():
+            (folder / name.replace("__", ".")).write_bytes(content)
+        self.set(CREDENTIALS_DIRECTORY=str(folder))
+        return folder
 
     @staticmethod
     def _write(path: Path, content: str) -> Path:
@@ -68,7 +74,8 @@ def load(*variables: config.Variable[Any]) -> config.Settings:
 def faults(*variables: config.Variable[Any]) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as caught:
         load(*variables)
-    assert str(caught.value).splitlines() == list(caught.value.faults)
+    both = (*caught.value.faults, *caught.value.warnings)
+    assert tuple(str(caught.value).splitlines()) == both
     return caught.value.faults
 
 
@@ -76,30 +83,39 @@ def faults(*variables: config.Variable[Any]) -> tuple[str, ...]:
 
 
 def test_a_credential_of_systemd_stands_above_every_file_and_below_the_environment(
-    machine: Installation, tmp_path: Path
+    machine: Installation,
 ) -> None:
-    (tmp_path / "credentials").mkdir()
-    (tmp_path / "credentials" / "DB_PASSWORD").write_text("of systemd\n")
-    (tmp_path / "credentials" / "DB_NAME").write_text("of_systemd")
-    machine.dot_env("DB_PASSWORD=of the file\n")
-    machine.set(CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"), DB_NAME="of_the_environment")
+    machine.credentials(DB_PASSWORD=b"of systemd\n", DB_NAME=b"of_systemd")
+    machine.link_env("DB_PASSWORD=of the file\n")
+    machine.set(DB_NAME="of_the_environment")
     settings = load()
     assert settings[config.DB_PASSWORD] == "of systemd"
     assert settings[config.DB_NAME] == "of_the_environment"
     assert "of systemd" in settings.secrets
 
 
-def test_a_credential_that_is_no_setting_is_left_alone(
+def test_a_credential_that_is_no_setting_is_left_alone(machine: Installation) -> None:
+    machine.credentials(CA_KEY=b"\xff\xfe", DB_PASSWORD=b"of systemd", tls__key=b"\xff\xfe")
+    settings = load()
+    assert (settings[config.DB_PASSWORD], settings.warnings) == ("of systemd", ())
+
+
+def test_a_credential_that_is_no_text_is_a_fault_and_hides_no_other(machine: Installation) -> None:
+    folder = machine.credentials(DB_NAME=b"\xff", DB_PASSWORD=b"\0", DB_PORT=b"x")
+    (folder / "DB_USER").mkdir()
+    machine.environment.delenv("DB_USER")
+    assert [fault.split(";")[0] for fault in faults()] == [
+        f"{folder}/DB_NAME is not UTF-8 text",
+        f"{folder}/DB_USER cannot be read: Is a directory",
+        f"DB_PORT in {folder} is 'x' (not an integer)",
+        "DB_USER is not set",
+        f"DB_PASSWORD in {folder} is (hidden)",
+    ]
+
+
+def test_a_folder_of_credentials_that_cannot_be_read_is_a_fault(
     machine: Installation, tmp_path: Path
 ) -> None:
-    (tmp_path / "credentials").mkdir()
-    (tmp_path / "credentials" / "tls.key").write_bytes(b"\xff\xfe")
-    (tmp_path / "credentials" / "DB_PASSWORD").write_text("of systemd")
-    machine.set(CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"))
-    assert load()[config.DB_PASSWORD] == "of systemd"
-
-
-def test_a_credential_that_cannot_be_read_is_a_fault(machine: Installation, tmp_path: Path) -> None:
     machine.set(CREDENTIALS_DIRECTORY=str(tmp_path / "nowhere"))
     assert faults() == (f"{tmp_path / 'nowhere'} cannot be read: No such file or directory",)
 
@@ -140,7 +156,6 @@ def test_each_place_wins_over_the_one_below(machine: Installation) -> None:
     places = [
         (machine.toast_env, str(machine.config_dir / "toast.env")),
         (machine.link_env, str(machine.config_dir / "link.env")),
-        (machine.dot_env, ".env"),
         (lambda line: machine.set(**dict([line.split("=")])), "environment"),
     ]
     for minutes, (write, origin) in enumerate(places, 1):
@@ -262,8 +277,9 @@ def test_the_go_services_word_for_warning_is_understood(
 def test_every_fault_is_reported_at_once(bare: Installation) -> None:
     toast_env = bare.toast_env("DB_PORT=70000\nthis is no setting\nKAFKA_BROKERS=broker\n")
     link_env = bare.link_env("\n\n\nLINK_EXPIRATION_INTERVAL=50ms\n")
-    bare.dot_env("LOG_LEVEL=loud\n")
-    bare.set(TOAST_MIGRATE="yes", BLIZZARD_CLIENT_SECRET="line\nbreak", DB_USER="toast")
+    bare.set(
+        LOG_LEVEL="loud", TOAST_MIGRATE="yes", BLIZZARD_CLIENT_SECRET="line\nbreak", DB_USER="toast"
+    )
     assert faults(INTERVAL, API_SECRET) == (
         f"{toast_env} line 2: expected NAME=value",
         "DB_HOST is not set; expected text without control characters or blanks around it"
@@ -271,7 +287,7 @@ def test_every_fault_is_reported_at_once(bare: Installation) -> None:
         f"DB_PORT in {toast_env} is '70000' (out of range); expected an integer from 1 to 65535",
         f"KAFKA_BROKERS in {toast_env} is 'broker' (not host:port); "
         "expected a comma-separated list of host:port, such as kafka-1:9092,[::1]:9092",
-        "LOG_LEVEL in .env is 'loud' (not one of them); "
+        "LOG_LEVEL in the environment is 'loud' (not one of them); "
         "expected one of debug, info, warning (or warn), error",
         "TOAST_MIGRATE in the environment is 'yes' (not a Go boolean); "
         "expected a Go boolean: 1, t, T, TRUE, true, True or 0, f, F, FALSE, false, False",
@@ -334,13 +350,61 @@ def test_a_file_that_is_not_utf8_is_a_fault_with_its_line(machine: Installation)
     assert faults() == (f"{path} line 3: not UTF-8 text",)
 
 
-def test_a_file_that_cannot_be_read_is_a_fault(machine: Installation) -> None:
-    path = machine.config_dir / "toast.env"
-    path.mkdir()
-    (machine.working_directory / ".env").mkdir()
-    assert faults() == (
-        ".env cannot be read: Is a directory",
-        f"{path} cannot be read: Is a directory",
+def _listen(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("create", "reason"),
+    [
+        (os.mkfifo, "it is no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is no regular file"),
+        (_listen, "No such device or address"),
+        (Path.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("nowhere"), "No such file or directory"),
+        (lambda path: path.write_bytes(bytes(2**20 + 1)), "it has more than 1 MiB"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_a_fault_and_hides_no_other(
+    machine: Installation, create: Callable[[Path], object], reason: str
+) -> None:
+    path = machine.config_dir / "link.env"
+    create(path)
+    machine.toast_env("DB_PORT=five")
+    unreadable, port = faults()
+    assert unreadable == f"{path} cannot be read: {reason}"
+    assert port.startswith("DB_PORT in ")
+
+
+# --- doubtful files ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o606])
+def test_a_file_that_others_may_write_is_a_warning(machine: Installation, mode: int) -> None:
+    path = machine.toast_env("DB_NAME=x")
+    path.chmod(mode)
+    settings = load()
+    assert settings.warnings == (f"{path} may be written by other users; run chmod go-w on it",)
+    assert settings[config.DB_NAME] == "x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_a_warning(machine: Installation) -> None:
+    path = machine.toast_env("DB_NAME=x")
+    os.chown(path, 12345, -1)
+    assert load().warnings == (
+        f"{path} belongs to another user, who may change it; run chown on it",
+    )
+
+
+def test_a_byte_order_mark_and_a_name_set_twice_are_warnings(machine: Installation) -> None:
+    path = machine.toast_env("\ufeffDB_PASSWORD=geheim\nOTHER=1\nOTHER=2\n\nDB_PASSWORD=geheim\n")
+    assert load().warnings == (
+        f"{path} begins with a byte order mark, which the live services and systemd refuse;"
+        " save it as UTF-8 without one",
+        f"DB_PASSWORD in {path} is set in lines 1, 5; only the last one counts",
     )
 
 
@@ -369,11 +433,12 @@ def test_a_slip_in_a_name_is_named_with_its_place(machine: Installation, slip: s
 def test_slips_are_found_in_every_place(machine: Installation) -> None:
     machine.toast_env("DB_PASWORD=geheim")
     machine.set(KAFKA_BROKER="a:1")
-    machine.dot_env("TOAST_CONFIG_DIRS=/etc")
+    machine.credentials(TOAST_CONFIG_DIRS=b"/etc")
     warnings = load().warnings
     assert warnings == (
         "KAFKA_BROKER in the environment is not a setting; did you mean KAFKA_BROKERS?",
-        "TOAST_CONFIG_DIRS in .env is not a setting; did you mean TOAST_CONFIG_DIR?",
+        f"TOAST_CONFIG_DIRS in {machine.config_dir / 'credentials'} is not a setting; "
+        "did you mean TOAST_CONFIG_DIR?",
         f"DB_PASWORD in {machine.config_dir / 'toast.env'} is not a setting; "
         "did you mean DB_PASSWORD?",
     )

@@ -540,7 +540,7 @@ def test_a_worker_logs_what_it_does(database: TestDatabase, mock_broker: str) ->
 
     [started] = worker.records("worker_started")
     assert (started["process"], started["schedulers"]) == (worker.pid, "link-expiration")
-    [warning] = worker.records("setting_ignored")
+    [warning] = worker.records("setting_questioned")
     assert "did you mean LINK_EXPIRATION_INTERVAL?" in warning["reason"]
     [begun] = worker.records("pass_started")
     [run] = runs(database)

@@ -1,0 +1,85 @@
+"""Spellings in a settings file that other programs read differently.
+
+One file may serve the workers, the live services (godotenv 1.5.1) and units of systemd
+(`EnvironmentFile=`). `SPELLINGS` lists every way in which their readings of a setting part.
+"""
+
+import re
+
+# Blanks that systemd takes for a part of the name or value.
+_ODD = r"[^\S \t\r\n]"
+_UNQUOTED = r"[^=]*=(?!\s*['\"])"
+_QUOTED = r"[^=]*=\s*(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")"
+_SINGLE = "write the value in single quotes"
+_DOUBLE = r"write the value in double quotes, with \\ for a backslash and none at its end"
+
+BYTE_ORDER_MARK = (
+    "begins with a byte order mark, which the live services and systemd refuse; "
+    "save it as UTF-8 without one"
+)
+
+# What a statement begins with, why readings part, and what to write. The first that matches counts.
+SPELLINGS = tuple(
+    (re.compile(pattern, re.DOTALL), f"{difference}; {advice}")
+    for pattern, difference, advice in (
+        (
+            r"\s*export\s",
+            "systemd ignores a line that begins with export",
+            "leave the word out",
+        ),
+        (
+            r"\s*'",
+            "the live services and systemd refuse a name in quotes",
+            "leave the quotes out",
+        ),
+        (
+            r"[^=]*:",
+            "only the live services take a colon for the end of the name",
+            "write = in its place",
+        ),
+        (
+            rf"{_UNQUOTED}.*\s#|{_QUOTED}\s*#",
+            "the value ends before the #, but not for systemd",
+            "write a comment on a line of its own, and a value with # in single quotes",
+        ),
+        (
+            rf"[^=]*{_ODD}[^=]*=|[^=]*=[ \t]*{_ODD}|.*{_ODD}\s*\Z",
+            "a blank around the name or value is neither a space nor a tab, and systemd keeps it",
+            "remove it",
+        ),
+        (
+            r"[^=]*=(?!\s*').*(?:\\\$|\$\(?\{?[A-Z0-9_])",
+            "the live services expand a $",
+            _SINGLE,
+        ),
+        (
+            rf"{_UNQUOTED}.*\\",
+            "systemd drops a backslash outside quotes",
+            _DOUBLE,
+        ),
+        (
+            r"[^=]*=\s*'[^']*\\[\\']",
+            r"only the workers read \\ and \' in single quotes as one character",
+            _DOUBLE,
+        ),
+        (
+            r'[^=]*=\s*"(?:\\.|[^"\\])*\\[\\"]"',
+            "the live services take a backslash or quote before the last quote for its escape",
+            f"{_SINGLE}, or another value",
+        ),
+        (
+            r'[^=]*=\s*"(?!(?:[^"\\]|\\[\\"])*")',
+            r"in double quotes only \\ and \" are the same for all",
+            r"write \\ for a backslash",
+        ),
+    )
+)
+
+
+def difference(statement: str) -> str | None:
+    """How other programs read this statement differently and what to write, or None.
+
+    Blank lines before it are no part of it.
+    """
+    line = re.sub(r"\A\s*[\r\n]", "", statement).rstrip("\r\n")
+    return next((text for pattern, text in SPELLINGS if pattern.match(line)), None)

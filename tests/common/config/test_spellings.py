@@ -1,0 +1,153 @@
+"""Which spellings the workers, the live services and systemd read differently.
+
+The other two readers are written here from what they do: both were compared with godotenv 1.5.1
+and with systemd 252 on generated lines.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from common.config import env_file
+from common.config.spellings import SPELLINGS
+
+NAME = "DB_PASSWORD"
+# Blanks of Go within a line; a line end is one only between statements.
+GO_BLANK = "\t\v\f\r \x85\xa0"
+
+# The text of a file, and how to write the same so that all read it alike; a row per spelling.
+EXAMPLES = [
+    ("export DB_PASSWORD=abc", "DB_PASSWORD=abc"),
+    ("'DB_PASSWORD'=abc", "DB_PASSWORD=abc"),
+    ("DB_PASSWORD:abc=", "DB_PASSWORD=abc="),
+    ("DB_PASSWORD=abc #def", "DB_PASSWORD='abc #def'"),
+    ("DB_PASSWORD=abc\u00a0", "DB_PASSWORD=abc"),
+    ("DB_PASSWORD=a${HOME}b", "DB_PASSWORD='a${HOME}b'"),
+    ("DB_PASSWORD=a\\b", 'DB_PASSWORD="a\\\\b"'),
+    ("DB_PASSWORD='it\\'s'", 'DB_PASSWORD="it\'s"'),
+    ('DB_PASSWORD="say \\"abc\\""', "DB_PASSWORD='say \"abc\"'"),
+    ('DB_PASSWORD="a\\b c"', 'DB_PASSWORD="a\\\\b c"'),
+]
+
+lines = st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(["", "", "", " ", "\n\n\t", "# comment\n", "export ", "\f", "\f\n"]),
+    st.sampled_from([NAME, NAME, NAME, f"'{NAME}'"]),
+    st.sampled_from(["=", "=", "=", " = ", ":", ": ", "\u00a0=", "=\u2003"]),
+    st.text("aX1_\\'\"${(})`# \t=:;n-\f\u00a0é\n", max_size=8).flatmap(
+        lambda body: st.sampled_from([body, f"'{body}'", f'"{body}"'])
+    ),
+    st.sampled_from(["", "", "\n", "\r\n", " ", " # c", "#c", "\u00a0", "\n#X\n"]),
+)
+
+
+def of_the_workers(path: Path, text: str) -> env_file.Layer:
+    path.write_text(text, encoding="utf-8", newline="")
+    return env_file.read(path)
+
+
+def of_the_live_services(text: str) -> dict[str, str] | None:
+    """What godotenv reads, or None if it refuses the file."""
+    rest, read = text.replace("\r\n", "\n"), dict[str, str]()
+    while rest := re.sub(r"\A[^\S\x1c-\x1f]+", "", rest):
+        if rest.startswith("#"):
+            rest = "\n" + rest.partition("\n")[2]
+            continue
+        name = re.match(rf"(?:export[{GO_BLANK}]+)?([\w.{GO_BLANK}]*)[=:]", rest)
+        if not name:
+            return None
+        rest = rest[name.end() :].lstrip(GO_BLANK)
+        if rest.startswith(("'", '"')):
+            # It ends at the first quote without a backslash before it.
+            quoted = re.match(r"(['\"])(.*?)(?<!\\)\1", rest, re.DOTALL)
+            if not quoted:
+                return None
+            value, rest = quoted[0].strip(quoted[1]), rest[quoted.end() :]
+            if quoted[1] == '"':
+                value = expanded(unescaped(value), read)
+        else:
+            line = re.split(r"[\n\r]", rest)[0]
+            rest = rest[len(line) :]
+            commented = re.match(rf"(.*[{GO_BLANK}])#", line)
+            value = expanded((commented[1] if commented else line).strip(GO_BLANK), read)
+        read[name[1].rstrip()] = value
+    return read
+
+
+def unescaped(value: str) -> str:
+    lines = re.sub(r"\\(.)", lambda pair: {"n": "\n", "r": "\r"}.get(pair[1], pair[0]), value)
+    return re.sub(r"\\([^$])", r"\1", lines)
+
+
+def expanded(value: str, read: dict[str, str]) -> str:
+    def one(found: re.Match[str]) -> str:
+        if found[1]:
+            return found[0][1:]
+        return read.get(found[2], "") if found[2] else found[0]
+
+    return re.sub(r"(\\)?\$\(?\{?([A-Z0-9_]+)?\}?", one, value)
+
+
+def of_systemd(text: str) -> dict[str, str]:
+    """What systemd reads; it drops a name that is none."""
+    read = {}
+    quoted = re.compile(r"[ \t]*(?:'([^']*)'|\"((?:\\.|[^\"\\])*)\")", re.DOTALL)
+    while text := text.lstrip(" \t\r\n"):
+        start = re.match(r"([^\n\r]*?)[ \t]*=|[^\n\r]*", text)
+        assert start is not None
+        text = text[start.end() :]
+        if start[1] is None:
+            continue
+        value = ""
+        while start[0][0] not in "#;" and (part := quoted.match(text)):
+            escaped = re.sub(r"\\([\"\\`$])|\\\n", r"\1", part[2] or "")
+            value, text = value + (part[1] or "") + escaped, text[part.end() :]
+        bare = re.match(r"[ \t]*((?:\\.|[^\n\r\\])*\\?)", text, re.DOTALL)
+        assert bare is not None
+        text = text[bare.end() :]
+        bare_value = re.sub(r"(?<!\\)[ \t]+\Z", "", bare[1])
+        value += re.sub(r"\\([\r\n]|(.?))", lambda pair: pair[2] or "", bare_value)
+        if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", start[1]):
+            read[start[1]] = value
+    return read
+
+
+@pytest.mark.parametrize(
+    ("text", "better", "reason"),
+    [(*pair, reason) for pair, (_, reason) in zip(EXAMPLES, SPELLINGS, strict=True)],
+)
+def test_each_spelling_has_a_warning_whose_advice_helps(
+    tmp_path: Path, text: str, better: str, reason: str
+) -> None:
+    path = tmp_path / "toast.env"
+    assert of_the_workers(path, f"A=1\n\n{text}\n").remarks == (
+        (NAME, f"{NAME} in {path} line 3: {reason}"),
+    )
+    layer = of_the_workers(path, better)
+    assert layer.remarks == ()
+    assert layer.values == of_the_live_services(better) == of_systemd(better)
+    assert "abc" not in reason
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines)
+@example("DB_PASSWORD=")
+@example("DB_PASSWORD=pa$$word")
+@example("DB_PASSWORD=it's")
+@example('DB_PASSWORD="\\"abc\\\\def"')
+@example("DB_PASSWORD='a\\b'")
+@example("\fDB_PASSWORD=a")
+def test_there_is_a_warning_if_and_only_if_the_readers_differ(tmp_path: Path, text: str) -> None:
+    layer = of_the_workers(tmp_path / "toast.env", text)
+    if layer.faults or {*layer.values, *dict(layer.remarks)} > {NAME}:  # several statements
+        return
+    live = of_the_live_services(text)
+    readings = {
+        layer.values.get(NAME),
+        "refused" if live is None else live.get(NAME),
+        of_systemd(text).get(NAME),
+    }
+    assert [name for name, _ in layer.remarks] == [NAME] * (len(readings) > 1)
