@@ -43,7 +43,7 @@ SPELLINGS = tuple(
             "write a comment on a line of its own, and a value with # in single quotes",
         ),
         (
-            rf"[^=]*{_ODD}[^=]*=|[^=]*=[ \t]*{_ODD}|.*{_ODD}\s*\Z",
+            rf"[^=]*{_ODD}[^=]*=|[^=]*=[ \t]*{_ODD}|.*{_ODD}[ \t]*\Z",
             "a blank around the name or value is neither a space nor a tab, and systemd keeps it",
             "remove it",
         ),

@@ -8,6 +8,7 @@ is left: hiding everything would be no art.
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -134,8 +135,20 @@ def _(stage: Stage) -> None:
 
 @path("a settings file that is no settings file", "line 2: expected NAME=value")
 def _(stage: Stage) -> None:
-    Path(".env").write_text(f"DB_NAME=x\nDB_PASSWORD: {DB_PASSWORD!r}\n=\n{QUERY_TOKEN}\n")
+    file = Path(os.environ["TOAST_CONFIG_DIR"], "toast.env")
+    file.write_text(f"DB_NAME=x\nDB_PASSWORD: {DB_PASSWORD!r}\n=\n{QUERY_TOKEN}\n")
     stage.toast("migrate")
+
+
+@path("a settings file that other programs read differently", "a colon", "is set in lines 1, 2, 3")
+def _(stage: Stage) -> None:
+    file = Path(os.environ["TOAST_CONFIG_DIR"], "toast.env")
+    file.write_text(
+        f"DB_PASSWORD:{DB_PASSWORD}=\nDB_PASSWORD={DB_PASSWORD} #{QUERY_TOKEN}\n"
+        f"DB_PASSWORD='{QUERY_TOKEN}\\''\n"
+    )
+    for words in (["list"], ["outbox"], ["check", "link"]):
+        stage.toast(*words)
 
 
 @path("a secret on the command line", "unrecognized arguments", "unknown service")
