@@ -71,6 +71,9 @@ SETTINGS = re.compile(
 # A script's shell starts what runs in the background deaf to Ctrl-C, and its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# A settings file that others may write is a warning.
+os.umask(0o022)
+
 # The same examples in every run: a red test stays red until the code changes.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
