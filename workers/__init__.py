@@ -4,19 +4,21 @@
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from common.scheduling import Service
+if TYPE_CHECKING:
+    # Imported by the services: the command prepares for Ctrl-C before it imports that much.
+    from common.scheduling import Service
 
 SERVICES = ("blog", "foodfolio", "link", "notification", "sse", "twitchbot", "warcraft", "webhook")
 
 
-def load(name: str) -> Service:
+def load(name: str) -> "Service":
     """Import one service's package and no other, and return its ``SERVICE``.
 
     Raises KeyError for a name that is not in SERVICES.
     """
     if name not in SERVICES:
         raise KeyError(name)
-    service = import_module(f"workers.{name}").SERVICE
-    assert isinstance(service, Service)
+    service: Service = import_module(f"workers.{name}").SERVICE
     return service

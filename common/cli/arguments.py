@@ -1,24 +1,38 @@
 """The command line of ``toast``: its commands and their arguments."""
 
 import argparse
+import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from common import exit_codes
+from common.cli import output
 from common.events import outbox
-from common.logging import redaction
+from common.version import VERSION
 
 
-def parse(services: Sequence[str], arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line; ``command`` names the command. Exits on wrong usage."""
+def parser(services: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the command line; ``command`` names the command, ``json`` if JSON is wanted."""
     parser = _Parser(prog="toast", description="The background jobs of ToxicToast.")
+    parser.add_argument("--version", action="version", version=f"toast-workers {VERSION}")
+    parser.set_defaults(json=False)
     _Commands(parser, services).add_all()
-    return parser.parse_args(arguments)
+    return parser
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Exit with the message, redacted: it may quote a password."""
-        super().error(redaction.redact(message))
+        """Exit on wrong usage; the message may quote any argument."""
+        self.print_usage(sys.stderr)
+        output.complain(f"{self.prog}: error: {output.printable(message, keep='')}")
+        self.exit(exit_codes.USAGE)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help or version, of which argparse would hide that it cannot be written."""
+        if file is sys.stdout:
+            output.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 class _Commands:
@@ -35,7 +49,7 @@ class _Commands:
         )
         inspect = self._add("check", "say what is missing for the workers, and what to do")
         self._service(inspect, optional=True)
-        inspect.add_argument("--json", action="store_true", help="print a list of JSON objects")
+        _json(inspect, "print a list of JSON objects")
         self._service(self._add("run", "run the worker of one service until it is stopped"))
         self._status()
         self._once()
@@ -47,9 +61,9 @@ class _Commands:
     def _status(self) -> None:
         status = self._add("status", "show what every scheduler last did, and what waits")
         self._service(status, optional=True)
-        output = status.add_mutually_exclusive_group()
-        output.add_argument("--watch", action="store_true", help="keep the terminal current")
-        output.add_argument("--json", action="store_true", help="print one JSON object")
+        form = status.add_mutually_exclusive_group()
+        form.add_argument("--watch", action="store_true", help="keep the terminal current")
+        _json(form)
 
     def _once(self) -> None:
         once = self._add("once", "run one pass now, publish its events and print the counts")
@@ -58,13 +72,14 @@ class _Commands:
             "scheduler", metavar="SCHEDULER", nargs="?", help="all enabled if left out"
         )
         once.add_argument("--dry-run", action="store_true", help="change nothing, show what is due")
-        once.add_argument("--json", action="store_true", help="print one JSON object")
+        _json(once)
 
     def _outbox(self) -> None:
         box = self._add("outbox", "show the events that wait or were set aside")
         self._settings_of(box)
-        actions = box.add_subparsers(metavar="ACTION")
-        actions.add_parser("list", help="show them (the default)")
+        _json(box)
+        actions = box.add_subparsers(metavar="[ACTION]")
+        _json(actions.add_parser("list", help="show them (the default)"))
         for action, change, help in (
             ("retry", outbox.retry, "send an event that was set aside after all"),
             ("drop", outbox.drop, "delete an event that was set aside"),
@@ -72,6 +87,7 @@ class _Commands:
             subparser = actions.add_parser(action, help=help)
             subparser.add_argument("id", metavar="ID", type=int, help="as `toast outbox` shows it")
             subparser.set_defaults(change=change, done=action)
+            _json(subparser)
 
     def _add(self, name: str, help: str) -> argparse.ArgumentParser:
         command = self._commands.add_parser(name, help=help, description=help)
@@ -89,3 +105,8 @@ class _Commands:
         command.add_argument(
             "--service", metavar="SERVICE", help="use this service's settings, not only the common"
         )
+
+
+def _json(command: argparse._ActionsContainer, help: str = "print one JSON object") -> None:
+    # Without a default, which would replace a --json before the action of a command.
+    command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help)

@@ -4,11 +4,10 @@ The caller passes the services, because common knows none.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -16,6 +15,8 @@ from common import config, exit_codes
 
 # Each command imports what only it needs, so that `toast run` stays small.
 from common.cli import arguments as command_line
+from common.cli import output
+from common.cli.output import OutputError
 from common.config import Settings, SettingsError, Variable, suggestions
 from common.database import migrations, own_tables
 from common.database.advice import advised
@@ -39,28 +40,42 @@ class UsageError(Exception):
     """An unknown service or scheduler, or a wrong option; the message names the known ones."""
 
 
+class Report(Protocol):
+    """What a command has to show, with the same facts in both forms."""
+
+    def as_text(self) -> str: ...
+
+    def as_json(self) -> str: ...
+
+
 def main(services: Services, arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (common/exit_codes.py)."""
-    options = command_line.parse(services.names, arguments)
     try:
-        code = _COMMANDS[options.command](services, options)
-        sys.stdout.flush()
-        return code
+        return _run_command(services, command_line.parser(services.names).parse_args(arguments))
+    except OutputError as error:
+        if isinstance(error.reason, BrokenPipeError):
+            return exit_codes.READER_GONE
+        output.complain(f"toast: the output cannot be written: {error}")
+        return exit_codes.UNWRITABLE
+
+
+def _run_command(services: Services, options: argparse.Namespace) -> int:
+    try:
+        return _COMMANDS[options.command](services, options)
     except UsageError as error:
-        print(f"toast: {redaction.redact(str(error))}", file=sys.stderr)
-        return exit_codes.USAGE
+        code, text = exit_codes.USAGE, f"toast: {error}"
     except SettingsError as error:
-        print(error, file=sys.stderr)
-        return exit_codes.BAD_SETTINGS
+        code, text = exit_codes.BAD_SETTINGS, str(error)
     except (psycopg.Error, PassError) as error:
-        print(f"toast: {redaction.redact(advised(str(error), error))}", file=sys.stderr)
-        return exit_codes.FAILED
-    except BrokenPipeError:
-        # The reader (head, less) has closed; without this, Python reports it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exit_codes.FAILED
-    except KeyboardInterrupt:
-        return exit_codes.INTERRUPTED
+        code, text = exit_codes.FAILED, f"toast: {advised(str(error), error)}"
+    text = output.complain(text)
+    if options.json:
+        output.show(output.as_json({"error": text.removeprefix("toast: ")}))
+    return code
+
+
+def _show(report: Report, options: argparse.Namespace) -> None:
+    output.show(report.as_json() if options.json else report.as_text())
 
 
 def _service(services: Services, name: str) -> Service:
@@ -91,9 +106,9 @@ def _list(services: Services, options: argparse.Namespace) -> int:
         for variable in service.variables:
             origin = settings.origin(variable)
             settings_of.append((variable.name, settings.written(variable), origin, variable.help))
-    print(text_table.render(("service", "scheduler", "interval", "enabled", "what it does"), jobs))
-    print()
-    print(text_table.render(("setting", "value", "from", "meaning"), settings_of))
+    header = ("service", "scheduler", "interval", "enabled", "what it does")
+    second = text_table.render(("setting", "value", "from", "meaning"), settings_of)
+    output.show(f"{text_table.render(header, jobs)}\n\n{second}")
     return exit_codes.FINE
 
 
@@ -119,16 +134,15 @@ def _with_settings(
 
 def _print_warnings(several: Iterable[Settings]) -> None:
     for text in dict.fromkeys(text for settings in several for text in settings.warnings):
-        print(f"toast: {redaction.redact(text)}", file=sys.stderr)
+        output.complain(f"toast: {text}")
 
 
 def _settings(services: Services, options: argparse.Namespace) -> int:
     from common.cli import settings_reference
 
     every = [services.load(name) for name in services.names]
-    print(
-        settings_reference.example(every) if options.example else settings_reference.markdown(every)
-    )
+    form = settings_reference.example if options.example else settings_reference.markdown
+    output.show(form(every))
     return exit_codes.FINE
 
 
@@ -140,13 +154,13 @@ def _check(services: Services, options: argparse.Namespace) -> int:
     from common.cli.check import check
 
     report = check(_chosen(services, options))
-    print(report.as_json() if options.json else report.as_text())
+    _show(report, options)
     return report.exit_code
 
 
 def _chosen(services: Services, options: argparse.Namespace) -> list[Service]:
     """The named service, or all."""
-    names = [options.service] if options.service else services.names
+    names = services.names if options.service is None else [options.service]
     return [_service(services, name) for name in names]
 
 
@@ -182,8 +196,8 @@ def _once(services: Services, options: argparse.Namespace) -> int:
     else:
         line = [ProgressLine(sys.stderr)] if sys.stderr.isatty() else []
         answer = once.run(chosen, settings, line)
-    print(answer.as_json() if options.json else answer.as_text())
-    return exit_codes.FAILED if answer.failed else exit_codes.FINE
+    _show(answer, options)
+    return answer.exit_code
 
 
 def _migrate(services: Services, options: argparse.Namespace) -> int:
@@ -191,17 +205,17 @@ def _migrate(services: Services, options: argparse.Namespace) -> int:
 
     with _database(services, options).connect() as connection:
         done, faults = migrate_command.run(connection, _chosen(services, options))
-    for line in done:
-        print(line)
-    for fault in faults:
-        print(f"toast: {fault}", file=sys.stderr)
-    return exit_codes.FAILED if faults else exit_codes.FINE
+    if done:
+        output.show("\n".join(done))
+    if faults:
+        raise PassError("\n".join(faults))
+    return exit_codes.FINE
 
 
 def _roles(services: Services, options: argparse.Namespace) -> int:
     from common.cli import roles
 
-    print(roles.sql([services.load(name) for name in services.names]))
+    output.show(roles.sql([services.load(name) for name in services.names]))
     return exit_codes.FINE
 
 
@@ -211,20 +225,18 @@ def _outbox(services: Services, options: argparse.Namespace) -> int:
     with _database(services, options).connect() as connection:
         migrations.require(connection, own_tables.PUBLISHING, may_apply=False)
         if "change" not in options:
-            print(outbox_command.overview(connection))
+            _show(outbox_command.overview(connection), options)
             return exit_codes.FINE
-        fault = outbox_command.fault(connection, options.change, options.id)
-    if fault:
-        print(f"toast: event {options.id} is not set aside: {fault}", file=sys.stderr)
-        return exit_codes.FAILED
-    print(f"{options.done}: event {options.id}")
+        outbox_command.change(connection, options.change, options.id)
+    done = {"done": options.done, "event": options.id}
+    output.show(output.as_json(done) if options.json else "{done}: event {event}".format(**done))
     return exit_codes.FINE
 
 
 def _database(services: Services, options: argparse.Namespace) -> Database:
     """The database of the named service, or of the common settings."""
     name = options.service
-    settings = config.load(_service(services, name).name if name else "toast", ())
+    settings = config.load("toast" if name is None else _service(services, name).name, ())
     _print_warnings([settings])
     _log_for_a_person(settings)
     return Database(settings)

@@ -1,111 +1,175 @@
-"""`toast once`: one pass of some schedulers in the foreground, and its report."""
+"""`toast once`: one pass of some schedulers in the foreground.
 
-import json
+A signal ends it as it ends a worker: after the batch that is being changed.
+"""
+
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 
-from common.cli import text_table
+from common.cli.once_report import Delivery, OnceReport, PassOutcome
 from common.config import Settings
 from common.database.advice import advised
 from common.database.connection import Database
+from common.database.run_history import Run
 from common.errors import PassError
+from common.events.outbox import Outbox
 from common.logging import logs
 from common.logging.redaction import redact
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Scheduler
+from common.scheduling.scheduler import NOTHING, PassResult, Scheduler
 
 PUBLISH_SECONDS = 60.0
 PAUSE_SECONDS = 0.2
-_COLUMNS = ("processed", "events", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class PassOutcome:
-    """The result of one scheduler; ``rows`` only in a dry run."""
-
-    name: str
-    result: str
-    counts: Mapping[str, int]
-    seconds: float
-    error: str
-    rows: Sequence[Mapping[str, Any]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OnceReport:
-    """The result of `toast once`, or of its dry run."""
-
-    service: str
-    schedulers: list[PassOutcome]
-    published: int = 0
-    waiting: str = ""
-    dry_run: bool = False
-
-    @property
-    def failed(self) -> bool:
-        return any(outcome.result == "failed" for outcome in self.schedulers)
-
-    def as_json(self) -> str:
-        """One object: service, schedulers, published."""
-        schedulers = [
-            {
-                "name": outcome.name,
-                "result": outcome.result,
-                "counts": dict(outcome.counts),
-                "seconds": round(outcome.seconds, 3),
-                "error": outcome.error,
-                **({} if outcome.rows is None else {"rows": outcome.rows}),
-            }
-            for outcome in self.schedulers
-        ]
-        answer = {"service": self.service, "schedulers": schedulers, "published": self.published}
-        return json.dumps(answer, default=str)
-
-    def as_text(self) -> str:
-        """Due rows in a dry run, otherwise counts and published events, as text."""
-        if self.dry_run:
-            return "\n\n".join(map(_preview_text, self.schedulers))
-        header = ("scheduler", "result", *_COLUMNS, "took", "details")
-        lines = [text_table.render(header, map(_row, self.schedulers))]
-        lines += [
-            f"{outcome.name}: {outcome.error}" for outcome in self.schedulers if outcome.error
-        ]
-        lines.append(f"published {self.published} events")
-        if self.waiting:
-            lines.append(f"events are waiting: {self.waiting}")
-        return "\n".join(lines)
+# After a signal: for the batch that is being changed, and to count the events that wait.
+STOP_SECONDS = 5.0
+COUNT_SECONDS = 2.0
+POLL_SECONDS = 0.05
 
 
 def run(
     schedulers: Sequence[Scheduler], settings: Settings, observers: Sequence[Observer] = ()
 ) -> OnceReport:
-    """Run one pass of each scheduler, then publish the outbox."""
-    database = Database(settings)
-    with logs.bind(service=settings.service):
-        runs = [
-            PassRunner(scheduler, settings, database, observers=observers).run()
-            for scheduler in schedulers
-        ]
-        published, waiting = 0, ""
-        if any(scheduler.topics for scheduler in schedulers):
-            published, waiting = _publish(settings, database)
-    outcomes = [
-        PassOutcome(run.scheduler, run.result, run.counts, run.seconds, run.error) for run in runs
-    ]
-    return OnceReport(settings.service, outcomes, published, waiting)
+    """Run one pass of each scheduler, then publish the outbox.
+
+    SIGHUP, SIGINT and SIGTERM end it after the current batch, a second one or STOP_SECONDS at once.
+    """
+    every = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    # nohup, and a script's shell in the background, have some of them ignored.
+    signals = {each for each in every if signal.getsignal(each) is not signal.SIG_IGN}
+    work = _Work(schedulers, settings, observers)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        work.thread.start()
+        ended_by = _wait(work.thread, signals)
+        if ended_by:
+            work.stop.set()
+            _wait(work.thread, signals, STOP_SECONDS)
+        return work.report(ended_by)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _wait(
+    thread: threading.Thread, signals: set[signal.Signals], seconds: float = float("inf")
+) -> int:
+    """Wait for the end of the thread; returns the signal that came before it, or 0."""
+    deadline = time.monotonic() + seconds
+    while thread.is_alive() and time.monotonic() < deadline:
+        if pending := signal.sigpending() & signals:
+            return signal.sigwait(pending)
+        thread.join(POLL_SECONDS)
+    return 0
+
+
+class _Work(Observer):
+    """Runs the passes and publishes, on a thread that can be left behind if it hangs."""
+
+    def __init__(
+        self, schedulers: Sequence[Scheduler], settings: Settings, observers: Sequence[Observer]
+    ) -> None:
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="once", daemon=True)
+        self._schedulers = schedulers
+        self._settings = settings
+        self._database = Database(settings)
+        self._observers = observers
+        self._runs: dict[str, Run] = {}
+        self._done = NOTHING
+        self._started_at = 0.0
+        self._delivery = Delivery()
+        self._complete = False
+
+    def started(self, run: Run) -> None:
+        self._runs[run.scheduler] = run
+        self._done, self._started_at = NOTHING, time.monotonic()
+
+    def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
+        self._done += done
+        run.counts, run.seconds = self._done.counts, time.monotonic() - self._started_at
+
+    def report(self, ended_by: int) -> OnceReport:
+        """What is done now; counts the events that wait, if that is not known."""
+        for run in self._runs.values():
+            if not run.result:  # it hangs
+                for observer in self._observers:
+                    observer.ended(run, None)
+        delivery = self._delivery
+        if delivery.waiting is None:
+            delivery = replace(delivery, waiting=self._count_waiting())
+        outcomes = [self._outcome(scheduler.name) for scheduler in self._schedulers]
+        return OnceReport(self._settings.service, outcomes, delivery, ended_by, self._complete)
+
+    def _outcome(self, name: str) -> PassOutcome:
+        run = self._runs.get(name)
+        if run is None:
+            return PassOutcome(name, "not run", {}, 0.0, "")
+        return PassOutcome(name, run.result or "stopped", run.counts, run.seconds, run.error)
+
+    def _run(self) -> None:
+        with logs.bind(service=self._settings.service):
+            for scheduler in self._schedulers:
+                if not self.stop.is_set():
+                    PassRunner(
+                        scheduler,
+                        self._settings,
+                        self._database,
+                        stop=self.stop,
+                        observers=[self, *self._observers],
+                    ).run()
+            if not any(scheduler.topics for scheduler in self._schedulers):
+                self._delivery = Delivery(waiting=0)
+            elif not self.stop.is_set():
+                self._publish()
+        self._complete = True
+
+    def _publish(self) -> None:
+        # Imported here so that a service without topics does not load the publisher.
+        from common.events.publisher import Publisher
+
+        publisher = Publisher(self._settings, self._database)
+        deadline = time.monotonic() + PUBLISH_SECONDS
+
+        def stopping() -> bool:
+            return self.stop.is_set() or time.monotonic() > deadline
+
+        try:
+            elsewhere = True
+            # A worker that runs now publishes our events, too: let it finish.
+            while elsewhere and not stopping():
+                done, before = publisher.drain(stopping=stopping), self._delivery
+                self._delivery = Delivery(
+                    before.published + done.published,
+                    before.set_aside + done.set_aside,
+                    None if stopping() else done.left,
+                    redact(done.reason),
+                )
+                elsewhere = done.elsewhere and not self.stop.wait(PAUSE_SECONDS)
+        except (psycopg.Error, PassError) as error:
+            reason = redact(advised(str(error), error))
+            self._delivery = replace(self._delivery, waiting=None, reason=reason)
+        finally:
+            publisher.close()
+
+    def _count_waiting(self) -> int | None:
+        try:
+            with self._database.connect_for(COUNT_SECONDS) as connection:
+                return Outbox(connection, self._settings.service).waiting()
+        except psycopg.Error:
+            return None
 
 
 def dry_run(schedulers: Sequence[Scheduler], settings: Settings) -> OnceReport:
     """Preview one pass of each scheduler; changes nothing and migrates nothing."""
     database = Database(settings)
     outcomes = [_preview(PassRunner(scheduler, settings, database)) for scheduler in schedulers]
-    return OnceReport(settings.service, outcomes, dry_run=True)
+    return OnceReport(settings.service, outcomes, Delivery(), dry_run=True)
 
 
 def _preview(runner: PassRunner) -> PassOutcome:
@@ -123,46 +187,3 @@ def _preview(runner: PassRunner) -> PassOutcome:
 def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row with secrets removed, which errors stored by the live services may hold."""
     return {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}
-
-
-def _publish(settings: Settings, database: Database) -> tuple[int, str]:
-    """Publish; returns the number of events, and why others wait, or ""."""
-    # Imported here so that a service without topics does not load the publisher.
-    from common.events.publisher import Publisher
-
-    publisher = Publisher(settings, database)
-    deadline = time.monotonic() + PUBLISH_SECONDS
-    published = 0
-    try:
-        while True:
-            outcome = publisher.drain(stopping=lambda: time.monotonic() > deadline)
-            published += outcome.published
-            # A worker that runs now publishes our events, too: let it finish.
-            if not outcome.elsewhere or time.monotonic() > deadline:
-                return published, redact(outcome.reason)
-            threading.Event().wait(PAUSE_SECONDS)
-    except (psycopg.Error, PassError) as error:
-        return published, redact(advised(str(error), error))
-    finally:
-        publisher.close()
-
-
-def _row(outcome: PassOutcome) -> tuple[object, ...]:
-    details = ", ".join(
-        f"{name} {count}" for name, count in outcome.counts.items() if name not in _COLUMNS
-    )
-    figures = (outcome.counts.get(name, 0) for name in _COLUMNS)
-    return (outcome.name, outcome.result, *figures, f"{outcome.seconds:.2f}s", details)
-
-
-def _preview_text(outcome: PassOutcome) -> str:
-    if outcome.error:
-        return f"{outcome.name}: {outcome.error}"
-    due, rows = outcome.counts["due"], outcome.rows or []
-    title = f"{outcome.name}: {due} due"
-    if not rows:
-        return title
-    shown = "" if due <= len(rows) else f", the first {len(rows)}"
-    return (
-        f"{title}{shown}\n{text_table.render(list(rows[0]), (list(row.values()) for row in rows))}"
-    )

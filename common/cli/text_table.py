@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from common.cli.output import printable
+
 GAP = "  "
 
 
@@ -11,7 +13,7 @@ def render(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     Characters that are not printable are escaped.
     """
     body = [list(row) for row in rows]
-    lines = [[name.upper() for name in header], *([_cell(value) for value in row] for row in body)]
+    lines = [[name.upper() for name in header], *(list(map(_cell, row)) for row in body)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     numeric = [all(isinstance(row[i], int | float) for row in body) for i in range(len(header))]
     return "\n".join(
@@ -24,5 +26,4 @@ def render(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    text = str(value)
-    return text if text.isprintable() else repr(text)[1:-1]
+    return printable(str(value), keep="")

@@ -1,11 +1,10 @@
 """The findings of `toast check`, and their report as text or JSON."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common import exit_codes
-from common.cli import text_table
+from common.cli import output, text_table
 from common.logging.redaction import redact
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -71,7 +70,7 @@ class Report:
 
     def as_json(self) -> str:
         """A list of objects: service, check, level, message, fix."""
-        return json.dumps(self._rows(), ensure_ascii=False)
+        return output.as_json(self._rows())
 
     def _rows(self) -> list[dict[str, str]]:
         """First the findings of several services, then one service after another."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from common import config
+from common.cli import output
 from common.cli.status import collector, processes
 from common.cli.status import text as status_text
 from common.cli.status.collector import Status
@@ -23,7 +24,8 @@ _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 def show(services: Sequence[tuple[Service, Settings]], *, as_json: bool) -> bool:
     """Print the status once; returns True if an operator must act."""
     found = _collect(services)
-    print(status_text.as_json(found) if as_json else _text(found))
+    # Its colours are not for `show`, which would escape them.
+    output.write(f"{status_text.as_json(found) if as_json else _text(found)}\n")
     return found.is_bad
 
 
@@ -53,18 +55,16 @@ def _draw(text: str) -> None:
     height = shutil.get_terminal_size().lines
     if len(lines) > height:
         lines[height - 1 :] = [f"({len(lines) - height + 1} more lines: make the terminal higher)"]
-    sys.stdout.write(_HOME + f"{_CLEAR_LINE}\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
-    sys.stdout.flush()
+    output.write(_HOME + f"{_CLEAR_LINE}\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
 
 
 @contextmanager
 def _full_screen() -> Iterator[None]:
-    sys.stdout.write(_ENTER)
+    output.write(_ENTER)
     try:
         yield
     finally:
-        sys.stdout.write(_LEAVE)
-        sys.stdout.flush()
+        output.write(_LEAVE)
 
 
 @contextmanager

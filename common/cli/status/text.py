@@ -1,12 +1,11 @@
 """Formats the status: a table for a terminal of any width, with or without colours, or JSON."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from common.cli import text_table
+from common.cli import output, text_table
 from common.cli.status import job_history
 from common.cli.status.collector import Server, Status
 from common.cli.status.job_history import Job
@@ -35,11 +34,13 @@ def as_json(found: Status) -> str:
     """One object: bad, jobs, databases, processes; times in RFC 3339, durations in seconds."""
     answer = {"bad": found.is_bad, **asdict(found)}
     answer["databases"] = answer.pop("servers")
-    return json.dumps(answer, default=datetime.isoformat)
+    for database, server in zip(answer["databases"], found.servers, strict=True):
+        database["busy"] = [{**asdict(each), "waits": each.waits} for each in server.busy]
+    return output.as_json(answer)
 
 
 def as_text(found: Status, *, width: int | None = None, colours: bool = False) -> str:
-    """The status as text; no line is longer than ``width``, if given."""
+    """The status as printable text; no line is longer than ``width``, if given."""
     clocks = {service: server.now for server in found.servers for service in server.services}
     header, *body = _table([_row(job, clocks[job.service]) for job in found.jobs], width)
     place = header.find("STATE")
@@ -167,6 +168,7 @@ def _sparkline(durations: Sequence[float]) -> str:
 
 
 def _cut(line: str, width: int | None) -> str:
+    line = output.printable(line, keep="")
     return line if width is None or len(line) <= width else f"{line[: width - 1]}…"
 
 

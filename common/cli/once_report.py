@@ -1,0 +1,118 @@
+"""What `toast once` has done, or would do, as text or JSON."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from common import exit_codes
+from common.cli import output, text_table
+
+_COLUMNS = ("processed", "events", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class PassOutcome:
+    """The result of one scheduler; ``rows`` only in a dry run."""
+
+    name: str
+    result: str
+    counts: Mapping[str, int]
+    seconds: float
+    error: str
+    rows: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of the events; ``waiting`` is None if they were not counted, ``reason`` is why
+    they wait."""
+
+    published: int = 0
+    set_aside: int = 0
+    waiting: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OnceReport:
+    """The result of `toast once`, or of its dry run.
+
+    ``signal`` ended it, if that is not 0; ``complete`` is False if it broke down.
+    """
+
+    service: str
+    schedulers: list[PassOutcome]
+    delivery: Delivery
+    signal: int = 0
+    complete: bool = True
+    dry_run: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return not self.complete or any(each.result == "failed" for each in self.schedulers)
+
+    @property
+    def exit_code(self) -> int:
+        if self.signal:
+            return exit_codes.SIGNAL + self.signal
+        return exit_codes.FAILED if self.failed else exit_codes.FINE
+
+    def as_json(self) -> str:
+        """One object: service, schedulers, what became of the events, ended_by."""
+        schedulers = [
+            {
+                "name": outcome.name,
+                "result": outcome.result,
+                "counts": dict(outcome.counts),
+                "seconds": round(outcome.seconds, 3),
+                "error": outcome.error,
+                **({} if outcome.rows is None else {"rows": outcome.rows}),
+            }
+            for outcome in self.schedulers
+        ]
+        about = {"service": self.service, "schedulers": schedulers, **asdict(self.delivery)}
+        return output.as_json({**about, "ended_by": self._ended_by()})
+
+    def as_text(self) -> str:
+        """Due rows in a dry run, otherwise counts and events, as text."""
+        if self.dry_run:
+            return "\n\n".join(map(_preview_text, self.schedulers))
+        header = ("scheduler", "result", *_COLUMNS, "took", "details")
+        lines = [text_table.render(header, map(_row, self.schedulers))]
+        lines += [f"{each.name}: {each.error}" for each in self.schedulers if each.error]
+        events = self.delivery
+        lines.append(f"published {events.published} events")
+        if events.set_aside:
+            lines.append(f"set aside {events.set_aside} events; see `toast outbox`")
+        if events.waiting != 0:
+            number = "not counted" if events.waiting is None else events.waiting
+            reason = f"; {events.reason}" if events.reason else ""
+            lines.append(f"events are waiting: {number}{reason}")
+        if self.signal:
+            lines.append(f"ended by {self._ended_by()}; the next pass does the rest")
+        return "\n".join(lines)
+
+    def _ended_by(self) -> str:
+        return signal.Signals(self.signal).name if self.signal else ""
+
+
+def _row(outcome: PassOutcome) -> tuple[object, ...]:
+    details = ", ".join(
+        f"{name} {count}" for name, count in outcome.counts.items() if name not in _COLUMNS
+    )
+    figures = (outcome.counts.get(name, 0) for name in _COLUMNS)
+    return (outcome.name, outcome.result, *figures, f"{outcome.seconds:.2f}s", details)
+
+
+def _preview_text(outcome: PassOutcome) -> str:
+    if outcome.error:
+        return f"{outcome.name}: {outcome.error}"
+    due, rows = outcome.counts["due"], outcome.rows or []
+    title = f"{outcome.name}: {due} due"
+    if not rows:
+        return title
+    shown = "" if due <= len(rows) else f", the first {len(rows)}"
+    return (
+        f"{title}{shown}\n{text_table.render(list(rows[0]), (list(row.values()) for row in rows))}"
+    )

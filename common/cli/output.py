@@ -1,0 +1,94 @@
+"""What the commands print: to any pipe, in any encoding, without control characters."""
+
+import contextlib
+import json
+import os
+import sys
+from datetime import datetime
+
+from common.logging.redaction import redact
+
+# Of a line on standard error; the middle of a longer one is cut out.
+MOST_CHARACTERS = 1_000
+
+
+class OutputError(Exception):
+    """Standard output cannot be written; ``reason`` is the error."""
+
+    def __init__(self, reason: OSError) -> None:
+        self.reason = reason
+        super().__init__(reason.strerror)
+
+
+def open_streams() -> None:
+    """Make standard output and error fail if they are closed, and escape what they cannot encode.
+
+    A file or connection that is opened later must not get the number of a closed one.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdout, sys.stderr = (
+        os.fdopen(
+            number,
+            "w",
+            buffering=buffering,
+            encoding=stream.encoding if stream else None,
+            errors="backslashreplace",
+            closefd=False,
+        )
+        for number, buffering, stream in ((1, -1, sys.stdout), (2, 1, sys.stderr))
+    )
+
+
+def close_streams() -> None:
+    """Drop what cannot be written: Python would end with another exit code because of it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def write(text: str) -> None:
+    """Write the text to standard output as it is. Raises OutputError."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputError(error) from error
+
+
+def show(text: str) -> None:
+    """Print the text on standard output, with control characters escaped. Raises OutputError."""
+    write(f"{printable(text)}\n")
+
+
+def complain(text: str) -> str:
+    """Print the text on standard error, redacted, escaped and cut, and return it like that."""
+    text = "\n".join(map(_cut, printable(redact(text)).split("\n")))
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
+    return text
+
+
+def printable(text: str, keep: str = "\n") -> str:
+    """The text with the characters escaped that could control a terminal, except ``keep``."""
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def as_json(value: object) -> str:
+    """The value in one line of ASCII characters; times in RFC 3339."""
+    return json.dumps(value, default=_plain).replace("\x7f", r"\u007f")
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _cut(line: str) -> str:
+    half = MOST_CHARACTERS // 2
+    return line if len(line) <= MOST_CHARACTERS else f"{line[:half]} ... {line[-half:]}"
