@@ -6,8 +6,7 @@ full index does not replace it: it begins with all rows that were processed long
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg.rows import class_row
@@ -51,8 +50,19 @@ ORDER BY 1, 2"""
 _CAST = re.compile(r"::(?:character varying|text)\b(?:\(\d+\))?")
 _NOT_DELETED = "deleted_at IS NULL"
 
-# An index and its table.
-Wanted = tuple[str, Index]
+# What happens without an index.
+_NOT_UNIQUE = "{table} has no unique index on ({columns}), without which nothing can be recorded"
+_LOOKED_UP = "{rows}, looked up by {columns} without an index"
+_READ_WHOLE = "{rows}, all read by every pass that looks for due ones"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An index, and what happens ``without`` it."""
+
+    table: str
+    index: Index
+    without: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,102 +76,68 @@ class Present:
     columns: list[str]
     condition: str
 
-    def begins_as(self, wanted: Index) -> bool:
+    def serves(self, wanted: Wanted) -> bool:
         """True if it can serve as the wanted index, provided it is valid."""
-        fits = tuple(self.columns[: len(wanted.columns)]) == wanted.columns
-        return fits and _same(self.condition, wanted.where)
-
-    def decides(self, columns: Sequence[str]) -> bool:
-        """True if ON CONFLICT can use these columns."""
-        whole = self.is_unique and not self.condition
-        return self.is_valid and whole and sorted(self.columns) == sorted(columns)
-
-
-class _Indexes:
-    """The indexes of some tables; missing tables are ignored."""
-
-    def __init__(self, connection: Connection, tables: Sequence[str], sizes: Sizes) -> None:
-        self._sizes = sizes
-        self._of: defaultdict[str, list[Present]] = defaultdict(list)
-        with connection.cursor(row_factory=class_row(Present)) as cursor:
-            for present in cursor.execute(_PRESENT, {"tables": tables}):
-                self._of[present.table].append(present)
-
-    def is_there(self, wanted: Wanted) -> bool:
-        table, index = wanted
-        present = any(each.is_valid and each.begins_as(index) for each in self._of[table])
-        return present or table not in self._sizes
-
-    def decides(self, table: str, columns: Sequence[str]) -> bool:
-        return any(index.decides(columns) for index in self._of[table]) or table not in self._sizes
-
-    def statement(self, wanted: Wanted) -> str:
-        """SQL that creates the index, and drops an invalid one."""
-        table, index = wanted
-        broken = [each.name for each in self._of[table] if each.begins_as(index)]
-        drop = "".join(f"DROP INDEX CONCURRENTLY {name}; " for name in broken)
-        where = f" WHERE {index.where}" if index.where else ""
-        columns = ", ".join(index.columns)
-        return f"{drop}CREATE INDEX CONCURRENTLY ON {table} ({columns}){where};"
+        columns = wanted.index.columns
+        if wanted.without == _NOT_UNIQUE:
+            whole = self.is_unique and not self.condition
+            return whole and sorted(self.columns) == sorted(columns)
+        begins = tuple(self.columns[: len(columns)]) == columns
+        return begins and _same(self.condition, wanted.index.where)
 
 
 def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
-    """Look for every index that an enabled scheduler declares."""
-    live = subject.live
-    references = _references(connection, [access.table.name for access in live if access.delete])
-    declared = ((access.table.name, index) for access in live for index in access.needs)
-    needs = dict.fromkeys((*references, *declared))
-    profits = dict.fromkeys(
-        (access.table.name, index) for access in live for index in access.profits
-    )
-    uniques = [
-        (access.table.name, columns) for access in subject.accesses for columns in access.unique
-    ]
-    decisions = list(dict.fromkeys(uniques))
-    tables = list({table for table, _ in (*needs, *profits, *decisions)})
-    sizes = Sizes(connection, tables)
-    indexes = _Indexes(connection, tables, sizes)
-    findings = [
-        *(_undecided(*each) for each in decisions if not indexes.decides(*each)),
-        *_needed(indexes, sizes, needs),
-        *_profitable(indexes, sizes, profits),
-    ]
+    """Look for every index that an enabled scheduler wants on a table that exists."""
+    every = _wanted(connection, subject)
+    names = {"tables": list({wanted.table for wanted in every})}
+    sizes = Sizes(connection, names["tables"])
+    with connection.cursor(row_factory=class_row(Present)) as cursor:
+        present = cursor.execute(_PRESENT, names).fetchall()
+    findings, later = [], 0
+    for wanted in every:
+        alike = [one for one in present if one.table == wanted.table and one.serves(wanted)]
+        if wanted.table not in sizes or any(one.is_valid for one in alike):
+            continue
+        if wanted.without == _READ_WHOLE and not sizes.is_big(wanted.table):
+            later += 1
+        else:
+            findings.append(_missing(wanted, sizes, [one.name for one in alike]))
     yield from findings
-    if live and not findings:
-        later = sum(not indexes.is_there(each) for each in profits)
+    if subject.live and not findings:
         more = f"; {later} more would pay beyond {BIG_ROWS:,} rows" if later else ""
         yield ok("indexes", f"those that matter are there{more}")
 
 
-def _references(connection: Connection, tables: Sequence[str]) -> Iterator[Wanted]:
-    for row in connection.execute(_REFERENCES, {"tables": list(tables)}):
-        yield row["table"], Index(tuple(row["columns"]))
+def _wanted(connection: Connection, subject: Subject) -> list[Wanted]:
+    """Every index that the schedulers declare or that references to deleted rows need, once."""
+    deleted = [access.table.name for access in subject.live if access.delete]
+    references = connection.execute(_REFERENCES, {"tables": deleted})
+    found = [
+        Wanted(access.table.name, Index(columns), _NOT_UNIQUE)
+        for access in subject.accesses
+        for columns in access.unique
+    ]
+    found += [Wanted(row["table"], Index(tuple(row["columns"])), _LOOKED_UP) for row in references]
+    for access in subject.live:
+        found += [Wanted(access.table.name, index, _LOOKED_UP) for index in access.needs]
+    for access in subject.live:
+        found += [Wanted(access.table.name, index, _READ_WHOLE) for index in access.profits]
+    return list(dict.fromkeys(found))
 
 
-def _undecided(table: str, columns: Sequence[str]) -> Finding:
-    listed = ", ".join(columns)
-    return error(
+def _missing(wanted: Wanted, sizes: Sizes, broken: Sequence[str]) -> Finding:
+    """The finding, with SQL that creates the index and drops invalid ones."""
+    table, index, without = wanted.table, wanted.index, wanted.without
+    columns = ", ".join(index.columns)
+    drop = "".join(f"DROP INDEX CONCURRENTLY {name}; " for name in broken)
+    unique = "UNIQUE " if without == _NOT_UNIQUE else ""
+    where = f" WHERE {index.where}" if index.where else ""
+    is_severe = unique or (without == _LOOKED_UP and sizes.is_big(table))
+    return (error if is_severe else warning)(
         "indexes",
-        f"{table} has no unique index on ({listed}), without which nothing can be recorded",
-        f"CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({listed});",
+        without.format(table=table, columns=columns, rows=sizes.describe(table)),
+        f"{drop}CREATE {unique}INDEX CONCURRENTLY ON {table} ({columns}){where};",
     )
-
-
-def _needed(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
-    for each in wanted:
-        if not indexes.is_there(each):
-            table, index = each
-            level = error if sizes.is_big(table) else warning
-            columns = ", ".join(index.columns)
-            message = f"{sizes.describe(table)}, looked up by {columns} without an index"
-            yield level("indexes", message, indexes.statement(each))
-
-
-def _profitable(indexes: _Indexes, sizes: Sizes, wanted: Iterable[Wanted]) -> Iterator[Finding]:
-    for each in wanted:
-        if not indexes.is_there(each) and sizes.is_big(each[0]):
-            message = f"{sizes.describe(each[0])}, all read by every pass that looks for due ones"
-            yield warning("indexes", message, indexes.statement(each))
 
 
 def _same(present: str, wanted: str) -> bool:

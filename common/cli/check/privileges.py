@@ -1,6 +1,8 @@
 """Checks the rights of our role: none missing, none too many."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from common.cli import roles
@@ -93,13 +95,14 @@ def _missing(connection: Connection, subject: Subject, role: str) -> Iterator[Fi
     if role == roles.role_of(subject.service):
         for scheduler in subject.schedulers:
             group = roles.rights_of_group(subject.service, scheduler)
-            if any(right in group for right in missing):
-                missing = [right for right in missing if right not in group]
-                name = roles.group_of(scheduler)
+            rest = [right for right in missing if right not in group]
+            if rest != missing:
                 message = f"{role} lacks the rights that {scheduler.name} needs"
-                yield error("privileges", message, f"GRANT {name} TO {role};")
-    for table, privileges in grants.by_table(missing).items():
-        [grant] = grants.grants([right for right in missing if right.table == table], role)
+                grant = f"GRANT {roles.group_of(scheduler)} TO {role};"
+                yield error("privileges", message, grant)
+            missing = rest
+    named = grants.by_table(missing).items()
+    for (table, privileges), grant in zip(named, grants.grants(missing, role), strict=True):
         kinds = ", ".join(privilege.split()[0] for privilege in privileges)
         yield error("privileges", f"{role} lacks {kinds} on {table}", grant)
 
@@ -117,17 +120,20 @@ def _too_much(connection: Connection, subject: Subject, role: dict[str, Any]) ->
     excess = [text for attribute, text in _ATTRIBUTES.items() if role[attribute]]
     if role["creates"]:
         excess.append(f"may create tables in {role['schema']}")
-    owned: dict[str, None] = {}
-    beyond: dict[str, dict[str, None]] = {}
-    for row in connection.execute(_PRESENT):
-        if row["is_owner"]:
-            owned[row["name"]] = None
-        elif Right(row["name"], row["privilege"], row["part"]) not in subject.allowed:
-            beyond.setdefault(row["name"], {})[row["privilege"]] = None
-    if owned:
+    rows = connection.execute(_PRESENT).fetchall()
+    allowed = subject.allowed
+    if owned := dict.fromkeys(row["name"] for row in rows if row["is_owner"]):
         excess.append(f"owns {_some(list(owned))}")
-    if beyond:
-        kinds = [f"{', '.join(names)} on {table}" for table, names in beyond.items()]
+    if beyond := dict.fromkeys(
+        (row["name"], row["privilege"])
+        for row in rows
+        if not row["is_owner"]
+        if Right(row["name"], row["privilege"], row["part"]) not in allowed
+    ):
+        kinds = [
+            f"{', '.join(privilege for _, privilege in same)} on {table}"
+            for table, same in groupby(beyond, itemgetter(0))
+        ]
         excess.append(f"may {_some(kinds)}")
     return ", ".join(excess)
 

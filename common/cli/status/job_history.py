@@ -1,11 +1,13 @@
 """The state of every scheduler, from the run history and the sessions of one database."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+
+from psycopg.rows import DictRow
 
 from common.cli.status import sessions
 from common.cli.status.sessions import Activity
@@ -33,7 +35,8 @@ SLOW_SECONDS = 5.0
 _RECENT = f"""
 SELECT run.* FROM unnest(%(services)s::text[], %(schedulers)s::text[]) AS job (service, scheduler)
 CROSS JOIN LATERAL (
-    SELECT service, scheduler, host, process, started_at, finished_at, result, counts, error
+    SELECT service, scheduler, host, process, started_at, result, counts, error,
+           extract(epoch FROM finished_at - started_at)::float AS seconds
     FROM toast_runs
     WHERE service = job.service AND scheduler = job.scheduler
     ORDER BY started_at DESC LIMIT {RECENT_RUNS}
@@ -86,6 +89,31 @@ class Job:
     waits: str = ""
 
 
+# Stands for a run where there is none.
+NO_RUN: DictRow = {"started_at": None, "seconds": None, "result": None, "counts": {}, "error": ""}
+
+
+class RunHistory:
+    """The last runs of one scheduler; each may be NO_RUN.
+
+    ``last_result`` is not of a stopped or skipped pass; ``shown`` is the run to show as the last.
+    """
+
+    def __init__(self, runs: Sequence[DictRow], is_alive: Callable[[DictRow], bool]) -> None:
+        """``runs`` has the newest first."""
+        # A run that was killed never ends; its host has begun another one since.
+        of_host = {run["host"]: run for run in reversed(runs)}
+        endless = (run for run in of_host.values() if run["result"] is None and is_alive(run))
+        finished = [run for run in runs if run["result"] is not None]
+        decided = (run for run in finished if run["result"] in ("ok", "failed"))
+        self.running = max(endless, key=itemgetter("started_at"), default=NO_RUN)
+        self.last_finished = next(iter(finished), NO_RUN)
+        self.last_result = next(decided, NO_RUN)
+        shown = (self.running, self.last_result, self.last_finished)
+        self.shown = next((run for run in shown if run is not NO_RUN), NO_RUN)
+        self.durations = [run["seconds"] for run in reversed(finished)]
+
+
 class History:
     """The run history and the sessions of one database."""
 
@@ -100,9 +128,7 @@ class History:
         assert row is not None
         self.now: datetime = row["now"]
         self._sessions = sessions.of_workers(connection)
-        self._recent: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for run in connection.execute(_RECENT, keys):
-            self._recent.setdefault((run["service"], run["scheduler"]), []).append(run)
+        self._recent = connection.execute(_RECENT, keys).fetchall()
         self._totals = {
             (each["service"], each["scheduler"]): each for each in connection.execute(_TOTALS, keys)
         }
@@ -110,96 +136,71 @@ class History:
     @property
     def busy(self) -> list[Activity]:
         """The sessions whose statement takes unusually long."""
-        return [
-            session
-            for session in self._sessions
-            if session.is_busy and session.seconds > SLOW_SECONDS
-        ]
+        return [each for each in self._sessions if each.is_busy and each.seconds > SLOW_SECONDS]
 
     def job(self, service: str, scheduler: Scheduler, settings: Settings) -> Job:
-        runs = self._recent.get((service, scheduler.name), [])
-        totals = self._totals[service, scheduler.name]
-        interval = settings[scheduler.interval].total_seconds()
-        enabled = settings[scheduler.enabled]
-        ended = [run for run in runs if run["result"] is not None]
-        # A stopped or skipped pass has no result of its own.
-        decided = next((run for run in ended if run["result"] in ("ok", "failed")), None)
-        current = self._current_run(service, runs)
-        shown = current or decided or next(iter(ended), None)
+        key = service, scheduler.name
+        recent = [run for run in self._recent if (run["service"], run["scheduler"]) == key]
+        runs, totals = RunHistory(recent, self._is_alive), self._totals[key]
+        interval, enabled = settings[scheduler.interval], settings[scheduler.enabled]
+        shown, last = runs.shown, runs.last_result
+        next_run = shown["started_at"] + interval if shown["started_at"] else None
         session = self._busiest(service)
-        if current is None and enabled:
-            current = self._unrecorded_run(shown, interval, session)
-        state = self._state(enabled, interval, decided, current, totals["last_success"])
-        durations = [_seconds(run) for run in reversed(ended)]
-        running_for = self._slow_for(current, durations)
-        next_run = shown["started_at"] + timedelta(seconds=interval) if shown else None
+        began = runs.running["started_at"]
+        if began is None and enabled:
+            began = self._unrecorded_since(next_run, session)
+        success = totals["last_success"]
+        state = self._state(interval, last["result"], began, success) if enabled else DISABLED
+        running_for = self._slow_for(began, runs.durations)
         return Job(
-            service,
-            scheduler.name,
-            enabled,
-            interval,
-            state,
-            shown["started_at"] if shown else None,
-            _seconds(decided) if decided else None,
-            decided["counts"] if decided else {},
-            totals["last_success"],
-            next_run if enabled and state != FAILING else None,
-            totals["runs"],
-            totals["failures"],
-            durations,
-            decided["error"] if decided else "",
-            running_for,
-            session.waits if session and running_for is not None else "",
+            *key,
+            enabled=enabled,
+            interval=interval.total_seconds(),
+            state=state,
+            last_run=shown["started_at"],
+            seconds=last["seconds"],
+            counts=last["counts"],
+            last_success=success,
+            next_run=next_run if enabled and state != FAILING else None,
+            runs_24h=totals["runs"],
+            failures_24h=totals["failures"],
+            durations=runs.durations,
+            error=last["error"],
+            running_for=running_for,
+            waits=session.waits if session and running_for is not None else "",
         )
 
     def _state(
         self,
-        enabled: bool,
-        interval: float,
-        decided: dict[str, Any] | None,
-        current: dict[str, Any] | None,
-        last_success: datetime | None,
+        interval: timedelta,
+        result: str | None,
+        began: datetime | None,
+        success: datetime | None,
     ) -> str:
-        limit = timedelta(seconds=overdue_after(interval))
-        if not enabled:
-            return DISABLED
-        if current and self.now - current["started_at"] <= limit:
+        limit = timedelta(seconds=overdue_after(interval.total_seconds()))
+        if began and self.now - began <= limit:
             return RUNNING
-        if decided and decided["result"] == "failed":
+        if result == "failed":
             return FAILING
-        if last_success is None:
+        if success is None:
             return NEVER_RAN
-        return OVERDUE if self.now - last_success > limit else OK
+        return OVERDUE if self.now - success > limit else OK
 
-    def _current_run(self, service: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-        """The running pass, if there is one; a run of a killed process never ends."""
-        later: set[str] = set()
-        for run in runs:
-            superseded = run["host"] in later
-            later.add(run["host"])
-            if run["result"] is None and not superseded and self._is_alive(service, run):
-                return run
-        return None
-
-    def _unrecorded_run(
-        self, last: dict[str, Any] | None, interval: float, session: Activity | None
-    ) -> dict[str, Any] | None:
-        """A pass that cannot record its start, such as when a COMMIT hangs."""
+    def _unrecorded_since(self, due: datetime | None, session: Activity | None) -> datetime | None:
+        """When a pass began that cannot record its start, such as when a COMMIT hangs."""
         if session is None or not (session.is_busy or session.is_hidden):
             return None
-        due = last["started_at"] + timedelta(seconds=interval) if last else None
+        tolerance = timedelta(seconds=SLOW_SECONDS)
         began = self.now - timedelta(seconds=session.seconds)
         if session.is_hidden and due:
             began = due
-        too_early = due is not None and began < due - timedelta(seconds=SLOW_SECONDS)
-        if too_early or self.now - began < timedelta(seconds=SLOW_SECONDS):
-            return None
-        return {"started_at": began}
+        too_early = due is not None and began < due - tolerance
+        return None if too_early or self.now - began < tolerance else began
 
-    def _slow_for(self, current: dict[str, Any] | None, durations: Sequence[float]) -> float | None:
-        if current is None:
+    def _slow_for(self, began: datetime | None, durations: Sequence[float]) -> float | None:
+        if began is None:
             return None
-        seconds: float = (self.now - current["started_at"]).total_seconds()
+        seconds = (self.now - began).total_seconds()
         usual = max(SLOW_TIMES * max(durations, default=0.0), SLOW_SECONDS)
         return seconds if seconds > usual else None
 
@@ -209,13 +210,8 @@ class History:
         busy = (session for session in ours if session.is_busy or session.is_hidden)
         return next(busy, ours[0] if ours else None)
 
-    def _is_alive(self, service: str, run: dict[str, Any]) -> bool:
+    def _is_alive(self, run: DictRow) -> bool:
         if run["host"] == socket.gethostname():
             return Path(f"/proc/{run['process']}").exists()
         # Of processes on another machine, only the sessions are visible.
-        return any(session.service == service for session in self._sessions)
-
-
-def _seconds(run: Mapping[str, Any]) -> float:
-    taken: timedelta = run["finished_at"] - run["started_at"]
-    return taken.total_seconds()
+        return any(session.service == run["service"] for session in self._sessions)
