@@ -88,7 +88,7 @@ class _Work(Observer):
 
     def started(self, run: Run) -> None:
         self._runs[run.scheduler] = run
-        self._done, self._started_at = NOTHING, time.monotonic()
+        self._started_at, self._done, run.counts = time.monotonic(), NOTHING, NOTHING.counts
 
     def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         self._done += done

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,10 +18,10 @@ from psycopg import sql
 
 import workers
 from common.cli import commands
-from devservers.child_processes import PATIENCE, free_port, poll_until
+from devservers.child_processes import PATIENCE, bound_to_parent, free_port, poll_until
 from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database
-from testing.processes import NO_BROKER, Process, bare, environment, toast
+from testing.processes import NO_BROKER, STOP_SECONDS, Process, bare, environment, toast
 from testing.topics import Topic
 from tests.support.expired_links import EXPIRED
 from tests.support.outbox_rows import add_event
@@ -152,6 +155,10 @@ def test_once_prints_one_object_for_a_program(database: TestDatabase, env: dict[
             }
         ],
         "published": 2,
+        "set_aside": 0,
+        "waiting": 0,
+        "reason": "",
+        "ended_by": "",
     }
 
 
@@ -207,8 +214,14 @@ def test_once_leaves_the_events_when_kafka_is_away(database: TestDatabase) -> No
     assert answer.code == 0  # the pass was fine
     published, events_wait = answer.out.splitlines()[-2:]
     assert published == "published 0 events"
-    assert events_wait.startswith("events are waiting: ")
+    number, _, reason = events_wait.removeprefix("events are waiting: ").partition("; ")
+    assert number == "2"
     assert len(database.query("SELECT id FROM toast_outbox")) == 2
+    again = toast("once", "link", "--json", env=environment(database, NO_BROKER))
+    assert again.code == 0
+    found = json.loads(again.out)
+    assert (found["published"], found["waiting"], found["reason"]) == (0, 2, reason)
+    assert reason
 
 
 def test_once_takes_along_what_waited_before(
@@ -245,13 +258,69 @@ def test_once_reports_an_unreachable_database(database: TestDatabase) -> None:
     assert f"port {port} failed: Connection refused" in scheduler["error"]
 
 
+SLOW = """
+CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
+CREATE TRIGGER pause AFTER UPDATE ON link_links EXECUTE FUNCTION pause()"""
+
+
+def once_until(
+    database: TestDatabase, *numbers: signal.Signals, ignored: bool = False
+) -> tuple[int, str]:
+    """Send the signals to `toast once link` while it changes rows; its exit code and output."""
+    asleep = "SELECT 1 AS one FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    trap = "trap '' HUP; " if ignored else ""
+    with subprocess.Popen(
+        ["sh", "-c", f"{trap}exec {sys.executable} -m workers once link --json"],
+        env=environment(database),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=bound_to_parent(signal.SIGKILL),
+    ) as command:
+        assert poll_until(lambda: bool(database.query(asleep)), PATIENCE)
+        for number in numbers:
+            command.send_signal(number)
+            time.sleep(0.2)
+        out, _ = command.communicate(timeout=STOP_SECONDS)
+        return command.returncode, out
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_once_after_the_batch_and_it_says_how_far_it_got(
+    number: signal.Signals, own_database: TestDatabase
+) -> None:
+    add_links(own_database, 3)
+    own_database.query(SLOW.format(seconds=2))
+    code, out = once_until(own_database, number)
+    found = json.loads(out)
+    assert code == 128 + number
+    assert found["ended_by"] == number.name
+    assert found["schedulers"][0]["counts"] == {"processed": 3, "events": 3, "failed": 0}
+    assert (found["published"], found["waiting"]) == (0, 3)
+    assert own_database.query("SELECT count(*) AS rows FROM toast_outbox") == [{"rows": 3}]
+
+
+def test_a_second_ctrl_c_ends_a_batch_that_takes_long(own_database: TestDatabase) -> None:
+    link = own_database.insert("link_links", expires_at=EXPIRED)
+    own_database.query(SLOW.format(seconds=100))
+    code, out = once_until(own_database, signal.SIGINT, signal.SIGINT)
+    found = json.loads(out)
+    assert (code, found["ended_by"], found["waiting"]) == (130, "SIGINT", 0)
+    [scheduler] = found["schedulers"]
+    assert (scheduler["result"], scheduler["counts"]["processed"]) == ("stopped", 0)
+    assert own_database.query("SELECT * FROM link_links") == [link]
+
+
+def test_once_under_nohup_is_not_ended_by_sighup(own_database: TestDatabase) -> None:
+    add_links(own_database, 1)
+    own_database.query(SLOW.format(seconds=2))
+    code, out = once_until(own_database, signal.SIGHUP, ignored=True)
+    assert (code, json.loads(out)["ended_by"]) == (0, "")
+
+
 def test_ctrl_c_ends_a_pass_without_a_traceback(own_database: TestDatabase) -> None:
     link = own_database.insert("link_links", expires_at=EXPIRED)
-    own_database.query(
-        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN PERFORM pg_sleep(100); RETURN NULL; END $$;"
-        "CREATE TRIGGER pause AFTER UPDATE ON link_links EXECUTE FUNCTION pause()"
-    )
+    own_database.query(SLOW.format(seconds=100))
     asleep = "SELECT 1 AS one FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     with Process("workers", "once", "link", env=environment(own_database)) as command:
         assert poll_until(lambda: bool(own_database.query(asleep)), PATIENCE)

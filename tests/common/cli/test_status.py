@@ -241,6 +241,8 @@ def test_a_pass_whose_commit_hangs_is_running_and_shows_what_it_waits_for(
         assert (found["state"], found["code"]) == ("running", 0)
         assert found["running_for"] > 5
         assert found["waits"] == "for a standby to confirm its COMMIT (synchronous_standby_names)"
+        [server] = report(replicating, "link")["databases"]
+        assert server["busy"][0]["waits"] == found["waits"]
         text = toast("status", "link", env=env).out
         assert re.search(
             r"^link link-expiration: under way for \d+\.\d\d s, 0\.\d\d s at most before; it waits"
