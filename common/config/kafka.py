@@ -5,8 +5,9 @@ makes the configuration of every client from these names.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from common.config.combinations import Rule, broken, of_key
 from common.config.kinds import Variable, addresses, choice, file, text, url
 
 KAFKA_BROKERS = addresses("KAFKA_BROKERS", "localhost:19092", "Kafka: bootstrap brokers")
@@ -78,14 +79,6 @@ KAFKA: tuple[Variable[Any], ...] = (
 )
 
 
-class _Rule(NamedTuple):
-    """Whether these settings must be set, or must not, and the settings that decide it."""
-
-    settings: tuple[Variable[Any], ...]
-    is_needed: bool
-    beside: str
-
-
 def combination_faults(values: Mapping[str, object]) -> list[str]:
     """One line for each setting that is missing beside the others, or that they leave unused.
 
@@ -95,35 +88,25 @@ def combination_faults(values: Mapping[str, object]) -> list[str]:
         return []  # its own fault comes first
     protocol = str(values[KAFKA_SECURITY_PROTOCOL.name]).upper()
     mechanism = str(values[KAFKA_SASL_MECHANISM.name]).upper()
-    has_certificate = bool(values[KAFKA_SSL_CERTIFICATE_LOCATION.name])
-    return [
-        f"{setting.name} is not set; expected {setting.expected} with {rule.beside}"
-        if rule.is_needed
-        else f"{setting.name} is set, but not used; expected {rule.beside}"
-        for rule in (*_login_rules(protocol, mechanism), *_tls_rules(protocol, has_certificate))
-        for setting in rule.settings
-        if bool(values[setting.name]) != rule.is_needed
-    ]
+    return broken((*_login_rules(protocol, mechanism), *_tls_rules(protocol, values)), values)
 
 
-def _login_rules(protocol: str, mechanism: str) -> Iterator[_Rule]:
+def _login_rules(protocol: str, mechanism: str) -> Iterator[Rule]:
     if not protocol.startswith("SASL"):
         sasl = "KAFKA_SECURITY_PROTOCOL=SASL_SSL (or SASL_PLAINTEXT)"
-        yield _Rule((KAFKA_SASL_MECHANISM, *_PASSWORD, *_OAUTH), False, sasl)
+        yield Rule((KAFKA_SASL_MECHANISM, *_PASSWORD, *_OAUTH), False, sasl)
     elif not mechanism:
-        yield _Rule((KAFKA_SASL_MECHANISM,), True, f"KAFKA_SECURITY_PROTOCOL={protocol}")
+        yield Rule((KAFKA_SASL_MECHANISM,), True, f"KAFKA_SECURITY_PROTOCOL={protocol}")
     elif mechanism == "OAUTHBEARER":
-        yield _Rule(_OAUTH_NEEDED, True, "KAFKA_SASL_MECHANISM=OAUTHBEARER")
-        yield _Rule(_PASSWORD, False, "KAFKA_SASL_MECHANISM=PLAIN or SCRAM-SHA-512")
+        yield Rule(_OAUTH_NEEDED, True, "KAFKA_SASL_MECHANISM=OAUTHBEARER")
+        yield Rule(_PASSWORD, False, "KAFKA_SASL_MECHANISM=PLAIN or SCRAM-SHA-512")
     else:
-        yield _Rule(_PASSWORD, True, f"KAFKA_SASL_MECHANISM={mechanism}")
-        yield _Rule(_OAUTH, False, "KAFKA_SASL_MECHANISM=OAUTHBEARER")
+        yield Rule(_PASSWORD, True, f"KAFKA_SASL_MECHANISM={mechanism}")
+        yield Rule(_OAUTH, False, "KAFKA_SASL_MECHANISM=OAUTHBEARER")
 
 
-def _tls_rules(protocol: str, has_certificate: bool) -> Iterator[_Rule]:
-    if not protocol.endswith("SSL"):
-        yield _Rule(_TLS, False, "KAFKA_SECURITY_PROTOCOL=SSL or SASL_SSL")
-    elif has_certificate:
-        yield _Rule((KAFKA_SSL_KEY_LOCATION,), True, KAFKA_SSL_CERTIFICATE_LOCATION.name)
+def _tls_rules(protocol: str, values: Mapping[str, object]) -> Iterator[Rule]:
+    if protocol.endswith("SSL"):
+        yield from of_key(values, KAFKA_SSL_CERTIFICATE_LOCATION, *_KEY)
     else:
-        yield _Rule(_KEY, False, f"{KAFKA_SSL_CERTIFICATE_LOCATION.name} beside it")
+        yield Rule(_TLS, False, "KAFKA_SECURITY_PROTOCOL=SSL or SASL_SSL")

@@ -14,15 +14,15 @@ from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionTy
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from devservers.child_processes import PATIENCE, free_port, poll_until
-from devservers.secure_kafka import (
-    KEY_PASSWORD,
+from devservers.standins.token_endpoint import CLIENT_ID, CLIENT_SECRET, TokenEndpoint
+from devservers.tls.certificates import KEY_PASSWORD
+from devservers.tls.secure_kafka import (
     LIMITED_PASSWORD,
     LIMITED_USER,
     PASSWORD,
     USER,
     SecureKafka,
 )
-from devservers.standins.token_endpoint import CLIENT_ID, CLIENT_SECRET, TokenEndpoint
 from testing.database import TestDatabase
 from testing.processes import Process, environment, toast
 from testing.topics import Topic

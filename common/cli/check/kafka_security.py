@@ -5,15 +5,12 @@ own finds out why.
 """
 
 import re
-import socket
 import ssl
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from common import config
+from common import config, tls
 from common.config import Settings
-
-HANDSHAKE_SECONDS = 3.0
 
 _START = "start it, or correct KAFKA_BROKERS"
 
@@ -37,10 +34,6 @@ _REMEDIES = (
     (r"ssl\.certificate\.location", "set KAFKA_SSL_CERTIFICATE_LOCATION to a PEM file"),
     (r"ssl\.ca\.location failed", "set KAFKA_SSL_CA_LOCATION to a PEM file"),
 )
-
-# OpenSSL's codes (X509_V_ERR_...) of a certificate that does not pass.
-_EXPIRED = (9, 10)
-_OTHER_NAME = (62, 64)
 
 
 class Fault(NamedTuple):
@@ -82,9 +75,9 @@ def _certificate_fault(broker: str, settings: Settings) -> Fault | None:
         _handshake(broker, context)
     except ssl.SSLCertVerificationError as error:
         message = f"{broker}: its certificate is refused: {error.verify_message}"
-        if error.verify_code in _EXPIRED:
+        if error.verify_code in tls.EXPIRED:
             return Fault(message, "renew the certificate of the broker")
-        if error.verify_code in _OTHER_NAME:
+        if error.verify_code in tls.OTHER_NAME:
             return Fault(
                 message,
                 "write a name of its certificate in KAFKA_BROKERS and advertised.listeners, or set"
@@ -111,9 +104,4 @@ def _speaks_tls(broker: str) -> bool:
 def _handshake(broker: str, context: ssl.SSLContext) -> None:
     """Raises OSError, of which ssl's errors are kinds."""
     host, _, port = broker.rpartition(":")
-    host = host.strip("[]")
-    with (
-        socket.create_connection((host, int(port)), HANDSHAKE_SECONDS) as plain,
-        context.wrap_socket(plain, server_hostname=host),
-    ):
-        pass
+    tls.handshake(host.strip("[]"), int(port), context)

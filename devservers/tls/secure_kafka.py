@@ -5,27 +5,13 @@ CLEAR a login without TLS. WRONG_NAME and EXPIRED show a certificate that a clie
 ``address`` is an unprotected listener, for the tests themselves.
 """
 
-import datetime
-from pathlib import Path
-
-import trustme
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-
 from devservers.child_processes import TemporaryFolder
 from devservers.kafka import KafkaServer
+from devservers.tls.certificates import CLIENT, Certificates
 
 # Of PLAIN and SCRAM; the second one may write only to topics that an access list names.
 USER, PASSWORD = "toast", "correct-horse"
 LIMITED_USER, LIMITED_PASSWORD = "limited", "battery-staple"
-CLIENT = "toast-client"
-KEY_PASSWORD = "of-the-key"
 
 LISTENERS = {
     "MUTUAL": "SSL",
@@ -37,35 +23,6 @@ LISTENERS = {
 
 _MECHANISMS = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER"
 _MODULES = "org.apache.kafka.common.security"
-
-
-class Certificates:
-    """PEM files of a private CA, of what it has issued, and of another CA."""
-
-    def __init__(self, folder: Path) -> None:
-        authority, other = trustme.CA(), trustme.CA()
-        self._folder = folder
-        self.authority, self.other_authority = folder / "ca.pem", folder / "other-ca.pem"
-        authority.cert_pem.write_to_path(self.authority)
-        other.cert_pem.write_to_path(self.other_authority)
-        yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-        self.stores = {
-            "server": self._store(authority.issue_cert("127.0.0.1", "localhost")),
-            "WRONG_NAME": self._store(authority.issue_cert("kafka.example.org")),
-            "EXPIRED": self._store(authority.issue_cert("127.0.0.1", not_after=yesterday)),
-        }
-        client = authority.issue_cert("toast.example.org", common_name=CLIENT)
-        self.certificate, self.key = folder / "client.pem", folder / "client.key"
-        client.cert_chain_pems[0].write_to_path(self.certificate)
-        password = BestAvailableEncryption(KEY_PASSWORD.encode())
-        self.key.write_bytes(_pkcs8(client, password))
-
-    def _store(self, issued: trustme.LeafCert) -> Path:
-        """A file with key and certificate, as Kafka reads it."""
-        path = self._folder / f"{len(list(self._folder.iterdir()))}.store.pem"
-        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
-        path.write_bytes(_pkcs8(issued, NoEncryption()) + chain)
-        return path
 
 
 class SecureKafka(KafkaServer):
@@ -118,9 +75,3 @@ def _settings(certificates: Certificates, users: dict[str, str]) -> str:
                 for mechanism, module in modules.items()
             ]
     return "\n".join(lines) + "\n"
-
-
-def _pkcs8(issued: trustme.LeafCert, encryption: KeySerializationEncryption) -> bytes:
-    """The key as PKCS 8, the only form that Kafka reads."""
-    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)

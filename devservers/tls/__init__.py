@@ -1,0 +1,1 @@
+"""Servers that ask for TLS and logins, and the certificates for them."""
