@@ -21,6 +21,9 @@ from devservers.postgres_binaries import find_installation
 # The tables of the live services, which our schedulers change.
 LIVE_TABLES = Path(__file__).with_name("live_tables.sql")
 
+# The role that owns everything.
+USER = "toast"
+
 START_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -82,7 +85,7 @@ class PostgresServer(FolderServer):
     ) -> None:
         self.installation = find_installation(binaries)
         self.port = free_port()
-        self.user = "toast"
+        self.user = USER
         self.password = secrets.token_urlsafe(16)
         self._durable = durable
         super().__init__("postgres", in_memory=not durable)

@@ -26,14 +26,25 @@ from common.config.kinds import (
     networks,
     text,
 )
-from common.config.settings import (
-    COMMON,
+from common.config.postgres import (
+    DB_CHANNEL_BINDING,
     DB_HOST,
     DB_NAME,
     DB_PASSWORD,
     DB_PORT,
+    DB_SSL_CERT,
+    DB_SSL_KEY,
+    DB_SSL_KEY_PASSWORD,
     DB_SSL_MODE,
+    DB_SSL_ROOT_CERT,
+    DB_TARGET_SESSION_ATTRS,
     DB_USER,
+    LIBPQS_ROOT_CERT,
+    POSTGRES,
+    SYSTEM,
+)
+from common.config.settings import (
+    COMMON,
     ENVIRONMENT,
     LOG_FORMAT,
     LOG_LEVEL,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -160,19 +161,20 @@ def choice(
     return Variable(name, parse, f"one of {', '.join(allowed)}", default, help, aliases)
 
 
-def file(name: str, help: str) -> Variable[str]:
-    """The path of a file that this user can read; empty: none."""
+def file(name: str, help: str, *, word: str = "") -> Variable[str]:
+    """The path of a file that this user can read, or ``word``; empty: none."""
 
     def parse(text: str) -> str:
-        if text:
+        if text not in ("", word):
             try:
                 with regular_file.opened(text):
                     pass
             except OSError as error:
                 raise ValueError(f"cannot be read: {error.strerror}") from None
-        return _trimmed(text)
+        return text
 
-    return Variable(name, parse, "the path of a file that the worker's user can read", "", help)
+    expected = "the path of a file that the worker's user can read"
+    return Variable(name, parse, f"{expected}, or {word}" if word else expected, "", help)
 
 
 def url(name: str, default: str, help: str) -> Variable[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from common.config import kafka, sources
+from common.config import kafka, postgres, sources
 from common.config.env_file import Layer
 from common.config.kinds import (
     Need,
@@ -87,18 +87,6 @@ def _sentry_dsn(text: str) -> str:
     return text
 
 
-DB_HOST = text("DB_HOST", None, "PostgreSQL: host name, address or socket directory")
-DB_PORT = integer("DB_PORT", "5432", "PostgreSQL: port", minimum=1, maximum=65535)
-DB_USER = text("DB_USER", None, "PostgreSQL: role")
-DB_PASSWORD = text("DB_PASSWORD", "", "PostgreSQL: password of the role", secret=True)
-DB_NAME = text("DB_NAME", "toxictoast", "PostgreSQL: database")
-DB_SSL_MODE = choice(
-    "DB_SSL_MODE",
-    ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
-    "prefer",
-    "PostgreSQL: how far TLS is demanded (libpq's sslmode)",
-    aliases=("DB_SSLMODE",),
-)
 LOG_LEVEL = Variable(
     "LOG_LEVEL",
     _log_level,
@@ -124,12 +112,7 @@ SENTRY_DSN = Variable(
 TOAST_MIGRATE = boolean("TOAST_MIGRATE", "true", "apply the migrations of toast's tables at start")
 
 COMMON: tuple[Variable[Any], ...] = (
-    DB_HOST,
-    DB_PORT,
-    DB_USER,
-    DB_PASSWORD,
-    DB_NAME,
-    DB_SSL_MODE,
+    *postgres.POSTGRES,
     *kafka.KAFKA,
     LOG_LEVEL,
     LOG_FORMAT,
@@ -170,7 +153,8 @@ def load(
         except ValueError as fault:
             faults.append(str(fault))
     values = {name: each.value for name, each in found.items()}
-    faults += [*unmet(needs, values), *kafka.combination_faults(values)]
+    faults += unmet(needs, values)
+    faults += [*postgres.combination_faults(values), *kafka.combination_faults(values)]
     if faults:
         raise SettingsError(faults, warnings)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)

@@ -30,6 +30,27 @@ _REFUSALS = (
         "server login has been failing|pgbouncer cannot connect to server|server_login_retry",
         "start PostgreSQL behind the pooler, or correct the pooler's list of databases",
     ),
+    # From TLS.
+    (
+        "certificate authentication failed",
+        "set DB_USER to the name in the certificate of DB_SSL_CERT, or map it in pg_ident.conf",
+    ),
+    (
+        "requires a valid client certificate|alert (?:unknown ca|bad certificate|certificate)",
+        "set DB_SSL_CERT and DB_SSL_KEY to a certificate that the server accepts",
+    ),
+    ("does not match host name", "set DB_HOST to the name in the server's certificate"),
+    ("certificate (?:has expired|is not yet valid)", "renew the certificate of the server"),
+    (
+        "certificate verify failed|root certificate",
+        "set DB_SSL_ROOT_CERT to the PEM file of the CA of the server",
+    ),
+    ("could not read certificate file", "set DB_SSL_CERT to a PEM file"),
+    ("key values mismatch", "set DB_SSL_KEY to the key of the certificate in DB_SSL_CERT"),
+    ("has group or world access", "chmod 600 the file of DB_SSL_KEY"),
+    ("private key file", "correct DB_SSL_KEY_PASSWORD, or set DB_SSL_KEY to a PEM file"),
+    ("channel binding", "set DB_CHANNEL_BINDING=prefer: this login cannot be bound to TLS"),
+    ("server does not support SSL", "set DB_SSL_MODE=prefer, or ssl = on at the server"),
     # From PostgreSQL.
     ("no password supplied", "set DB_PASSWORD"),
     ("authentication failed", "set DB_PASSWORD to the password of the role DB_USER"),
@@ -57,18 +78,9 @@ _REFUSALS = (
     ("too many clients|connection slots are reserved", "raise max_connections of PostgreSQL"),
     (
         "hot standby mode|session is read-only",
-        "set DB_HOST to the primary; several hosts may be named, joined by commas",
+        "set DB_HOST to the primary, or promote this one; several hosts are joined by commas",
     ),
     ("the database system is|not yet accepting connections", "wait until the server is up"),
-    ("server does not support SSL", "set DB_SSL_MODE=prefer, or ssl = on at the server"),
-    (
-        "certificate .* does not match host name",
-        "set DB_HOST to the name in the server's certificate",
-    ),
-    (
-        "certificate verify failed|root certificate",
-        "put the authority's certificate into ~/.postgresql/root.crt, or set DB_SSL_MODE=require",
-    ),
     # From the network.
     (
         "failed to resolve host|could not translate host name",

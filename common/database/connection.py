@@ -14,6 +14,7 @@ from psycopg.rows import DictRow, dict_row
 
 from common import config
 from common.config import Settings
+from common.database import certificates
 from common.database.error_classification import connection_lost
 from common.database.session import Session, abort_connection
 
@@ -38,16 +39,17 @@ class Database:
 
     def __init__(self, settings: Settings, *, application_name: str = "") -> None:
         """``application_name`` names the sessions in PostgreSQL; a worker's name if empty."""
+        hosts, ports = settings[config.DB_HOST], settings[config.DB_PORT]
+        each = ports * len(hosts) if len(ports) == 1 else ports
+        self._servers = list(zip(hosts, each, strict=True))
+        self._last = self._servers[0]
         self._parameters: dict[str, Any] = {
-            "host": settings[config.DB_HOST],
-            "port": settings[config.DB_PORT],
             "user": settings[config.DB_USER],
             "password": settings[config.DB_PASSWORD] or None,
             "dbname": settings[config.DB_NAME],
-            "sslmode": settings[config.DB_SSL_MODE],
             "application_name": application_name or f"toast-{settings.service}",
-            # Of several hosts, take the one that accepts writes.
-            "target_session_attrs": "primary",
+            "target_session_attrs": settings[config.DB_TARGET_SESSION_ATTRS],
+            **certificates.parameters(settings),
             **_NETWORK,
         }
         # True once a pooler has refused our settings: not tried again.
@@ -55,8 +57,9 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The database as host:port/name."""
-        return "{host}:{port}/{dbname}".format(**self._parameters)
+        """The database as host:port/name; several hosts are joined by commas."""
+        servers = ",".join(f"{host}:{port}" for host, port in self._servers)
+        return f"{servers}/{self._parameters['dbname']}"
 
     def connect(self) -> Session:
         """Return a new connection in autocommit mode; its rows are dicts.
@@ -65,19 +68,39 @@ class Database:
         """
         # They could redirect the password and change how rows are read.
         config.forget_libpq_variables()
+        session = self._open()
+        self._last = session.info.host, session.info.port
+        return session
+
+    def _open(self) -> Session:
+        parameters = self._with_servers()
         if not self._settings_refused:
             try:
-                return Session.open(self._parameters, settings_refused=False)
+                return Session.open(parameters, settings_refused=False)
             except psycopg.OperationalError as error:
                 if _REFUSED_SETTINGS not in str(error):
-                    raise
+                    raise certificates.explained(error, self._servers, parameters) from None
                 self._settings_refused = True
-        return Session.open(self._parameters, settings_refused=True)
+        return Session.open(parameters, settings_refused=True)
+
+    def _with_servers(self) -> dict[str, Any]:
+        """The parameters with every host, first the one that the last connection was to.
+
+        After a failover a host that is away would cost each connection its timeout.
+        """
+        servers = sorted(self._servers, key=lambda server: server != self._last)
+        return {
+            **self._parameters,
+            "host": ",".join(host for host, _ in servers),
+            "port": ",".join(str(port) for _, port in servers),
+        }
 
     def connect_plainly(self) -> psycopg.Connection[DictRow]:
         """A connection without our settings, to see what role, database and server set."""
         config.forget_libpq_variables()
-        return psycopg.connect(**self._parameters, autocommit=True, row_factory=dict_row)
+        # A role may be read-only by default; workers are not.
+        parameters = {**self._with_servers(), "target_session_attrs": "primary"}
+        return psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
 
     @contextmanager
     def connect_for(self, seconds: float) -> Iterator[Session]:

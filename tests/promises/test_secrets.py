@@ -174,11 +174,11 @@ def _(stage: Stage) -> None:
     stage.worker("pass_failed", DB_PORT=str(free_port()), LOG_FORMAT="text")
 
 
-@path("a connection string in place of a name", "OperationalError", "resolve")
+@path("a connection string in place of a name", "OperationalError", "expected host names")
 def _(stage: Stage) -> None:
     url = f"postgres://toast:{QUERY_TOKEN}@db.example/toast"
-    stage.once("link", "link-expiration", DB_HOST=url)
-    stage.once("link", "link-expiration", DB_HOST=f"host=db password='{QUERY_TOKEN}'")
+    stage.toast("once", "link", DB_HOST=url)
+    stage.toast("once", "link", DB_HOST=f"host=db password='{QUERY_TOKEN}'")
     stage.once("link", "link-expiration", DB_NAME=url, DB_USER=url)
 
 

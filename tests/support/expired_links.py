@@ -1,8 +1,13 @@
-"""Links that are due for link-expiration, and changes that take long."""
+"""Links that are due for link-expiration, a pass over them, and changes that take long."""
 
 from datetime import UTC, datetime
 
+from common.config import Settings
+from common.database.connection import Database
+from common.database.run_history import Run
+from common.scheduling.pass_runner import PassRunner
 from testing.database import TestDatabase
+from workers.link import link_expiration
 
 EXPIRED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -20,6 +25,11 @@ CREATE TRIGGER pause AFTER UPDATE OR DELETE ON {table} FOR EACH STATEMENT EXECUT
 def insert_expired(database: TestDatabase, links: int) -> None:
     """Insert so many links that are due: each slice of the heap is a batch of some thousand."""
     database.query(_INSERT, EXPIRED, links)
+
+
+def one_pass(settings: Settings) -> Run:
+    """Run one pass in this process."""
+    return PassRunner(link_expiration.SCHEDULER, settings, Database(settings)).run()
 
 
 def slow_down(database: TestDatabase, table: str, seconds: float) -> None:

@@ -16,11 +16,6 @@ from common.config import SettingsError
 from common.logging import redaction
 from common.scheduling.scheduler import Service
 
-_DATABASE = (
-    *(config.DB_HOST, config.DB_PORT, config.DB_USER, config.DB_PASSWORD),
-    *(config.DB_NAME, config.DB_SSL_MODE),
-)
-
 
 def check(services: Sequence[Service]) -> Report:
     """Check these services, each with its own settings."""
@@ -59,7 +54,7 @@ def _settings(subject: Subject) -> Iterator[Finding]:
 
 
 def _jobs(subjects: Sequence[Subject]) -> Iterator[CheckJob]:
-    for group in _alike(subjects, _DATABASE):
+    for group in _alike(subjects, config.POSTGRES):
         yield CheckJob("postgres", _names(group), partial(postgres.check, group))
     publishing = [subject for subject in subjects if subject.topics]
     if publishing:

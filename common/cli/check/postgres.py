@@ -35,11 +35,11 @@ SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
 def check(subjects: Sequence[Subject]) -> Iterator[Found]:
     """Check services with the same database and role."""
     settings = subjects[0].settings
-    place = f"{settings[config.DB_HOST]}:{settings[config.DB_PORT]}/{settings[config.DB_NAME]}"
+    database = Database(settings)
     try:
-        with Database(settings).connect_for(SECONDS) as connection:
+        with database.connect_for(SECONDS) as connection:
             for subject in subjects:
-                yield subject.name, _version(connection, place)
+                yield subject.name, _version(connection)
                 for finding in _contents(connection, subject):
                     yield subject.name, finding
     except psycopg.Error as fault:
@@ -48,7 +48,7 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
                 subject.name,
                 error(
                     "postgres",
-                    f"{place} as {settings[config.DB_USER]}: {fault}",
+                    f"{database.name} as {settings[config.DB_USER]}: {fault}",
                     advice(fault) or "start it, or correct the DB_ settings or pg_hba.conf",
                 ),
             )
@@ -67,10 +67,12 @@ def _contents(connection: Session, subject: Subject) -> Iterator[Finding]:
             yield error(name, message, advice(fault))
 
 
-def _version(connection: Session, place: str) -> Finding:
-    version = connection.info.server_version
+def _version(connection: Session) -> Finding:
+    info = connection.info
+    version = info.server_version
     summary = (
-        f"{place} as {connection.info.user}: PostgreSQL {version // 10_000}.{version % 10_000}"
+        f"{info.host}:{info.port}/{info.dbname} as {info.user}:"
+        f" PostgreSQL {version // 10_000}.{version % 10_000}"
     )
     if connection.is_pooled:
         summary = f"{summary}, through a connection pooler"
