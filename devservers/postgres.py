@@ -7,6 +7,7 @@ ends with the process that started it, also after a crash.
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -87,10 +88,9 @@ class PostgresServer(FolderServer):
         self.port = free_port()
         self.user = USER
         self.password = secrets.token_urlsafe(16)
-        self._durable = durable
+        self._settings = f"{SETTINGS}{'' if durable else UNSAFE_SETTINGS}{settings}"
         super().__init__("postgres", in_memory=not durable)
         self._data = data or self._folder.path / "data"
-        self._more_settings = settings
         self._give(self._folder.path)
 
     def connection(self, dbname: str = "postgres") -> ConnectionKeywords:
@@ -133,15 +133,17 @@ class PostgresServer(FolderServer):
         """Stop and keep the data: in order ('fast'), or as in a crash ('immediate')."""
         self._process.stop(STOP_SIGNALS[mode], STOP_SECONDS)
 
-    def become_standby(self) -> None:
-        """Restart as a standby server, which is read-only."""
-        with (self._data / "postgresql.conf").open("a") as settings:
-            settings.write("wal_level = replica\n")
-        for _ in range(2):  # the first time for WAL that a standby can read
-            self.stop()
-            self.start()
-            (self._data / "standby.signal").touch()
-            self._give(self._data / "standby.signal")
+    def follow(self, primary: "PostgresServer") -> None:
+        """Start as the standby of another server, with a copy of its data instead of our own."""
+        shutil.rmtree(self._data, ignore_errors=True)
+        self.password = primary.password
+        self._run(
+            *("pg_basebackup", "--pgdata", self._data, "--host", "127.0.0.1"),
+            *("--port", str(primary.port), "--username", self.user, "--no-sync"),
+            *("--checkpoint", "fast", "--write-recovery-conf"),
+        )
+        self._configure(f"port = {self.port}\n")
+        self.start()
 
     def kill(self) -> None:
         """Kill the server and all its sessions, like a power cut; keep the data."""
@@ -176,15 +178,23 @@ class PostgresServer(FolderServer):
         password_file = self._folder.path / "password"
         password_file.write_text(self.password)
         self._give(password_file)
-        initdb: list[str | Path] = [
-            *(self.installation.folder / "initdb", "--pgdata", self._data),
-            *("--username", self.user, "--pwfile", password_file, "--auth", "scram-sha-256"),
-            *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
-        ]
+        try:
+            self._run(
+                *("initdb", "--pgdata", self._data, "--username", self.user),
+                *("--pwfile", password_file, "--auth", "scram-sha-256"),
+                *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
+            )
+        finally:
+            password_file.unlink()
+        self._configure(f"{self._settings}port = {self.port}\n")
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        """Run a program of PostgreSQL as the server's user. Raises ServerError if it fails."""
         try:
             subprocess.run(
-                initdb,
+                [self.installation.folder / program, *arguments],
                 cwd=self._folder.path,
+                env={**os.environ, "PGPASSWORD": self.password},
                 check=True,
                 capture_output=True,
                 text=True,
@@ -192,13 +202,12 @@ class PostgresServer(FolderServer):
                 **self.installation.run_as,
             )
         except subprocess.CalledProcessError as error:
-            raise ServerError(f"initdb failed:\n{error.stderr[-2000:]}") from error
-        finally:
-            password_file.unlink()
+            raise ServerError(f"{program} failed:\n{error.stderr[-2000:]}") from error
+
+    def _configure(self, lines: str) -> None:
+        """Add lines to postgresql.conf; of equal names the last one counts."""
         with (self._data / "postgresql.conf").open("a") as settings:
-            settings.write(f"{SETTINGS}port = {self.port}\n")
-            settings.write("" if self._durable else UNSAFE_SETTINGS)
-            settings.write(self._more_settings)
+            settings.write(lines)
 
     def _launch(self) -> None:
         self._process.start(

@@ -51,15 +51,14 @@ class SecurePostgres(PostgresServer):
     def _initialise(self) -> None:
         super()._initialise()
         store, authority = (self._own(path) for path in (self._store, self._authority))
-        with (self._data / "postgresql.conf").open("a") as settings:
-            settings.write(
-                _SETTINGS.format(
-                    other_host=OTHER_HOST,
-                    socket_folder=self.socket_folder,
-                    store=store,
-                    authority=authority,
-                )
+        self._configure(
+            _SETTINGS.format(
+                other_host=OTHER_HOST,
+                socket_folder=self.socket_folder,
+                store=store,
+                authority=authority,
             )
+        )
         (self._data / "pg_hba.conf").write_text(_HBA)
 
     def _own(self, path: Path) -> Path:

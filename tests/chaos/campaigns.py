@@ -4,6 +4,7 @@ from tests.chaos.campaign import Campaign
 from tests.chaos.data import alerting, bad_rows, odd_rows, odd_tables, retention, starvation
 from tests.chaos.processes import clocks, hangs, kills, paused, rolling, soak, stops
 from tests.chaos.servers import (
+    failover,
     kafka_away,
     late_commits,
     lost_commit,
@@ -21,6 +22,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     late_commits.CAMPAIGN,
     kafka_away.CAMPAIGN,
     postgres_away.CAMPAIGN,
+    failover.CAMPAIGN,
     shortages.CAMPAIGN,
     lost_commit.CAMPAIGN,
     network.CAMPAIGN,

@@ -36,6 +36,12 @@ def moment(record: dict[str, str]) -> float:
     return datetime.fromisoformat(record["time"]).timestamp()
 
 
+def first_good_pass(worker: Process, since: float) -> float | None:
+    """When the worker first finished a pass after that time."""
+    ends = (moment(record) for record in worker.records("pass_finished"))
+    return next((end for end in ends if end >= since), None)
+
+
 def late_passes(worker: Process, interval: float, *, late: float, **fields: object) -> int:
     """How many passes began more than ``late`` seconds after a multiple of the interval."""
     began = [moment(record) for record in worker.records("pass_started", **fields)]

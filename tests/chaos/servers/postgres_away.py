@@ -14,7 +14,7 @@ from testing.processes import Process, environment
 from testing.topics import Topic
 from tests.chaos.campaign import Campaign, Figures, Limit, Round, never
 from tests.chaos.consumed_events import consumed_events
-from tests.chaos.outages import away, moment
+from tests.chaos.outages import away, first_good_pass, moment
 from tests.support.expired_links import EXPIRED
 
 TOPIC = "link.expired"
@@ -77,20 +77,14 @@ def _survive(database: TestDatabase, workers: list[Process], how: str, seconds: 
             worker.send(signal.SIGUSR1)
         time.sleep(seconds)
         returned = time.time()
-    poll_until(lambda: all(_good(worker, returned) for worker in workers), PATIENCE)
-    last = max(_good(worker, returned) or time.time() for worker in workers)
+    poll_until(lambda: all(first_good_pass(worker, returned) for worker in workers), PATIENCE)
+    last = max(first_good_pass(worker, returned) or time.time() for worker in workers)
     lines = max(_warnings(worker, began, last) for worker in workers)
     after = " after a freeze" if how == "frozen" else ""
     return {
         f"first good pass{after}": last - returned,
         "log lines a minute": lines / max(1.0, (returned - began) / 60),
     }
-
-
-def _good(worker: Process, since: float) -> float | None:
-    """When it first finished a pass after that time."""
-    ends = (moment(record) for record in worker.records("pass_finished"))
-    return next((end for end in ends if end >= since), None)
 
 
 def _warnings(worker: Process, began: float, ended: float) -> int:

@@ -20,6 +20,7 @@ from devservers.checkout import ROOT
 from devservers.child_processes import poll_until
 from devservers.pgbouncer import PgBouncer, PoolMode
 from devservers.postgres import LIVE_TABLES, PostgresServer
+from devservers.postgres_pair import PostgresPair
 from testing.database import TestDatabase, fresh_database
 from tests.common.database.obstacles import CONNECTIONS, HARMLESS, ROWS, TABLES, Obstacle
 from tests.support.expired_links import one_pass
@@ -166,9 +167,9 @@ def test_a_partitioned_table_is_as_good_as_any(
 
 @pytest.mark.servers
 def test_a_standby_names_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
-    with PostgresServer(durable=True) as server:
-        server.become_standby()
-        loaded = settings(TestDatabase(server, "postgres"), monkeypatch)
+    with PostgresPair() as pair:
+        database = TestDatabase(pair.standby, "postgres")
+        loaded = settings(database, monkeypatch)
         lines, run = checked(loaded), one_pass(loaded)
     fix = "=> set DB_HOST to the primary, or promote this one; several hosts are joined by commas"
     assert lines[0].endswith(fix)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
+import time
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
-from common.database.connection import Database
+from common.database.connection import CONNECT_SECONDS, Database
 from common.database.error_classification import connection_lost
 from common.database.session import Connection, abort_connection
+from devservers.checkout import ROOT
 from devservers.child_processes import free_port
-from devservers.postgres import PostgresServer
+from devservers.postgres_pair import PostgresPair
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from tests.support.probes import settings
@@ -75,13 +78,56 @@ def test_a_go_zero_time_can_be_read(ours: Database, database: TestDatabase) -> N
 
 
 @pytest.mark.servers
-def test_a_standby_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    with PostgresServer(durable=True) as server:
-        server.become_standby()
-        ours = Database(settings(TestDatabase(server, "postgres"), monkeypatch))
-        with pytest.raises(psycopg.OperationalError, match="hot standby") as refused:
-            ours.connect()
-    assert connection_lost(refused.value)  # it is waited for, as for one that is away
+def test_a_primary_is_found_and_a_standby_alone_is_not_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with PostgresPair() as pair:
+        database = TestDatabase(pair.primary, "postgres")
+        both = [
+            Database(settings(database, monkeypatch, **pair.settings, **attributes))
+            for attributes in ({}, {"DB_TARGET_SESSION_ATTRS": "read-write"})
+        ]
+        for ours in both:
+            with ours.connect() as connection:
+                assert connection.info.port == pair.primary.port
+        pair.primary.kill()
+        for ours in both:
+            with pytest.raises(psycopg.OperationalError, match=r"hot standby|read-only") as refused:
+                ours.connect()
+            assert connection_lost(refused.value)  # it is waited for, as for one that is away
+        pair.promote()
+        for ours in both:
+            with ours.connect() as connection:
+                assert connection.info.port == pair.primary.port
+
+
+def test_the_host_of_the_last_connection_is_tried_first(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that does not answer costs the first connection its timeout, and no later one."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ports = f"{silent.getsockname()[1]},{database.environment['DB_PORT']}"
+        hosts = {"DB_HOST": "127.0.0.1,127.0.0.1", "DB_PORT": ports}
+        ours = Database(settings(database, monkeypatch, **hosts))
+        began = time.monotonic()
+        ours.connect().close()
+        found = time.monotonic()
+        ours.connect().close()
+        again = time.monotonic()
+    assert CONNECT_SECONDS <= found - began < CONNECT_SECONDS * 2
+    assert again - found < CONNECT_SECONDS
+
+
+def test_every_connection_is_opened_in_one_place() -> None:
+    """So what holds for one scheduler's connection, holds for all."""
+    opening = re.compile(r"psycopg\.connect\(|Session\.open\(")
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("common", "workers")
+        for path in (ROOT / folder).rglob("*.py")
+        if opening.search(path.read_text())
+    }
+    assert found == {"common/database/connection.py"}
 
 
 def test_a_server_that_never_answers_is_given_up(ours: Database) -> None:
