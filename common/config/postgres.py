@@ -97,7 +97,7 @@ DB_TARGET_SESSION_ATTRS = choice(
     "DB_TARGET_SESSION_ATTRS",
     ("any", "read-write", "primary"),
     "primary",
-    "PostgreSQL: which of several hosts to work on; primary: the first that is no standby",
+    "PostgreSQL: the host to work on; primary or read-write: the first that is no standby",
 )
 
 _KEY = (DB_SSL_KEY, DB_SSL_KEY_PASSWORD)
