@@ -60,4 +60,4 @@ class PostgresPair(Server):
     def _execute(self, statement: str) -> list[TupleRow]:
         with psycopg.connect(**self.primary.connection(), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
+            return cursor.fetchall() if cursor.description is not None else []

@@ -80,7 +80,7 @@ class TestDatabase:
         """Every row of a statement; none for one that returns no rows."""
         with self.connect() as connection:
             cursor = connection.execute(statement, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+            return cursor.fetchall() if cursor.description is not None else []
 
     def one(self, statement: str, *parameters: object) -> DictRow:
         """The only row of a statement."""
