@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-_MOST_BYTES = 1024 * 1024
+# A file of all settings with their descriptions has a tenth of it.
+_MOST_BYTES = 128 * 1024
 
 
 @contextmanager
@@ -21,11 +22,11 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def read(path: Path) -> tuple[bytes, os.stat_result]:
-    """The content and the status of a regular file of at most 1 MiB. Raises OSError."""
+    """The content and the status of a regular file of at most 128 KiB. Raises OSError."""
     with opened(path) as file:
         content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise OSError(errno.EFBIG, "it has more than 1 MiB", str(path))
+            raise OSError(errno.EFBIG, "it has more than 128 KiB", str(path))
         return content, os.fstat(file.fileno())
 
 

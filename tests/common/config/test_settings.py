@@ -366,7 +366,7 @@ def _listen(path: Path) -> None:
         (Path.mkdir, "Is a directory"),
         (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
         (lambda path: path.symlink_to("nowhere"), "No such file or directory"),
-        (lambda path: path.write_bytes(bytes(2**20 + 1)), "it has more than 1 MiB"),
+        (lambda path: path.write_bytes(bytes(2**17 + 1)), "it has more than 128 KiB"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_a_fault_and_hides_no_other(
