@@ -4,6 +4,7 @@
 ``duration``, ``interval`` and the other kinds, and reads them from ``Settings``.
 """
 
+from common.config.endpoint import METRICS_BIND, METRICS_HOSTS, metrics_port
 from common.config.kafka import (
     KAFKA,
     KAFKA_BROKERS,
@@ -59,6 +60,5 @@ from common.config.settings import (
     forget_libpq_variables,
     journal_stream,
     load,
-    metrics_port,
     notify_socket,
 )

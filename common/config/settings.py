@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from common.config import kafka, postgres, sources
+from common.config.endpoint import METRICS_BIND, METRICS_HOSTS
 from common.config.env_file import Layer
 from common.config.kinds import (
     Need,
@@ -114,23 +115,14 @@ TOAST_MIGRATE = boolean("TOAST_MIGRATE", "true", "apply the migrations of toast'
 COMMON: tuple[Variable[Any], ...] = (
     *postgres.POSTGRES,
     *kafka.KAFKA,
+    METRICS_BIND,
+    METRICS_HOSTS,
     LOG_LEVEL,
     LOG_FORMAT,
     ENVIRONMENT,
     SENTRY_DSN,
     TOAST_MIGRATE,
 )
-
-
-def metrics_port(default: int) -> Variable[int]:
-    """The setting of the port for metrics and health; each service has its own default."""
-    return integer(
-        "METRICS_PORT",
-        str(default),
-        "port on 127.0.0.1 for metrics and health; 0: none. Set it per service, if at all",
-        minimum=0,
-        maximum=65535,
-    )
 
 
 def load(

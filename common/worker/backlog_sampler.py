@@ -55,7 +55,11 @@ class BacklogSampler:
     def sample_if_due(self) -> None:
         """Start to count on another thread, if it is time; returns at once."""
         if time.monotonic() >= self._due_at and self._lock.acquire(blocking=False):
-            threading.Thread(target=self._run, name="sampler", daemon=True).start()
+            try:
+                threading.Thread(target=self._run, name="sampler", daemon=True).start()
+            except RuntimeError as error:  # the limit of threads is reached
+                self._lock.release()
+                _log.warning("backlog_count_failed", error=error)
 
     def _run(self) -> None:
         samples: list[Sample] = []

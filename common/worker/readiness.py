@@ -16,16 +16,21 @@ from common.errors import PassError
 from common.events.messages import KafkaUnavailable
 from common.logging.redaction import redact
 from common.scheduling import grants
-from common.scheduling.scheduler import Service
+from common.scheduling.scheduler import Remote, Service
 
 # Results are cached for FRESH_SECONDS.
 FRESH_SECONDS = 2.0
+# The longest that a request waits for them: less than the endpoint gives it.
+WAIT_SECONDS = 4.0
 # Limit for PostgreSQL to respond once connected, and for each other server to accept.
 ANSWER_SECONDS = 3.0
 
 
 class Readiness:
-    """Checks PostgreSQL, Kafka and the remote servers of the enabled schedulers."""
+    """Checks PostgreSQL, Kafka and the remote servers of the enabled schedulers.
+
+    The checks run on a thread of their own, which ends with them.
+    """
 
     def __init__(self, service: Service, settings: Settings, database: Database) -> None:
         self._service = service
@@ -34,17 +39,56 @@ class Readiness:
         self._tables = grants.accesses(
             [each for each in service.schedulers if settings[each.enabled]]
         )
-        self._lock = threading.Lock()
-        self._asked_at = float("-inf")
+        self._thread: threading.Thread | None = None
+        self._began_at = self._ended_at = float("-inf")
+        self._asking = ""
         self._faults: list[str] = []
 
-    def faults(self) -> list[str]:
-        """One line for each server that is not reachable; takes some seconds at most."""
-        with self._lock:
-            if time.monotonic() - self._asked_at > FRESH_SECONDS:
-                self._faults = [*self._postgres(), *self._kafka(), *self._remotes()]
-                self._asked_at = time.monotonic()
-            return self._faults
+    def faults(self) -> list[str] | None:
+        """One line for each server that is not reachable; None while they are asked.
+
+        Returns at once. Only one thread may call it, and again until the result is not None.
+        """
+        now = time.monotonic()
+        is_running = self._thread is not None and self._thread.is_alive()
+        if not is_running and now - self._ended_at > FRESH_SECONDS:
+            self._start()
+            return None
+        if is_running and now - self._began_at < WAIT_SECONDS:
+            return None
+        waiting = [f"{self._asking}: no answer within {WAIT_SECONDS:g} s"] if self._asking else []
+        return [*self._faults, *waiting]
+
+    def _start(self) -> None:
+        self._began_at, self._faults = time.monotonic(), []
+        self._thread = threading.Thread(target=self._check, name="readiness", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the limit of threads is reached
+            self._faults = [f"this worker: {error}"]
+            self._ended_at = time.monotonic()
+
+    def _check(self) -> None:
+        try:
+            for name, faults in self._checks():
+                self._asking = name
+                self._faults += faults
+            self._asking = ""
+        finally:
+            self._ended_at = time.monotonic()
+
+    def _checks(self) -> Iterator[tuple[str, Iterator[str]]]:
+        """The name of each server, and its faults."""
+        yield "PostgreSQL", self._postgres()
+        yield "Kafka", self._kafka()
+        remotes = (
+            remote
+            for scheduler in self._service.schedulers
+            if self._settings[scheduler.enabled]
+            for remote in scheduler.remotes
+        )
+        for remote in dict.fromkeys(remotes):
+            yield remote.name, self._remote(remote)
 
     def _postgres(self) -> Iterator[str]:
         try:
@@ -77,16 +121,9 @@ class Readiness:
         except KafkaUnavailable as error:
             yield f"Kafka: {redact(str(error))}"
 
-    def _remotes(self) -> Iterator[str]:
-        needed = (
-            remote
-            for scheduler in self._service.schedulers
-            if self._settings[scheduler.enabled]
-            for remote in scheduler.remotes
-        )
-        for remote in dict.fromkeys(needed):
-            if fault := unreachable(remote.address(self._settings)):
-                yield f"{remote.name}: {fault}"
+    def _remote(self, remote: Remote) -> Iterator[str]:
+        if fault := unreachable(remote.address(self._settings)):
+            yield f"{remote.name}: {fault}"
 
 
 def unreachable(address: str) -> str:

@@ -24,7 +24,8 @@ from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Scheduler, Service
 from common.worker import pass_metrics, sentry
 from common.worker.backlog_sampler import BacklogSampler
-from common.worker.endpoints import METRICS, Endpoints, Page, verdict
+from common.worker.endpoint.endpoint import Endpoint
+from common.worker.endpoint.page import METRICS, Page, verdict
 from common.worker.pass_metrics import PassMetrics
 from common.worker.progress import ProgressLog
 from common.worker.readiness import Readiness
@@ -106,12 +107,14 @@ class Worker:
             service.name, database, [loop.runner for loop in self._loops]
         )
         self._readiness = Readiness(service, settings, database)
-        self._endpoints = Endpoints(
+        self._endpoint = Endpoint(
+            settings[config.METRICS_BIND],
             settings[service.metrics],
+            settings[config.METRICS_HOSTS],
             {
                 "/metrics": self._metrics,
                 "/healthz": lambda: verdict(self._thread_watch.faults()),
-                "/readyz": lambda: verdict(self._unready()),
+                "/readyz": self._readyz,
             },
         )
 
@@ -125,7 +128,7 @@ class Worker:
         failpoints.reach("start")
         for thread in self._thread_watch.threads:
             thread.start()
-        self._endpoints.open()
+        self._endpoint.open()
         self._systemd.ready()
         code = self._serve_signals()
         self._systemd.stopping()
@@ -140,7 +143,11 @@ class Worker:
             os._exit(code)
         return code
 
-    def _unready(self) -> list[str]:
+    def _readyz(self) -> Page | None:
+        away = self._readiness.faults()
+        return None if away is None else verdict(self._unready(away))
+
+    def _unready(self, away: list[str]) -> list[str]:
         publisher = self._publisher.fault if self._publisher else ""
         waiting = [f"events wait: {publisher}"] if publisher else []
         stopping = ["the worker is stopping"] if self._stopping.is_set() else []
@@ -149,8 +156,7 @@ class Worker:
             for loop in self._loops
             if (failure := loop.runner.lasting_failure)
         ]
-        faults = [*self._thread_watch.faults(), *self._readiness.faults()]
-        return [*stopping, *faults, *failing, *waiting]
+        return [*stopping, *self._thread_watch.faults(), *away, *failing, *waiting]
 
     def _metrics(self) -> Page:
         self._sampler.sample_if_due()
@@ -175,7 +181,7 @@ class Worker:
             received = _next_signal()
             if received is None:
                 self._abort_stalled()
-                self._endpoints.open()
+                self._endpoint.open()
                 if self._thread_watch.died():
                     return exit_codes.BUG
             elif received == signal.SIGUSR1:

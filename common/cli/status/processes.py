@@ -2,6 +2,7 @@
 
 import http.client
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,9 @@ SUPERVISOR_FILES = (Path("supervisord.conf"), Path(sys.prefix) / "etc" / "superv
 _UNIT_FIELDS = "Id,LoadState,ActiveState,SubState,MainPID,StatusText"
 _PROGRAM = "toast-"
 
+# METRICS_BIND and METRICS_PORT.
+Endpoint = tuple[str, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -31,15 +35,15 @@ class Process:
     is_up: bool | None
 
 
-def processes(ports: Mapping[str, int]) -> list[Process]:
-    """The process of each service; ``ports`` are those of the workers' endpoints."""
+def processes(endpoints: Mapping[str, Endpoint]) -> list[Process]:
+    """The process of each service, by name; ``endpoints`` are those of the workers."""
     known: dict[str, list[Process]] = {}
-    for process in (*_supervisord(), *_systemd(ports)):
+    for process in (*_supervisord(), *_systemd(endpoints)):
         known.setdefault(process.service, []).append(process)
     return [
         process
-        for service, port in ports.items()
-        for process in known.get(service) or [_itself(service, port)]
+        for service, endpoint in endpoints.items()
+        for process in known.get(service) or [_itself(service, endpoint)]
     ]
 
 
@@ -101,17 +105,30 @@ def _answer(command: Sequence[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def _itself(service: str, port: int) -> Process:
-    """Ask the worker itself, if it has a port on this machine."""
+def _itself(service: str, endpoint: Endpoint) -> Process:
+    """Ask the worker itself, if it has an endpoint on this machine."""
+    bind, port = endpoint
     if not port:
         return Process(service, "", "not known: METRICS_PORT is 0, and no manager runs it", None)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    # The name is for the Host header: a worker answers to this one wherever it listens.
+    connection = http.client.HTTPConnection("localhost")
     try:
+        connection.sock = _connected(bind, port)
         connection.request("GET", "/healthz")
         reply = connection.getresponse()
         text = reply.read(1_000).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException):
-        return Process(service, "", f"not seen on this machine (port {port})", False)
+        place = bind if bind.startswith("/") else f"port {port}"
+        return Process(service, "", f"not seen on this machine ({place})", False)
     finally:
         connection.close()
     return Process(service, "itself", text, reply.status == 200)
+
+
+def _connected(bind: str, port: int) -> socket.socket:
+    if not bind.startswith("/"):
+        return socket.create_connection((bind, port), ANSWER_SECONDS)
+    connected = socket.socket(socket.AF_UNIX)
+    connected.settimeout(ANSWER_SECONDS)
+    connected.connect(bind)
+    return connected

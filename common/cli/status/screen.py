@@ -38,8 +38,11 @@ def watch(services: Sequence[tuple[Service, Settings]]) -> None:
 
 
 def _collect(services: Sequence[tuple[Service, Settings]]) -> Status:
-    ports = {service.name: settings[service.metrics] for service, settings in services}
-    return collector.collect(services, processes.processes(ports))
+    endpoints = {
+        service.name: (settings[config.METRICS_BIND], settings[service.metrics])
+        for service, settings in services
+    }
+    return collector.collect(services, processes.processes(endpoints))
 
 
 def _text(found: Status) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.config import kinds
+from common.config import METRICS_BIND, METRICS_HOSTS, kinds
 from common.config.kinds import Variable
 
 HOURS = timedelta(hours=1)
@@ -44,6 +44,12 @@ ENABLED = kinds.boolean("ENABLED", "true", "")
         (ENABLED, "False", False),
         (SERVERS, "kafka:9092", ("kafka:9092",)),
         (SERVERS, " a:1,\tb.example-1.org:65535 ", ("a:1", "b.example-1.org:65535")),
+        (METRICS_BIND, "0.0.0.0", "0.0.0.0"),
+        (METRICS_BIND, "0:0::1", "::1"),
+        (METRICS_BIND, f"/run/{'x' * 102}", f"/run/{'x' * 102}"),
+        (METRICS_HOSTS, "", ()),
+        (METRICS_HOSTS, "VM-1.example.org, 10.0.0.5", ("vm-1.example.org", "10.0.0.5")),
+        (METRICS_HOSTS, "fd00:0::5,[::2]", ("[fd00::5]", "[::2]")),
         (SERVERS, "[::1]:9092,127.0.0.1:9092", ("[::1]:9092", "127.0.0.1:9092")),
     ],
 )
@@ -57,6 +63,9 @@ def test_a_valid_value_is_read(variable: Variable[Any], text: str, value: object
         (NAME, (" a", "a ", "\u2003a", " "), "blank"),
         (NAME, ("a\nb", "a\rb", "a\0b", "\x1b[0m", "a\x85b", "a\u2028b", "\udcff"), "control"),
         (SECRET, ("a\nb", "a\0b", "\udcff"), "control"),
+        (METRICS_BIND, ("", "localhost", "[::1]", "127.0.0.1:80", "run/a", " ::"), "IPv4 or IPv6"),
+        (METRICS_BIND, (f"/run/{'x' * 103}", "/run/a\nb", "/run/\0"), "bytes"),
+        (METRICS_HOSTS, ("a:80", "a b", "*", "a,", "http://a", "[a]", "a\n"), "without port"),
         (PORT, ("", "a", "1.0", " 1", "1 ", "1_0", "\u0661", "0x1", "--1", "9" * 5000), "integer"),
         (PORT, ("0", "65536", "-1"), "out of range"),
         (OFFSET, ("-11", "11"), "out of range"),

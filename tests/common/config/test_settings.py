@@ -141,6 +141,8 @@ def test_the_defaults_are_those_of_the_live_services(machine: Installation) -> N
         "DB_TARGET_SESSION_ATTRS": "primary",
         "KAFKA_BROKERS": ("localhost:19092",),
         "KAFKA_SECURITY_PROTOCOL": "plaintext",
+        "METRICS_BIND": "127.0.0.1",
+        "METRICS_HOSTS": (),
         "LOG_LEVEL": "info",
         "LOG_FORMAT": "auto",
         "ENVIRONMENT": "production",

@@ -18,7 +18,8 @@ import pytest
 
 from common.logging import logs
 from common.scheduling.pass_runner import STALLED_SECONDS
-from common.worker.endpoints import Endpoints
+from common.worker.endpoint.endpoint import Endpoint
+from common.worker.endpoint.server import CONNECTION_SECONDS, MOST_CONNECTIONS
 from devservers.child_processes import free_port
 from devservers.standins.sse import SseServer
 from devservers.tcp_proxy import TcpProxy
@@ -78,7 +79,7 @@ def test_a_path_is_answered_with_or_without_its_body(
     assert whole.text.startswith(beginning)
     assert int(whole.headers["content-length"]) == len(whole.text.encode())
     with socket.create_connection(("127.0.0.1", port)) as client:
-        client.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+        client.sendall(f"HEAD {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         head = client.makefile(newline="").read()
     assert head.startswith("HTTP/1.0 200 ")
     assert f"\r\nContent-Type: {content_type}\r\nContent-Length: " in head
@@ -123,7 +124,7 @@ def test_port_0_is_none(database: TestDatabase) -> None:
 
 
 def test_a_silent_client_delays_no_other(twitchbot: Process, port: int) -> None:
-    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_CONNECTIONS - 1)]
     clients[0].sendall(b"GET /metrics HTTP/1.1\r\nHost:")
     assert [ask(port, path).status for path in PATHS] == [200, 200, 200]
     # Those are all waited for still.
@@ -135,7 +136,7 @@ def test_a_silent_client_delays_no_other(twitchbot: Process, port: int) -> None:
 
 
 def test_clients_that_go_away_are_not_logged(twitchbot: Process, port: int) -> None:
-    whole = b"GET /metrics HTTP/1.1\r\n\r\n"
+    whole = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for request in (b"", whole[:9], whole, b"\x16\x03\x01\xff\n\n"):
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(request)
@@ -194,7 +195,7 @@ def test_a_worker_that_is_probed_loads_no_library_that_it_does_not_use(
         assert [ask(port, path).status for path in PATHS][:2] == [200, 200]
         assert worker.stop() == 0
     imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", worker.log, re.MULTILINE))
-    assert "common.worker.request_handler" in imported
+    assert "common.worker.endpoint" in imported
     assert imported & unused == set()
 
 
@@ -211,7 +212,8 @@ def test_a_port_in_use_is_an_error_and_taken_when_it_is_free(
             record = worker.wait_for("metrics_port_open_failed", level="error", service="link")
             assert (record["port"], record["reason"]) == (
                 port,
-                f"METRICS_PORT {port} cannot be opened: it is in use by another process",
+                f"METRICS_PORT {port} of METRICS_BIND 127.0.0.1 cannot be opened:"
+                " it is in use by another process",
             )
             worker.wait_for("pass_finished", processed=1)  # which goes on as if nothing were
             taken.close()
@@ -226,10 +228,10 @@ def test_a_port_in_use_is_an_error_and_taken_when_it_is_free(
 def test_a_port_that_stays_in_use_is_logged_once(port: int) -> None:
     written = io.StringIO()
     logs.configure("info", "text", written)
-    endpoints = Endpoints(port, {})
+    endpoint = Endpoint("127.0.0.1", port, (), {})
     with socket.create_server(("127.0.0.1", port)):
         for _ in range(3):
-            endpoints.open()
+            endpoint.open()
     [line] = written.getvalue().splitlines()
     assert " error metrics_port_open_failed " in line
 
@@ -240,7 +242,7 @@ def test_a_restart_has_its_port_at_once(database: TestDatabase, port: int) -> No
         with Process("workers.twitchbot", env=env) as worker:
             worker.wait_for("metrics_port_opened", port=port)
             with socket.create_connection(("127.0.0.1", port)) as client:
-                client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                client.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
                 # To its end, which makes the worker's side the one that remembers it.
                 assert client.makefile().read().startswith("HTTP/1.0 200 ")
                 assert worker.stop() == 0
@@ -310,6 +312,20 @@ def test_a_server_that_answers_nothing_is_waited_for_briefly(
             assert (answer.status, answer.text) == (503, "PostgreSQL: no answer within 3 s\n")
             assert hangs.is_set()
             ask_until(port, "/readyz", 200)
+
+
+def test_a_check_that_does_not_end_is_named_in_time(database: TestDatabase, port: int) -> None:
+    # It takes connections and sends nothing: longer than a request may take.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = environment(database, DB_PORT=str(silent.getsockname()[1]), METRICS_PORT=str(port))
+        with Process("workers.twitchbot", env=env) as worker:
+            worker.wait_for("metrics_port_opened")
+            began = time.monotonic()
+            answers = [ask(port, "/readyz") for _ in range(2)]  # the second at once
+            assert time.monotonic() - began < CONNECTION_SECONDS
+            assert ask(port, "/healthz").status == 200
+            late = (503, "PostgreSQL: no answer within 4 s\n")
+            assert [(answer.status, answer.text) for answer in answers] == [late, late]
 
 
 def test_the_tables_of_our_own_belong_to_it(database: TestDatabase, port: int) -> None:
