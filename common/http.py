@@ -22,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from common import failpoints
+from common.errors import limit_reached, naming_limits
 from common.version import USER_AGENT
 
 CONNECT_SECONDS = 5.0
@@ -59,12 +60,14 @@ class Client:
     ) -> Response:
         """Send one request and return its response; ``options`` are those of `requests`.
 
-        Raises NoResponse unless the status line and headers arrive within ``seconds``.
+        Raises NoResponse unless the status line and headers arrive within ``seconds``, LimitReached
+        if this process may open no more files or threads.
         """
         expired = threading.Event()
         deadline = threading.Timer(seconds, _expire, (expired, self._sockets))
         deadline.daemon = True
-        deadline.start()
+        with naming_limits():
+            deadline.start()
         failpoints.reach("asked")
         try:
             with self._session.request(
@@ -85,9 +88,10 @@ class Client:
             )
         except (OSError, urllib3.exceptions.HTTPError) as error:
             late = expired.is_set() or isinstance(error, requests.Timeout)
-            reason = f"no answer within {seconds:g} s" if late else _reason(error)
+            cause = _innermost(error)
+            reason = f"no answer within {seconds:g} s" if late else _reason(cause)
             # From None: the messages of requests and urllib3 quote the URL.
-            raise NoResponse(reason) from None
+            raise limit_reached(cause) or NoResponse(reason) from None
         finally:
             deadline.cancel()
 
@@ -109,12 +113,16 @@ def _read(response: requests.Response, most_bytes: int) -> tuple[bytes, bool]:
     return body, False
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost cause, as the system or TLS words it."""
+def _innermost(error: BaseException) -> BaseException:
     while inner := error.__cause__ or error.__context__:
         error = inner
-    text = error.strerror if isinstance(error, OSError) else None
-    return text or type(error).__name__
+    return error
+
+
+def _reason(cause: BaseException) -> str:
+    """The cause, as the system or TLS words it."""
+    text = cause.strerror if isinstance(cause, OSError) else None
+    return text or type(cause).__name__
 
 
 # `requests` applies its timeout to each read, so a server that sends single bytes never exceeds

@@ -21,7 +21,6 @@ from common.config.kinds import (
     Variable,
     boolean,
     choice,
-    integer,
     names,
     text,
     unmet,

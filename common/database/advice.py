@@ -89,6 +89,8 @@ _REFUSALS = (
     ("Connection refused", "start PostgreSQL there, or correct DB_HOST and DB_PORT"),
     ("No such file or directory", "set DB_HOST to the folder of the server's socket"),
     ("timeout|timed out|unreachable|No route", "let this host reach DB_HOST and DB_PORT"),
+    # From libpq, when it can make no socket.
+    ("no error details available", "raise LimitNOFILE= of the unit, if it is reached"),
 )
 
 # Advice by SQLSTATE or its first two characters.

@@ -17,6 +17,7 @@ from common.config import Settings
 from common.database import certificates
 from common.database.error_classification import connection_lost
 from common.database.session import Session, abort_connection
+from common.errors import naming_limits
 
 CONNECT_SECONDS = 5
 
@@ -61,10 +62,12 @@ class Database:
         servers = ",".join(f"{host}:{port}" for host, port in self._servers)
         return f"{servers}/{self._parameters['dbname']}"
 
+    @naming_limits()
     def connect(self) -> Session:
         """Return a new connection in autocommit mode; its rows are dicts.
 
-        Raises psycopg.OperationalError after CONNECT_SECONDS per address.
+        Raises psycopg.OperationalError after CONNECT_SECONDS per address, LimitReached if this
+        process may open no more files.
         """
         # They could redirect the password and change how rows are read.
         config.forget_libpq_variables()
@@ -113,7 +116,8 @@ class Database:
             end = threading.Timer(seconds, abort_connection, (connection,))
             end.daemon = True
             ends_at = time.monotonic() + seconds
-            end.start()
+            with naming_limits():
+                end.start()
             try:
                 yield connection
             except psycopg.OperationalError as error:

@@ -4,12 +4,14 @@ from types import TracebackType
 from typing import Self
 
 from common.database.error_classification import server_fault
+from common.errors import LimitReached
 
 
 class RowGuard:
     """Context manager that catches an error which one row may have caused, in ``error``.
 
-    That is any exception, also of a trigger or a bug, except a server_fault, which is raised.
+    That is any exception, also of a trigger or a bug, except a server_fault and LimitReached, which
+    are raised.
     """
 
     error: Exception | None = None
@@ -23,7 +25,9 @@ class RowGuard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, Exception) or server_fault(error):
+        if not isinstance(error, Exception) or isinstance(error, LimitReached):
+            return False
+        if server_fault(error):
             return False
         self.error = error
         return True

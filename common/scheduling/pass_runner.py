@@ -17,7 +17,7 @@ from common.database.migrations import MigrationsPending
 from common.database.run_history import Run
 from common.database.session import Session, abort_connection
 from common.database.session_settings import STATEMENT_SECONDS
-from common.errors import PassError, RemoteAway
+from common.errors import LimitReached, PassError, RemoteAway
 from common.logging import logs
 from common.logging.redaction import redact
 from common.logging.throttle import LogThrottle
@@ -210,7 +210,7 @@ class PassRunner:
             with self._database.connect() as connection:
                 self._connection = connection
                 self._record_earlier(connection)
-        except psycopg.Error:
+        except (psycopg.Error, LimitReached):
             _log.debug("run_record_failed")  # kept, and recorded by the next pass
 
     def _record_earlier(self, connection: Session) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from uuid import UUID
 
 from common.database.row_guard import RowGuard
-from common.errors import PassError
+from common.errors import LimitReached, PassError, naming_limits
 from common.scheduling import Pass
 from workers.warcraft.battle_net.errors import BattleNetError
 from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, StopRequested
@@ -70,7 +70,7 @@ class FetchThreads(Generic[T]):
         self._ending = 0
         self._subjects: queue.SimpleQueue[SyncSubject | None] = queue.SimpleQueue()
         # None means that a thread has ended.
-        self._results: queue.SimpleQueue[FetchResult[T] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[FetchResult[T] | LimitReached | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +84,8 @@ class FetchThreads(Generic[T]):
         """Every subject's result as it is ready; ends early if the worker stops.
 
         The subjects are taken from their iterator, in this thread, as threads become free.
-        Raises PassError if a thread has died without a result for its subject.
+        Raises PassError if a thread has died without a result for its subject, LimitReached if this
+        process may open no more files or threads.
         """
         waiting = 0
         while not current.stopping():
@@ -99,6 +100,8 @@ class FetchThreads(Generic[T]):
             except queue.Empty:
                 current.report_progress()  # the wait may be long: Battle.net may ask for an hour
                 continue
+            if isinstance(result, LimitReached):
+                raise result
             if result is not None:
                 waiting -= 1
                 self._ending += result.is_own_error
@@ -112,19 +115,24 @@ class FetchThreads(Generic[T]):
     def _start_threads(self, needed: int) -> None:
         for number in range(self._threads, needed):
             # In the pass's context, so that log records have its fields.
-            threading.Thread(
+            thread = threading.Thread(
                 target=copy_context().run, args=(self._run,), name=f"sender-{number}", daemon=True
-            ).start()
+            )
+            with naming_limits():
+                thread.start()
         self._threads = max(self._threads, needed)
 
     def _run(self) -> None:
-        # Imported here: a worker with nothing to fetch does not load `requests`.
-        from common.http import Client
-
         try:
-            self._serve(Client())
+            with naming_limits():
+                # Imported here: a worker with nothing to fetch does not load `requests`.
+                from common.http import Client
+
+                self._serve(Client())
         except StopRequested:
             return
+        except LimitReached as limit:
+            self._results.put(limit)
         finally:
             self._results.put(None)
 

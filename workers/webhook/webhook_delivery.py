@@ -37,8 +37,14 @@ TIMEOUT = config.duration(
     minimum="1s",
     maximum="5m",
 )
+# Each needs up to three threads and two files: the units' TasksMax= and LimitNOFILE= follow.
+MOST_WORKERS = 200
 WORKER_COUNT = config.integer(
-    "WEBHOOK_WORKER_COUNT", "10", "deliveries that are sent at once", minimum=1, maximum=200
+    "WEBHOOK_WORKER_COUNT",
+    "10",
+    "deliveries that are sent at once",
+    minimum=1,
+    maximum=MOST_WORKERS,
 )
 ALLOW_PRIVATE_CIDRS = config.networks(
     "WEBHOOK_ALLOW_PRIVATE_CIDRS",

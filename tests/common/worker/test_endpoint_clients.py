@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import resource
 import signal
 import socket
 import time
@@ -234,6 +235,16 @@ def test_no_client_is_cut_early(worker: Process, port: int) -> None:
             client.send(bytes([byte]))
             time.sleep((CONNECTION_SECONDS - 2) / len(REQUEST))
         assert client.makefile("rb").read().startswith(b"HTTP/1.0 200 OK\r\n")
+
+
+def test_a_worker_that_may_open_no_more_files_answers_later(worker: Process, port: int) -> None:
+    soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, hard))
+    with connect(port) as client:
+        assert worker.wait_for("metrics_accept_failed")["reason"] == "Too many open files"
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        assert answer(client, REQUEST).startswith(b"HTTP/1.0 200 OK\r\n")
+    assert len(worker.records("metrics_accept_failed")) == 1
 
 
 # --- where it listens -------------------------------------------------------------------------

@@ -15,7 +15,8 @@ import pytest
 import trustme
 
 from common.config.kinds import Network, networks
-from devservers.child_processes import free_port
+from common.errors import LimitReached
+from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.standins.webhook_receiver import WebhookReceiver
 from tests.workers.webhook.hostile_urls import hostile_urls
 from workers.webhook.http_delivery.delivery_client import (
@@ -24,7 +25,12 @@ from workers.webhook.http_delivery.delivery_client import (
     request_headers,
 )
 from workers.webhook.http_delivery.private_networks import refusal
-from workers.webhook.http_delivery.ssrf_guard import NameUnknown, SsrfGuard, system_resolver
+from workers.webhook.http_delivery.ssrf_guard import (
+    MOST_LOOK_UPS,
+    NameUnknown,
+    SsrfGuard,
+    system_resolver,
+)
 from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused, parse
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -191,6 +197,26 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_timeout() -> 
 
     assert reply.error == "the host name was not resolved in time"
     assert reply.seconds < 10
+
+
+def test_look_ups_without_end_are_limited_and_blamed_on_no_webhook() -> None:
+    released = threading.Event()
+
+    def silent(host: str) -> list[str]:
+        released.wait(60)
+        return ["127.0.0.1"]
+
+    careful, hanging = SsrfGuard(LOOPBACK, resolve=silent), parse(f"http://{NAME}/")
+    try:
+        for _ in range(MOST_LOOK_UPS):
+            with pytest.raises(NameUnknown):
+                careful.addresses(hanging, 0.0)
+        with pytest.raises(LimitReached, match="see the name server"):
+            DeliveryClient(careful, timeout=5.0).post(f"http://{NAME}/", {}, b"")
+    finally:
+        released.set()
+    assert poll_until(lambda: threading.active_count() < MOST_LOOK_UPS, PATIENCE)
+    assert [str(one) for one in careful.addresses(hanging, PATIENCE)] == ["127.0.0.1"]
 
 
 def test_the_systems_resolver_finds_names_and_reports_what_it_does_not_find() -> None:

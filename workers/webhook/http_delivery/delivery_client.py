@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from common.errors import limit_reached, naming_limits
 from common.version import USER_AGENT
 from workers.webhook.http_delivery.private_networks import Address
 from workers.webhook.http_delivery.ssrf_guard import NameUnknown, SsrfGuard
@@ -69,7 +70,8 @@ class _Deadline:
         with transport.dup() as duplicate:
             timer = threading.Timer(self.seconds_left, self._cut, (duplicate,))
             timer.daemon = True
-            timer.start()
+            with naming_limits():
+                timer.start()
             try:
                 yield
             finally:
@@ -91,7 +93,10 @@ class DeliveryClient:
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> ReceiverReply:
-        """Send one request; remote failures are in the reply, not raised."""
+        """Send one request; remote failures are in the reply, not raised.
+
+        Raises LimitReached if this process may open no more files or threads.
+        """
         started = time.monotonic()
         deadline = _Deadline(self.timeout)
         try:
@@ -105,6 +110,8 @@ class DeliveryClient:
             reply = ReceiverReply(error=str(error))
         # ValueError: what http.client raises for a header that cannot be sent.
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if limit := limit_reached(error):
+                raise limit from error
             late = deadline.passed or isinstance(error, TimeoutError)
             reply = ReceiverReply(error="no complete answer in time" if late else _reason(error))
         return replace(reply, seconds=time.monotonic() - started)

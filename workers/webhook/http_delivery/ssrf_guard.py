@@ -6,13 +6,20 @@ checked here, so DNS rebinding has no effect.
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from common.config import Network
+from common.errors import LimitReached, limit_reached
 from common.remote.thread_pool import ThreadPool
 from workers.webhook.http_delivery.private_networks import Address, refusal
 from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused
+
+# Of all passes together. A look-up may go on for a minute after its delivery was given up: without
+# this limit, a name server that does not answer would fill the process with threads.
+MOST_LOOK_UPS = 200
+_look_ups = threading.BoundedSemaphore(MOST_LOOK_UPS)
 
 
 class NameUnknown(Exception):
@@ -36,7 +43,7 @@ class SsrfGuard:
         """Every address of the destination, each once, all of them allowed.
 
         Raises TargetUrlRefused if one is not allowed, and NameUnknown if a name has no address or
-        is not resolved within ``seconds``.
+        is not resolved within ``seconds``; LimitReached if this process may look up no more.
         """
         host = destination.host
         try:
@@ -62,12 +69,25 @@ def _resolve_in_time(
     resolve: Callable[[str], Iterable[str]], host: str, seconds: float
 ) -> list[str]:
     """Call ``resolve`` on its own thread: the system's resolver has no deadline."""
-    pool = ThreadPool[str, list[str]](lambda host: list(resolve(host)), 1, "webhook-resolve")
+    if not _look_ups.acquire(blocking=False):
+        raise LimitReached(f"{MOST_LOOK_UPS} look-ups of names have no end: see the name server")
+
+    def look_up(host: str) -> list[str]:
+        try:
+            return list(resolve(host))
+        finally:
+            _look_ups.release()
+
+    pool = ThreadPool[str, list[str]](look_up, 1, "webhook-resolve")
     with pool:
-        pool.submit(host)
+        try:
+            pool.submit(host)
+        except LimitReached:
+            _look_ups.release()
+            raise
         for _, found in pool.finished(seconds):
             if isinstance(found, OSError | UnicodeError):
-                raise NameUnknown("the host name could not be resolved")
+                raise limit_reached(found) or NameUnknown("the host name could not be resolved")
             if isinstance(found, Exception):
                 raise found
             return found
