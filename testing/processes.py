@@ -47,15 +47,25 @@ def environment(
 class Process:
     """`python -m MODULE ARGUMENT...`; killed at the end of the `with` block if it still runs."""
 
-    def __init__(self, module: str, *arguments: str, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, module: str, *arguments: str, env: Mapping[str, str], redirect: str = ""
+    ) -> None:
+        """``redirect`` is how a shell writes where other files than the log's go: `2>&-`."""
         self._lines: list[str] = []
         self._grown = threading.Condition()
+        self._may_read = threading.Event()
+        self._may_read.set()
+        self._is_abandoned = False
+        command = [sys.executable, "-m", module, *arguments]
+        shell = ["sh", "-c", f'exec "$0" "$@" {redirect}']
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [*shell, *command] if redirect else command,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            # A few lines fill it when its reader is frozen.
+            pipesize=4096,
             text=True,
             preexec_fn=bound_to_parent(signal.SIGKILL),
         )
@@ -142,6 +152,7 @@ class Process:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {seconds} s:\n{self.log[-8000:]}") from None
+        self.read_log()
         self._reader.join()
         return code
 
@@ -149,7 +160,21 @@ class Process:
         """Kill it, like a power cut."""
         self._process.kill()
         self._process.wait()
+        self.read_log()
         self._reader.join()
+
+    def freeze_log(self) -> None:
+        """Read its log no longer."""
+        self._may_read.clear()
+
+    def read_log(self) -> None:
+        """Read its log again."""
+        self._may_read.set()
+
+    def abandon_log(self) -> None:
+        """Close the pipe of its log, as a reader that is killed."""
+        self._is_abandoned = True
+        self.read_log()
 
     def _status(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -159,6 +184,9 @@ class Process:
         assert self._process.stderr is not None
         with self._process.stderr as stream:
             for line in stream:
+                self._may_read.wait()
+                if self._is_abandoned:
+                    break
                 with self._grown:
                     self._lines.append(line)
                     self._grown.notify_all()

@@ -68,8 +68,11 @@ SETTINGS = re.compile(
     r"|\w+_(ENABLED|INTERVAL|TIMEOUT|DAYS)|ENVIRONMENT|PG[A-Z]+|COLUMNS|LINES"
 )
 
-# A script's shell starts what runs in the background deaf to Ctrl-C, and its children inherit that.
+# nohup and a script's background start what runs there deaf to some signals, and its children
+# inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # A settings file that others may write is a warning.
 os.umask(0o022)

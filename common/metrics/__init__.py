@@ -70,6 +70,12 @@ CLOCK_DIFFERENCE = REGISTRY.gauge(
     ("service",),
 )
 
+LOG_LINES_DROPPED = REGISTRY.counter(
+    "toast_log_lines_dropped_total",
+    "Lines of the log that could not be written: not read, disk full, or reader gone.",
+    ("service",),
+)
+
 # --- backlog: sampled, and absent while the database is unreachable ---------------------------
 
 BACKLOG = REGISTRY.gauge(

@@ -38,8 +38,8 @@ class Loop:
 
     def stalled(self) -> bool:
         """True if the pass makes no progress, or the next one is long overdue."""
-        if self.runner.running:
-            return self.runner.stalled()
+        if self.runner.heartbeat.is_running:
+            return self.runner.heartbeat.stalled()
         return time.monotonic() - self._due_at > LATE_SECONDS
 
     def wake(self) -> None:

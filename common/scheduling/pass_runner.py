@@ -16,19 +16,17 @@ from common.database.error_classification import connection_lost, contended
 from common.database.migrations import MigrationsPending
 from common.database.run_history import Run
 from common.database.session import Session, abort_connection
-from common.database.session_settings import STATEMENT_SECONDS
 from common.errors import LimitReached, PassError, RemoteAway
 from common.logging import logs
 from common.logging.redaction import redact
 from common.logging.throttle import LogThrottle
 from common.scheduling import grants
+from common.scheduling.heartbeat import Heartbeat
 from common.scheduling.observer import Observer
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
+from common.scheduling.unrecorded_runs import UnrecordedRuns
 
 _log = logs.logger(__name__)
-
-# A batch takes at most one statement's limit, and some time to connect.
-STALLED_SECONDS = STATEMENT_SECONDS + 30.0
 
 _NOW = "SELECT clock_timestamp() AS now"
 
@@ -56,10 +54,10 @@ class PassRunner:
         self._observers = observers
         self._connection: Session | None = None
         self._done = NOTHING
-        self._progressed_at: float | None = None
-        # Failed runs to record when the database is back.
-        self._unrecorded: list[Run] = []
-        self._outage_throttle = LogThrottle()
+        self.heartbeat = Heartbeat()
+        self._unrecorded = UnrecordedRuns()
+        # A lost connection is retried every few seconds, with the same error each time.
+        self._outage_log = LogThrottle(_log.error, _log.debug)
         self.connection_lost = False
         # Why the last pass failed if only an operator can fix that, else "".
         self.lasting_failure = ""
@@ -67,28 +65,14 @@ class PassRunner:
     def run(self) -> Run:
         """Run one pass; its result, or its error, is logged and in the returned Run."""
         run = Run(self.service, self.scheduler.name)
-        with logs.bind(scheduler=self.scheduler.name, run_id=run.id):
+        with logs.bind(scheduler=self.scheduler.name, run_id=run.id), self.heartbeat:
             _log.debug("pass_started")
-            started = time.monotonic()
-            self.connection_lost, lasting = False, ""
-            failure = None
-            self._done, self._progressed_at = NOTHING, started
             for observer in self._observers:
                 observer.started(run)
-            try:
-                self._run(run, started)
-            # Broad, so that no error of a pass ends its loop or the other schedulers.
-            except Exception as error:
-                failure = error
-                self._failed(run, started, error)
-                lasting = "" if _is_transient(error) else run.error
-            finally:
-                self._connection = None
-                self.lasting_failure = lasting
-            self._progressed_at = time.monotonic()
+            failure = self._attempt(run)
+            self.heartbeat.beat()
             for observer in self._observers:
                 observer.ended(run, failure)
-            self._progressed_at = None
         return run
 
     def preview(self) -> Preview:
@@ -109,15 +93,21 @@ class PassRunner:
         if self._connection is not None:
             abort_connection(self._connection)
 
-    @property
-    def running(self) -> bool:
-        """True while a pass runs."""
-        return self._progressed_at is not None
-
-    def stalled(self) -> bool:
-        """True while a pass runs without progress for more than STALLED_SECONDS."""
-        progressed_at = self._progressed_at
-        return progressed_at is not None and time.monotonic() - progressed_at > STALLED_SECONDS
+    def _attempt(self, run: Run) -> Exception | None:
+        """Run the pass, and log and record how it ended; returns its error."""
+        self._done, self.connection_lost = NOTHING, False
+        started = time.monotonic()
+        try:
+            self._run(run, started)
+        # Broad, so that no error of a pass ends its loop or the other schedulers.
+        except Exception as error:
+            self._failed(run, started, error)
+            self.lasting_failure = "" if _is_transient(error) else run.error
+            return error
+        finally:
+            self._connection = None
+        self.lasting_failure = ""
+        return None
 
     def _run(self, run: Run, started: float) -> None:
         with self._database.connect() as connection:
@@ -125,7 +115,7 @@ class PassRunner:
             failpoints.reach("connected")
             may_apply = self._settings[TOAST_MIGRATE]
             migrations.require(connection, self._tables, may_apply=may_apply)
-            self._record_earlier(connection)
+            self._unrecorded.record(connection)
             current = self._new_pass(connection, run)
             for observer in self._observers:
                 observer.connected(run, current)
@@ -137,7 +127,7 @@ class PassRunner:
             run.result = _outcome(result)
             run.counts, run.error = result.counts, redact(result.skipped or result.note)
             run.record_end(connection)
-        self._outage_throttle.reset()
+        self._outage_log.reset()
         self._log_end(run, result)
 
     def _new_pass(self, connection: Session, run: Run | None = None) -> Pass:
@@ -161,7 +151,7 @@ class PassRunner:
     def _progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         if done != NOTHING:
             failpoints.reach("committed")
-        self._progressed_at = time.monotonic()
+        self.heartbeat.beat()
         self._done += done
         for observer in self._observers:
             observer.progressed(run, done, share)
@@ -178,45 +168,27 @@ class PassRunner:
         run.error = redact(advised(text, error))
         self.connection_lost = connection_lost(error)
         self._log_failure(run, error)
-        self._keep_unrecorded(run)
+        self._unrecorded.keep(run)
         if not self.connection_lost:
             self._try_to_record()
 
     def _log_failure(self, run: Run, error: Exception) -> None:
         fields = {"seconds": round(run.seconds, 3), "error": run.error, **run.counts}
         if self.connection_lost:
-            # It is retried every few seconds, with the same error each time.
-            skipped = self._outage_throttle.admit()
-            write = _log.debug if skipped is None else _log.error
-            write("pass_failed", **fields, **({"repeated": skipped} if skipped else {}))
+            self._outage_log.write("pass_failed", **fields)
             return
-        self._outage_throttle.reset()
+        self._outage_log.reset()
         # A traceback helps with a bug, not with a setting.
         write = _log.error if isinstance(error, PassError) else _log.exception
         write("pass_failed", **fields)
-
-    def _keep_unrecorded(self, run: Run) -> None:
-        """Keep a failed run until it can be recorded.
-
-        Of consecutive runs without a database connection, only the first and the last are kept.
-        """
-        in_a_row = [*self._unrecorded[-2:], run]
-        if len(in_a_row) == 3 and not any(each.begun for each in in_a_row):
-            self._unrecorded.pop()
-        self._unrecorded.append(run)
 
     def _try_to_record(self) -> None:
         try:
             with self._database.connect() as connection:
                 self._connection = connection
-                self._record_earlier(connection)
+                self._unrecorded.record(connection)
         except (psycopg.Error, LimitReached):
             _log.debug("run_record_failed")  # kept, and recorded by the next pass
-
-    def _record_earlier(self, connection: Session) -> None:
-        while self._unrecorded:
-            self._unrecorded[0].record_end(connection)
-            self._unrecorded.pop(0)
 
 
 def _is_transient(error: Exception) -> bool:

@@ -16,8 +16,8 @@ from common.errors import PassError
 from common.events.publisher import Published, Publisher
 from common.logging import logs
 from common.logging.throttle import LogThrottle
+from common.scheduling.heartbeat import Heartbeat
 from common.scheduling.observer import Observer
-from common.scheduling.pass_runner import STALLED_SECONDS
 from common.scheduling.scheduler import Pass, PassResult
 from common.worker import status_line
 
@@ -53,9 +53,8 @@ class PublisherThread(Observer):
         self._stop = threading.Event()
         self._stop_at = float("inf")
         self._failures = 0
-        self._throttle = LogThrottle()
-        self._draining = False
-        self._progressed_at = 0.0
+        self._log = LogThrottle(_log.warning, _log.debug)
+        self._heartbeat = Heartbeat()
         self.thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -87,8 +86,8 @@ class PublisherThread(Observer):
         self._wake.set()
 
     def stalled(self) -> bool:
-        """True if one call of the database takes more than STALLED_SECONDS."""
-        return self._draining and time.monotonic() - self._progressed_at > STALLED_SECONDS
+        """True if one call of the database takes too long."""
+        return self._heartbeat.stalled()
 
     def abort_connection(self) -> None:
         """Abort the database connection from another thread."""
@@ -108,20 +107,21 @@ class PublisherThread(Observer):
 
     def _drain(self) -> Published:
         self._wake.clear()  # before reading: later commits set it again
-        self._progressed_at, self._draining = time.monotonic(), True
+        with self._heartbeat:
+            outcome = self._published()
+        self._outcome = outcome
+        self.fault = "" if outcome.elsewhere else outcome.reason
+        self._report(outcome)
+        return outcome
+
+    def _published(self) -> Published:
         try:
             outcome = self._publisher.drain(stopping=self._must_stop)
         # Broad, so that no error of a round ends the process: the next round runs.
         except Exception as error:
-            outcome = self._failed(error)
-        else:
-            if outcome.reason and not outcome.elsewhere:
-                metrics.KAFKA_ERRORS.labels(self._service).inc()
-        finally:
-            self._draining = False
-        self._outcome = outcome
-        self.fault = "" if outcome.elsewhere else outcome.reason
-        self._report(outcome)
+            return self._failed(error)
+        if outcome.reason and not outcome.elsewhere:
+            metrics.KAFKA_ERRORS.labels(self._service).inc()
         return outcome
 
     def _failed(self, error: Exception) -> Published:
@@ -145,7 +145,7 @@ class PublisherThread(Observer):
             _log.exception("publisher_close_failed")
 
     def _must_stop(self) -> bool:
-        self._progressed_at = time.monotonic()  # called between two calls of the database
+        self._heartbeat.beat()  # called between two calls of the database
         return time.monotonic() > self._stop_at
 
     def _report(self, outcome: Published) -> None:
@@ -153,14 +153,11 @@ class PublisherThread(Observer):
             _log.info("events_published", published=outcome.published, set_aside=outcome.set_aside)
         if not outcome.reason:
             self._failures = 0
-            self._throttle.reset()
+            self._log.reset()
             return
         self._failures += 1
-        skipped = self._throttle.admit()
         waiting = {"left": outcome.left} if outcome.left else {}
-        repeated = {"repeated": skipped} if skipped else {}
-        write = _log.debug if skipped is None else _log.warning
-        write("publish_failed", **waiting, reason=outcome.reason, **repeated)
+        self._log.write("publish_failed", **waiting, reason=outcome.reason)
 
     def _wait(self, outcome: Published) -> None:
         if outcome.reason:

@@ -20,6 +20,7 @@ from common.config import Settings
 from common.database.run_history import Run
 from common.errors import PassError
 from common.logging.redaction import redact
+from common.logging.throttle import Throttle
 from common.scheduling.observer import Observer
 from common.scheduling.overdue import overdue_after
 from common.version import VERSION
@@ -55,8 +56,7 @@ class Reports:
         self._sdk = sentry_sdk
         self._service = settings.service
         self._lock = threading.Lock()
-        # By cause: when it was last reported, and how often it occurred since then.
-        self._reported: dict[Hashable, tuple[float, int]] = {}
+        self._causes: dict[Hashable, Throttle] = {}
         sentry_sdk.init(
             dsn=settings[config.SENTRY_DSN],
             release=f"toast-workers@{VERSION}",
@@ -133,16 +133,10 @@ class Reports:
 
     def _repeated(self, cause: Hashable) -> int | None:
         """Occurrences since the last report; None if that was within REPEAT_SECONDS."""
-        now = time.monotonic()
         with self._lock:
-            at, count = self._reported.get(cause, (-math.inf, 0))
-            if now - at < REPEAT_SECONDS:
-                self._reported[cause] = (at, count + 1)
-                return None
-            if len(self._reported) >= MOST_CAUSES:
-                self._reported.clear()
-            self._reported[cause] = (now, 0)
-            return count
+            if len(self._causes) >= MOST_CAUSES and cause not in self._causes:
+                self._causes.clear()
+            return self._causes.setdefault(cause, Throttle()).admit(REPEAT_SECONDS)
 
 
 class PassReports(Observer):

@@ -1,20 +1,20 @@
 """One worker process: the loops of one service, its publisher, and the signals.
 
-SIGTERM and SIGINT stop it: it finishes the current batches, publishes their events and exits with 0
-within STOP_SECONDS. SIGUSR1 runs every scheduler now. Invalid settings end it with exit code 78; an
-unreachable server never ends it.
+SIGTERM stops it, and so does every other signal that would end it, apart from crashes: it finishes
+the current batches, publishes their events and exits with 0 within STOP_SECONDS. SIGUSR1 runs every
+scheduler now. Invalid settings end it with exit code 78; neither an unreachable server nor a log
+that cannot be written ever ends it.
 """
 
 import logging
 import os
 import signal
-import sys
 import threading
-import time
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from common import config, exit_codes, failpoints, metrics
+from common import config, exit_codes, failpoints, metrics, signals
 from common.config import Settings, SettingsError
 from common.database.connection import Database
 from common.logging import logs, redaction
@@ -26,28 +26,23 @@ from common.worker import pass_metrics, sentry
 from common.worker.backlog_sampler import BacklogSampler
 from common.worker.endpoint.endpoint import Endpoint
 from common.worker.endpoint.page import METRICS, Page, verdict
+from common.worker.endpoint.server import MakePage
 from common.worker.pass_metrics import PassMetrics
 from common.worker.progress import ProgressLog
 from common.worker.readiness import Readiness
 from common.worker.sentry import PassReports, Reports
 from common.worker.status_line import LastPass
 from common.worker.systemd import SystemdNotifier
-from common.worker.watchdog import ThreadWatch
+from common.worker.threads import WorkerThreads
 
 if TYPE_CHECKING:
     from common.worker.publisher_thread import PublisherThread
 
 _log = logs.logger(__name__)
 
-
 # Limit of the whole stop; supervisord and systemd kill later.
 STOP_SECONDS = 8.0
-# Of it, for publishing the events of the last batches, and for closing.
-PUBLISH_SECONDS = 2.5
-CLOSE_SECONDS = 0.5
 SUPERVISE_SECONDS = 5.0
-
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
 
 
 def main(service: Service) -> int:
@@ -57,7 +52,7 @@ def main(service: Service) -> int:
         settings = config.load(service.name, service.variables, needs=service.needs)
         failpoints.arm(config.failpoint())
     except (SettingsError, ValueError) as error:
-        print(error, file=sys.stderr)
+        logs.plain(str(error))
         return exit_codes.BAD_SETTINGS
     logs.configure(
         settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], journal=config.journal_stream()
@@ -65,186 +60,143 @@ def main(service: Service) -> int:
     redaction.register(settings.secrets)
     reports = sentry.start(settings)
     threading.excepthook = partial(_uncaught, reports)
-    # Before the first thread starts, so that all threads inherit the mask.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    awaited = signals.ending()
+    # Before the first thread of the worker starts, so that all of them inherit the mask.
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     with logs.bind(service=service.name):
         for warning in settings.warnings:
             _log.warning("setting_questioned", reason=warning)
-        return Worker(service, settings, reports).run()
+        return Worker(service, settings, reports).run(awaited)
 
 
 class Worker:
-    """Starts, watches and stops the threads of one worker process."""
+    """Puts the parts of one worker process together, and runs them until a signal."""
 
     def __init__(
         self, service: Service, settings: Settings, reports: Reports | None = None
     ) -> None:
-        self._service = service
         self._reports = reports
-        self._stopping = threading.Event()
         self._systemd = SystemdNotifier(config.notify_socket())
-        self._last_passes: list[LastPass] = []
-        database = Database(settings)
-        self._publisher = _publisher(service, settings, database, reports)
-        self._loops = [
-            Loop(
-                PassRunner(
-                    scheduler,
-                    settings,
-                    database,
-                    stop=self._stopping,
-                    observers=self._observers(scheduler, settings),
-                ),
-                settings[scheduler.interval].total_seconds(),
-                self._stopping,
+        database, stopping = Database(settings), threading.Event()
+        publisher = _publisher(service, settings, database, reports)
+        enabled = [each for each in service.schedulers if settings[each.enabled]]
+        last_passes = [LastPass(each.name) for each in enabled]
+        self._summaries = [last.summary for last in last_passes]
+        if publisher:
+            self._summaries.append(publisher.summary)
+        runners = [
+            PassRunner(
+                scheduler,
+                settings,
+                database,
+                stop=stopping,
+                observers=[last, *_observers(scheduler, settings, publisher, reports)],
             )
-            for scheduler in service.schedulers
-            if settings[scheduler.enabled]
+            for scheduler, last in zip(enabled, last_passes, strict=True)
         ]
-        self._thread_watch = ThreadWatch(self._loops, self._publisher, self._stopping)
+        loops = [
+            Loop(runner, settings[runner.scheduler.interval].total_seconds(), stopping)
+            for runner in runners
+        ]
+        self._threads = WorkerThreads(loops, publisher, stopping)
+        self._schedulers = ",".join(each.name for each in enabled)
         pass_metrics.describe(service, settings)
-        self._sampler = BacklogSampler(
-            service.name, database, [loop.runner for loop in self._loops]
-        )
-        self._readiness = Readiness(service, settings, database)
+        sampler = BacklogSampler(service.name, database, runners)
+        readiness = Readiness(service, settings, database)
+        pages = _pages(service.name, self._threads, sampler, readiness)
         self._endpoint = Endpoint(
             settings[config.METRICS_BIND],
             settings[service.metrics],
             settings[config.METRICS_HOSTS],
-            {
-                "/metrics": self._metrics,
-                "/healthz": lambda: verdict(self._thread_watch.faults()),
-                "/readyz": self._readyz,
-            },
+            pages,
         )
 
-    def run(self) -> int:
-        """Start the threads, serve signals, stop the threads; returns the exit code."""
-        _log.info(
-            "worker_started",
-            process=os.getpid(),
-            schedulers=",".join(loop.name for loop in self._loops),
-        )
+    def run(self, awaited: set[int]) -> int:
+        """Start the threads, serve these signals, stop the threads; returns the exit code."""
+        _log.info("worker_started", process=os.getpid(), schedulers=self._schedulers)
         failpoints.reach("start")
-        for thread in self._thread_watch.threads:
-            thread.start()
+        self._threads.start()
         self._endpoint.open()
         self._systemd.ready()
-        code = self._serve_signals()
+        code = self._serve(awaited)
         self._systemd.stopping()
-        self._stop()
+        failpoints.reach("stopping")
+        has_ended = self._threads.stop(STOP_SECONDS)
         if self._reports:
             self._reports.flush()
         _log.info("worker_stopped", exit_code=code)
-        if any(thread.is_alive() for thread in self._thread_watch.threads):
+        if not has_ended:
             # A thread is blocked in a call that cannot be aborted, and the interpreter's exit might
             # wait for it. The server commits or rolls back open transactions as a whole.
             logging.shutdown()
             os._exit(code)
         return code
 
-    def _readyz(self) -> Page | None:
-        away = self._readiness.faults()
-        return None if away is None else verdict(self._unready(away))
-
-    def _unready(self, away: list[str]) -> list[str]:
-        publisher = self._publisher.fault if self._publisher else ""
-        waiting = [f"events wait: {publisher}"] if publisher else []
-        stopping = ["the worker is stopping"] if self._stopping.is_set() else []
-        failing = [
-            f"{loop.name}: {failure}"
-            for loop in self._loops
-            if (failure := loop.runner.lasting_failure)
-        ]
-        return [*stopping, *self._thread_watch.faults(), *away, *failing, *waiting]
-
-    def _metrics(self) -> Page:
-        self._sampler.sample_if_due()
-        return Page(metrics.exposition(), METRICS)
-
-    def _observers(self, scheduler: Scheduler, settings: Settings) -> list[Observer]:
-        last = LastPass(scheduler.name)
-        self._last_passes.append(last)
-        metered = PassMetrics(self._service.name, scheduler.name)
-        observers: list[Observer] = [metered, ProgressLog(), last]
-        if self._publisher:
-            observers.append(self._publisher)
-        if self._reports:
-            interval = settings[scheduler.interval].total_seconds()
-            name = self._service.name
-            observers.append(PassReports(self._reports, name, scheduler.name, interval))
-        return observers
-
-    def _serve_signals(self) -> int:
+    def _serve(self, awaited: set[int]) -> int:
         while True:
             self._notify_systemd()
-            received = _next_signal()
+            received = _next_signal(awaited)
             if received is None:
                 self._abort_stalled()
                 self._endpoint.open()
-                if self._thread_watch.died():
+                if self._threads.died():
                     return exit_codes.BUG
             elif received == signal.SIGUSR1:
                 _log.info("run_now_requested")
-                for loop in self._loops:
-                    loop.wake()
+                self._threads.run_now()
             else:
-                _log.info("stop_requested", signal=signal.Signals(received).name)
-                return 0
+                _log.info("stop_requested", signal=signals.name(received))
+                return exit_codes.FINE
 
     def _notify_systemd(self) -> None:
         if not self._systemd.is_enabled:
             return
-        faults = self._thread_watch.faults()
+        faults = self._threads.faults()
         if not faults:
             self._systemd.feed_watchdog()
-        summaries = [last.summary() for last in self._last_passes]
-        if self._publisher:
-            summaries.append(self._publisher.summary())
-        self._systemd.status("; ".join([*faults, *summaries]) or "no scheduler is enabled")
+        lines = [*faults, *(summary() for summary in self._summaries)]
+        self._systemd.status("; ".join(lines) or "no scheduler is enabled")
 
     def _abort_stalled(self) -> None:
-        for scheduler in self._thread_watch.abort_stalled():
+        for scheduler in self._threads.abort_stalled():
             if self._reports:
                 text = "a pass has made no progress for too long, and was broken off"
                 self._reports.problem("stalled", text, scheduler=scheduler)
 
-    def _stop(self) -> None:
-        """Stop the passes first, because they fill the outbox, then the publisher."""
-        failpoints.reach("stopping")
-        deadline = time.monotonic() + STOP_SECONDS
-        self._stopping.set()
-        for loop in self._loops:
-            loop.wake()
-        _join([loop.thread for loop in self._loops], deadline - PUBLISH_SECONDS - CLOSE_SECONDS)
-        for loop in self._loops:
-            loop.runner.abort_connection()
-        if self._publisher:
-            self._publisher.stop(PUBLISH_SECONDS)
-            _join([self._publisher.thread], deadline)
-            self._publisher.abort_connection()
+
+def _pages(
+    service: str, threads: WorkerThreads, sampler: BacklogSampler, readiness: Readiness
+) -> Mapping[str, MakePage]:
+    def exposition() -> Page:
+        sampler.sample_if_due()
+        metrics.LOG_LINES_DROPPED.labels(service).value = logs.lines_dropped()
+        return Page(metrics.exposition(), METRICS)
+
+    def readyz() -> Page | None:
+        away = readiness.faults()
+        return None if away is None else verdict([*threads.faults(), *away, *threads.failures()])
+
+    return {
+        "/metrics": exposition,
+        "/healthz": lambda: verdict(threads.faults()),
+        "/readyz": readyz,
+    }
 
 
-def _next_signal() -> int | None:
-    """Wait for a signal; None after SUPERVISE_SECONDS.
-
-    If the process was paused for longer, by SIGSTOP or with its machine, CPython's sigtimedwait
-    returns uninitialised memory.
-    """
-    received = signal.sigtimedwait(_SIGNALS, SUPERVISE_SECONDS)
-    return received.si_signo if received and received.si_signo in _SIGNALS else None
-
-
-def _uncaught(reports: Reports | None, caught: threading.ExceptHookArgs) -> None:
-    """Log it: standard error would show it on many lines, with every secret in it."""
-    _log.exception("thread_died", thread=caught.thread.name if caught.thread else "")
-    if reports and caught.exc_value:
-        reports.failure(caught.exc_value)
-
-
-def _join(threads: list[threading.Thread], deadline: float) -> None:
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+def _observers(
+    scheduler: Scheduler,
+    settings: Settings,
+    publisher: "PublisherThread | None",
+    reports: Reports | None,
+) -> list[Observer]:
+    service, name = settings.service, scheduler.name
+    observers: list[Observer] = [PassMetrics(service, name), ProgressLog()]
+    if publisher:
+        observers.append(publisher)
+    if reports:
+        interval = settings[scheduler.interval].total_seconds()
+        observers.append(PassReports(reports, service, name, interval))
+    return observers
 
 
 def _publisher(
@@ -257,3 +209,20 @@ def _publisher(
     from common.worker.publisher_thread import PublisherThread
 
     return PublisherThread(Publisher(settings, database), service.name, reports)
+
+
+def _next_signal(awaited: set[int]) -> int | None:
+    """Wait for one of these signals; None after SUPERVISE_SECONDS.
+
+    If the process was paused for longer, by SIGSTOP or with its machine, CPython's sigtimedwait
+    returns uninitialised memory.
+    """
+    received = signal.sigtimedwait(awaited, SUPERVISE_SECONDS)
+    return received.si_signo if received and received.si_signo in awaited else None
+
+
+def _uncaught(reports: Reports | None, caught: threading.ExceptHookArgs) -> None:
+    """Log it: standard error would show it on many lines, with every secret in it."""
+    _log.exception("thread_died", thread=caught.thread.name if caught.thread else "")
+    if reports and caught.exc_value:
+        reports.failure(caught.exc_value)

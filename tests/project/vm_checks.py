@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 import workers
-from common.scheduling import pass_runner
+from common.scheduling import heartbeat
 from devservers.child_processes import poll_until
 from devservers.postgres import LIVE_TABLES, PostgresServer
 from testing.database import TestDatabase
@@ -34,7 +34,7 @@ TOPIC = "link.expired"
 STOP_SECONDS = 15.0
 OUTAGE_SECONDS = 60.0
 # After that a pass counts as stalled, and WatchdogSec= begins to run out.
-STALLED_SECONDS = pass_runner.STALLED_SECONDS + 15
+STALLED_SECONDS = heartbeat.STALLED_SECONDS + 15
 WATCHDOG_SECONDS = 60 + 30
 
 RELEASES = "/opt/toast-workers/releases"

@@ -5,11 +5,11 @@ A module of its own, and not a setting: no operator should run a worker like tha
 
 import sys
 
-from common.scheduling import pass_runner
+from common.scheduling import heartbeat
 from common.worker import worker_process
 from workers.twitchbot import SERVICE
 
-pass_runner.STALLED_SECONDS = 1.0
+heartbeat.STALLED_SECONDS = 1.0
 
 if __name__ == "__main__":
     sys.exit(worker_process.main(SERVICE))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from common.events.producer import ADMIN_SECONDS, MESSAGE_SECONDS
-from common.scheduling import pass_runner
+from common.scheduling import heartbeat
 from common.worker import worker_process
 from devservers.standins.sse import SseServer, new_client
 from devservers.standins.webhook_receiver import WebhookReceiver
@@ -176,7 +176,7 @@ _HANGS = (
     _frozen_service,
     # For this worker a pass counts as stalled after a second; for the last one as it really is.
     _black_hole("tests.support.impatient_worker", _NOTICED),
-    _black_hole("workers.twitchbot", pass_runner.STALLED_SECONDS + _NOTICED),
+    _black_hole("workers.twitchbot", heartbeat.STALLED_SECONDS + _NOTICED),
     _silent_broker,
 )
 # The last ones take minutes.

@@ -19,6 +19,7 @@ from common.database import migrations
 from common.database.connection import Database
 from common.database.run_history import Run
 from common.events.publisher import Published, Publisher
+from common.scheduling import heartbeat
 from common.scheduling.scheduler import PassResult
 from common.worker import publisher_thread
 from common.worker.publisher_thread import PublisherThread
@@ -355,7 +356,7 @@ def test_a_publisher_whose_database_has_stopped_answering_is_seen_and_broken(
     topic: Topic,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publisher_thread, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(heartbeat, "STALLED_SECONDS", 0.5)
     add_event(database)
     with TcpProxy(database.server.port) as proxy:
         thread = PublisherThread(make(mock_broker, DB_PORT=str(proxy.port)), "link")

@@ -11,12 +11,23 @@ def test_a_condition_is_logged_at_once_then_once_a_minute_and_at_once_when_it_co
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1_000.0
+    written: list[object] = []
+    outage = LogThrottle(
+        lambda event, **fields: written.append((event, fields)),
+        lambda event, **fields: written.append(None),
+    )
+
+    def logged(times: int) -> list[object]:
+        written.clear()
+        for _ in range(times):
+            outage.write("failed", reason="away")
+        return list(written)
+
     with monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: now)
-        outage = LogThrottle()
-
-        assert [outage.admit() for _ in range(4)] == [0, None, None, None]
+        first = ("failed", {"reason": "away"})
+        assert logged(4) == [first, None, None, None]
         now += REPEAT_SECONDS
-        assert [outage.admit() for _ in range(3)] == [3, None, None]
+        assert logged(3) == [("failed", {"reason": "away", "repeated": 3}), None, None]
         outage.reset()
-        assert outage.admit() == 0
+        assert logged(1) == [first]

@@ -281,7 +281,7 @@ def test_a_loop_that_waits_is_not_stalled_until_its_next_pass_is_overdue(
 ) -> None:
     started = looping.start(interval=HOUR)
     looping.wait_for(1)
-    assert poll_until(lambda: not started.runner.running, PATIENCE)
+    assert poll_until(lambda: not started.runner.heartbeat.is_running, PATIENCE)
 
     def later(seconds: float) -> bool:
         now = time.monotonic() + seconds

@@ -18,7 +18,7 @@ from common.database.migrations import MigrationsPending
 from common.database.run_history import Run
 from common.errors import PassError, RemoteAway
 from common.logging import redaction, throttle
-from common.scheduling import pass_runner as runner
+from common.scheduling import heartbeat
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Pass, PassResult, Preview
@@ -459,23 +459,23 @@ def test_a_pass_that_reports_no_progress_is_stalled(
 
     def idle(current: Pass) -> PassResult:
         nonlocal ahead
-        seen.append(pass_runner.stalled())
-        ahead += runner.STALLED_SECONDS + 1
-        seen.append(pass_runner.stalled())
+        seen.append(pass_runner.heartbeat.stalled())
+        ahead += heartbeat.STALLED_SECONDS + 1
+        seen.append(pass_runner.heartbeat.stalled())
         current.report_progress()
-        seen.append(pass_runner.stalled())
+        seen.append(pass_runner.heartbeat.stalled())
         return PassResult()
 
     pass_runner = PassRunner(probe(idle), loaded, Database(loaded))
-    assert not pass_runner.stalled()
+    assert not pass_runner.heartbeat.stalled()
     pass_runner.run()
     assert seen == [False, True, False]
-    ahead += runner.STALLED_SECONDS + 1
-    assert not pass_runner.stalled()  # none is under way
+    ahead += heartbeat.STALLED_SECONDS + 1
+    assert not pass_runner.heartbeat.stalled()  # none is under way
 
 
 def test_a_statement_may_take_its_time_before_its_pass_counts_as_stalled() -> None:
-    assert runner.STALLED_SECONDS == 150
+    assert heartbeat.STALLED_SECONDS == 150
 
 
 def test_a_dry_run_cannot_write_even_by_mistake(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import select
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from common.logging import logs
-from common.scheduling.pass_runner import STALLED_SECONDS
+from common.scheduling.heartbeat import STALLED_SECONDS
 from common.worker.endpoint.endpoint import Endpoint
 from common.worker.endpoint.server import CONNECTION_SECONDS, MOST_CONNECTIONS
 from devservers.child_processes import free_port
@@ -169,7 +168,7 @@ def test_waiting_for_a_scrape_costs_nothing(twitchbot: Process, port: int) -> No
         return {name: status.split("ctxt_switches:")[1] for name, status in statuses.items()}
 
     deadline = time.monotonic() + 20
-    while len(before := wakeups()) > 3:  # the threads of two loops, and of the port
+    while len(before := wakeups()) > 4:  # of two loops, of the port, and of the log
         assert time.monotonic() < deadline, "what the scrape began goes on"
         time.sleep(0.1)
     time.sleep(3)
@@ -225,14 +224,15 @@ def test_a_port_in_use_is_an_error_and_taken_when_it_is_free(
     ]
 
 
-def test_a_port_that_stays_in_use_is_logged_once(port: int) -> None:
-    written = io.StringIO()
-    logs.configure("info", "text", written)
+def test_a_port_that_stays_in_use_is_logged_once(
+    port: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info", "text")
     endpoint = Endpoint("127.0.0.1", port, (), {})
     with socket.create_server(("127.0.0.1", port)):
         for _ in range(3):
             endpoint.open()
-    [line] = written.getvalue().splitlines()
+    [line] = capfd.readouterr().err.splitlines()
     assert " error metrics_port_open_failed " in line
 
 

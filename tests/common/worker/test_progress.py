@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import os
 import pty
@@ -38,13 +37,12 @@ pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
 
 @pytest.fixture
-def records(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
-    """The records of progress that this process has written."""
-    written = io.StringIO()
-    logs.configure("info", "json", written)
+def records(capfd: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
+    """The records of progress that this process has written since the last call."""
+    logs.configure("info", "json")
 
     def read() -> list[dict[str, Any]]:
-        every = map(json.loads, written.getvalue().splitlines())
+        every = map(json.loads, capfd.readouterr().err.splitlines())
         return [record for record in every if record["event"] == "progress_reported"]
 
     return read
