@@ -53,9 +53,9 @@ DO $$ BEGIN
     GRANT SELECT (ctid, id, title, slug, status, published_at, deleted_at),
           UPDATE (status, updated_at)
         ON public.blog_posts TO toast_blog;
-    GRANT SELECT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          INSERT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          UPDATE (reason, failures, failed_at, retry_at),
+    GRANT SELECT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          INSERT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          UPDATE (reason, failures, failed_at, grace, retry_at),
           DELETE
         ON public.toast_failed_rows TO toast_blog;
     GRANT SELECT (number)
@@ -93,9 +93,9 @@ DO $$ BEGIN
           UPDATE (facts, raised_at),
           DELETE
         ON public.toast_alerts TO toast_foodfolio;
-    GRANT SELECT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          INSERT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          UPDATE (reason, failures, failed_at, retry_at),
+    GRANT SELECT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          INSERT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          UPDATE (reason, failures, failed_at, grace, retry_at),
           DELETE
         ON public.toast_failed_rows TO toast_foodfolio;
     GRANT SELECT (number)
@@ -127,9 +127,9 @@ DO $$ BEGIN
     GRANT SELECT (ctid, id, short_code, expires_at, is_active, deleted_at),
           UPDATE (is_active, updated_at)
         ON public.link_links TO toast_link;
-    GRANT SELECT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          INSERT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          UPDATE (reason, failures, failed_at, retry_at),
+    GRANT SELECT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          INSERT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          UPDATE (reason, failures, failed_at, grace, retry_at),
           DELETE
         ON public.toast_failed_rows TO toast_link;
     GRANT SELECT (number)
@@ -178,9 +178,9 @@ DO $$ BEGIN
           INSERT (channel_id, requests, quiet_until, gone_row, gone_reason),
           UPDATE (requests, quiet_until, gone_row, gone_reason)
         ON public.toast_discord_channels TO toast_notification;
-    GRANT SELECT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          INSERT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          UPDATE (reason, failures, failed_at, retry_at),
+    GRANT SELECT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          INSERT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          UPDATE (reason, failures, failed_at, grace, retry_at),
           DELETE
         ON public.toast_failed_rows TO toast_notification;
     GRANT SELECT (number)
@@ -207,7 +207,7 @@ GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, re
       UPDATE (finished_at, result, counts, error),
       DELETE
     ON public.toast_runs TO toast_sse;
-GRANT SELECT (scheduler)
+GRANT SELECT (scheduler, failed_at, since, grace)
     ON public.toast_failed_rows TO toast_sse;
 GRANT SELECT (id, service, occurred_at)
     ON public.toast_outbox TO toast_sse;
@@ -227,9 +227,9 @@ DO $$ BEGIN
     GRANT SELECT (ctid, id, title, started_at, is_active, updated_at, deleted_at),
           UPDATE (is_active, ended_at, updated_at)
         ON public.twitchbot_streams TO toast_twitchbot;
-    GRANT SELECT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          INSERT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          UPDATE (reason, failures, failed_at, retry_at),
+    GRANT SELECT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          INSERT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          UPDATE (reason, failures, failed_at, grace, retry_at),
           DELETE
         ON public.toast_failed_rows TO toast_twitchbot;
     GRANT SELECT (number)
@@ -287,11 +287,11 @@ DO $$ BEGIN
     GRANT SELECT (id, key),
           INSERT (key, name, created_at, updated_at)
         ON public.classes TO toast_warcraft;
-    GRANT SELECT (scheduler, subject_id, reason, failures, failed_at, missing_since, retry_at),
-          INSERT (scheduler, subject_id, reason, failures, failed_at, missing_since, retry_at),
-          UPDATE (reason, failures, failed_at, missing_since, retry_at),
+    GRANT SELECT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          INSERT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          UPDATE (reason, failures, failed_at, grace, retry_at),
           DELETE
-        ON public.toast_sync_failures TO toast_warcraft;
+        ON public.toast_failed_rows TO toast_warcraft;
     GRANT SELECT (guild_id, character_realm, character_name, rank, level, class, race,
                   updated_at),
           INSERT (guild_id, character_realm, character_name, rank, level, class, race,
@@ -308,8 +308,6 @@ DO $$ BEGIN
           UPDATE (finished_at, result, counts, error),
           DELETE
         ON public.toast_runs TO toast_warcraft;
-    GRANT SELECT (scheduler)
-        ON public.toast_failed_rows TO toast_warcraft;
     GRANT SELECT (id, service, occurred_at, topic, key, event_id, payload, tries, retry_at),
           INSERT (service, topic, key, event_id, occurred_at, payload),
           UPDATE (tries, retry_at, error),
@@ -337,9 +335,9 @@ DO $$ BEGIN
     GRANT SELECT (delivery_id),
           DELETE
         ON public.webhook_delivery_attempts TO toast_webhook;
-    GRANT SELECT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          INSERT (scheduler, row_id, reason, failures, failed_at, retry_at),
-          UPDATE (reason, failures, failed_at, retry_at),
+    GRANT SELECT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          INSERT (scheduler, row_id, since, reason, failures, failed_at, grace, retry_at),
+          UPDATE (reason, failures, failed_at, grace, retry_at),
           DELETE
         ON public.toast_failed_rows TO toast_webhook;
     GRANT SELECT (number)

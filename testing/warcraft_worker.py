@@ -33,7 +33,7 @@ LIVE_TABLES = (
     *("characters", "character_details", "character_equipment", "character_stats"),
     *("guilds", "factions", "races", "classes"),
 )
-OUR_TABLES = ("guild_members", "toast_sync_failures", "toast_outbox", "toast_runs")
+OUR_TABLES = ("guild_members", "toast_failed_rows", "toast_outbox", "toast_runs")
 
 SILVERMOON = Realm("Silvermoon", "silvermoon")
 AGGRA = Realm("Aggra (Português)", "aggra-português")

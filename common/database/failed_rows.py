@@ -1,6 +1,7 @@
 """Rows that a scheduler could not process: set aside with the reason and retried later."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from common.database.advice import cut
@@ -8,15 +9,19 @@ from common.database.error_classification import REASON_CHARACTERS
 from common.database.session import Connection, Session
 from common.logging.redaction import redact
 
-# Retried after 10 minutes, then after twice as long each time, up to a day.
+FIRST_DELAY = timedelta(minutes=10)
+
+# The delay doubles with each failure, up to a day; a first delay of more than a day stays.
 _SET_ASIDE = """
-INSERT INTO toast_failed_rows AS known (scheduler, row_id, reason, failures, failed_at, retry_at)
-VALUES (%(scheduler)s, %(row)s, %(reason)s, 1, %(now)s,
-        %(now)s + coalesce(%(retry_after)s::interval, interval '10 minutes'))
+INSERT INTO toast_failed_rows AS known
+       (scheduler, row_id, reason, failures, failed_at, since, grace, retry_at)
+VALUES (%(scheduler)s, %(row)s, %(reason)s, 1, %(now)s, %(now)s, %(grace)s, %(now)s + %(delay)s)
 ON CONFLICT (scheduler, row_id) DO UPDATE SET
     reason = excluded.reason, failures = known.failures + 1, failed_at = excluded.failed_at,
-    retry_at = %(now)s + coalesce(%(retry_after)s::interval, least(
-        interval '1 day', interval '10 minutes' * power(2, least(known.failures, 8))))"""
+    grace = excluded.grace,
+    retry_at = excluded.failed_at + greatest(%(delay)s, least(
+        interval '1 day', %(delay)s * power(2, least(known.failures, 9))))
+RETURNING reason, failed_at >= since + grace AS counts"""
 
 _FORGET_RECOVERED = """
 DELETE FROM toast_failed_rows WHERE scheduler = %(scheduler)s AND retry_at <= %(now)s"""
@@ -24,8 +29,27 @@ DELETE FROM toast_failed_rows WHERE scheduler = %(scheduler)s AND retry_at <= %(
 
 _COUNT = """
 SELECT count(*) FROM (
-    SELECT FROM toast_failed_rows WHERE scheduler = %(scheduler)s LIMIT %(most)s
+    SELECT FROM toast_failed_rows
+    WHERE scheduler = %(scheduler)s AND failed_at >= since + grace LIMIT %(most)s
 ) AS counted"""
+
+
+class FailedRow(NamedTuple):
+    """The reason as it is stored, and whether the row ``counts`` as failed: its grace is over."""
+
+    reason: str
+    counts: bool
+
+
+def not_set_aside(column: str = "id") -> str:
+    """SQL: the row with this id is not set aside at ``now`` by ``scheduler``, two parameters.
+
+    A subquery, read once per statement: of a table that is not analysed the planner expects a
+    handful of rows, and would join it row by row.
+    """
+    return f"""{column} NOT IN (
+        SELECT row_id FROM toast_failed_rows
+        WHERE scheduler = %(scheduler)s AND retry_at > %(now)s)"""
 
 
 def set_aside(
@@ -34,23 +58,28 @@ def set_aside(
     row: UUID,
     reason: str,
     now: datetime,
-    retry_after: timedelta | None = None,
-) -> str:
-    """Set a row aside for ``retry_after``, else for a doubling time; returns the stored reason."""
-    kept = cut(connection.storable(redact(reason)), REASON_CHARACTERS)
+    *,
+    first_delay: timedelta = FIRST_DELAY,
+    grace: timedelta = timedelta(0),
+) -> FailedRow:
+    """Set a row aside: for ``first_delay``, then for twice as long each time, up to a day.
+
+    It counts as failed when it has failed in a row for as long as ``grace``.
+    """
     values = {
         "scheduler": scheduler,
         "row": row,
-        "reason": kept,
+        "reason": cut(connection.storable(redact(reason)), REASON_CHARACTERS),
         "now": now,
-        "retry_after": retry_after,
+        "delay": first_delay,
+        "grace": grace,
     }
-    connection.execute(_SET_ASIDE, values)
-    return kept
+    [row] = connection.execute(_SET_ASIDE, values)
+    return FailedRow(**row)
 
 
 def count(connection: Connection, scheduler: str, most: int) -> int:
-    """Number of rows of this scheduler that are set aside, at most ``most``."""
+    """Number of rows of this scheduler that count as failed, at most ``most``."""
     row = connection.execute(_COUNT, {"scheduler": scheduler, "most": most}).fetchone()
     return row["count"] if row else 0
 

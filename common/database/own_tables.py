@@ -15,7 +15,7 @@ OUTBOX_SET_ASIDE = Table("toast_outbox_set_aside")
 _EVENT = ("service", "topic", "key", "event_id", "occurred_at", "payload")
 _RUN = ("id", "service", "scheduler", "host", "process", "started_at")
 _OUTCOME = ("finished_at", "result", "counts", "error")
-_FAILURE = ("reason", "failures", "failed_at", "retry_at")
+_FAILURE = ("reason", "failures", "failed_at", "grace", "retry_at")
 
 # The run history, the sampled metrics, and `toast status`.
 EVERY_WORKER = (
@@ -28,7 +28,7 @@ EVERY_WORKER = (
         delete=True,
         unique=(("id",),),
     ),
-    TableAccess(FAILED_ROWS, select=("scheduler",)),
+    TableAccess(FAILED_ROWS, select=("scheduler", "failed_at", "since", "grace")),
     TableAccess(OUTBOX, select=("id", "service", "occurred_at")),
     TableAccess(OUTBOX_SET_ASIDE, select=("service",)),
 )
@@ -47,8 +47,8 @@ PUBLISHING = (
 
 SETTING_ROWS_ASIDE = TableAccess(
     FAILED_ROWS,
-    select=("scheduler", "row_id", *_FAILURE),
-    insert=("scheduler", "row_id", *_FAILURE),
+    select=("scheduler", "row_id", "since", *_FAILURE),
+    insert=("scheduler", "row_id", "since", *_FAILURE),
     update=_FAILURE,
     delete=True,
     unique=(("scheduler", "row_id"),),

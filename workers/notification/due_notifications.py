@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
+from common.database.failed_rows import not_set_aside
 from common.scheduling import Condition
 from common.scheduling.work.due_rows import all_of
 from workers.notification.discord.rate_limits import ChannelLimits
@@ -41,12 +42,7 @@ _WAITING = (
         "attempts left",
         "notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL",
     ),
-    Condition(
-        "not set aside",
-        """NOT EXISTS (SELECT FROM toast_failed_rows AS failed
-                    WHERE failed.scheduler = %(scheduler)s AND failed.row_id = notification.id
-                      AND failed.retry_at > %(now)s)""",
-    ),
+    Condition("not set aside", not_set_aside("notification.id")),
 )
 DUE_CONDITIONS = (
     *_WAITING,

@@ -50,8 +50,8 @@ def set_aside(
         notification,
         f"delivered, but {why}" if delivered else why,
         session.time(at),
-        retry_after=_SET_ASIDE_DELIVERED_FOR if delivered else _SET_ASIDE_FOR,
-    )
+        first_delay=_SET_ASIDE_DELIVERED_FOR if delivered else _SET_ASIDE_FOR,
+    ).reason
     _log.error("notification_set_aside", notification_id=notification, reason=stored)
     return PassResult(failed=1, note=f"notification {notification} set aside: {stored}")
 

@@ -12,7 +12,7 @@ changed. A crash leaves complete characters; the rest is still due.
 from datetime import datetime
 
 from common import config
-from common.database import TableAccess
+from common.database import TableAccess, own_tables
 from common.events.envelope import NOW, Event
 from common.scheduling import Pass, PassResult, Scheduler
 from workers.warcraft import character_replies, reference_rows
@@ -30,7 +30,6 @@ from workers.warcraft.tables import (
     GUILDS,
     RACES,
     STATS,
-    SYNC_FAILURES,
     found_or_created,
 )
 
@@ -178,7 +177,7 @@ TABLES = (
         for table, document in ((EQUIPMENT, "equipment_json"), (STATS, "stats_json"))
     ),
     *map(found_or_created, (FACTIONS, RACES, CLASSES)),
-    SYNC_FAILURES,
+    own_tables.SETTING_ROWS_ASIDE,
 )
 
 SYNC = Sync(

@@ -11,7 +11,7 @@ is still due.
 from datetime import datetime
 
 from common import config
-from common.database import TableAccess
+from common.database import TableAccess, own_tables
 from common.events.envelope import NOW, Event
 from common.scheduling import Pass, PassResult, Scheduler
 from workers.warcraft import reference_rows
@@ -26,7 +26,6 @@ from workers.warcraft.tables import (
     FACTIONS,
     GUILD_MEMBERS,
     GUILDS,
-    SYNC_FAILURES,
     found_or_created,
 )
 
@@ -141,7 +140,7 @@ TABLES = (
     TableAccess(DETAILS, select=("character_id", "guild_id"), update=("guild_id", "updated_at")),
     found_or_created(FACTIONS),
     GUILD_MEMBERS,
-    SYNC_FAILURES,
+    own_tables.SETTING_ROWS_ASIDE,
 )
 
 SYNC = Sync(

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from common import failpoints
 from common.config import Variable
-from common.database import TableAccess
+from common.database import TableAccess, failed_rows
 from common.database.error_classification import reason
 from common.database.row_guard import RowGuard
 from common.errors import PassError, RemoteAway
@@ -39,8 +39,8 @@ MOST_UNAVAILABLE = 10
 MOST_OWN_ERRORS = 3
 # Battle.net may reply 404 for an existing character for days.
 GRACE = timedelta(days=7)
-FIRST_RETRY_NOT_FOUND = timedelta(hours=1)
-FIRST_RETRY = timedelta(minutes=5)
+FIRST_DELAY_NOT_FOUND = timedelta(hours=1)
+FIRST_DELAY = timedelta(minutes=5)
 
 # The position is a time as PostgreSQL's text: Python has neither infinity nor all years of
 # PostgreSQL, and a changed time would be another position.
@@ -51,24 +51,7 @@ WHERE %(after)s::uuid IS NULL OR (place, id) > (%(place)s::timestamptz, %(after)
 ORDER BY due.place, id
 LIMIT %(rows)s"""
 
-# The delay doubles with each failure, up to a day.
-_STORE_FAILURE = """
-INSERT INTO toast_sync_failures AS known
-       (scheduler, subject_id, reason, failures, failed_at, missing_since, retry_at)
-SELECT %(scheduler)s, %(id)s, %(reason)s, 1, moment.now,
-       CASE WHEN %(missing)s THEN moment.now END, moment.now + %(first_retry)s
-FROM (SELECT clock_timestamp() AS now) AS moment
-ON CONFLICT (scheduler, subject_id) DO UPDATE SET
-    reason = excluded.reason, failures = known.failures + 1, failed_at = excluded.failed_at,
-    missing_since = coalesce(known.missing_since, excluded.missing_since),
-    retry_at = excluded.failed_at
-        + least(interval '1 day', %(first_retry)s * power(2, least(known.failures, 9)))
-RETURNING coalesce(missing_since <= failed_at - %(grace)s, false) AS is_overdue"""
-
 _NOW = "SELECT clock_timestamp() AS now"
-
-_DELETE_FAILURE = """
-DELETE FROM toast_sync_failures WHERE scheduler = %(scheduler)s AND subject_id = %(id)s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +101,7 @@ class Sync(Generic[T]):
                 "not synced within the interval",
                 f"{synced} IS NULL OR {synced} <= %(synced_before)s",
             ),
-            Condition(
-                "not set aside after a failure",
-                f"""NOT EXISTS (SELECT FROM toast_sync_failures AS failure
-                  WHERE failure.scheduler = %(scheduler)s
-                    AND failure.subject_id = {self.kind}.id AND failure.retry_at > %(now)s)""",
-            ),
+            Condition("not set aside", failed_rows.not_set_aside(f"{self.kind}.id")),
         )
 
     @property
@@ -155,7 +133,10 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
             raise PassError(
                 f"{DIED} ({own_errors} times; nothing was synced), such as for {total.note}"
             )
-        return total + PassResult(complete=not current.stopping())
+        if current.stopping():
+            return total + PassResult(complete=False)
+        failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
+        return total
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {
@@ -183,30 +164,27 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
         result = PassResult()
         with RowGuard() as guard, current.connection.begin():
             result = self.record(current, subject, outcome, self._now(current))
-            current.connection.execute(_DELETE_FAILURE, self._key(current, subject))
             failpoints.reach("commit")
         return self._failed(current, subject, guard.error) if guard.error else result
 
     def _failed(self, current: Pass, subject: SyncSubject, error: Exception) -> PassResult:
         """Store the failure and count it; a 404 counts only after GRACE."""
         missing = isinstance(error, NotFound)
-        why = current.connection.storable(reason(error))
-        row = current.connection.execute(
-            _STORE_FAILURE,
-            {
-                **self._key(current, subject),
-                "reason": why,
-                "missing": missing,
-                "first_retry": FIRST_RETRY_NOT_FOUND if missing else FIRST_RETRY,
-                "grace": GRACE,
-            },
-        ).fetchone()
+        why, counts = failed_rows.set_aside(
+            current.connection,
+            current.scheduler,
+            subject.id,
+            reason(error),
+            self._now(current),
+            first_delay=FIRST_DELAY_NOT_FOUND if missing else FIRST_DELAY,
+            grace=GRACE if missing else timedelta(0),
+        )
         fields = {self.kind: str(subject), f"{self.kind}_id": subject.id, "reason": why}
-        if missing and not (row and row["is_overdue"]):
+        if not counts:
             _log.info("subject_not_found", **fields)
             return PassResult(details={"not_found": 1})
         if missing:
-            why = f"not found for more than {GRACE.days} days"
+            why = f"not found, and not synced for more than {GRACE.days} days"
             _log.error("subject_missing", **fields)
         else:
             _log.error("sync_failed", **fields)
@@ -217,6 +195,3 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
         row = current.connection.execute(_NOW).fetchone()
         now: datetime = row["now"] if row else current.now
         return now
-
-    def _key(self, current: Pass, subject: SyncSubject) -> dict[str, Any]:
-        return {"scheduler": current.scheduler, "id": subject.id}

@@ -68,16 +68,6 @@ def found_or_created(table: Table) -> TableAccess:
     return TableAccess(table, select=("id", "key"), insert=columns, unique=(("key",),))
 
 
-# Subjects that could not be synced, with their retry times: our own table.
-_FAILURE = ("reason", "failures", "failed_at", "missing_since", "retry_at")
-SYNC_FAILURES = TableAccess(
-    Table("toast_sync_failures"),
-    select=("scheduler", "subject_id", *_FAILURE),
-    insert=("scheduler", "subject_id", *_FAILURE),
-    update=_FAILURE,
-    delete=True,
-)
-
 # The members of each guild: our own table.
 _PLACE = ("guild_id", "character_realm", "character_name")
 _MEMBER = ("rank", "level", "class", "race", "updated_at")

@@ -15,6 +15,7 @@ import psycopg
 from common import failpoints, metrics
 from common.config import Network
 from common.database.error_classification import contended, reason
+from common.database.failed_rows import FIRST_DELAY
 from common.database.row_guard import RowGuard
 from common.logging import logs
 from common.remote.thread_pool import ThreadPool
@@ -116,9 +117,9 @@ class DeliveryPass:
             with RowGuard() as guard:
                 self._record(sent)
             if guard.error:
-                what, rest = _undone(sent)
+                what, first_delay = _undone(sent)
                 failure = hide(f"{what}: {reason(guard.error)}", *delivery.secrets)
-                self._set_aside(delivery.id, failure, rest)
+                self._set_aside(delivery.id, failure, first_delay)
 
     def _record(self, sent: Attempt | Exception) -> None:
         if isinstance(sent, Exception):
@@ -140,8 +141,8 @@ class DeliveryPass:
                     raise
         return self._rows.record(sent, outcome, now)
 
-    def _set_aside(self, row: UUID, failure: str, rest: timedelta | None = None) -> None:
-        stored = self._rows.set_aside(row, failure, rest)
+    def _set_aside(self, row: UUID, failure: str, first_delay: timedelta = FIRST_DELAY) -> None:
+        stored = self._rows.set_aside(row, failure, first_delay)
         _log.error("row_failed", table="webhook_deliveries", row_id=row, reason=stored)
         self._add(PassResult(failed=1, note=f"webhook_deliveries {row}: {stored}"))
 

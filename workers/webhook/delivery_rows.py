@@ -145,11 +145,11 @@ class DeliveryRows:
             raise NotRecorded
         return recorded is not None
 
-    def set_aside(self, row: UUID, reason: str, rest: timedelta | None) -> str:
-        """Set a delivery aside, for ``rest`` or a growing time; returns the reason as stored."""
+    def set_aside(self, row: UUID, reason: str, first_delay: timedelta) -> str:
+        """Set a delivery aside; returns the reason as stored."""
         return failed_rows.set_aside(
-            self._connection, self._scheduler, row, reason, self.now(), rest
-        )
+            self._connection, self._scheduler, row, reason, self.now(), first_delay=first_delay
+        ).reason
 
     def _holds_lease(self, values: dict[str, object]) -> bool:
         return self._connection.execute(_CHECK_LEASE, values).fetchone() is not None

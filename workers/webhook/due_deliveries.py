@@ -7,20 +7,16 @@ not active. A delivery that is set aside (see delivery_pass.py) is not due.
 from typing import Any
 
 from common.database import ctid
+from common.database.failed_rows import not_set_aside
 from common.scheduling import Condition, Pass
 from common.scheduling.work.batches import Statements
-from common.scheduling.work.due_rows import DueRows, all_of, not_failed
+from common.scheduling.work.due_rows import DueRows, all_of
 
 DUE_CONDITIONS = (
     Condition("waits for a retry", "delivery.status = 'retrying'"),
     Condition("not deleted", "delivery.deleted_at IS NULL"),
     Condition("next_retry_at has come", "delivery.next_retry_at <= %(now)s"),
-    Condition(
-        "not set aside",
-        """NOT EXISTS (SELECT FROM toast_failed_rows AS failed
-                    WHERE failed.scheduler = %(scheduler)s AND failed.row_id = delivery.id
-                      AND failed.retry_at > %(now)s)""",
-    ),
+    Condition("not set aside", not_set_aside("delivery.id")),
 )
 IS_DUE = all_of(DUE_CONDITIONS)
 IS_ACTIVE = "webhook.active AND webhook.deleted_at IS NULL"
@@ -31,7 +27,7 @@ SELECT id, webhook_id, event_type, attempt_count, next_retry_at
 FROM webhook_deliveries AS delivery WHERE {IS_DUE}"""
 
 _HAS_INACTIVE_WEBHOOK = f"""
-    {IS_DUE} AND {not_failed()}
+    {IS_DUE} AND id <> ALL (%(without)s::uuid[])
     AND NOT EXISTS (SELECT FROM webhook_webhooks AS webhook
                     WHERE webhook.id = delivery.webhook_id AND {IS_ACTIVE})"""
 

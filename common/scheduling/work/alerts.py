@@ -16,7 +16,7 @@ from common.events.envelope import Event
 from common.scheduling.scheduler import NOTHING, Pass, PassResult
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Collection, Statements
-from common.scheduling.work.due_rows import all_of, not_failed
+from common.scheduling.work.due_rows import all_of, not_left_out
 from common.scheduling.work.sql_work import SqlWork
 
 # An alert that stays true is raised again after this share of the interval: a pass that starts a
@@ -100,13 +100,13 @@ class Alerts(SqlWork):
         columns = ", ".join((*self.columns, f"{self.facts} AS facts"))
         all_rows = f"""
     SELECT {columns} FROM {self.rows} AS {self.row}
-    WHERE {all_of(self.due)} AND {not_failed(f"{self.row}.id")}"""
+    WHERE {all_of(self.due)} AND {not_left_out(f"{self.row}.id")}"""
         in_range, collection = f"{all_rows} AND {ctid.in_range(f'{self.row}.')}", None
         if self.collected:
             fill = f"INSERT INTO {self.collected} {all_rows}"
             collection = Collection(self.collected, (self.collect, fill), self.collecting)
             in_range = f"""
-    SELECT * FROM {self.collected} WHERE {ctid.in_range()} AND {not_failed()}"""
+    SELECT * FROM {self.collected} WHERE {ctid.in_range()} AND {not_left_out()}"""
         return Statements(
             table=self.table,
             due=f"SELECT {', '.join(self.shows)} FROM ({_to_raise(all_rows)}) AS due",
@@ -130,7 +130,7 @@ class Alerts(SqlWork):
         is_over = f"""
         alert.scheduler = %(scheduler)s AND alert.raised_at < %(now)s
         AND (NOT EXISTS ({still_true})) IS TRUE
-        AND {not_failed("alert.subject_id")}"""
+        AND {not_left_out("alert.subject_id")}"""
         return Statements(
             table="toast_alerts",
             id_column="subject_id",

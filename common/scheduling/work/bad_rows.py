@@ -24,7 +24,7 @@ _log = logs.logger(__name__)
 SUSPECT_ROWS = 64
 # Limits of such a try: a row may wait for a lock, its trigger for anything.
 SUSPECT_LIMITS = {"lock_timeout": "500ms", "statement_timeout": "15s"}
-# Failed rows that a pass skips. With more, the rules of the table have probably changed, and an
+# Rows that a pass sets aside. With more, the rules of the table have probably changed, and an
 # operator must look.
 MOST_FAILED_ROWS = 10_000
 
@@ -107,12 +107,13 @@ class BadRows:
 
     def _set_aside(self, row: UUID, why: str) -> PassResult:
         current, table = self._current, self._statements.table
-        kept = failed_rows.set_aside(current.connection, current.scheduler, row, why, current.now)
-        failed: list[UUID] = self._batches.parameters["failed_rows"]
-        failed.append(row)
+        kept, _ = failed_rows.set_aside(
+            current.connection, current.scheduler, row, why, current.now
+        )
+        self._batches.failed += 1
         _log.error("row_set_aside", table=table, row_id=row, reason=kept)
         done = PassResult(failed=1, note=f"{table} {row}: {kept}")
         current.report_progress(done, share=self._batches.share)
-        if len(failed) > 2 * MOST_FAILED_ROWS:
+        if self._batches.failed > MOST_FAILED_ROWS:
             raise PassError(f"more than {MOST_FAILED_ROWS} rows failed, such as {done.note}")
         return done

@@ -15,7 +15,7 @@ from common.scheduling.scheduler import Pass, PassResult, Preview
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.clock_guard import require_agreement
-from common.scheduling.work.due_rows import all_of, not_failed
+from common.scheduling.work.due_rows import all_of, not_left_out
 from common.scheduling.work.sql_work import SqlWork
 
 # FOR UPDATE asks for the right to update some column: of a table whose rows are only deleted, the
@@ -86,7 +86,7 @@ class BatchedChange(SqlWork):
     @cached_property
     def statements(self) -> Statements:
         """The SQL of a dry run and of a batch."""
-        is_due = f"{all_of(self.due)} AND {not_failed()}"
+        is_due = f"{all_of(self.due)} AND {not_left_out()}"
         change = f"{self._change} WHERE {ctid.same_rows('due')} AND {is_due}"
         eager = f"{self._change} WHERE {ctid.in_range()} AND {is_due}"
         counts = [

@@ -16,7 +16,7 @@ from common.database import ctid
 from common.database.error_classification import server_fault
 from common.errors import PassError
 from common.scheduling.scheduler import Pass, PassResult
-from common.scheduling.work.bad_rows import MOST_FAILED_ROWS, BadRows
+from common.scheduling.work.bad_rows import BadRows
 from common.scheduling.work.batches import Batches, Collection, Done, Statements
 from common.scheduling.work.due_rows import count
 
@@ -36,20 +36,10 @@ MOST_FAILED_ALONE = 100
 # session may have changed them in between.
 MOST_IDLE_ROUNDS = 3
 
-_FAILED_ROWS = """
-SELECT array_agg(row_id) AS ids FROM (
-    SELECT row_id FROM toast_failed_rows
-    WHERE scheduler = %(scheduler)s AND retry_at > %(now)s
-    ORDER BY retry_at LIMIT %(most)s
-) AS failed"""
-
 
 def parameters(current: Pass, more: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a pass's statements: ``scheduler``, ``now``, ``failed_rows``, ``more``."""
-    values = {"scheduler": current.scheduler, "now": current.now, "most": MOST_FAILED_ROWS}
-    found = current.connection.execute(_FAILED_ROWS, values).fetchone()
-    failed = found["ids"] if found else None
-    return {**values, "failed_rows": list(failed or ()), **more}
+    """The parameters of a pass's statements: ``scheduler``, ``now``, ``without``, ``more``."""
+    return {"scheduler": current.scheduler, "now": current.now, "without": [], **more}
 
 
 def run(current: Pass, statements: Statements, parameters: dict[str, Any]) -> PassResult:

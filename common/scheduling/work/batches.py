@@ -34,8 +34,8 @@ class Collection:
 class Statements:
     """The SQL of a batched change of one table.
 
-    ``batch`` changes the due rows with ctid in [first, end) except the ids in ``failed_rows`` and
-    locked rows, and returns one row of counts: ``found`` due, ``processed``, ``events`` and any of
+    ``batch`` changes the due rows with ctid in [first, end) except locked rows and the ids in
+    ``without``, and returns one row of counts: ``found`` due, ``processed``, ``events`` and any of
     its own. It repeats the whole condition by which a row is due at the row that it changes.
     ``eager`` does the same, but waits for locks and returns nothing; use it if that is cheaper and
     locks are rare. ``due`` selects the rows that the batch would change. If not ``urgent``, a row
@@ -68,21 +68,23 @@ class Done(NamedTuple):
 
 @dataclass(slots=True)
 class Batches:
-    """The batches of one pass; ``share`` is the part of all rows that is done after the current."""
+    """The batches of one pass; ``share`` is the part of all rows that is done after the current.
+
+    ``failed`` counts the rows that were set aside.
+    """
 
     current: Pass
     statements: Statements
     parameters: dict[str, Any]
     share: float | None = field(default=None, init=False)
+    failed: int = field(default=0, init=False)
 
     def run(
         self, first: int, end: int, *, without: Sequence[UUID] = (), prepare: bool = False
     ) -> Done:
         """Change the due rows of a range, except those in ``without``."""
         failpoints.reach("statement")
-        parameters = self._parameters(first, end)
-        if without:
-            parameters["failed_rows"] = [*parameters["failed_rows"], *without]
+        parameters = {**self._parameters(first, end), "without": list(without)}
         try:
             return self._execute(parameters, prepare)
         except psycopg.errors.UniqueViolation:

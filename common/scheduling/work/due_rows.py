@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common.database.failed_rows import not_set_aside
 from common.database.session import Connection
 from common.scheduling.scheduler import PREVIEW_ROWS, Condition, Pass, Preview
 
@@ -41,6 +42,6 @@ def all_of(conditions: Sequence[Condition]) -> str:
     return " AND ".join(f"({condition.sql})" for condition in conditions)
 
 
-def not_failed(column: str = "id") -> str:
-    """SQL: the row with this id is not set aside; ``failed_rows`` are the ids that are."""
-    return f"{column} <> ALL (%(failed_rows)s::uuid[])"
+def not_left_out(column: str = "id") -> str:
+    """SQL: a batch may change the row: it is not set aside, nor one of the ids in ``without``."""
+    return f"{not_set_aside(column)} AND {column} <> ALL (%(without)s::uuid[])"

@@ -19,7 +19,7 @@ class SqlWork(ABC):
 
     ``shows`` are the columns of a dry run. ``parameters`` maps the parameters of the SQL to
     settings, ``ago`` others to settings of how long before now they are; ``now``, ``scheduler`` and
-    ``failed_rows`` are there always.
+    ``without`` are there always.
     """
 
     due: tuple[Condition, ...]

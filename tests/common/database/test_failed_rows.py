@@ -3,11 +3,14 @@
 The scheduler is link-expiration; walk and book-keeping are those of every one.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import uuid4
 
+from common.database import failed_rows as aside
+from common.database import migrations
 from common.scheduling.scheduler import PassResult
 from testing.database import TestDatabase
-from testing.passes import DAY, HOUR, MINUTE, NOW, failed_rows, outbox, run_pass
+from testing.passes import DAY, HOUR, MICROSECOND, MINUTE, NOW, failed_rows, outbox, run_pass
 from testing.scheduler_cases.link import link
 from tests.support.row_faults import refusal
 from workers.link import link_expiration
@@ -38,6 +41,8 @@ def test_a_row_that_cannot_be_changed_is_set_aside_with_its_reason(database: Tes
             "reason": "RaiseException: refused this link",
             "failures": 1,
             "failed_at": NOW,
+            "since": NOW,
+            "grace": timedelta(0),
             "retry_at": NOW + 10 * MINUTE,
         }
     ]
@@ -121,6 +126,47 @@ def test_what_another_scheduler_has_set_aside_is_no_concern_of_this_one(
 
     assert run_pass(database, EXPIRATION).processed == 1
     assert failed_rows(database) == of_others
+
+
+def test_a_row_counts_as_failed_when_its_grace_is_over(database: TestDatabase) -> None:
+    row, other = uuid4(), uuid4()
+    with database.session() as session:
+        for now, why, counts in (
+            (NOW, "not found", False),
+            (NOW + 2 * DAY, "no answer", True),  # which has no grace
+            (NOW + 7 * DAY - MICROSECOND, "not found", False),
+            (NOW + 7 * DAY, "not found", True),
+        ):
+            grace = 7 * DAY if why == "not found" else timedelta(0)
+            kept = aside.set_aside(session, "character-sync", row, why, now, grace=grace)
+            assert kept == (why, counts)
+            assert aside.count(session, "character-sync", 10) == counts
+        aside.set_aside(session, "character-sync", other, "", NOW, first_delay=2 * DAY)
+        aside.set_aside(session, "character-sync", other, "", NOW, first_delay=2 * DAY)
+    retry_at = {row["row_id"]: row["retry_at"] for row in failed_rows(database)}
+    assert retry_at == {row: NOW + 7 * DAY + 80 * MINUTE, other: NOW + 2 * DAY}
+
+
+def test_the_failures_of_an_earlier_release_are_kept(database: TestDatabase) -> None:
+    database.query("ALTER TABLE toast_failed_rows DROP COLUMN since, DROP COLUMN grace")
+    earlier = {"reason": "x", "failures": 3, "failed_at": NOW, "retry_at": NOW + HOUR}
+    database.insert("toast_failed_rows", scheduler="a", **earlier)
+    for scheduler, since in (("b", None), ("c", NOW - 3 * DAY)):
+        values = {"scheduler": scheduler, "missing_since": since, **earlier}
+        database.insert("toast_sync_failures", **values)
+
+    database.query(migrations.all_migrations()[6].sql)
+
+    kept = database.query("SELECT * FROM toast_failed_rows ORDER BY scheduler")
+    assert [{name: row[name] for name in earlier} for row in kept] == [earlier] * 3
+    assert [row["since"] for row in kept] == [NOW, NOW, NOW - 3 * DAY]
+    assert [row["grace"] / DAY for row in kept] == [0, 0, 7]
+    # An earlier release, which may run beside this one, does not name the new columns.
+    names = ", ".join(("row_id", *earlier))
+    database.query(
+        f"INSERT INTO toast_failed_rows (scheduler, {names})"
+        f" SELECT 'd', {names} FROM toast_failed_rows WHERE scheduler = 'c'"
+    )
 
 
 def test_a_stop_ends_a_pass_over_rows_that_cannot_be_changed(database: TestDatabase) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from psycopg import sql
 
 import workers
 from common.database import migrations
@@ -138,12 +137,9 @@ def wait_for_both(database: TestDatabase) -> None:
 
 
 def test_a_new_version_applies_what_is_new(live: TestDatabase) -> None:
-    last = migrations.all_migrations()[-1]
+    *earlier, last = migrations.all_migrations()
     with live.session() as connection:
-        migrations.migrate(connection, migrations.all_migrations())
-        connection.execute("DELETE FROM toast_migrations WHERE number = %s", (last.number,))
-        for name in re.findall(r"CREATE TABLE (\w+)", last.sql):
-            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        migrations.migrate(connection, earlier)
 
         assert migrations.pending(connection, migrations.all_migrations()) == (last,)
         assert migrations.migrate(connection, migrations.all_migrations()) == (last,)

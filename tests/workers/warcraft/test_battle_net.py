@@ -179,7 +179,7 @@ def test_a_name_that_makes_no_address_is_not_asked_for(worker: WarcraftWorker) -
         worker.database.insert("characters", name=name, realm="silvermoon", region="eu")
     worker.database.insert("characters", name="nobody", realm="...", region="eu")
     assert worker.run(CHARACTERS).counts["failed"] == 6
-    rows = worker.database.query("SELECT reason FROM toast_sync_failures")
+    rows = worker.database.query("SELECT reason FROM toast_failed_rows")
     reasons = {row["reason"] for row in rows}
     assert "Unaddressable: name is '..', which makes no address" in reasons
     assert "Unaddressable: realm is '...', which makes no address" not in reasons
@@ -322,13 +322,13 @@ def test_a_character_that_always_fails_does_not_affect_the_others(
     assert (run.result, run.counts["processed"], run.counts["failed"]) == ("ok", 8, 2)
     assert len(worker.battle_net.asked("/namea/equipment")) == MOST_TRIES
     rows = worker.database.query(
-        "SELECT c.name, f.* FROM toast_sync_failures f JOIN characters c ON c.id = subject_id"
+        "SELECT c.name, f.* FROM toast_failed_rows f JOIN characters c ON c.id = row_id"
         " ORDER BY c.name"
     )
     assert [row["name"] for row in rows] == ["namea", "nameb"]
     assert rows[0]["reason"] == "Unavailable: equipment: HTTP 500, 4 times"
     assert re.fullmatch(r"Unavailable: equipment: .*cut off, 4 times", rows[1]["reason"])
-    assert rows[0]["missing_since"] is None
+    assert {row["grace"] for row in rows} == {timedelta(0)}
     assert rows[0]["retry_at"] - rows[0]["failed_at"] == timedelta(minutes=5)
 
 
@@ -338,12 +338,12 @@ def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(worker: Warcraft
     run = worker.run(CHARACTERS)
     assert run.result == "failed"
     assert "Battle.net does not answer: profile: HTTP 502, 4 times (0 synced, 10 not" in run.error
-    assert worker.count("toast_sync_failures") == MOST_UNAVAILABLE
+    assert worker.count("toast_failed_rows") == MOST_UNAVAILABLE
     outage.times = 0
     assert worker.run(CHARACTERS).counts["processed"] == 26 - MOST_UNAVAILABLE
-    worker.database.query("UPDATE toast_sync_failures SET retry_at = now()")
+    worker.database.query("UPDATE toast_failed_rows SET retry_at = now()")
     assert worker.run(CHARACTERS).counts["processed"] == MOST_UNAVAILABLE
-    assert worker.count("toast_sync_failures") == 0
+    assert worker.count("toast_failed_rows") == 0
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -441,7 +441,7 @@ def test_no_secret_shows_up_anywhere(worker: WarcraftWorker, mock_broker: str) -
         )
         output += "".join(process.communicate(timeout=60))
         worker.battle_net.credentials = ("refused", "now")
-        worker.database.query("UPDATE toast_sync_failures SET retry_at = now()")
+        worker.database.query("UPDATE toast_failed_rows SET retry_at = now()")
     assert "sync_failed" in output
     assert "are BLIZZARD_CLIENT_ID and BLIZZARD_CLIENT_SECRET those" in output
     tables = worker.database.query(

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
+from common.database import failed_rows
 from devservers.child_processes import PATIENCE, poll_until
 from devservers.standins.battle_net_game import Character, Guild, Realm
 from testing.database import TestDatabase
@@ -41,7 +42,7 @@ def details(worker: WarcraftWorker, character: UUID) -> Any:
 def age_everything(worker: WarcraftWorker) -> None:
     """Make everything due again."""
     worker.database.query("UPDATE character_details SET last_synced_at = now() - interval '1 day'")
-    worker.database.query("UPDATE toast_sync_failures SET retry_at = now() - interval '1 minute'")
+    worker.database.query("UPDATE toast_failed_rows SET retry_at = now() - interval '1 minute'")
     worker.database.query("DELETE FROM toast_outbox")
     worker.battle_net.requests.clear()
 
@@ -384,13 +385,13 @@ def test_a_404_is_counted_and_retried_at_growing_distance(worker: WarcraftWorker
     for failures in range(1, 8):
         run = worker.run(SYNC)
         assert (run.result, run.counts["failed"], run.counts["not_found"]) == ("ok", 0, 1)
-        row = worker.one("SELECT * FROM toast_sync_failures")
-        assert (row["subject_id"], row["failures"]) == (missing["id"], failures)
+        row = worker.one("SELECT * FROM toast_failed_rows")
+        assert (row["row_id"], row["failures"]) == (missing["id"], failures)
         distances.append((row["retry_at"] - row["failed_at"]) / HOUR)
         requests = len(worker.battle_net.asked("/missing"))
         assert worker.run(SYNC).counts.get("not_found") is None  # not before its time
         assert len(worker.battle_net.asked("/missing")) == requests == failures
-        worker.database.query("UPDATE toast_sync_failures SET retry_at = now()")
+        worker.database.query("UPDATE toast_failed_rows SET retry_at = now()")
     assert distances == [1, 2, 4, 8, 16, 24, 24]
     assert details(worker, missing["id"]) == old
     assert worker.one("SELECT * FROM characters WHERE name = 'missing'") == missing
@@ -404,16 +405,19 @@ def test_a_404_is_reported_when_it_lasts_seven_days(
     worker.run(SYNC)
     for hours, failed in ((-1, 0), (1, 1)):
         worker.database.query(
-            "UPDATE toast_sync_failures SET retry_at = now(),"
-            " missing_since = now() - interval '7 days' - %s * interval '1 hour'",
+            "UPDATE toast_failed_rows SET retry_at = now(),"
+            " since = now() - interval '7 days' - %s * interval '1 hour'",
             hours,
         )
         caplog.clear()
         run = worker.run(SYNC)
         assert run.counts["failed"] == failed
+        with worker.database.connect() as connection:
+            assert failed_rows.count(connection, SYNC, 10) == failed
         errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
         assert errors == ["subject_missing"] * failed
-    assert run.error == "character missing of silvermoon (eu): not found for more than 7 days"
+    why = "not found, and not synced for more than 7 days"
+    assert run.error == f"character missing of silvermoon (eu): {why}"
     assert worker.count("characters") == 1
 
 
@@ -423,9 +427,9 @@ def test_a_character_that_is_found_again_has_no_failures_left(worker: WarcraftWo
     worker.run(SYNC)
     assert len(worker.battle_net.asked("/thrall")) == 1  # the rest of it is not asked for
     order.times = 0
-    worker.database.query("UPDATE toast_sync_failures SET retry_at = now()")
+    worker.database.query("UPDATE toast_failed_rows SET retry_at = now()")
     assert worker.run(SYNC).counts["processed"] == 1
-    assert worker.count("toast_sync_failures") == 0
+    assert worker.count("toast_failed_rows") == 0
     assert details(worker, character_id)["level"] == 80
 
 
@@ -490,7 +494,7 @@ def test_an_invalid_reply_names_the_character_and_the_field_and_stops_no_other(
     assert (run.result, run.counts["processed"]) == ("ok", len(ODD_REPLIES))
     assert run.counts["failed"] == len(ODD_REPLIES)
     rows = worker.database.query(
-        "SELECT c.name, f.reason FROM toast_sync_failures f JOIN characters c ON c.id = subject_id"
+        "SELECT c.name, f.reason FROM toast_failed_rows f JOIN characters c ON c.id = row_id"
     )
     reasons = {row["name"]: row["reason"] for row in rows}
     logged = {

@@ -35,7 +35,7 @@ def track(worker: WarcraftWorker, character: Character, guild: UUID | None = Non
 
 def sync_again(worker: WarcraftWorker) -> Any:
     worker.database.query("UPDATE guilds SET last_synced_at = NULL")
-    worker.database.query("UPDATE toast_sync_failures SET retry_at = now() - interval '1 minute'")
+    worker.database.query("UPDATE toast_failed_rows SET retry_at = now() - interval '1 minute'")
     worker.database.query("DELETE FROM toast_outbox")
     worker.battle_net.requests.clear()
     return worker.run(SYNC)
@@ -275,8 +275,8 @@ def test_one_invalid_guild_names_its_field_and_stops_no_other(worker: WarcraftWo
     run = worker.run(SYNC)
     assert (run.result, run.counts["processed"]) == ("ok", 1)
     assert (run.counts["failed"], run.counts["not_found"]) == (5, 1)
-    rows = worker.database.query("SELECT * FROM toast_sync_failures")
-    reasons = {row["subject_id"]: row["reason"] for row in rows}
+    rows = worker.database.query("SELECT * FROM toast_failed_rows")
+    reasons = {row["row_id"]: row["reason"] for row in rows}
     for path, (_, reason) in orders.items():
         name = path.split("/")[1]
         assert reason in reasons[ids[name]]

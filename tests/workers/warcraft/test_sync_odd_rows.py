@@ -76,8 +76,8 @@ def synced(worker: WarcraftWorker, scheduler: str) -> Counter[UUID]:
 
 
 def failures(worker: WarcraftWorker) -> dict[UUID, str]:
-    rows = worker.database.query("SELECT subject_id, reason FROM toast_sync_failures")
-    return {row["subject_id"]: row["reason"] for row in rows}
+    rows = worker.database.query("SELECT row_id, reason FROM toast_failed_rows")
+    return {row["row_id"]: row["reason"] for row in rows}
 
 
 @pytest.mark.parametrize(("table", "column"), ODD)
