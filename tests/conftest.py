@@ -18,6 +18,7 @@ kafka_server      the real Apache Kafka as a KafkaServer: `.address`, `.create_t
                   `.freeze()`, `.thaw()`, `.stop()`, `.kill()`, `.start()`; a test
                   that stops it starts it again
 promtool          path of Prometheus's own judge of metrics and rules
+uncaught          the errors that a worker would log with their traceback and report to Sentry
 
 TEST_WORLD leads the tests of a database to one that is hostile or behind a pooler (worlds.py).
 
@@ -33,6 +34,7 @@ import os
 import re
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,13 @@ os.umask(0o022)
 # The same examples in every run: a red test stays red until the code changes.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def uncaught(monkeypatch: pytest.MonkeyPatch) -> list[threading.ExceptHookArgs]:
+    caught: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", caught.append)
+    return caught
 
 
 @pytest.fixture(autouse=True)

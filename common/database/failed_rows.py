@@ -74,8 +74,8 @@ def set_aside(
         "delay": first_delay,
         "grace": grace,
     }
-    [row] = connection.execute(_SET_ASIDE, values)
-    return FailedRow(**row)
+    [kept] = connection.execute(_SET_ASIDE, values)
+    return FailedRow(**kept)
 
 
 def count(connection: Connection, scheduler: str, most: int) -> int:

@@ -77,8 +77,7 @@ class ThreadPool(Generic[S, R]):
     def finished(self, seconds: float) -> Iterator[tuple[S, R | Exception]]:
         """Subjects with their results; waits at most ``seconds`` for the first, for no other.
 
-        An error that ``call`` raised is its result, except LimitReached; nothing else has its
-        traceback.
+        An error that ``call`` raised is its result, except LimitReached.
         """
         while self.in_flight:
             try:
@@ -105,10 +104,18 @@ class ThreadPool(Generic[S, R]):
             self._results.put((subject, self._result(subject)))
 
     def _result(self, subject: S) -> R | Exception:
-        """Call; a thread that raises would leave the pass waiting for ever."""
+        """Call; an error is reported, but does not end the thread, for which the pass waits."""
         try:
-            return self._call(subject)
+            with naming_limits():
+                return self._call(subject)
+        except LimitReached as limit:
+            return limit
         except BaseException as error:
+            threading.excepthook(
+                threading.ExceptHookArgs(
+                    (type(error), error, error.__traceback__, threading.current_thread())
+                )
+            )
             if isinstance(error, Exception):
                 return error
             return PassError(f"the call was ended by {type(error).__name__}")

@@ -223,6 +223,6 @@ def _next_signal(awaited: set[int]) -> int | None:
 
 def _uncaught(reports: Reports | None, caught: threading.ExceptHookArgs) -> None:
     """Log it: standard error would show it on many lines, with every secret in it."""
-    _log.exception("thread_died", thread=caught.thread.name if caught.thread else "")
+    _log.exception("exception_uncaught", thread=caught.thread.name if caught.thread else "")
     if reports and caught.exc_value:
         reports.failure(caught.exc_value)

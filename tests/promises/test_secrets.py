@@ -541,7 +541,9 @@ path("a bug in a pass, for a person", "pass_failed", "ExceptionGroup", "Tracebac
 path("an explained failure", "pass_failed", "PassError")(_bug("pass error", "pass_failed"))
 path("a note on failed rows", "pass_finished")(_bug("note", "pass_finished"))
 path("a pass that is skipped", "pass_finished", "skipped")(_bug("skipped", "pass_finished"))
-path("a thread that dies", "thread_died", "doomed", "RuntimeError")(_bug("thread", "thread_died"))
+path("a thread that dies", "exception_uncaught", "doomed", "RuntimeError")(
+    _bug("thread", "exception_uncaught")
+)
 path("a warning of the interpreter", "RuntimeWarning")(_bug("warning", "pass_finished"))
 path("an error that cannot be caught", "exception_uncaught", "RuntimeError")(
     _bug("unraisable", "exception_uncaught")

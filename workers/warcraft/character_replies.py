@@ -15,17 +15,14 @@ missing here too: an item's quality and level, numbers other than health, rating
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workers.warcraft.battle_net.addresses import character_path
 from workers.warcraft.battle_net.client import BattleNet
 from workers.warcraft.battle_net.errors import NotFound
 from workers.warcraft.battle_net.json_reader import Reader
-from workers.warcraft.fetch_threads import Fetch, SyncSubject
 from workers.warcraft.reference_rows import Reference
-
-if TYPE_CHECKING:
-    from common.http import Client
+from workers.warcraft.sync import Fetch, SyncSubject
 
 _NUMBERS = ("power", "versatility", "attack_power", "spell_power", "spell_penetration")
 _ATTRIBUTES = ("strength", "agility", "intellect", "stamina", "armor")
@@ -61,11 +58,11 @@ class Character:
 def fetch(battle_net: BattleNet) -> Fetch[Character]:
     """A function that fetches one character: four requests, one after the other."""
 
-    def fetch_character(http: "Client", subject: SyncSubject) -> Character:
+    def fetch_character(subject: SyncSubject) -> Character:
         path = character_path(subject.realm, subject.name)
 
         def get(part: str, name: str) -> Reader:
-            return battle_net.get(http, subject.region, path + part, name=name)
+            return battle_net.get(subject.region, path + part, name=name)
 
         profile = read_profile(get("", "profile"))
         equipment = read_equipment(get("/equipment", "equipment"))

@@ -19,8 +19,7 @@ from workers.warcraft import character_replies, reference_rows
 from workers.warcraft.battle_net import client
 from workers.warcraft.character_replies import Character
 from workers.warcraft.database_values import storable, to_jsonb
-from workers.warcraft.fetch_threads import SyncSubject
-from workers.warcraft.sync import Sync
+from workers.warcraft.sync import Sync, SyncSubject
 from workers.warcraft.tables import (
     CHARACTERS,
     CLASSES,

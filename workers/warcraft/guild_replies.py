@@ -3,18 +3,14 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from common.logging import logs
 from workers.warcraft.battle_net.addresses import folded, guild_path
 from workers.warcraft.battle_net.client import BattleNet
 from workers.warcraft.battle_net.errors import InvalidReply, NotFound
 from workers.warcraft.battle_net.json_reader import Reader
-from workers.warcraft.fetch_threads import SyncSubject
 from workers.warcraft.reference_rows import Reference
-
-if TYPE_CHECKING:
-    from common.http import Client
+from workers.warcraft.sync import SyncSubject
 
 _log = logs.logger(__name__)
 
@@ -57,26 +53,26 @@ class GuildFetcher:
         self._lock = threading.Lock()
         self._names: dict[str, Names] = {}
 
-    def __call__(self, http: "Client", subject: SyncSubject) -> Guild:
+    def __call__(self, subject: SyncSubject) -> Guild:
         path = guild_path(subject.realm, subject.name)
-        reply = self._battle_net.get(http, subject.region, path, name="guild")
-        roster = self._battle_net.get(http, subject.region, f"{path}/roster", name="roster")
-        return read_guild(reply, roster, self._names_in(http, subject.region))
+        reply = self._battle_net.get(subject.region, path, name="guild")
+        roster = self._battle_net.get(subject.region, f"{path}/roster", name="roster")
+        return read_guild(reply, roster, self._names_in(subject.region))
 
-    def _names_in(self, http: "Client", region: str) -> Names:
+    def _names_in(self, region: str) -> Names:
         """The names of a region, fetched once per pass: a roster has only ids."""
         with self._lock:
             if region not in self._names:
                 self._names[region] = Names(
-                    classes=self._index(http, region, "playable-class", "classes"),
-                    races=self._index(http, region, "playable-race", "races"),
+                    classes=self._index(region, "playable-class", "classes"),
+                    races=self._index(region, "playable-race", "races"),
                 )
             return self._names[region]
 
-    def _index(self, http: "Client", region: str, kind: str, name: str) -> dict[int, str]:
+    def _index(self, region: str, kind: str, name: str) -> dict[int, str]:
         path = f"/data/wow/{kind}/index"
         try:
-            reply = self._battle_net.get(http, region, path, name=kind, namespace="static")
+            reply = self._battle_net.get(region, path, name=kind, namespace="static")
             return {entry.whole("id"): entry.text("name") for entry in reply.objects(name)}
         except (NotFound, InvalidReply) as error:
             # The guild is recorded without them.

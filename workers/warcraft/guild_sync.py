@@ -17,9 +17,8 @@ from common.scheduling import Pass, PassResult, Scheduler
 from workers.warcraft import reference_rows
 from workers.warcraft.battle_net import client
 from workers.warcraft.database_values import storable
-from workers.warcraft.fetch_threads import SyncSubject
 from workers.warcraft.guild_replies import Guild, GuildFetcher
-from workers.warcraft.sync import Sync
+from workers.warcraft.sync import Sync, SyncSubject
 from workers.warcraft.tables import (
     CHARACTERS,
     DETAILS,

@@ -8,7 +8,9 @@ error of our own happens for every subject.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from common import failpoints
 from common.config import Variable
@@ -18,12 +20,19 @@ from common.database.row_guard import RowGuard
 from common.errors import PassError, RemoteAway
 from common.events.envelope import Event
 from common.logging import logs
+from common.remote.thread_pool import ThreadPool
 from common.scheduling import Condition, Custom, Pass, PassResult
 from common.scheduling.work.due_rows import DueRows, all_of
 from common.scheduling.work.pass_lock import exclusive
 from workers.warcraft.battle_net.client import REGION, SETTINGS, BattleNet
-from workers.warcraft.battle_net.errors import NotFound, Refused, Unavailable
-from workers.warcraft.fetch_threads import DIED, Fetch, FetchResult, FetchThreads, SyncSubject
+from workers.warcraft.battle_net.errors import (
+    BattleNetError,
+    NotFound,
+    Refused,
+    StopRequested,
+    Unavailable,
+)
+from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT
 
 T = TypeVar("T")
 
@@ -33,6 +42,9 @@ _log = logs.logger(__name__)
 # little early still finds what the last pass synced; a restart or another machine repeats nothing.
 DUE_AFTER = 0.9
 PAGE_ROWS = 500
+# Subjects given to the threads: enough that no thread waits for the one that records.
+MOST_SUBMITTED = 2 * MOST_IN_FLIGHT
+PROGRESS_SECONDS = 1.0
 # So many subjects in a row without a reply, each after several tries, are an outage.
 MOST_UNAVAILABLE = 10
 # So many errors of our own, and no subject synced: the subjects are not the cause.
@@ -52,6 +64,22 @@ ORDER BY due.place, id
 LIMIT %(rows)s"""
 
 _NOW = "SELECT clock_timestamp() AS now"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSubject:
+    """One character or guild to sync; ``region`` is that of the API to call."""
+
+    id: UUID
+    name: str
+    realm: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.realm} ({self.region})"
+
+
+Fetch = Callable[[SyncSubject], T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,27 +144,48 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
     def run(self, current: Pass) -> PassResult:
         """Sync everything that is due. Raises PassError if no single subject is the cause."""
         total, unavailable, own_errors = PassResult(), 0, 0
-        with FetchThreads(self.fetch(BattleNet(current.settings, current.wait))) as threads:
-            for fetched in threads.results(self._subjects(current), current):
-                done = self._handle(current, fetched)
+        fetch = _returning_errors(self.fetch(BattleNet(current.settings, current.wait)))
+        with ThreadPool(fetch, MOST_IN_FLIGHT, "battle-net") as pool:
+            for subject, outcome in self._results(pool, current):
+                done = self._handle(current, subject, outcome)
                 current.report_progress(done)
                 total += done
-                own_errors += fetched.is_own_error
-                unavailable = unavailable + 1 if isinstance(fetched.outcome, Unavailable) else 0
+                own_errors += isinstance(outcome, Exception) and not isinstance(
+                    outcome, BattleNetError
+                )
+                is_away = isinstance(outcome, Unavailable | Refused)
+                unavailable = unavailable + 1 if is_away else 0
                 if unavailable == MOST_UNAVAILABLE:
-                    permanent = isinstance(fetched.outcome, Refused)
+                    permanent = isinstance(outcome, Refused)
                     raise (PassError if permanent else RemoteAway)(
-                        f"Battle.net does not answer: {fetched.outcome} "
+                        f"Battle.net does not answer: {outcome} "
                         f"({total.processed} synced, {total.failed} not, before giving up)"
                     )
         if own_errors >= MOST_OWN_ERRORS and not total.processed:
             raise PassError(
-                f"{DIED} ({own_errors} times; nothing was synced), such as for {total.note}"
+                "an error of our own, whose traceback is in the log "
+                f"({own_errors} times; nothing was synced), such as for {total.note}"
             )
         if current.stopping():
             return total + PassResult(complete=False)
         failed_rows.forget_recovered(current.connection, current.scheduler, current.now)
         return total
+
+    def _results(
+        self, pool: ThreadPool[SyncSubject, T | BattleNetError], current: Pass
+    ) -> Iterator[tuple[SyncSubject, T | Exception]]:
+        """Every due subject's result as it is ready; ends early if the worker stops."""
+        subjects = self._subjects(current)
+        while not current.stopping():
+            for subject in islice(subjects, MOST_SUBMITTED - pool.in_flight):
+                pool.submit(subject)
+            if not pool.in_flight:
+                return
+            result = next(pool.finished(PROGRESS_SECONDS), None)
+            if result is None:
+                current.report_progress()  # Battle.net may ask to wait for an hour
+            elif not isinstance(result[1], StopRequested):
+                yield result
 
     def _parameters(self, current: Pass) -> dict[str, Any]:
         return {
@@ -157,8 +206,7 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
                 yield SyncSubject(row["id"], row["name"], row["realm"], row["region"])
             place |= {"after": rows[-1]["id"], "place": rows[-1]["place"]}
 
-    def _handle(self, current: Pass, fetched: FetchResult[T]) -> PassResult:
-        subject, outcome = fetched.subject, fetched.outcome
+    def _handle(self, current: Pass, subject: SyncSubject, outcome: T | Exception) -> PassResult:
         if isinstance(outcome, Exception):
             return self._failed(current, subject, outcome)
         result = PassResult()
@@ -195,3 +243,15 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
         row = current.connection.execute(_NOW).fetchone()
         now: datetime = row["now"] if row else current.now
         return now
+
+
+def _returning_errors(fetch: Fetch[T]) -> Fetch[T | BattleNetError]:
+    """The function, with Battle.net's errors as results: the pool reports those that it raises."""
+
+    def call(subject: SyncSubject) -> T | BattleNetError:
+        try:
+            return fetch(subject)
+        except BattleNetError as error:
+            return error
+
+    return call

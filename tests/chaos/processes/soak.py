@@ -158,7 +158,7 @@ def _settle(database: TestDatabase) -> int:
 
 def _unhandled(worker: Process) -> int:
     """Records that show a defect, not an outage."""
-    threads = len(worker.records("thread_died"))
+    threads = len(worker.records("exception_uncaught"))
     return threads + worker.log.count('"traceback"') + worker.log.count("Traceback (most recent")
 
 

@@ -42,7 +42,9 @@ def test_a_full_pool_waits_no_longer_than_it_was_told_and_hands_out_what_is_read
         assert time.monotonic() - started < PATIENCE
 
 
-def test_an_error_of_any_kind_is_a_result_and_the_others_go_on() -> None:
+def test_an_error_of_any_kind_is_reported_and_a_result_and_the_others_go_on(
+    uncaught: list[threading.ExceptHookArgs],
+) -> None:
     def call(given: str) -> float:
         return 1 / int(given) if given else sys.exit()
 
@@ -53,6 +55,9 @@ def test_an_error_of_any_kind_is_a_result_and_the_others_go_on() -> None:
     assert isinstance(results["0"], ZeroDivisionError)
     assert isinstance(results[""], PassError)
     assert results["2"] == 0.5
+    assert [caught.exc_type for caught in uncaught] == [ZeroDivisionError, SystemExit]
+    assert {caught.thread.name for caught in uncaught if caught.thread} == {"inverse"}
+    assert all(caught.exc_traceback for caught in uncaught)
 
 
 def test_the_end_waits_for_no_call_and_drops_what_has_not_begun() -> None:

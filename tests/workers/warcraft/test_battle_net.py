@@ -19,11 +19,8 @@ from devservers.standins.battle_net_game import Character, Guild
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
 from workers.warcraft.battle_net import addresses, api_request
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL
-from workers.warcraft.battle_net.rate_limit import (
-    MOST_IN_FLIGHT,
-    RequestBudget,
-    StopRequested,
-)
+from workers.warcraft.battle_net.errors import StopRequested, Unavailable
+from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, RequestBudget
 from workers.warcraft.battle_net.tokens import Credentials, Tokens
 from workers.warcraft.sync import MOST_UNAVAILABLE
 
@@ -300,9 +297,12 @@ def test_a_failed_request_for_a_token_is_retried(worker: WarcraftWorker) -> None
 
 def test_retry_after_may_be_a_date_or_nonsense(battle_net: BattleNetServer) -> None:
     def parsed(header: str) -> float | None:
-        battle_net.order(f"/{len(battle_net.requests)}", headers={"Retry-After": header})
-        path = f"{battle_net.url}/{len(battle_net.requests)}"
-        return api_request.send("battle_net", Client(), "GET", path, "Bearer x").retry_after
+        headers = {"Retry-After": header}
+        battle_net.order(f"/{len(battle_net.requests)}", status=429, headers=headers)
+        url = f"{battle_net.url}/{len(battle_net.requests)}"
+        with pytest.raises(Unavailable) as unavailable:
+            api_request.request("battle_net", Client(), "GET", url, "Bearer x", name="reply")
+        return unavailable.value.retry_after
 
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True)
     assert parsed(in_a_minute) == pytest.approx(60, abs=30)
@@ -346,7 +346,7 @@ def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(worker: Warcraft
     assert worker.count("toast_failed_rows") == 0
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.usefixtures("uncaught")
 def test_an_error_in_our_code_fails_the_pass_instead_of_hanging_it(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,7 +354,7 @@ def test_an_error_in_our_code_fails_the_pass_instead_of_hanging_it(
     monkeypatch.setattr("workers.warcraft.character_replies.read_profile", lambda reply: 1 / 0)
     run = worker.run(CHARACTERS)
     assert (run.result, worker.count("character_details")) == ("failed", 0)
-    assert "a thread that asks Battle.net has died; the log says of what" in run.error
+    assert "an error of our own, whose traceback is in the log" in run.error
 
 
 def test_an_unreachable_battle_net_fails_the_pass(worker: WarcraftWorker) -> None:

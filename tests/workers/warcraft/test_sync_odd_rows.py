@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import Any
 from uuid import UUID
@@ -158,7 +159,6 @@ def test_a_trigger_may_raise_any_error(
     assert not any(worker.run(scheduler).counts.values())  # it rests
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     ("scheduler", "module", "function"),
     [(CHARACTERS, character_replies, "read_profile"), (GUILDS, guild_replies, "read_guild")],
@@ -166,6 +166,7 @@ def test_a_trigger_may_raise_any_error(
 def test_an_error_in_our_code_affects_its_subject_only(
     worker: WarcraftWorker,
     monkeypatch: pytest.MonkeyPatch,
+    uncaught: list[threading.ExceptHookArgs],
     scheduler: str,
     module: Any,
     function: str,
@@ -190,9 +191,10 @@ def test_an_error_in_our_code_affects_its_subject_only(
     assert (run.result, run.counts["processed"], run.counts["failed"]) == ("ok", 10, 20)
     assert synced(worker, scheduler) == dict.fromkeys(subjects[20:], 1)
     assert failures(worker) == dict.fromkeys(bad, "ArithmeticError: no good")
+    assert [str(caught.exc_value) for caught in uncaught] == ["no good"] * 20
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.usefixtures("uncaught")
 @pytest.mark.parametrize("scheduler", SYNCED)
 @pytest.mark.parametrize("column", ["name", "realm"])
 def test_a_subject_without_a_name_affects_itself_only(

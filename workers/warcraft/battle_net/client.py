@@ -4,6 +4,7 @@ The token is only in the Authorization header, namespace and locale are always s
 are retried after the time that Battle.net gives, or else with back-off.
 """
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,16 @@ from common.backoff import retry_delay
 from common.config import Settings, Variable
 from common.errors import PassError
 from common.scheduling import Remote
-from workers.warcraft.battle_net import addresses, api_request, json_reader
-from workers.warcraft.battle_net.api_request import ApiReply, RetryableError
-from workers.warcraft.battle_net.errors import InvalidReply, NotFound, Refused, Unavailable
+from workers.warcraft.battle_net import addresses, json_reader
+from workers.warcraft.battle_net.api_request import request
+from workers.warcraft.battle_net.errors import (
+    BattleNetError,
+    Refused,
+    StopRequested,
+    Unavailable,
+)
 from workers.warcraft.battle_net.json_reader import Reader
-from workers.warcraft.battle_net.rate_limit import BUDGET, StopRequested
+from workers.warcraft.battle_net.rate_limit import BUDGET
 from workers.warcraft.battle_net.tokens import TOKENS, Credentials
 
 if TYPE_CHECKING:
@@ -63,7 +69,7 @@ _RETRIES = metrics.RETRIES.labels("warcraft", "request")
 
 
 class BattleNet:
-    """The API for one pass; its threads may share it, each with its own HTTP client."""
+    """The API for one pass; its threads share it, each has its own connections."""
 
     def __init__(self, settings: Settings, wait: Callable[[float], bool]) -> None:
         """``wait`` waits for some seconds and returns whether the worker must stop.
@@ -76,43 +82,54 @@ class BattleNet:
                 raise PassError(f"{variable.name} is not set")
         self._settings = settings
         self._wait = wait
+        self._thread = threading.local()
 
-    def get(
-        self, http: "Client", region: str, path: str, *, name: str, namespace: str = "profile"
-    ) -> Reader:
+    def get(self, region: str, path: str, *, name: str, namespace: str = "profile") -> Reader:
         """Return the reply to a GET; ``name`` is its name in error messages.
 
-        Raises NotFound, InvalidReply, Unaddressable or Unavailable, and StopRequested.
+        Raises a BattleNetError, of which Unavailable only after MOST_TRIES.
         """
         url = addresses.api_url(region, self._settings[API_URL]) + path
         query = {"namespace": f"{namespace}-{region}", "locale": LOCALE}
         tries = 0
         while True:
+            tries += 1
             try:
-                reply = self._request(http, region, url, query)
-                return json_reader.parse(_successful(reply, name), name)
-            except RetryableError as error:
-                tries += 1
+                return json_reader.parse(self._authorized(region, url, query, name), name)
+            except Unavailable as error:
                 if tries == MOST_TRIES:
-                    raise Unavailable(f"{name}: {error}, {tries} times") from error
+                    raise Unavailable(f"{error}, {tries} times") from error
                 self._back_off(error, tries)
                 _RETRIES.inc()
 
-    def _request(self, http: "Client", region: str, url: str, query: dict[str, str]) -> ApiReply:
+    def _authorized(self, region: str, url: str, query: dict[str, str], name: str) -> bytes:
         """Send the request, and once more with a new token if this one is refused."""
         credentials = _credentials(self._settings, region)
-        token = TOKENS.get(http, credentials)
-        reply = self._send(http, url, query, token)
-        if reply.status != 401:
-            return reply
-        token = TOKENS.get(http, credentials, refused=token)
-        return self._send(http, url, query, token)
+        token = TOKENS.get(self._http, credentials)
+        try:
+            return self._send(url, query, token, name)
+        except Refused:
+            token = TOKENS.get(self._http, credentials, refused=token)
+        try:
+            return self._send(url, query, token, name)
+        except Refused as error:
+            raise Refused(f"{error}, with a new token, too") from error
 
-    def _send(self, http: "Client", url: str, query: dict[str, str], token: str) -> ApiReply:
+    def _send(self, url: str, query: dict[str, str], token: str, name: str) -> bytes:
         with BUDGET.request(self._wait):
-            return api_request.send(_API, http, "GET", url, f"Bearer {token}", query=query)
+            return request(_API, self._http, "GET", url, f"Bearer {token}", name=name, params=query)
 
-    def _back_off(self, error: RetryableError, tries: int) -> None:
+    @property
+    def _http(self) -> "Client":
+        if not hasattr(self._thread, "client"):
+            # Imported here: a worker with nothing to fetch does not load `requests`.
+            from common.http import Client
+
+            self._thread.client = Client()
+        client: Client = self._thread.client
+        return client
+
+    def _back_off(self, error: Unavailable, tries: int) -> None:
         """Wait; a time given by Battle.net holds for all requests of this client."""
         seconds = error.retry_after
         if seconds is None and error.throttled:
@@ -143,22 +160,9 @@ def _check(settings: Settings) -> str:
     credentials = _credentials(settings, settings[REGION])
     try:
         TOKENS.get(Client(), credentials)
-    except (RetryableError, Unavailable) as error:
+    except BattleNetError as error:
         raise PassError(f"{credentials.token_url} gives none ({error})") from error
     return f"a token from {credentials.token_url}"
 
 
 REMOTE = Remote("Battle.net", _address, _check)
-
-
-def _successful(reply: ApiReply, name: str) -> bytes:
-    """The body of a successful reply; raises the error that another status means."""
-    if reply.status == 200:
-        return reply.body
-    if reply.status == 404:
-        raise NotFound(f"{name}: HTTP 404")
-    if reply.is_retryable:
-        raise RetryableError(reply=reply)
-    if reply.status == 401:
-        raise Refused(f"{name}: HTTP 401, with a new token, too")
-    raise InvalidReply(f"{name}: HTTP {reply.status}")

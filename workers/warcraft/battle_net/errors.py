@@ -17,9 +17,24 @@ class Unaddressable(BattleNetError):
     """The row does not give a valid URL; the message names the column."""
 
 
-class Unavailable(BattleNetError):
-    """Battle.net did not reply, or refused to, in several tries."""
-
-
-class Refused(Unavailable):
+class Refused(BattleNetError):
     """Battle.net rejects our credentials; a retry does not help."""
+
+
+class Unavailable(BattleNetError):
+    """Battle.net did not reply; a later attempt may succeed.
+
+    ``retry_after`` is Battle.net's wait in seconds, None without one; ``throttled`` is true for
+    a 429.
+    """
+
+    def __init__(
+        self, reason: str, retry_after: float | None = None, *, throttled: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.throttled = throttled
+
+
+class StopRequested(BattleNetError):
+    """The worker must stop: the request is not sent."""

@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from common.remote.rate_limit import SlidingWindow
+from workers.warcraft.battle_net.errors import StopRequested
 
 MOST_IN_FLIGHT = 8
-
-
-class StopRequested(Exception):
-    """The worker must stop: the request is not sent."""
 
 
 class RequestBudget:

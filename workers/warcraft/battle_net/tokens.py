@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from common.logging import redaction
-from workers.warcraft.battle_net import api_request, json_reader
-from workers.warcraft.battle_net.api_request import RetryableError
-from workers.warcraft.battle_net.errors import InvalidReply, Refused
+from workers.warcraft.battle_net import json_reader
+from workers.warcraft.battle_net.api_request import request
+from workers.warcraft.battle_net.errors import InvalidReply, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
     from common.http import Client
@@ -53,7 +53,7 @@ class Tokens:
     def get(self, http: "Client", credentials: Credentials, *, refused: str = "") -> str:
         """Return a token, a new one if the last has expired or is the one ``refused``.
 
-        Raises Refused if the credentials are refused, and RetryableError if a retry may help.
+        Raises Refused if the credentials are refused, and Unavailable if a retry may help.
         """
         with self._lock:
             token = self._tokens.get(credentials)
@@ -65,26 +65,26 @@ class Tokens:
     def _fetch(self, http: "Client", credentials: Credentials) -> _Token:
         redaction.register([credentials.authorization.removeprefix("Basic ")])
         requested_at = self._clock()
-        reply = api_request.send(
-            "battle_net_oauth",
-            http,
-            "POST",
-            credentials.token_url,
-            credentials.authorization,
-            form={"grant_type": "client_credentials"},
-        )
-        if reply.is_retryable:
-            raise RetryableError("instead of a token", reply)
-        if reply.status != 200:
-            raise Refused(
-                f"HTTP {reply.status} instead of a token (are BLIZZARD_CLIENT_ID and "
-                "BLIZZARD_CLIENT_SECRET those of a client of this region's Battle.net?)"
-            )
         try:
-            token = json_reader.parse(reply.body, "token")
+            body = request(
+                "battle_net_oauth",
+                http,
+                "POST",
+                credentials.token_url,
+                credentials.authorization,
+                name="token reply",
+                data={"grant_type": "client_credentials"},
+            )
+        except (Refused, NotFound, InvalidReply) as error:
+            raise Refused(
+                f"{error} (are BLIZZARD_CLIENT_ID and BLIZZARD_CLIENT_SECRET those of a client of "
+                "this region's Battle.net?)"
+            ) from error
+        try:
+            token = json_reader.parse(body, "token reply")
             value, seconds = token.text("access_token"), token.whole("expires_in")
         except InvalidReply as error:
-            raise RetryableError(str(error)) from error
+            raise Unavailable(str(error)) from error
         redaction.register([value])
         return _Token(
             value, requested_at + max(seconds - SPARE_SECONDS, min(seconds, LEAST_SECONDS))
