@@ -3,8 +3,8 @@
 #   sudo make install        sudo make install RESTART=1        sudo make uninstall
 #
 # An installation is a folder of its own under PREFIX/releases. The link PREFIX/current is moved to
-# it when it is complete, so an upgrade that fails changes nothing, and a worker goes on with the
-# release that it was started from until it is restarted.
+# it when it is complete and has been started once, so an upgrade that fails changes nothing, and a
+# worker goes on with the release that it was started from until it is restarted.
 #
 # PREFIX      code                     /opt/toast-workers
 # SYSCONFDIR  settings, in toast/      /etc
@@ -12,7 +12,8 @@
 # UNITDIR     units of systemd         /usr/local/lib/systemd/system
 # STATEDIR    supervisord's socket     /var/lib/toast
 # LOGDIR      supervisord's logs       /var/log/toast
-# DESTDIR     a folder to install into instead of /, for making a package; needs no root
+# DESTDIR     a folder to install into instead of /, for making a package; needs no root. The
+#             user and the owners of files then come from sysusers.d and tmpfiles.d, beside UNITDIR
 # PYTHON      the interpreter, 3.11 or later
 # RESTART     1: restart the running workers after an upgrade
 set -eu
@@ -28,10 +29,10 @@ logdir=${LOGDIR:-/var/log/toast}
 destdir=${DESTDIR:-}
 python=${PYTHON:-python3}
 confdir=$sysconfdir/toast
+# /usr/local/lib, or /usr/lib in most packages.
+libdir=$destdir${unitdir%/systemd/system}
 user=toast
-# generated: services
-services="blog foodfolio link notification sse twitchbot warcraft webhook"
-# end generated
+trial=/run/systemd/system/toast-smoke-test.service
 # The one in use, the one before it to go back to, and one more.
 releases_kept=3
 
@@ -54,15 +55,40 @@ require_python() {
         fail "needs Python 3.11 or newer as '$python': make install PYTHON=/path/to/python3"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "needs Python's venv module (on Debian: apt install python3-venv)"
+    # The interpreter behind all links, shims and environments: a release links to it.
+    python=$("$python" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
+    advice="on Debian, apt install python3 python3-venv && make install PYTHON=/usr/bin/python3"
+    require_visible "$python" "$advice"
+    [ -n "$destdir" ] || runuser -u nobody -- "$python" -I -c '' 2>/dev/null ||
+        fail "other users than root cannot run $python: $advice"
+}
+
+# A worker cannot see these folders: ProtectHome= and PrivateTmp= of its unit.
+require_visible() { # PATH ADVICE
+    case $(realpath -m "$1") in
+        /root/* | /home/* | /run/user/* | /tmp/* | /var/tmp/*)
+            fail "workers cannot see $1 (ProtectHome=, PrivateTmp=): $2" ;;
+    esac
 }
 
 # --- install ----------------------------------------------------------------------------------
 
 create_user() {
-    [ -n "$destdir" ] && return
-    getent passwd "$user" >/dev/null ||
-        useradd --system --user-group --no-create-home --home-dir "$statedir" \
-            --shell /usr/sbin/nologin "$user"
+    if [ -z "$destdir" ]; then
+        getent passwd "$user" >/dev/null ||
+            useradd --system --user-group --no-create-home --home-dir "$statedir" \
+                --shell /usr/sbin/nologin "$user"
+        return
+    fi
+    # A package declares what its machine shall have.
+    mkdir -p "$libdir/sysusers.d" "$libdir/tmpfiles.d"
+    echo "u $user - - $statedir /usr/sbin/nologin" > "$libdir/sysusers.d/toast-workers.conf"
+    cat > "$libdir/tmpfiles.d/toast-workers.conf" << END
+d $statedir 0750 $user $user
+d $logdir 0750 $user $user
+z $confdir 0750 root $user
+z $confdir/*.env 0640 root $user
+END
 }
 
 # own MODE OWNER PATH: the mode always, the owner where the user exists.
@@ -105,12 +131,8 @@ make_release() {
     fi
     mkdir "$release/etc"
     sed -f "$source/deploy/supervisord.sed" "$source/supervisord.conf" |
-        filled_in > "$release/etc/supervisord.conf"
-}
-
-filled_in() {
-    sed -e "s|@PREFIX@|$prefix|g" -e "s|@STATEDIR@|$statedir|g" \
-        -e "s|@LOGDIR@|$logdir|g" -e "s|@CONFDIR@|$confdir|g"
+        sed -e "s|@PREFIX@|$prefix|g" -e "s|@STATEDIR@|$statedir|g" -e "s|@LOGDIR@|$logdir|g" \
+            -e "s|@CONFDIR@|$confdir|g" > "$release/etc/supervisord.conf"
 }
 
 # Sets `earlier` to the release that was in use, if there was one.
@@ -123,41 +145,86 @@ switch_to_release() {
 
 # The examples, every line a comment; a file that is there is never touched.
 write_settings() {
-    mkdir -p "$destdir$confdir"
+    mkdir -p "$destdir$confdir" "$work/settings"
     own 0750 "root:$user" "$destdir$confdir"
     # -P: not the checkout in the working directory.
     "$release/bin/python" -P -m workers settings --example > "$work/example"
-    write_section "every worker" toast
-    for service in $services; do
-        write_section "toast-$service" "$service"
+    awk -v folder="$work/settings" '
+        sub(/^# --- /, "") && sub(/ ---$/, "") {
+            path = folder "/" ($0 == "every worker" ? "toast" : substr($0, 7)) ".env"
+            $0 = "# Settings of " $0 ". A setting that is commented out has the value shown."
+        }
+        path { print > path }' "$work/example"
+    for example in "$work"/settings/*; do
+        path=$destdir$confdir/${example##*/}
+        [ -e "$path" ] && continue
+        cp "$example" "$path"
+        own 0640 "root:$user" "$path"
     done
 }
 
-write_section() { # TITLE FILE
-    path=$destdir$confdir/$2.env
-    [ -e "$path" ] && return
-    {
-        echo "# Settings of $1. A setting that is commented out has the value shown."
-        awk -v title="# --- $1 ---" '/^# --- /{ wanted = $0 == title; next } wanted' \
-            "$work/example"
-    } > "$work/section"
-    install -m 0640 "$work/section" "$path"
-    own 0640 "root:$user" "$path"
+make_units() {
+    cp -R --no-preserve=mode "$source/systemd" "$work/units"
+    if has_systemd && [ "$(systemctl --version | awk 'NR == 1 { print int($2) }')" -ge 254 ]; then
+        cp "$work/units/examples/backoff.conf" "$work/units/toast-.service.d"
+    fi
+    rm -r "$work/units/examples"
+    find "$work/units" -type f -exec \
+        sed -i -e "s|/opt/toast-workers|$prefix|g" -e "s|/etc/toast|$confdir|g" {} +
+}
+
+# Starts the new release as the units will, before anything of the earlier one is replaced.
+smoke_test() {
+    has_systemd || return 0
+    # Named like a worker, so that the drop-ins of this machine count as well.
+    cat > "$trial" << END
+[Service]
+Type=oneshot
+ExecStart=$prefix/releases/$name/bin/toast list
+User=$user
+Group=$user
+StandardOutput=null
+StandardError=journal
+END
+    mkdir -p "$trial.d"
+    cp "$work"/units/toast-.service.d/* "$trial.d"
+    printf '[Service]\nRestart=no\n' > "$trial.d/zz-smoke-test.conf"
+    systemctl daemon-reload
+    if ! systemctl start toast-smoke-test; then
+        systemctl status --no-pager --full --lines 20 toast-smoke-test >&2 || true
+        fail "$name does not start as a worker (above; journalctl -u toast-smoke-test has more)." \
+            "It is removed, and nothing that was in use has changed."
+    fi
 }
 
 # What units share comes first: no unit is ever there without it.
 write_units() {
-    for path in "$source"/systemd/toast-.service.d/* "$source"/systemd/toast.target \
-        "$source"/systemd/toast-*.service; do
-        sed -e "s|/opt/toast-workers|$prefix|g" -e "s|/etc/toast|$confdir|g" "$path" \
-            > "$work/unit"
-        install -D -m 0644 "$work/unit" "$destdir$unitdir/${path#"$source/systemd/"}"
+    mkdir -p "$destdir$unitdir"
+    cp -R "$work"/units/toast-.service.d "$work"/units/toast.target "$work"/units/toast-*.service \
+        "$destdir$unitdir"
+    gone=
+    for path in $(unit_files); do
+        [ -e "$work/units/$path" ] || gone="$gone $path"
     done
-    has_systemd || return 0
-    if [ "$(systemctl --version | awk 'NR == 1 { print int($2) }')" -ge 254 ]; then
-        install -m 0644 "$source/systemd/examples/backoff.conf" "$unitdir/toast-.service.d"
+    # shellcheck disable=SC2086  # names of files
+    remove_units $gone
+}
+
+# The files of units that this release or any other has put there: all have one of these in them.
+unit_files() {
+    (cd "$destdir$unitdir" 2>/dev/null &&
+        grep -lsE '^Description=toast-workers|not of toast-workers|`make install`' \
+            toast.target toast-*.service toast-.service.d/*.conf) || true
+}
+
+# Ends the units in these files and removes the files; systemd then reads all units anew.
+remove_units() { # PATH...
+    if has_systemd; then
+        # shellcheck disable=SC2046  # names of units
+        systemctl disable --quiet --now $(printf '%s\n' "$@" | grep -v /) 2>/dev/null || true
     fi
-    systemctl daemon-reload
+    (cd "$destdir$unitdir" 2>/dev/null && rm -f "$@" && rmdir toast-.service.d 2>/dev/null) || true
+    if has_systemd; then systemctl daemon-reload; fi
 }
 
 write_folders() {
@@ -193,10 +260,10 @@ remove_old_releases() {
 # The units that are active but were started from another release.
 outdated() {
     has_systemd || return 0
-    for service in $services; do
-        pid=$(systemctl show --property MainPID --value "toast-$service.service")
+    for unit in $(unit_files | grep 'service$'); do
+        pid=$(systemctl show --property MainPID --value "$unit")
         if [ "$pid" -gt 0 ] && ! grep -qF "$prefix/releases/$name/" "/proc/$pid/maps"; then
-            echo "toast-$service.service"
+            echo "$unit"
         fi
     done
 }
@@ -226,18 +293,29 @@ say_what_is_next() {
     fi
 }
 
+clean_up() {
+    rm -rf "$work" ${unfinished:+"$unfinished"}
+    [ -e "$trial" ] || return 0
+    rm -rf "$trial" "$trial.d"
+    systemctl reset-failed toast-smoke-test 2>/dev/null || true
+    systemctl daemon-reload
+}
+
 install_all() {
     require_root install
     require_python
+    require_visible "$prefix" "set another PREFIX"
     work=$(mktemp -d)
     unfinished=
-    trap 'rm -rf "$work" ${unfinished:+"$unfinished"}' EXIT
+    trap clean_up EXIT
     trap 'exit 1' HUP INT TERM
     create_user
     build_wheel
     make_release
     write_settings
     write_folders
+    make_units
+    smoke_test
     switch_to_release
     write_units
     write_links
@@ -249,24 +327,13 @@ install_all() {
 
 uninstall_all() {
     require_root uninstall
-    if has_systemd; then
-        units=toast.target
-        for service in $services; do
-            units="$units toast-$service.service"
-        done
-        # shellcheck disable=SC2086  # a list of units
-        systemctl disable --quiet --now $units 2>/dev/null || true
-    fi
+    # shellcheck disable=SC2046  # names of files
+    remove_units $(unit_files)
+    rm -f "$libdir/sysusers.d/toast-workers.conf" "$libdir/tmpfiles.d/toast-workers.conf"
     if [ -z "$destdir" ] && [ -S "$statedir/supervisor.sock" ]; then
         "$prefix/current/bin/supervisorctl" -c "$prefix/current/etc/supervisord.conf" shutdown ||
             true
     fi
-    for service in $services; do
-        rm -f "$destdir$unitdir/toast-$service.service"
-    done
-    shared=$destdir$unitdir/toast-.service.d
-    rm -f "$destdir$unitdir/toast.target" "$shared/10-toast.conf" "$shared/backoff.conf"
-    rmdir "$shared" 2>/dev/null || true
     for link in "$bindir/toast" "$bindir/supervisord" "$bindir/supervisorctl" \
         "$sysconfdir/supervisord.conf"; do
         case $(readlink "$destdir$link") in
@@ -275,7 +342,6 @@ uninstall_all() {
     done
     rm -rf "$destdir$prefix/releases" "$destdir$prefix/current"
     rmdir "$destdir$prefix" 2>/dev/null || true
-    if has_systemd; then systemctl daemon-reload; fi
     echo "toast-workers is uninstalled. Left as they are: $confdir, $statedir, $logdir, the user"
     echo "$user, and the tables in PostgreSQL."
 }

@@ -1,6 +1,11 @@
 """What starts, supervises and scrapes a worker, as it follows from the list of services."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from common import exit_codes
+from common.cli import settings_reference
+from common.config import COMMON, Variable
 from common.scheduling.scheduler import Service
 from generate.services import SERVICES
 
@@ -15,6 +20,9 @@ _LOCAL = """\
 IPAddressDeny=any
 IPAddressAllow=localhost"""
 
+# How the name of a setting ends that is the path of a key.
+_KEYS = ("_KEY", "_KEY_LOCATION")
+
 # Only what a unit of another project must not get, and what tells the workers apart.
 _UNIT = """\
 # Written by `make generate`. The rest, and how to change it: toast-.service.d/10-toast.conf.
@@ -26,7 +34,7 @@ Type=notify
 ExecStart=/opt/toast-workers/current/bin/toast run {name}
 User=toast
 Group=toast
-{network}
+{rest}
 
 [Install]
 WantedBy=toast.target
@@ -65,11 +73,37 @@ def main_module(service: Service) -> str:
 def unit(service: Service) -> str:
     """The unit of this service, without what all units share."""
     reason = _INTERNET.get(service.name)
+    network = f"# {reason}" if reason else _LOCAL
     return _UNIT.format(
         name=service.name,
         schedulers=", ".join(scheduler.name for scheduler in service.schedulers),
-        network=f"# {reason}" if reason else _LOCAL,
+        rest="\n".join([*_credentials(service.variables), network]),
     )
+
+
+def shared_credentials() -> str:
+    """The lines by which systemd hands on the secrets and keys that every worker has."""
+    return "\n".join(_credentials(COMMON))
+
+
+def credentials_table() -> str:
+    """The table of the files by which an operator hands on secrets and keys."""
+    rows = [
+        f"| {reader} | {', '.join(f'`toast.{name}`' for name in names)} |"
+        for reader, variables in settings_reference.sections(SERVICES)
+        if (names := _credential_names(variables))
+    ]
+    return "\n".join(["| read by | files in `/etc/credstore` |", "| --- | --- |", *rows])
+
+
+def _credentials(variables: Sequence[Variable[Any]]) -> list[str]:
+    return [f"LoadCredential={name}:toast.{name}" for name in _credential_names(variables)]
+
+
+def _credential_names(variables: Sequence[Variable[Any]]) -> list[str]:
+    """Secrets are named like the setting; a key is not, because the setting is its path."""
+    secrets = [each.name for each in variables if each.secret]
+    return [*secrets, *(f"{each.name}.pem" for each in variables if each.name.endswith(_KEYS))]
 
 
 def enabled_units() -> str:

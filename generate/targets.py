@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import workers
 from common.cli import roles
 from devservers.checkout import ROOT
 from generate import deployment, metrics, regions, rooms, schedulers, settings, wire_format
@@ -26,13 +25,14 @@ FILES: Mapping[str, Content] = {
 
 REGIONS: Mapping[str, Mapping[str, Content]] = {
     "README.md": {"schedulers": schedulers.table},
-    "deploy/install.sh": {"services": lambda: f'services="{" ".join(workers.SERVICES)}"'},
     "docs/architecture.md": {"rooms": rooms.picture},
+    "docs/install.md": {"credentials": deployment.credentials_table},
     "docs/metrics.md": {"metrics": metrics.table},
     "docs/takeover.md": {"switches": schedulers.switches},
     "docs/wire-format.md": {"messages": wire_format.messages},
     "monitoring/prometheus.yml": {"targets": deployment.scrape_targets},
     "supervisord.conf": {"programs": deployment.programs},
+    "systemd/toast-.service.d/10-toast.conf": {"credentials": deployment.shared_credentials},
     "systemd/toast.target": {"units": deployment.enabled_units},
 }
 

@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print help or version, of which argparse would hide that it cannot be written."""
         if file is sys.stdout:
-            output.write(message)
+            output.write_raw(message)
         else:
             super()._print_message(message, file)
 

@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
@@ -40,14 +40,6 @@ class UsageError(Exception):
     """An unknown service or scheduler, or a wrong option; the message names the known ones."""
 
 
-class Report(Protocol):
-    """What a command has to show, with the same facts in both forms."""
-
-    def as_text(self) -> str: ...
-
-    def as_json(self) -> str: ...
-
-
 def main(services: Services, arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (common/exit_codes.py)."""
     try:
@@ -72,10 +64,6 @@ def _run_command(services: Services, options: argparse.Namespace) -> int:
     if options.json:
         output.show(output.as_json({"error": text.removeprefix("toast: ")}))
     return code
-
-
-def _show(report: Report, options: argparse.Namespace) -> None:
-    output.show(report.as_json() if options.json else report.as_text())
 
 
 def _service(services: Services, name: str) -> Service:
@@ -154,7 +142,7 @@ def _check(services: Services, options: argparse.Namespace) -> int:
     from common.cli.check import check
 
     report = check(_chosen(services, options))
-    _show(report, options)
+    output.show_report(report, as_json=options.json)
     return report.exit_code
 
 
@@ -196,7 +184,7 @@ def _once(services: Services, options: argparse.Namespace) -> int:
     else:
         line = [ProgressLine(sys.stderr)] if sys.stderr.isatty() else []
         answer = once.run(chosen, settings, line)
-    _show(answer, options)
+    output.show_report(answer, as_json=options.json)
     return answer.exit_code
 
 
@@ -225,7 +213,7 @@ def _outbox(services: Services, options: argparse.Namespace) -> int:
     with _database(services, options).connect() as connection:
         migrations.require(connection, own_tables.PUBLISHING, may_apply=False)
         if "change" not in options:
-            _show(outbox_command.overview(connection), options)
+            output.show_report(outbox_command.overview(connection), as_json=options.json)
             return exit_codes.FINE
         outbox_command.change(connection, options.change, options.id)
     done = {"done": options.done, "event": options.id}

@@ -5,11 +5,20 @@ import json
 import os
 import sys
 from datetime import datetime
+from typing import Protocol
 
 from common.logging.redaction import redact
 
 # Of a line on standard error; the middle of a longer one is cut out.
 MOST_CHARACTERS = 1_000
+
+
+class Report(Protocol):
+    """What a command has to show, with the same facts in both forms."""
+
+    def as_text(self) -> str: ...
+
+    def as_json(self) -> str: ...
 
 
 class OutputError(Exception):
@@ -50,7 +59,7 @@ def close_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def write(text: str) -> None:
+def write_raw(text: str) -> None:
     """Write the text to standard output as it is. Raises OutputError."""
     try:
         sys.stdout.write(text)
@@ -61,7 +70,12 @@ def write(text: str) -> None:
 
 def show(text: str) -> None:
     """Print the text on standard output, with control characters escaped. Raises OutputError."""
-    write(f"{printable(text)}\n")
+    write_raw(f"{printable(text)}\n")
+
+
+def show_report(report: Report, *, as_json: bool) -> None:
+    """Show the report in one of its forms. Raises OutputError."""
+    show(report.as_json() if as_json else report.as_text())
 
 
 def complain(text: str) -> str:

@@ -42,5 +42,5 @@ class LogThrottle(Throttle):
     def write(self, event: str, **fields: object) -> None:
         """Write the record; ``repeated`` is the number of those since the last to ``write``."""
         skipped = self.admit(REPEAT_SECONDS)
-        write = self._write_repeated if skipped is None else self._write
-        write(event, **fields, **({"repeated": skipped} if skipped else {}))
+        log = self._write_repeated if skipped is None else self._write
+        log(event, **fields, **({"repeated": skipped} if skipped else {}))

@@ -134,8 +134,8 @@ def test_a_broad_except_is_only_where_a_thread_must_go_on() -> None:
         for name, tree in modules("common", "workers")
         for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _raises_on(node)
-        if name
-        != "common/logging/logs.py"  # a foreign __str__ may raise anything, and logging never does
+        # A foreign __str__ may raise anything, and logging never does.
+        if name != "common/logging/formatter.py"
     }
     assert broad == {
         "common/remote/thread_pool.py",

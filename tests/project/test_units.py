@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import workers
-from common import exit_codes
+from common import config, exit_codes
 from common.worker import worker_process
 from devservers.checkout import ROOT
 from devservers.needs import program
@@ -23,6 +23,8 @@ SYSTEMD = ROOT / "systemd"
 DROP_IN = "10-toast.conf"
 SHARED = SYSTEMD / "toast-.service.d" / DROP_IN
 INTERNET = {"notification", "warcraft", "webhook"}
+SECRETS = {"warcraft": ("BLIZZARD_CLIENT_ID", "BLIZZARD_CLIENT_SECRET")}
+KEYS = ("KAFKA_SSL_KEY_LOCATION.pem",)
 MOST_LINES_OF_A_UNIT = 15
 
 every_service = pytest.mark.parametrize("service", workers.SERVICES)
@@ -65,11 +67,19 @@ def test_a_unit_has_only_what_another_projects_unit_must_not_get(service: str) -
         f"ExecStart=/opt/toast-workers/current/bin/toast run {service}",
         "User=toast",
         "Group=toast",
+        *(f"LoadCredential={name}:toast.{name}" for name in SECRETS.get(service, ())),
         *local,
         "[Install]",
         "WantedBy=toast.target",
     ]
     assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES_OF_A_UNIT
+
+
+def test_what_units_share_has_each_secret_and_key_that_may_be_there() -> None:
+    lines = [line for line in settings(SHARED) if line.startswith("LoadCredential")]
+    names = [*(variable.name for variable in config.COMMON if variable.secret), *KEYS]
+    # A path instead of a name would have to be there.
+    assert set(lines) >= {f"LoadCredential={name}:toast.{name}" for name in names}
 
 
 def test_what_units_share_agrees_with_the_worker() -> None:

@@ -38,6 +38,7 @@ STALLED_SECONDS = heartbeat.STALLED_SECONDS + 15
 WATCHDOG_SECONDS = 60 + 30
 
 RELEASES = "/opt/toast-workers/releases"
+UNIT_FOLDER = "/usr/local/lib/systemd/system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,47 @@ def settings(vm: Vm) -> list[str]:
 
 # --- systemd ----------------------------------------------------------------------------------
 
+# An interpreter of its own in a folder: `{0}`.
+INTERPRETER = """
+mkdir -p {0}/bin {0}/lib
+cp /usr/bin/python3.11 {0}/bin/python3
+ln -sfn /usr/lib/python3.11 {0}/lib/python3.11
+chmod 0700 {0}
+"""
+# What an installation begins with, where it is there.
+CHANGED = "ls -d /opt/* /etc/toast 2>/dev/null; getent passwd toast || true"
+
+
+@pytest.mark.parametrize(
+    ("python", "made_by"),
+    [
+        ("{0}/bin/python3", "true"),
+        ("/usr/local/bin/linked", "ln -sfn {0}/bin/python3 /usr/local/bin/linked"),
+        ("/srv/venv/bin/python", "{0}/bin/python3 -m venv --clear --without-pip /srv/venv"),
+    ],
+    ids=["itself", "behind a link", "below an environment"],
+)
+@pytest.mark.parametrize("folder", ["root", "home", "tmp", "srv"])
+def test_an_interpreter_that_no_worker_can_run_is_refused(
+    vm: Vm, folder: str, python: str, made_by: str
+) -> None:
+    place = f"/{folder}/python"
+    vm.run(f"{INTERPRETER}{made_by}".format(place))
+
+    refused = vm.debian.attempt(f"make -C {CHECKOUT} install PYTHON={python.format(place)}")
+
+    assert refused.returncode != 0
+    assert f" {place}/bin/python3" in refused.stdout
+    assert "make install PYTHON=/usr/bin/python3" in refused.stdout
+    assert vm.run(CHANGED) == ""
+
+
+def test_a_prefix_that_no_worker_can_see_is_refused(vm: Vm) -> None:
+    vm.run("ln -sfn /home /srv/code")
+    refused = vm.debian.attempt(f"make -C {CHECKOUT} install PREFIX=/srv/code/toast")
+    assert "workers cannot see /srv/code/toast" in refused.stdout
+    assert vm.run(CHANGED) == ""
+
 
 def test_it_installs_and_shows_the_next_steps(vm: Vm) -> None:
     output = vm.run(f"cd {CHECKOUT} && make install")
@@ -135,7 +177,7 @@ def test_it_installs_and_shows_the_next_steps(vm: Vm) -> None:
 
 
 def test_the_units_are_what_systemd_understands(vm: Vm) -> None:
-    paths = " ".join(f"/usr/local/lib/systemd/system/{unit}.service" for unit in UNITS)
+    paths = " ".join(f"{UNIT_FOLDER}/{unit}.service" for unit in UNITS)
     assert vm.run(f"systemd-analyze verify {paths} toast.target") == ""
 
 
@@ -200,19 +242,52 @@ def test_the_journal_has_priorities(vm: Vm) -> None:
     assert not re.search(r"^<\d>", everything, re.MULTILINE)
 
 
-def test_a_credential_takes_the_place_of_a_line_in_a_file(vm: Vm) -> None:
-    folder = "/etc/systemd/system/toast-link.service.d"
-    vm.run(f"mkdir -p {folder} && cp {CHECKOUT}/systemd/examples/credentials.conf {folder}")
-    vm.run("install -d -m 0700 /etc/toast/credentials")
-    password = vm.database.environment["DB_PASSWORD"]
-    vm.debian.write("/etc/toast/credentials/DB_PASSWORD", f"{password}\n")
-    vm.run("chmod 0600 /etc/toast/credentials/DB_PASSWORD")
+EXAMPLE = f"{CHECKOUT}/systemd/examples/credentials.conf"
+DROP_INS = "/etc/systemd/system/toast-link.service.d"
+ENCRYPTED = "/etc/credstore.encrypted"
+
+
+@pytest.mark.parametrize(
+    ("line", "stored"),
+    [
+        ("", "> /etc/credstore/toast.DB_PASSWORD"),
+        ("LoadCredential=", "> /etc/credstore/toast-link.DB_PASSWORD"),
+        (
+            "LoadCredentialEncrypted=",
+            f"| systemd-creds encrypt --name=DB_PASSWORD - {ENCRYPTED}/toast.DB_PASSWORD",
+        ),
+    ],
+    ids=["as it is", "of one service", "encrypted"],
+)
+def test_a_secret_is_a_credential_if_it_is_there(vm: Vm, line: str, stored: str) -> None:
+    assert vm.run("ls /run/credentials/toast-link.service") == ""
+    vm.run(f"install -d -m 0700 /etc/credstore {ENCRYPTED} {DROP_INS}")
+    if line:
+        vm.run(f"(echo '[Service]' && grep '^#{line}' {EXAMPLE} | tr -d '#') > {DROP_INS}/a.conf")
+    vm.run(f"umask 077; echo '{vm.database.environment['DB_PASSWORD']}' {stored}")
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s", "DB_PASSWORD=not-this-one")
 
     vm.run("systemctl daemon-reload && systemctl restart toast-link")
     vm.expire_one()
+    vm.run("CREDENTIALS_DIRECTORY=/run/credentials/toast-link.service toast check link")
 
-    vm.run(f"rm -r {folder} /etc/toast/credentials && systemctl daemon-reload")
+    vm.run(f"rm -r /etc/credstore {ENCRYPTED} {DROP_INS} && systemctl daemon-reload")
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.run("systemctl restart toast-link")
+
+
+def test_a_key_is_a_credential(vm: Vm) -> None:
+    vm.run(f"mkdir {DROP_INS} && cp {EXAMPLE} {DROP_INS} && systemctl daemon-reload")
+    tls = ("KAFKA_SECURITY_PROTOCOL=SSL", "KAFKA_SSL_CERTIFICATE_LOCATION=/etc/passwd")
+    vm.set("link", *tls)
+    vm.debian.attempt("systemctl restart toast-link")
+    assert vm.show("toast-link", "ExecMainStatus") == "78"
+
+    vm.run("install -d -m 0700 /etc/credstore")
+    vm.run("umask 077; echo key > /etc/credstore/toast.KAFKA_SSL_KEY_LOCATION.pem")
+    vm.run("systemctl restart toast-link")
+
+    vm.run(f"rm -r /etc/credstore {DROP_INS} && systemctl daemon-reload")
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
     vm.run("systemctl restart toast-link")
 
@@ -351,17 +426,72 @@ def test_an_upgrade_loses_no_event_and_keeps_the_settings(vm: Vm) -> None:
     assert before.removeprefix("releases/") in vm.run(f"ls {RELEASES}")
 
 
-def test_an_upgrade_that_fails_changes_nothing(vm: Vm) -> None:
+NO_CODE = "/etc/systemd/system/toast-.service.d/no-code.conf"
+
+
+@pytest.mark.parametrize(
+    ("fault", "mended_by", "words"),
+    [
+        (
+            "sed -i 's/--hash=sha256:..../--hash=sha256:0000/' /srv/newer/requirements.lock",
+            f"cp {CHECKOUT}/requirements.lock /srv/newer",
+            "HASHES",
+        ),
+        (
+            "chmod 0600 /etc/toast/link.env",
+            "chmod 0640 /etc/toast/link.env",
+            "/etc/toast/link.env cannot be read",
+        ),
+        (
+            f"install -D /dev/null {NO_CODE}; echo '[Service]\nInaccessiblePaths=/opt' > {NO_CODE}",
+            f"rm -r $(dirname {NO_CODE})",
+            "status=203/EXEC",
+        ),
+    ],
+    ids=["a package", "settings", "the sandbox"],
+)
+def test_an_upgrade_that_fails_changes_nothing(
+    vm: Vm, fault: str, mended_by: str, words: str
+) -> None:
     before, releases = release(vm), vm.run(f"ls {RELEASES}")
-    vm.run("sed -i 's/--hash=sha256:..../--hash=sha256:0000/' /srv/newer/requirements.lock")
+    vm.run(fault)
 
     failed = vm.debian.attempt("cd /srv/newer && make install")
 
+    vm.run(mended_by)
     assert failed.returncode != 0
-    assert "HASHES" in failed.stdout
+    assert words in failed.stdout
+    assert words == "HASHES" or "journalctl -u toast-smoke-test" in failed.stdout
     assert release(vm) == before
     assert vm.run(f"ls {RELEASES}") == releases
     assert vm.active() == UNITS
+    assert vm.run("systemctl list-units --all --quiet toast-smoke-test.service") == ""
+
+
+# What a release had that this one has not, and a unit of another project. All of it runs.
+OTHER_UNITS = f"""
+cd {UNIT_FOLDER}
+sed -e 's/link/gone/; s/notify/exec/; s/^ExecStart=.*/ExecStart=sleep 999/' toast-link.service \
+    > toast-gone.service
+echo '# Written by `make install`.' > toast-.service.d/20-gone.conf
+printf '[Service]\nExecStart=sleep 999\n' > toast-web.service
+systemctl daemon-reload
+systemctl enable --quiet toast-gone
+systemctl start toast-gone toast-web
+"""
+
+
+def test_an_upgrade_removes_what_the_new_release_has_not(vm: Vm) -> None:
+    before = set(vm.run(f"ls {UNIT_FOLDER} {UNIT_FOLDER}/toast-.service.d").split())
+    vm.run(OTHER_UNITS)
+
+    vm.run("cd /srv/newer && make install")
+
+    after = set(vm.run(f"ls {UNIT_FOLDER} {UNIT_FOLDER}/toast-.service.d").split())
+    assert after == before | {"toast-web.service"}
+    assert vm.run("find /etc/systemd/system -name '*gone*'") == ""
+    states = vm.debian.attempt("systemctl is-active toast-gone toast-web").stdout.split()
+    assert states == ["inactive", "active"]
 
 
 def test_an_earlier_release_can_be_gone_back_to(vm: Vm) -> None:
@@ -463,12 +593,34 @@ def test_an_upgrade_reaches_supervisord_by_a_restart(vm: Vm) -> None:
 
 def test_uninstalling_leaves_settings_and_data(vm: Vm) -> None:
     settings_before = vm.run("sha256sum /etc/toast/*")
+    vm.run(OTHER_UNITS)
     output = vm.run(f"cd {CHECKOUT} && make uninstall")
 
     assert "/etc/toast" in output
     assert vm.run("sha256sum /etc/toast/*") == settings_before
-    assert poll_until(lambda: vm.run("ps -eo args= | grep -c 'toast [r]un' || true") == "0", 20)
+    left_running = "ps --user toast -o args= || true"
+    assert poll_until(lambda: vm.run(left_running) == "", 20), vm.run(left_running)
     left = "find / -xdev -name '*toast*' -not -path '/proc/*' -not -path '/srv/*'"
     found = vm.run(f"{left} -not -path '/var/log/*' -not -path '/sys/*' -prune").split()
-    assert sorted(found) == ["/etc/toast", "/var/lib/toast"]
+    assert sorted(found) == ["/etc/toast", f"{UNIT_FOLDER}/toast-web.service", "/var/lib/toast"]
     assert vm.database.query("SELECT 1 FROM toast_runs LIMIT 1")
+
+
+def test_a_package_makes_the_user_and_its_folders_on_its_machine(vm: Vm) -> None:
+    vm.run("userdel toast && rm -r /etc/toast /var/lib/toast /var/log/toast")
+    package = "DESTDIR=/srv/package UNITDIR=/usr/lib/systemd/system"
+    vm.run("install -d -o nobody /srv/package")
+    vm.run(f"runuser -u nobody -- make -C {CHECKOUT} install {package}")
+    assert vm.run(CHANGED) == ""
+
+    # What installing a package does.
+    vm.run("cp -dR --preserve=mode /srv/package/. / && systemctl daemon-reload")
+    vm.run("systemd-sysusers && systemd-tmpfiles --create toast-workers.conf")
+
+    assert set(vm.run("stat --format '%a %U:%G' /etc/toast/*").splitlines()) == {"640 root:toast"}
+    folders = vm.run("stat --format '%a %U:%G' /etc/toast /var/lib/toast /var/log/toast")
+    assert folders.splitlines() == ["750 root:toast", "750 toast:toast", "750 toast:toast"]
+    vm.set("toast", *settings(vm))
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.run("systemctl start toast-link")
+    vm.expire_one()

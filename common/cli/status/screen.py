@@ -25,7 +25,7 @@ def show(services: Sequence[tuple[Service, Settings]], *, as_json: bool) -> bool
     """Print the status once; returns True if an operator must act."""
     found = _collect(services)
     # Its colours are not for `show`, which would escape them.
-    output.write(f"{status_text.as_json(found) if as_json else _text(found)}\n")
+    output.write_raw(f"{status_text.as_json(found) if as_json else _text(found)}\n")
     return found.is_bad
 
 
@@ -58,16 +58,16 @@ def _draw(text: str) -> None:
     height = shutil.get_terminal_size().lines
     if len(lines) > height:
         lines[height - 1 :] = [f"({len(lines) - height + 1} more lines: make the terminal higher)"]
-    output.write(_HOME + f"{_CLEAR_LINE}\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
+    output.write_raw(_HOME + f"{_CLEAR_LINE}\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
 
 
 @contextmanager
 def _full_screen() -> Iterator[None]:
-    output.write(_ENTER)
+    output.write_raw(_ENTER)
     try:
         yield
     finally:
-        output.write(_LEAVE)
+        output.write_raw(_LEAVE)
 
 
 @contextmanager
