@@ -253,12 +253,12 @@ DO $$ BEGIN
         RETURN;
     END IF;
 
-    GRANT SELECT (id, name, realm, region, deleted_at),
+    GRANT SELECT (id, name, realm, region, updated_at, deleted_at),
           UPDATE (updated_at)
         ON public.characters TO toast_warcraft;
-    GRANT SELECT (id, name, realm, region, deleted_at, member_count, achievement_points,
-                  last_synced_at),
-          UPDATE (faction_id, updated_at, member_count, achievement_points, last_synced_at)
+    GRANT SELECT (id, name, realm, region, deleted_at, faction_id, member_count,
+                  achievement_points, last_synced_at, updated_at),
+          UPDATE (faction_id, member_count, achievement_points, last_synced_at, updated_at)
         ON public.guilds TO toast_warcraft;
     GRANT SELECT (character_id, display_name, display_realm, level, item_level, class_id,
                   race_id, faction_id, guild_id, thumbnail_url, achievement_points,
@@ -292,11 +292,11 @@ DO $$ BEGIN
           UPDATE (reason, failures, failed_at, grace, retry_at),
           DELETE
         ON public.toast_failed_rows TO toast_warcraft;
-    GRANT SELECT (guild_id, character_realm, character_name, rank, level, class, race,
-                  updated_at),
-          INSERT (guild_id, character_realm, character_name, rank, level, class, race,
-                  updated_at, created_at),
-          UPDATE (rank, level, class, race, updated_at),
+    GRANT SELECT (updated_at, guild_id, character_realm, character_name, rank, level, class,
+                  race),
+          INSERT (created_at, updated_at, guild_id, character_realm, character_name, rank,
+                  level, class, race),
+          UPDATE (updated_at, rank, level, class, race),
           DELETE
         ON public.guild_members TO toast_warcraft;
     GRANT SELECT (number)

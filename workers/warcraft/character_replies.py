@@ -21,8 +21,9 @@ from workers.warcraft.battle_net.addresses import character_path
 from workers.warcraft.battle_net.client import BattleNet
 from workers.warcraft.battle_net.errors import NotFound
 from workers.warcraft.battle_net.json_reader import Reader
+from workers.warcraft.due_subjects import SyncSubject
 from workers.warcraft.reference_rows import Reference
-from workers.warcraft.sync import Fetch, SyncSubject
+from workers.warcraft.sync import Fetch
 
 _NUMBERS = ("power", "versatility", "attack_power", "spell_power", "spell_penetration")
 _ATTRIBUTES = ("strength", "agility", "intellect", "stamina", "armor")

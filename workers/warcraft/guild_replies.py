@@ -9,8 +9,8 @@ from workers.warcraft.battle_net.addresses import folded, guild_path
 from workers.warcraft.battle_net.client import BattleNet
 from workers.warcraft.battle_net.errors import InvalidReply, NotFound
 from workers.warcraft.battle_net.json_reader import Reader
+from workers.warcraft.due_subjects import SyncSubject
 from workers.warcraft.reference_rows import Reference
-from workers.warcraft.sync import SyncSubject
 
 _log = logs.logger(__name__)
 

@@ -8,17 +8,18 @@ faction if it is new. Event: ``warcraft.guild.synced``. A crash leaves complete 
 is still due.
 """
 
+from dataclasses import fields, replace
 from datetime import datetime
+from typing import Any
 
 from common import config
-from common.database import TableAccess, own_tables
+from common.database import TableAccess
+from common.database.session import Session
 from common.events.envelope import NOW, Event
-from common.scheduling import Pass, PassResult, Scheduler
 from workers.warcraft import reference_rows
-from workers.warcraft.battle_net import client
-from workers.warcraft.database_values import storable
-from workers.warcraft.guild_replies import Guild, GuildFetcher
-from workers.warcraft.sync import Sync, SyncSubject
+from workers.warcraft.due_subjects import region_of
+from workers.warcraft.guild_replies import Guild, GuildFetcher, Member
+from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
     CHARACTERS,
     DETAILS,
@@ -27,8 +28,7 @@ from workers.warcraft.tables import (
     GUILDS,
     found_or_created,
 )
-
-INTERVAL = config.interval("GUILD_SYNC_INTERVAL", "12h", "time from one sync of guilds to the next")
+from workers.warcraft.upsert import Upsert
 
 SYNCED = Event(
     "warcraft.guild.synced",
@@ -45,42 +45,40 @@ SYNCED = Event(
     },
 )
 
-# Record one guild, and make its members equal to the roster; no change if the guild was deleted
-# meanwhile.
+_MEMBERS = Upsert(
+    GUILD_MEMBERS,
+    "roster",
+    key=("guild_id", "character_realm", "character_name"),
+    values={
+        name: name
+        for name in (
+            *("guild_id", "character_realm", "character_name"),
+            *("rank", "level", "class", "race"),
+        )
+    },
+)
+
+# Make the members equal to the roster, and announce the guild.
 RECORD = f"""
-WITH synced AS (
-    UPDATE guilds SET faction_id = %(faction_id)s, member_count = %(member_count)s,
-        achievement_points = %(achievement_points)s, last_synced_at = %(now)s,
-        updated_at = %(now)s
-    WHERE id = %(id)s AND deleted_at IS NULL
-    RETURNING id, name, realm, member_count, achievement_points
-), roster AS (
-    SELECT synced.id AS guild_id, member.*
-    FROM synced, unnest(%(names)s::text[], %(realms)s::text[], %(ranks)s::bigint[],
-                        %(levels)s::bigint[], %(classes)s::text[], %(races)s::text[])
-         AS member (character_name, character_realm, rank, level, class, race)
+, roster AS (
+    SELECT subject.id AS guild_id, member.*
+    FROM subject, unnest(
+        %(name)s::text[], %(realm)s::text[], %(rank)s::bigint[], %(level)s::bigint[],
+        %(playable_class)s::text[], %(race)s::text[]
+    ) AS member (character_name, character_realm, rank, level, class, race)
 ), departed AS (
-    DELETE FROM guild_members AS member USING synced
-    WHERE member.guild_id = synced.id AND NOT EXISTS (
+    DELETE FROM guild_members AS member USING subject
+    WHERE member.guild_id = subject.id AND NOT EXISTS (
         SELECT FROM roster WHERE roster.character_name = member.character_name
                              AND roster.character_realm = member.character_realm)
     RETURNING 1
-), written AS (
-    INSERT INTO guild_members AS known (guild_id, character_name, character_realm, rank, level,
-                                        class, race, created_at, updated_at)
-    SELECT roster.*, %(now)s, %(now)s FROM roster
-    ON CONFLICT (guild_id, character_realm, character_name) DO UPDATE SET
-        rank = excluded.rank, level = excluded.level, class = excluded.class,
-        race = excluded.race, updated_at = excluded.updated_at
-        WHERE (known.rank, known.level, known.class, known.race)
-              IS DISTINCT FROM (excluded.rank, excluded.level, excluded.class, excluded.race)
+), written AS ({_MEMBERS.sql}
     RETURNING 1
 ), tracked AS (
     SELECT character.id AS character_id, roster.guild_id
     FROM roster JOIN characters AS character
         ON character.name = roster.character_name AND character.realm = roster.character_realm
-    WHERE character.deleted_at IS NULL
-      AND coalesce(nullif(lower(character.region), ''), %(default_region)s) = %(region)s
+    WHERE character.deleted_at IS NULL AND {region_of("character")} = %(region)s
 ), joined AS (
     UPDATE character_details AS details SET guild_id = tracked.guild_id, updated_at = %(now)s
     FROM tracked
@@ -89,78 +87,58 @@ WITH synced AS (
     RETURNING 1
 ), left_it AS (
     UPDATE character_details AS details SET guild_id = NULL, updated_at = %(now)s
-    FROM synced
-    WHERE details.guild_id = synced.id
+    FROM subject
+    WHERE details.guild_id = subject.id
       AND details.character_id NOT IN (SELECT character_id FROM tracked)
     RETURNING 1
-), announced AS ({SYNCED.insert("synced")})
-SELECT (SELECT count(*) FROM announced) AS guilds,
+), announced AS ({SYNCED.insert("subject")})
+SELECT count(*) AS processed, count(*) AS events,
        (SELECT count(*) FROM written) AS members_written,
        (SELECT count(*) FROM departed) AS members_left,
        (SELECT count(*) FROM joined) AS characters_joined,
-       (SELECT count(*) FROM left_it) AS characters_left"""
+       (SELECT count(*) FROM left_it) AS characters_left
+FROM announced"""
 
 
-def record(current: Pass, subject: SyncSubject, guild: Guild, now: datetime) -> PassResult:
-    """Record one guild, inside a transaction."""
-    connection = current.connection
-    guild = storable(connection, guild)
-    values = {
-        "now": now,
-        "id": subject.id,
-        "region": subject.region,
-        "default_region": current.settings[client.REGION],
+def values(connection: Session, guild: Guild, now: datetime) -> dict[str, Any]:
+    """The parameters of RECORD; creates the faction if it is new."""
+    return {
         "faction_id": reference_rows.faction_id(connection, guild.faction, now),
         "faction_name": guild.faction.name,
         "member_count": guild.member_count,
         "achievement_points": guild.achievement_points,
-        "names": [member.name for member in guild.roster],
-        "realms": [member.realm for member in guild.roster],
-        "ranks": [member.rank for member in guild.roster],
-        "levels": [member.level for member in guild.roster],
-        "classes": [member.playable_class for member in guild.roster],
-        "races": [member.race for member in guild.roster],
+        **{
+            field.name: [getattr(member, field.name) for member in guild.roster]
+            for field in fields(Member)
+        },
     }
-    row = connection.execute(RECORD, values).fetchone()
-    counts = dict(row or {})
-    guilds = counts.pop("guilds")
-    return PassResult(processed=guilds, events=guilds, details=counts)
 
 
-_COUNTED = ("member_count", "achievement_points", "last_synced_at")
-
-TABLES = (
-    TableAccess(
-        GUILDS,
-        select=("id", "name", "realm", "region", "deleted_at", *_COUNTED),
-        update=("faction_id", "updated_at", *_COUNTED),
-    ),
-    TableAccess(CHARACTERS, select=("id", "name", "realm", "region", "deleted_at")),
-    TableAccess(DETAILS, select=("character_id", "guild_id"), update=("guild_id", "updated_at")),
-    found_or_created(FACTIONS),
-    GUILD_MEMBERS,
-    own_tables.SETTING_ROWS_ASIDE,
-)
-
-SYNC = Sync(
+SCHEDULER = Sync(
     kind="guild",
-    rows="guilds AS guild",
+    table=GUILDS,
+    changes={
+        "faction_id": "%(faction_id)s",
+        "member_count": "%(member_count)s",
+        "achievement_points": "%(achievement_points)s",
+        "last_synced_at": "%(now)s",
+    },
     last_synced="guild.last_synced_at",
-    interval=INTERVAL,
-    fetch=GuildFetcher,
-    record=record,
-    tables=TABLES,
-    events=(SYNCED,),
-)
-
-SCHEDULER = Scheduler(
-    name="guild-sync",
-    summary="updates guilds and their members from Battle.net",
+    interval=config.interval(
+        "GUILD_SYNC_INTERVAL", "12h", "time from one sync of guilds to the next"
+    ),
     enabled=config.boolean(
         "GUILD_SYNC_ENABLED", "true", "whether guilds are synced from Battle.net"
     ),
-    interval=INTERVAL,
-    work=SYNC.work,
-    needs=client.CREDENTIALS,
-    remotes=(client.REMOTE,),
-)
+    summary="updates guilds and their members from Battle.net",
+    fetch=GuildFetcher,
+    record=RECORD,
+    values=values,
+    others=(
+        TableAccess.reading(CHARACTERS, "character", RECORD),
+        replace(TableAccess.reading(DETAILS, "details", RECORD), update=("guild_id", "updated_at")),
+        found_or_created(FACTIONS),
+        replace(_MEMBERS.access, delete=True),
+    ),
+    events=(SYNCED,),
+).scheduler

@@ -5,26 +5,25 @@ fails does not delay the others. The pass as a whole fails only if Battle.net do
 error of our own happens for every subject.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
 from common import failpoints
 from common.config import Variable
-from common.database import TableAccess, failed_rows
+from common.database import TableAccess, failed_rows, own_tables
 from common.database.error_classification import reason
 from common.database.row_guard import RowGuard
+from common.database.session import Session
 from common.errors import PassError, RemoteAway
 from common.events.envelope import Event
 from common.logging import logs
 from common.remote.thread_pool import ThreadPool
-from common.scheduling import Condition, Custom, Pass, PassResult
-from common.scheduling.work.due_rows import DueRows, all_of
+from common.scheduling import Custom, Pass, PassResult, Scheduler
 from common.scheduling.work.pass_lock import exclusive
-from workers.warcraft.battle_net.client import REGION, SETTINGS, BattleNet
+from workers.warcraft.battle_net.client import CREDENTIALS, REMOTE, SETTINGS, BattleNet
 from workers.warcraft.battle_net.errors import (
     BattleNetError,
     NotFound,
@@ -33,15 +32,13 @@ from workers.warcraft.battle_net.errors import (
     Unavailable,
 )
 from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT
+from workers.warcraft.database_values import storable
+from workers.warcraft.due_subjects import DueSubjects, SyncSubject
 
 T = TypeVar("T")
 
 _log = logs.logger(__name__)
 
-# A subject is due after this share of the interval: less than 1, so that a pass that starts a
-# little early still finds what the last pass synced; a restart or another machine repeats nothing.
-DUE_AFTER = 0.9
-PAGE_ROWS = 500
 # Subjects given to the threads: enough that no thread waits for the one that records.
 MOST_SUBMITTED = 2 * MOST_IN_FLIGHT
 PROGRESS_SECONDS = 1.0
@@ -54,94 +51,74 @@ GRACE = timedelta(days=7)
 FIRST_DELAY_NOT_FOUND = timedelta(hours=1)
 FIRST_DELAY = timedelta(minutes=5)
 
-# The position is a time as PostgreSQL's text: Python has neither infinity nor all years of
-# PostgreSQL, and a changed time would be another position.
-_PAGE = """
-SELECT id, name, realm, region, place::text AS place
-FROM (SELECT *, coalesce(last_synced_at, '-infinity') AS place FROM ({due}) AS due) AS due
-WHERE %(after)s::uuid IS NULL OR (place, id) > (%(place)s::timestamptz, %(after)s::uuid)
-ORDER BY due.place, id
-LIMIT %(rows)s"""
-
 _NOW = "SELECT clock_timestamp() AS now"
-
-
-@dataclass(frozen=True, slots=True)
-class SyncSubject:
-    """One character or guild to sync; ``region`` is that of the API to call."""
-
-    id: UUID
-    name: str
-    realm: str
-    region: str
-
-    def __str__(self) -> str:
-        return f"{self.name} of {self.realm} ({self.region})"
-
 
 Fetch = Callable[[SyncSubject], T]
 
 
-@dataclass(frozen=True, slots=True)
-class Sync(Generic[T]):
-    """One scheduler's work.
+@dataclass(frozen=True, kw_only=True)
+class Sync(DueSubjects, Generic[T]):
+    """One scheduler.
 
-    ``kind`` is what a subject is called, also in ``rows``, the FROM of its table; ``last_synced``
-    is the column of its last sync. ``fetch`` gets the API and returns a function that fetches one
-    subject, on a thread of its own; ``record`` stores the result in a transaction, with the given
-    time.
+    ``fetch`` gets the API and returns a function that fetches one subject, on a thread of its own.
+
+    ``record`` is SQL that records and announces the one row of the CTE ``subject``, in which the
+    subject has the ``changes``; it returns the counts of a PassResult. ``values`` returns its
+    parameters from what was fetched, in the same transaction, beside ``id``, ``now``, ``region``
+    and ``default_region``. ``others`` are the other tables.
     """
 
-    kind: str
-    rows: str
-    last_synced: str
-    interval: Variable[Any]
+    enabled: Variable[bool]
+    summary: str
     fetch: Callable[[BattleNet], Fetch[T]]
-    record: Callable[[Pass, SyncSubject, T, datetime], PassResult]
-    tables: tuple[TableAccess, ...]
+    record: str
+    values: Callable[[Session, T, datetime], dict[str, Any]]
+    others: tuple[TableAccess, ...]
     events: tuple[Event, ...]
+    changes: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def work(self) -> Custom:
-        """What a pass does; on one machine at a time."""
-        due_rows = DueRows(
-            f"{self.select} ORDER BY last_synced_at NULLS FIRST, id", self._parameters
-        )
-        return exclusive(
-            Custom(
-                run=self.run,
-                preview=due_rows.preview,  # sends no request to Battle.net
-                backlog=due_rows.backlog,
-                due=self.due,
-                settings=SETTINGS,
-                tables=self.tables,
-                events=self.events,
-            )
-        )
-
-    @property
-    def due(self) -> tuple[Condition, ...]:
-        """When a subject is due."""
-        synced = self.last_synced
-        return (
-            Condition("not deleted", f"{self.kind}.deleted_at IS NULL"),
-            Condition(
-                "not synced within the interval",
-                f"{synced} IS NULL OR {synced} <= %(synced_before)s",
+    def scheduler(self) -> Scheduler:
+        """The scheduler, whose passes run on one machine at a time."""
+        return Scheduler(
+            name=f"{self.kind}-sync",
+            summary=self.summary,
+            enabled=self.enabled,
+            interval=self.interval,
+            work=exclusive(
+                Custom(
+                    run=self._run,
+                    preview=self.due_rows.preview,  # sends no request to Battle.net
+                    backlog=self.due_rows.backlog,
+                    due=self.due,
+                    settings=SETTINGS,
+                    tables=(
+                        TableAccess(
+                            self.table,
+                            select=tuple(self.table.columns),
+                            update=(*self.changes, "updated_at"),
+                        ),
+                        *self.others,
+                        own_tables.SETTING_ROWS_ASIDE,
+                    ),
+                    events=self.events,
+                )
             ),
-            Condition("not set aside", failed_rows.not_set_aside(f"{self.kind}.id")),
+            needs=CREDENTIALS,
+            remotes=(REMOTE,),
         )
 
     @property
-    def select(self) -> str:
-        """SQL that selects the due subjects; the parameter ``region`` is for rows without one."""
+    def _record(self) -> str:
+        """SQL that records a subject; no change if it was deleted meanwhile."""
+        changes = (f"{column} = {value}" for column, value in self.changes.items())
         return f"""
-SELECT {self.kind}.id, {self.kind}.name, {self.kind}.realm,
-       coalesce(nullif(lower({self.kind}.region), ''), %(region)s) AS region,
-       {self.last_synced} AS last_synced_at
-FROM {self.rows} WHERE {all_of(self.due)}"""
+WITH subject AS (
+    UPDATE {self.table.name} SET {", ".join((*changes, "updated_at = %(now)s"))}
+    WHERE id = %(id)s AND deleted_at IS NULL RETURNING {", ".join(self.table.columns)}
+){self.record}"""
 
-    def run(self, current: Pass) -> PassResult:
+    def _run(self, current: Pass) -> PassResult:
         """Sync everything that is due. Raises PassError if no single subject is the cause."""
         total, unavailable, own_errors = PassResult(), 0, 0
         fetch = _returning_errors(self.fetch(BattleNet(current.settings, current.wait)))
@@ -175,7 +152,7 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
         self, pool: ThreadPool[SyncSubject, T | BattleNetError], current: Pass
     ) -> Iterator[tuple[SyncSubject, T | Exception]]:
         """Every due subject's result as it is ready; ends early if the worker stops."""
-        subjects = self._subjects(current)
+        subjects = self.read(current)
         while not current.stopping():
             for subject in islice(subjects, MOST_SUBMITTED - pool.in_flight):
                 pool.submit(subject)
@@ -187,33 +164,24 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
             elif not isinstance(result[1], StopRequested):
                 yield result
 
-    def _parameters(self, current: Pass) -> dict[str, Any]:
-        return {
-            "scheduler": current.scheduler,
-            "now": current.now,
-            "synced_before": current.now - current.settings[self.interval] * DUE_AFTER,
-            "region": current.settings[REGION],
-        }
-
-    def _subjects(self, current: Pass) -> Iterator[SyncSubject]:
-        """The due subjects, the stalest first, read a page at a time."""
-        place: dict[str, Any] = {"after": None, "place": None, "rows": PAGE_ROWS}
-        page = _PAGE.format(due=self.select)
-        while rows := current.connection.execute(
-            page, {**self._parameters(current), **place}
-        ).fetchall():
-            for row in rows:
-                yield SyncSubject(row["id"], row["name"], row["realm"], row["region"])
-            place |= {"after": rows[-1]["id"], "place": rows[-1]["place"]}
-
     def _handle(self, current: Pass, subject: SyncSubject, outcome: T | Exception) -> PassResult:
         if isinstance(outcome, Exception):
             return self._failed(current, subject, outcome)
-        result = PassResult()
-        with RowGuard() as guard, current.connection.begin():
-            result = self.record(current, subject, outcome, self._now(current))
+        connection, counts = current.connection, dict[str, int]()
+        with RowGuard() as guard, connection.begin():
+            now = self._now(current)
+            values = {
+                **self.parameters(current),
+                "id": subject.id,
+                "now": now,
+                "region": subject.region,
+                **self.values(connection, storable(connection, outcome), now),
+            }
+            [counts] = connection.execute(self._record, values)
             failpoints.reach("commit")
-        return self._failed(current, subject, guard.error) if guard.error else result
+        if guard.error:
+            return self._failed(current, subject, guard.error)
+        return PassResult(counts.pop("processed"), counts.pop("events"), details=counts)
 
     def _failed(self, current: Pass, subject: SyncSubject, error: Exception) -> PassResult:
         """Store the failure and count it; a 404 counts only after GRACE."""
@@ -240,8 +208,8 @@ FROM {self.rows} WHERE {all_of(self.due)}"""
 
     def _now(self, current: Pass) -> datetime:
         """The time now: with its start time, a long pass would make its own rows due too early."""
-        row = current.connection.execute(_NOW).fetchone()
-        now: datetime = row["now"] if row else current.now
+        [row] = current.connection.execute(_NOW)
+        now: datetime = row["now"]
         return now
 
 

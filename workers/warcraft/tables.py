@@ -69,12 +69,4 @@ def found_or_created(table: Table) -> TableAccess:
 
 
 # The members of each guild: our own table.
-_PLACE = ("guild_id", "character_realm", "character_name")
-_MEMBER = ("rank", "level", "class", "race", "updated_at")
-GUILD_MEMBERS = TableAccess(
-    Table("guild_members"),
-    select=(*_PLACE, *_MEMBER),
-    insert=(*_PLACE, *_MEMBER, "created_at"),
-    update=_MEMBER,
-    delete=True,
-)
+GUILD_MEMBERS = Table("guild_members")

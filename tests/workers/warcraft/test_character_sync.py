@@ -20,7 +20,7 @@ from devservers.standins.battle_net_game import Character, Guild, Realm
 from testing.database import TestDatabase
 from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
 from tests.support.row_faults import refusal
-from workers.warcraft import reference_rows, sync
+from workers.warcraft import due_subjects, reference_rows
 from workers.warcraft.reference_rows import Reference
 
 SYNC = "character-sync"
@@ -296,7 +296,7 @@ def test_a_second_pass_asks_for_nothing(worker: WarcraftWorker) -> None:
 def test_the_stalest_come_first_however_many_pages_there_are(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "PAGE_ROWS", 7)
+    monkeypatch.setattr(due_subjects, "PAGE_ROWS", 7)
     worker.battle_net.latency = 0.01
     expected = []
     for number in range(40):

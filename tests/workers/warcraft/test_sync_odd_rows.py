@@ -24,7 +24,7 @@ from tests.support.odd_values import (
     make_odd,
 )
 from tests.support.row_faults import refusal
-from workers.warcraft import character_replies, guild_replies, sync
+from workers.warcraft import character_replies, due_subjects, guild_replies
 
 CHARACTERS, GUILDS = "character-sync", "guild-sync"
 SYNCED = {CHARACTERS: "warcraft.character.synced", GUILDS: "warcraft.guild.synced"}
@@ -85,7 +85,7 @@ def failures(worker: WarcraftWorker) -> dict[UUID, str]:
 def test_an_odd_row_beside_healthy_ones(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch, table: str, column: str
 ) -> None:
-    monkeypatch.setattr(sync, "PAGE_ROWS", 2)
+    monkeypatch.setattr(due_subjects, "PAGE_ROWS", 2)
     scheduler = GUILDS if table == "guilds" else CHARACTERS
     due: list[UUID] = [track(worker, scheduler, 0)]
     rests: list[UUID] = []
@@ -115,7 +115,7 @@ def test_an_odd_row_beside_healthy_ones(
 def test_no_page_passes_over_anything_among_odd_times(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch, scheduler: str
 ) -> None:
-    monkeypatch.setattr(sync, "PAGE_ROWS", 3)
+    monkeypatch.setattr(due_subjects, "PAGE_ROWS", 3)
     # So the next pages are read while nothing of the first ones is recorded.
     worker.battle_net.latency = 0.02
     times = (None, "-infinity", "0044-03-15 BC", "0044-03-15 00:00:00.000001+00 BC", "2020-01-01")
