@@ -456,13 +456,15 @@ def _battle_net(at: str, status: int = 0, body: str = "{}") -> Run:
 
 
 for _status in (401, 418, 500):
-    path(f"Battle.net's login answers {_status} and repeats all", f"HTTP {_status} instead of")(
+    path(f"Battle.net's login answers {_status} and repeats all", f"token reply: HTTP {_status}")(
         _battle_net("/token", _status)
     )
     path(f"Battle.net answers {_status} and repeats all", f"HTTP {_status}")(
         _battle_net("/character/", _status)
     )
-path("Battle.net's login answers no JSON", "token is not JSON")(_battle_net("/token", 200, "<{}"))
+path("Battle.net's login answers no JSON", "token reply is not JSON")(
+    _battle_net("/token", 200, "<{}")
+)
 path("Battle.net answers no JSON", "is not JSON")(_battle_net("/character/", 200, "{} {}"))
 path("Battle.net answers other JSON", "sync_failed", "InvalidReply")(
     _battle_net("/character/", 200, '{"name": "Ann", "realm": {}, "level": {}}')

@@ -18,7 +18,7 @@ detected: its list looks like that of a service without events.
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -71,11 +71,28 @@ class _Cleanup:
         self._service = service
         self._started = time.monotonic()
         self._cutoff = current.now - current.settings[INACTIVE_TIMEOUT]
-        self._due: set[str] = set()  # ids of clients to disconnect
+        self._waiting: set[str] = set()  # ids of clients to disconnect
+        self._total = PassResult()
 
-    def clients(self) -> list["SseClient"]:
-        """All connected clients, each as last listed."""
-        clients = {client.id: client for page in self._pages() for client in page.clients}
+    def list_clients(self) -> list["SseClient"]:
+        """All connected clients: the list is read until a complete round shows no new one.
+
+        The order differs in every call, so a round can miss clients: the rounds must also have
+        seen as many as there are. Clients that connected after the pass began do not count as
+        new, or a steady flow of them would prolong the pass. MOST_ROUNDS is the limit.
+        """
+        clients: dict[str, SseClient] = {}
+        for _ in range(MOST_ROUNDS):
+            has_new, total = False, 0
+            for page in self._service.pages():
+                self._pass.report_progress()
+                has_new |= any(self._is_new(client, clients) for client in page.clients)
+                clients |= {client.id: client for client in page.clients}
+                total = page.total
+                if self._pass.stopping():
+                    break
+            if self._pass.stopping() or (not has_new and len(clients) >= total):
+                break
         self._compare_clocks(clients.values())
         return list(clients.values())
 
@@ -85,72 +102,65 @@ class _Cleanup:
 
     def run(self) -> PassResult:
         """Disconnect the clients that are due, and still are when they are listed again."""
-        clients = self.clients()
-        self._due = {client.id for client in clients if self.is_due(client)}
-        counts = {"clients": len(clients), "inactive": len(self._due), "active_again": 0}
-        result = PassResult(details=counts)
+        clients = self.list_clients()
+        self._waiting = {client.id for client in clients if self.is_due(client)}
+        counts = {"clients": len(clients), "inactive": len(self._waiting), "active_again": 0}
+        self._total = PassResult(details=counts)
         try:
-            for page in self._pages_while_due():
-                result += self._disconnect_if_still_due(page)
+            self._disconnect_waiting()
         except PassError as error:
-            if not result.processed:
+            if not self._total.processed:
                 raise
-            raise type(error)(f"{error}; disconnected until then: {result.processed}") from error
-        return result + PassResult(complete=not self._pass.stopping())
+            done = f"disconnected until then: {self._total.processed}"
+            raise type(error)(f"{error}; {done}") from error
+        return self._total + PassResult(complete=not self._pass.stopping())
 
-    def _pages(self) -> Iterator["ClientPage"]:
-        """Read the list again and again until a complete round shows no new client.
-
-        The order differs in every call, so a round can miss clients: the rounds must also have
-        seen as many as there are. Clients that connected after the pass began do not count as
-        new, or a steady flow of them would prolong the pass. MOST_ROUNDS is the limit.
-        """
-        seen: set[str] = set()
-        for _ in range(MOST_ROUNDS):
-            has_new, total = False, 0
-            for page in self._service.pages():
-                self._pass.report_progress()
-                yield page
-                if self._pass.stopping():
-                    return
-                has_new |= any(self._is_new(client, seen) for client in page.clients)
-                seen.update(client.id for client in page.clients)
-                total = page.total
-            if not has_new and len(seen) >= total:
-                return
-
-    def _is_new(self, client: "SseClient", seen: set[str]) -> bool:
+    def _is_new(self, client: "SseClient", known: Container[str]) -> bool:
         connected_at = client.connected_at
-        return client.id not in seen and (connected_at is None or connected_at <= self._pass.now)
+        return client.id not in known and (connected_at is None or connected_at <= self._pass.now)
 
-    def _pages_while_due(self) -> Iterator["ClientPage"]:
-        """Read the list until no client is due, or the due ones are not in it any more."""
-        before = -1
-        while self._due and len(self._due) != before and not self._pass.stopping():
-            before = len(self._due)
-            for page in self._pages():
-                yield page
-                if not self._due:
-                    return
+    def _disconnect_waiting(self) -> None:
+        """Read the list again until no client waits, or those that wait are not in it any more."""
+        idle_rounds = 0
+        while self._waiting and idle_rounds < MOST_ROUNDS and not self._pass.stopping():
+            before = len(self._waiting)
+            is_complete = self._disconnect_in_one_round()
+            if len(self._waiting) < before:
+                idle_rounds = 0
+            elif is_complete:
+                return
+            else:
+                idle_rounds += 1
 
-    def _disconnect_if_still_due(self, page: "ClientPage") -> PassResult:
+    def _disconnect_in_one_round(self) -> bool:
+        """Read the list once, and disconnect from each page; returns whether it showed all."""
+        seen, total = set[str](), 0
+        for page in self._service.pages():
+            self._pass.report_progress()
+            self._disconnect_if_still_due(page)
+            seen.update(client.id for client in page.clients)
+            total = page.total
+            if not self._waiting or self._pass.stopping():
+                break
+        return len(seen) >= total
+
+    def _disconnect_if_still_due(self, page: "ClientPage") -> None:
         fresh_until = time.monotonic() + FRESH_SECONDS
-        seen = [client for client in page.clients if client.id in self._due]
+        seen = [client for client in page.clients if client.id in self._waiting]
         due = [client.id for client in seen if self.is_due(client)]
-        self._due.difference_update(client.id for client in seen if not self.is_due(client))
-        result = PassResult(details={"active_again": len(seen) - len(due)})
+        self._waiting.difference_update(client.id for client in seen if not self.is_due(client))
+        self._total += PassResult(details={"active_again": len(seen) - len(due)})
         for first in range(0, len(due), PARALLEL_CALLS):
             if self._pass.stopping() or time.monotonic() > fresh_until:
-                break
+                return
             disconnected = self._disconnect(due[first : first + PARALLEL_CALLS])
-            result += disconnected
+            self._total += disconnected
             if not disconnected.processed:
-                break  # if the service is away, reading the list again raises the error
-        return result
+                return  # if the service is away, reading the list again raises the error
 
     def _disconnect(self, client_ids: Sequence[str]) -> PassResult:
         reasons = self._service.disconnect(client_ids)
-        self._due.difference_update(client_ids)
+        self._waiting.difference_update(client_ids)
         for client_id, reason in reasons.items():
             _log.warning("client_disconnect_failed", client_id=client_id, reason=reason)
         note = next((f"client {client_id}: {reason}" for client_id, reason in reasons.items()), "")
@@ -184,7 +194,7 @@ def preview(current: Pass) -> Preview:
     clock_guard.require_agreement(current)
     with _connect(current.settings) as service:
         cleanup = _Cleanup(current, service)
-        due = [client for client in cleanup.clients() if cleanup.is_due(client)]
+        due = [client for client in cleanup.list_clients() if cleanup.is_due(client)]
     due.sort(key=lambda client: client.last_active or current.now)
     rows = [
         {
