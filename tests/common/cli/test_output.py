@@ -27,6 +27,7 @@ from testing.database import TestDatabase
 from testing.processes import NO_BROKER, Finished, bare, environment, toast
 from tests.support.expired_links import EXPIRED
 from tests.support.outbox_rows import add_event
+from tests.support.row_faults import refusal
 
 pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
@@ -62,7 +63,9 @@ def env(module_database: TestDatabase) -> dict[str, str]:
     """The settings of a database whose rows, errors and sessions are hostile to a terminal."""
     module_database.query(
         "DELETE FROM toast_outbox; DELETE FROM toast_outbox_set_aside; DELETE FROM link_links;"
-        " DELETE FROM toast_runs"
+        " DELETE FROM toast_runs; DELETE FROM toast_failed_rows;"
+        " DROP FUNCTION IF EXISTS refuse() CASCADE;"
+        + refusal("UPDATE ON link_links", "true", message=f"refused{RAW}")
     )
     module_database.insert("link_links", short_code=RAW, expires_at=EXPIRED)
     add_event(module_database, key=f"key{RAW}")
