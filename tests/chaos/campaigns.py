@@ -2,7 +2,7 @@
 
 from tests.chaos.campaign import Campaign
 from tests.chaos.data import alerting, bad_rows, odd_rows, odd_tables, retention, starvation
-from tests.chaos.processes import clocks, hangs, kills, paused, rolling, soak, stops
+from tests.chaos.processes import clocks, hangs, kills, paused, rolling, soak, stops, versions
 from tests.chaos.servers import (
     failover,
     kafka_away,
@@ -27,6 +27,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     lost_commit.CAMPAIGN,
     network.CAMPAIGN,
     rolling.CAMPAIGN,
+    versions.CAMPAIGN,
     paused.CAMPAIGN,
     bad_rows.CAMPAIGN,
     odd_rows.CAMPAIGN,
