@@ -154,7 +154,7 @@ def refused(env: dict[str, str], monkeypatch: pytest.MonkeyPatch, fix: str) -> N
     run = one_pass(load(monkeypatch, env))
 
     [found] = [one for one in json.loads(checked.out) if one["check"] == "postgres"]
-    assert (checked.code, found["level"]) == (1, "error")
+    assert (checked.code, checked.err, found["level"]) == (1, "", "error")
     assert found["fix"].startswith(fix), found
     assert f"=> {fix}" in run.error
     written = f"{checked} {run}"
