@@ -77,14 +77,14 @@ class Database:
 
     def _open(self) -> Session:
         parameters = self._with_servers()
-        if not self._settings_refused:
-            try:
-                return Session.open(parameters, settings_refused=False)
-            except psycopg.OperationalError as error:
-                if _REFUSED_SETTINGS not in str(error):
-                    raise certificates.explained(error, self._servers, parameters) from None
-                self._settings_refused = True
-        return Session.open(parameters, settings_refused=True)
+        is_refused = self._settings_refused
+        try:
+            return Session.open(parameters, settings_refused=is_refused)
+        except psycopg.OperationalError as error:
+            if is_refused or _REFUSED_SETTINGS not in str(error):
+                raise certificates.explained(error, self._servers, parameters) from None
+        self._settings_refused = True
+        return self._open()
 
     def _with_servers(self) -> dict[str, Any]:
         """The parameters with every host, first the one that the last connection was to.
