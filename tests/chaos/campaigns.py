@@ -2,7 +2,17 @@
 
 from tests.chaos.campaign import Campaign
 from tests.chaos.data import alerting, bad_rows, odd_rows, odd_tables, retention, starvation
-from tests.chaos.processes import clocks, hangs, kills, paused, rolling, soak, stops, versions
+from tests.chaos.processes import (
+    clocks,
+    hangs,
+    kills,
+    paused,
+    rolling,
+    soak,
+    stops,
+    unread_log,
+    versions,
+)
 from tests.chaos.servers import (
     failover,
     kafka_away,
@@ -36,6 +46,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     pooler.CAMPAIGN,
     starvation.CAMPAIGN,
     stops.CAMPAIGN,
+    unread_log.CAMPAIGN,
     hangs.CAMPAIGN,
     clocks.CAMPAIGN,
     alerting.CAMPAIGN,

@@ -173,7 +173,7 @@ def test_waiting_for_a_scrape_costs_nothing(twitchbot: Process, port: int) -> No
         time.sleep(0.1)
     time.sleep(3)
     assert wakeups() == before
-    assert len(before) == 3
+    assert len(before) == 4
 
 
 @pytest.mark.parametrize("service", ["link", "notification", "sse", "twitchbot", "webhook"])

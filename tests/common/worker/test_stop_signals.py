@@ -40,7 +40,7 @@ def due_links(slow_links: TestDatabase) -> TestDatabase:
 
 
 def in_a_batch(database: TestDatabase) -> bool:
-    return bool(database.query("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+    return bool(database.query("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
 
 
 @pytest.mark.parametrize("name", ENDING)

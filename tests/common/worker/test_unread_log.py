@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,15 @@ def dropped(port: int) -> float:
 def expires(database: TestDatabase) -> None:
     """Add a link that is due, and wait until a worker has changed it."""
     link = database.insert("link_links", expires_at=EXPIRED)["id"]
-    changed = "SELECT FROM link_links WHERE id = %s AND NOT is_active"
+    changed = "SELECT 1 FROM link_links WHERE id = %s AND NOT is_active"
     assert poll_until(lambda: bool(database.query(changed, link)), PATIENCE)
 
 
 def test_a_log_that_is_not_read_stops_nothing(database: TestDatabase, port: int) -> None:
     """One scheduler fails with a long error each time, the other works."""
     database.query(refusal("DELETE ON twitchbot_messages", message=LONG, sqlstate="58000"))
-    closed = "SELECT FROM twitchbot_streams WHERE NOT is_active"
+    database.insert("twitchbot_messages", created_at=EXPIRED - timedelta(days=365))
+    closed = "SELECT 1 FROM twitchbot_streams WHERE NOT is_active"
     env = environment(
         database,
         METRICS_PORT=str(port),
@@ -64,7 +66,8 @@ def test_a_log_that_is_not_read_stops_nothing(database: TestDatabase, port: int)
 def test_a_command_whose_log_is_not_read_comes_to_its_end(database: TestDatabase) -> None:
     database.query(refusal("UPDATE ON link_links", message=LONG, sqlstate="58000"))
     database.insert("link_links", expires_at=EXPIRED)
-    with Process("workers", "once", "link", env=environment(database)) as command:
+    env = environment(database, LOG_LEVEL="debug")
+    with Process("workers", "once", "link", env=env) as command:
         command.freeze_log()
         assert command.exit_code() == 1
 
