@@ -216,6 +216,7 @@ def test_a_client_that_leaves_by_itself_is_not_waited_for(
     result = clean_up(module_database, sse)
 
     assert sorted(sse.cuts) == ["quiet-0", "quiet-2"]
+    assert sse.listings == 4  # the last one shows all, and not the one who left
     assert (result.processed, result.failed, result.complete) == (2, 0, True)
 
 
