@@ -24,8 +24,15 @@ class ThreadPool(Generic[S, R]):
     the process.
     """
 
-    def __init__(self, call: Callable[[S], R], size: int, name: str) -> None:
-        """``name`` is that of the threads."""
+    def __init__(
+        self,
+        call: Callable[[S], R],
+        size: int,
+        name: str,
+        expected: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """``name`` is that of the threads; errors that are not ``expected`` are reported."""
+        self._expected: tuple[type[Exception], ...] = (LimitReached, *expected)
         self.in_flight = 0
         self._call = call
         self._size = size
@@ -108,8 +115,8 @@ class ThreadPool(Generic[S, R]):
         try:
             with naming_limits():
                 return self._call(subject)
-        except LimitReached as limit:
-            return limit
+        except self._expected as error:
+            return error
         except BaseException as error:
             threading.excepthook(
                 threading.ExceptHookArgs(

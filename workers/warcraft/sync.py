@@ -121,8 +121,8 @@ WITH subject AS (
     def _run(self, current: Pass) -> PassResult:
         """Sync everything that is due. Raises PassError if no single subject is the cause."""
         total, unavailable, own_errors = PassResult(), 0, 0
-        fetch = _returning_errors(self.fetch(BattleNet(current.settings, current.wait)))
-        with ThreadPool(fetch, MOST_IN_FLIGHT, "battle-net") as pool:
+        fetch = self.fetch(BattleNet(current.settings, current.wait))
+        with ThreadPool(fetch, MOST_IN_FLIGHT, "battle-net", expected=(BattleNetError,)) as pool:
             for subject, outcome in self._results(pool, current):
                 done = self._handle(current, subject, outcome)
                 current.report_progress(done)
@@ -149,7 +149,7 @@ WITH subject AS (
         return total
 
     def _results(
-        self, pool: ThreadPool[SyncSubject, T | BattleNetError], current: Pass
+        self, pool: ThreadPool[SyncSubject, T], current: Pass
     ) -> Iterator[tuple[SyncSubject, T | Exception]]:
         """Every due subject's result as it is ready; ends early if the worker stops."""
         subjects = self.read(current)
@@ -211,15 +211,3 @@ WITH subject AS (
         [row] = current.connection.execute(_NOW)
         now: datetime = row["now"]
         return now
-
-
-def _returning_errors(fetch: Fetch[T]) -> Fetch[T | BattleNetError]:
-    """The function, with Battle.net's errors as results: the pool reports those that it raises."""
-
-    def call(subject: SyncSubject) -> T | BattleNetError:
-        try:
-            return fetch(subject)
-        except BattleNetError as error:
-            return error
-
-    return call

@@ -350,6 +350,7 @@ def test_a_row_whose_reason_cannot_be_written_leaves_the_others_their_reason(
     assert [aside["row_id"] for aside in rows.failed_rows()] == [rows.odd]
 
 
+@pytest.mark.usefixtures("uncaught")
 @pytest.mark.parametrize(
     ("owner", "name", "reason"),
     [

@@ -171,7 +171,9 @@ def test_a_proxy_of_the_environment_is_ignored(
 
 
 @pytest.mark.parametrize("addresses", [[], ["never"]])
-def test_a_name_without_an_address_is_a_failure(addresses: list[str]) -> None:
+def test_a_name_without_an_address_is_a_failure(
+    addresses: list[str], uncaught: list[threading.ExceptHookArgs]
+) -> None:
     def unknown(host: str) -> list[str]:
         if addresses:
             raise OSError("nodename nor servname provided")
@@ -180,7 +182,7 @@ def test_a_name_without_an_address_is_a_failure(addresses: list[str]) -> None:
     reply = post(DeliveryClient(SsrfGuard(resolve=unknown), timeout=5.0), f"https://{NAME}/")
 
     assert "host name" in reply.error
-    assert (reply.status, reply.refused) == (0, False)
+    assert (reply.status, reply.refused, uncaught) == (0, False, [])
 
 
 def test_a_name_server_that_does_not_answer_costs_no_more_than_the_timeout() -> None:

@@ -241,6 +241,7 @@ def test_a_row_that_a_trigger_keeps_as_it_is_is_not_sent_again_and_again(
     assert aside["sent"] == (why != "not taken")
 
 
+@pytest.mark.usefixtures("uncaught")
 def test_an_error_in_our_code_affects_its_delivery_only(
     database: TestDatabase, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,7 +78,8 @@ def _resolve_in_time(
         finally:
             _look_ups.release()
 
-    pool = ThreadPool[str, list[str]](look_up, 1, "webhook-resolve")
+    unknown = (OSError, UnicodeError)
+    pool = ThreadPool[str, list[str]](look_up, 1, "webhook-resolve", expected=unknown)
     with pool:
         try:
             pool.submit(host)
@@ -86,7 +87,7 @@ def _resolve_in_time(
             _look_ups.release()
             raise
         for _, found in pool.finished(seconds):
-            if isinstance(found, OSError | UnicodeError):
+            if isinstance(found, unknown):
                 raise limit_reached(found) or NameUnknown("the host name could not be resolved")
             if isinstance(found, Exception):
                 raise found
