@@ -14,6 +14,7 @@ from tests.chaos.processes import (
     versions,
 )
 from tests.chaos.servers import (
+    big_outbox,
     failover,
     kafka_away,
     late_commits,
@@ -30,6 +31,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     kills.CAMPAIGN,
     order.CAMPAIGN,
     late_commits.CAMPAIGN,
+    big_outbox.CAMPAIGN,
     kafka_away.CAMPAIGN,
     postgres_away.CAMPAIGN,
     failover.CAMPAIGN,
