@@ -53,7 +53,7 @@ class PublisherThread(Observer):
         self._stop = threading.Event()
         self._stop_at = float("inf")
         self._failures = 0
-        self._log = LogThrottle(_log.warning, _log.debug)
+        self._outage_log = LogThrottle(_log.warning, _log.debug)
         self._heartbeat = Heartbeat()
         self.thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -153,11 +153,11 @@ class PublisherThread(Observer):
             _log.info("events_published", published=outcome.published, set_aside=outcome.set_aside)
         if not outcome.reason:
             self._failures = 0
-            self._log.reset()
+            self._outage_log.reset()
             return
         self._failures += 1
         waiting = {"left": outcome.left} if outcome.left else {}
-        self._log.write("publish_failed", **waiting, reason=outcome.reason)
+        self._outage_log.write("publish_failed", **waiting, reason=outcome.reason)
 
     def _wait(self, outcome: Published) -> None:
         if outcome.reason:

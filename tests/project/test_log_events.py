@@ -23,8 +23,8 @@ def is_log_call(call: ast.Call) -> bool:
             return level in LEVELS
         case ast.Name(id="write"):  # the method of _log that a condition chose
             return True
-        case ast.Attribute(value=ast.Attribute(attr=throttle), attr="write"):
-            return throttle.endswith("_log")
+        case ast.Attribute(value=ast.Attribute(attr=name), attr="write"):
+            return name.endswith("_log")
     return False
 
 

@@ -49,6 +49,7 @@ FAMILIES = {
     "toast_job_items_total": {*JOB, "outcome"},
     "toast_retry_attempts_total": {"service", "kind"},
     "toast_clock_difference_seconds": {"service"},
+    "toast_log_lines_dropped_total": {"service"},
     "toast_backlog_rows": JOB,
     "toast_failed_rows": JOB,
     "toast_outbox_waiting_events": {"service"},
