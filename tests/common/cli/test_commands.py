@@ -531,12 +531,12 @@ def test_wrong_usage_ends_with_2_and_lists_what_is_known(
     "words", ["run link", "once link", "once link --dry-run", "migrate", "outbox"]
 )
 def test_bad_settings_end_with_78_and_every_fault(
-    words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    words: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"DB_HOST": "nowhere", "DB_PORT": "five", "LOG_LEVEL": "loud"}.items():
         monkeypatch.setenv(name, value)
     assert main(words) == 78
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
     assert [line.split()[0] for line in err.splitlines()] == ["DB_PORT", "DB_USER", "LOG_LEVEL"]
 
