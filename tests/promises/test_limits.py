@@ -217,7 +217,7 @@ def test_deliveries_that_a_limit_holds_back_are_sent_later_and_count_no_attempt(
             receiver.answer.set()
             # A few threads may do all the work; without files the pass fails.
             assert poll_until(
-                lambda: worker.records("pass_failed") or is_all_sent(database), PATIENCE
+                lambda: bool(worker.records("pass_failed")) or is_all_sent(database), PATIENCE
             )
             assert {failed["error"] for failed in worker.records("pass_failed")} <= {reason}
             assert few is few_threads or not is_all_sent(database)

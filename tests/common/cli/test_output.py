@@ -250,7 +250,9 @@ LABELS = {
     "outbox": "since the",
 }
 # A moment or a time span, which JSON has more exactly.
-TIMES = re.compile(r"[\d-]{10} [\d:]{8}|\d+(\.\d+)? ?(s|min|h|d)\b( ago)?|just now|in [\d]+ \w+")
+TIMES = re.compile(
+    r"[\d-]{10} [\d:]{8}|(?<![\w-])\d+(\.\d+)? ?(s|min|h|d)\b(?!-)( ago)?|just now|in [\d]+ \w+"
+)
 
 
 @pytest.fixture
