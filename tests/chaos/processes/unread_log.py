@@ -108,5 +108,5 @@ CAMPAIGN = Campaign(
     ),
     play=play,
     rounds=50,
-    small_rounds=2,
+    small_rounds=1,
 )

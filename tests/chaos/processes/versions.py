@@ -75,5 +75,5 @@ CAMPAIGN = Campaign(
     limits=(Limit("switches", least=1), *NOTHING_LOST, Limit("other exits", most=0)),
     play=play,
     rounds=30,
-    small_rounds=2,
+    small_rounds=1,
 )

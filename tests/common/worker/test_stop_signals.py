@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from common import signals
 from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase
 from testing.processes import Process, environment
@@ -43,7 +44,12 @@ def in_a_batch(database: TestDatabase) -> bool:
     return bool(database.query("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
 
 
-@pytest.mark.parametrize("name", ENDING)
+def test_every_signal_that_would_end_the_process_is_awaited() -> None:
+    ignored = {number for number in ENDING.values() if signal.getsignal(number) is signal.SIG_IGN}
+    assert set(ENDING.values()) - ignored <= signals.ending()
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGQUIT", "SIGUSR2", "SIGALRM", "SIGRTMIN+1"])
 def test_a_signal_in_the_middle_of_a_batch_lets_it_finish(
     due_links: TestDatabase, name: str
 ) -> None:
