@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 from common import metrics
 from common.remote import retry_after
-from workers.warcraft.battle_net.errors import InvalidReply, NotFound, Refused, Unavailable
+from workers.warcraft.battle_net.errors import (
+    BattleNetError,
+    InvalidReply,
+    NotFound,
+    Refused,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
-    from common.http import Client
+    from common.http import Client, Response
 
 REPLY_SECONDS = 20.0
 # The roster of the largest guild, 1,000 members, has half a megabyte.
@@ -53,12 +59,14 @@ def request(
         raise Unavailable(f"{name}: {error}") from error
     if not reply.complete:
         raise Unavailable(f"{name}: the reply was cut off")
-    status = reply.status
-    if status == 200:
-        return reply.body
-    if status == TOO_MANY_REQUESTS or status >= 500:
+    if reply.status != 200:
+        raise _error(reply, f"{name}: HTTP {reply.status}")
+    return reply.body
+
+
+def _error(reply: "Response", text: str) -> BattleNetError:
+    if reply.status == TOO_MANY_REQUESTS or reply.status >= 500:
         header = reply.headers.get("Retry-After", "")
         wait = retry_after.seconds(header, datetime.now(UTC), most=MOST_RETRY_AFTER)
-        throttled = status == TOO_MANY_REQUESTS
-        raise Unavailable(f"{name}: HTTP {status}", wait, throttled=throttled)
-    raise {401: Refused, 404: NotFound}.get(status, InvalidReply)(f"{name}: HTTP {status}")
+        return Unavailable(text, wait, throttled=reply.status == TOO_MANY_REQUESTS)
+    return {401: Refused, 404: NotFound}.get(reply.status, InvalidReply)(text)
