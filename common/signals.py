@@ -1,6 +1,7 @@
 """The signals that ask this process to end."""
 
 import signal
+from collections.abc import Iterable
 
 # A crash, which must leave its trace, and what cannot be caught.
 _CRASHES = {
@@ -20,8 +21,12 @@ def ending() -> set[int]:
     Without those that it ignores since its start: SIGHUP under nohup, Ctrl-C in the background of
     a script, and SIGPIPE and SIGXFSZ, which Python ignores.
     """
-    every = signal.valid_signals() - _CRASHES - _HARMLESS
-    return {number for number in every if signal.getsignal(number) is not signal.SIG_IGN}
+    return not_ignored(signal.valid_signals() - _CRASHES - _HARMLESS)
+
+
+def not_ignored(numbers: Iterable[int]) -> set[int]:
+    """Those of these signals that this process does not ignore."""
+    return {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
 
 
 def name(number: int) -> str:

@@ -8,6 +8,7 @@ answer = toast("once", "link", "--json", env=environment(database, mock_broker))
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -26,6 +27,9 @@ from testing.database import TestDatabase
 
 # A worker ends within this time after the signal.
 STOP_SECONDS = 10.0
+
+# The least that Linux allows.
+FROZEN_PIPE_BYTES = 4096
 
 # No process listens on this port.
 NO_BROKER = "127.0.0.1:1"
@@ -64,8 +68,6 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            # A few lines fill it when its reader is frozen.
-            pipesize=4096,
             text=True,
             preexec_fn=bound_to_parent(signal.SIGKILL),
         )
@@ -164,7 +166,9 @@ class Process:
         self._reader.join()
 
     def freeze_log(self) -> None:
-        """Read its log no longer."""
+        """Read its log no longer; a few lines then fill its pipe."""
+        assert self._process.stderr is not None
+        fcntl.fcntl(self._process.stderr, fcntl.F_SETPIPE_SZ, FROZEN_PIPE_BYTES)
         self._may_read.clear()
 
     def read_log(self) -> None:

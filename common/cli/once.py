@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from common import signals
 from common.cli.once_report import Delivery, OnceReport, PassOutcome
 from common.config import Settings
 from common.database.advice import advised
@@ -40,29 +41,26 @@ def run(
 
     SIGHUP, SIGINT and SIGTERM end it after the current batch, a second one or STOP_SECONDS at once.
     """
-    every = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     # nohup, and a script's shell in the background, have some of them ignored.
-    signals = {each for each in every if signal.getsignal(each) is not signal.SIG_IGN}
+    awaited = signals.not_ignored((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
     work = _Work(schedulers, settings, observers)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         work.thread.start()
-        ended_by = _wait(work.thread, signals)
+        ended_by = _wait(work.thread, awaited)
         if ended_by:
             work.stop.set()
-            _wait(work.thread, signals, STOP_SECONDS)
+            _wait(work.thread, awaited, STOP_SECONDS)
         return work.report(ended_by)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _wait(
-    thread: threading.Thread, signals: set[signal.Signals], seconds: float = float("inf")
-) -> int:
+def _wait(thread: threading.Thread, awaited: set[int], seconds: float = float("inf")) -> int:
     """Wait for the end of the thread; returns the signal that came before it, or 0."""
     deadline = time.monotonic() + seconds
     while thread.is_alive() and time.monotonic() < deadline:
-        if pending := signal.sigpending() & signals:
+        if pending := signal.sigpending() & awaited:
             return signal.sigwait(pending)
         thread.join(POLL_SECONDS)
     return 0

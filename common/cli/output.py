@@ -7,6 +7,7 @@ import sys
 from datetime import datetime
 from typing import Protocol
 
+from common import standard_files
 from common.logging.redaction import redact
 
 # Of a line on standard error; the middle of a longer one is cut out.
@@ -30,13 +31,8 @@ class OutputError(Exception):
 
 
 def open_streams() -> None:
-    """Make standard output and error fail if they are closed, and escape what they cannot encode.
-
-    A file or connection that is opened later must not get the number of a closed one.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= 2:
-        pass
-    os.close(descriptor)
+    """Let standard output and error fail if they are closed, and escape what they cannot encode."""
+    standard_files.occupy_closed(os.O_RDONLY)
     sys.stdout, sys.stderr = (
         os.fdopen(
             number,

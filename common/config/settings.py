@@ -134,8 +134,9 @@ def load(
     """Read the common settings and ``variables``. Raises SettingsError with every fault."""
     declared = {variable.name: variable for variable in (*common, *variables)}
     every = (*COMMON, *declared.values())
-    layers, faults = sources.read_layers(service, os.environ, names(every))
-    warnings = sources.warnings(layers, names(every))
+    known = names(every)
+    layers, faults = sources.read_layers(service, os.environ, known)
+    warnings = sources.warnings(layers, known)
     secrets = sources.values_of(layers, names(each for each in every if each.secret))
     found: dict[str, _Found] = {}
     for variable in declared.values():

@@ -17,8 +17,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from common import standard_files
 from common.logging.formatter import OURS, Formatter, bound
 from common.logging.line_writer import LineWriter
+from common.standard_files import STANDARD_ERROR
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -27,7 +29,6 @@ _LEVELS = {
     "error": logging.ERROR,
 }
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-_STANDARD_ERROR = 2
 
 # urllib3 logs whole URLs: of every request at debug, of retries and odd headers at warning.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -72,7 +73,7 @@ def bind(**fields: object) -> Iterator[None]:
 
 
 def configure(
-    level: str, format: str, *, descriptor: int = _STANDARD_ERROR, journal: str = ""
+    level: str, format: str, *, descriptor: int = STANDARD_ERROR, journal: str = ""
 ) -> None:
     """Send all records of at least this level to an open file, and only there.
 
@@ -101,12 +102,9 @@ def plain(text: str) -> None:
 def take_over() -> None:
     """Log warnings and uncaught exceptions of any thread or destructor.
 
-    The interpreter would write them to standard error with every secret in them. Standard files
-    that are closed are opened to nowhere: a connection that took such a number would get the log.
+    The interpreter would write them to standard error with every secret in them.
     """
-    while (unused := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
-        pass
-    os.close(unused)
+    standard_files.occupy_closed(os.O_RDWR)
     configure("warning", "auto")  # until the settings are known
     logging.captureWarnings(True)
     sys.excepthook = lambda kind, error, trace: _uncaught(error, "")

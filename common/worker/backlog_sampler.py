@@ -16,7 +16,7 @@ from common.database import failed_rows, migrations, own_tables
 from common.database.connection import Database
 from common.database.error_classification import connection_lost
 from common.database.session import Session
-from common.errors import PassError
+from common.errors import LimitReached, PassError, naming_limits
 from common.events import outbox
 from common.logging import logs
 from common.metrics.prometheus import Gauge, Metric
@@ -56,10 +56,11 @@ class BacklogSampler:
         """Start to count on another thread, if it is time; returns at once."""
         if time.monotonic() >= self._due_at and self._lock.acquire(blocking=False):
             try:
-                threading.Thread(target=self._run, name="sampler", daemon=True).start()
-            except RuntimeError as error:  # the limit of threads is reached
+                with naming_limits():
+                    threading.Thread(target=self._run, name="sampler", daemon=True).start()
+            except LimitReached as limit:
                 self._lock.release()
-                _log.warning("backlog_count_failed", error=error)
+                _log.warning("backlog_count_failed", error=limit)
 
     def _run(self) -> None:
         samples: list[Sample] = []

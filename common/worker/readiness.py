@@ -12,7 +12,7 @@ from common.config import Settings
 from common.database import migrations
 from common.database.advice import advised
 from common.database.connection import Database
-from common.errors import PassError
+from common.errors import LimitReached, PassError, naming_limits
 from common.events.messages import KafkaUnavailable
 from common.logging.redaction import redact
 from common.scheduling import grants
@@ -63,16 +63,17 @@ class Readiness:
         self._began_at, self._faults = time.monotonic(), []
         self._thread = threading.Thread(target=self._check, name="readiness", daemon=True)
         try:
-            self._thread.start()
-        except RuntimeError as error:  # the limit of threads is reached
-            self._faults = [f"this worker: {error}"]
+            with naming_limits():
+                self._thread.start()
+        except LimitReached as limit:
+            self._faults = [f"this worker: {limit}"]
             self._ended_at = time.monotonic()
 
     def _check(self) -> None:
         try:
             for name, faults in self._checks():
                 self._asking = name
-                self._faults += faults
+                self._faults += (f"{name}: {fault}" for fault in faults)
             self._asking = ""
         finally:
             self._ended_at = time.monotonic()
@@ -95,7 +96,7 @@ class Readiness:
             with self._database.connect_for(ANSWER_SECONDS) as connection:
                 migrations.require(connection, self._tables, may_apply=False)
         except (psycopg.Error, PassError) as error:
-            yield f"PostgreSQL: {redact(advised(str(error), error))}"
+            yield redact(advised(str(error), error))
 
     def _kafka(self) -> Iterator[str]:
         if not self._service.topics:
@@ -107,7 +108,7 @@ class Readiness:
                 yield from self._kafka_login()
                 return  # librdkafka gets the other brokers from this one
             faults.append(fault)
-        yield f"Kafka: {'; '.join(faults)}"
+        yield "; ".join(faults)
 
     def _kafka_login(self) -> Iterator[str]:
         """Connect as the publisher does, where a broker that can be reached may refuse it."""
@@ -119,11 +120,11 @@ class Readiness:
         try:
             kafka_client.connect(self._settings, ANSWER_SECONDS)
         except KafkaUnavailable as error:
-            yield f"Kafka: {redact(str(error))}"
+            yield redact(str(error))
 
     def _remote(self, remote: Remote) -> Iterator[str]:
         if fault := unreachable(remote.address(self._settings)):
-            yield f"{remote.name}: {fault}"
+            yield fault
 
 
 def unreachable(address: str) -> str:

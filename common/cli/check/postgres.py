@@ -113,8 +113,8 @@ def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
     if pending == subject.migrations and (way := way_to(connection, "toast_migrations")):
         yield error("own tables", "this role cannot see them, though they are there", way)
         return
-    if fault := migrations.taken(connection, pending):
-        yield error("own tables", *fault.split(" => "))
+    if fault := migrations.names_taken(connection, pending):
+        yield error("own tables", fault, migrations.RENAME)
         return
     names = ", ".join(migration.name for migration in pending)
     row = connection.execute(_MAY_MIGRATE).fetchone()

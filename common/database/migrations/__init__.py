@@ -41,6 +41,8 @@ _TAKEN = """
 SELECT relname::text AS name FROM pg_class
 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY (%s)"""
 
+RENAME = "rename or drop it, then run `toast migrate`"
+
 _TABLE = re.compile(r"^(CREATE|ALTER) TABLE (\w+)", re.MULTILINE)
 
 
@@ -106,16 +108,12 @@ def newer(connection: Connection) -> list[str]:
     ]
 
 
-def taken(connection: Connection, missing: Iterable[Migration]) -> str:
-    """Why these cannot be applied, and what to do: names that are in use; "" if none is."""
+def names_taken(connection: Connection, missing: Iterable[Migration]) -> str:
+    """Why these cannot be applied: names that are in use; "" if none is. RENAME is what to do."""
     created = [table for migration in missing for table in migration.created]
     names = ", ".join(sorted(row["name"] for row in connection.execute(_TAKEN, (created,))))
-    if not names:
-        return ""
-    return (
-        f"there is something else by the name of {names} here, which toast_migrations does not "
-        "list => rename or drop it, then run `toast migrate`"
-    )
+    listed = "here, which toast_migrations does not list"
+    return f"there is something else by the name of {names} {listed}" if names else ""
 
 
 def migrate(connection: Session, wanted: Sequence[Migration]) -> tuple[Migration, ...]:
@@ -129,8 +127,8 @@ def migrate(connection: Session, wanted: Sequence[Migration]) -> tuple[Migration
         connection.execute(_LOCK)
         connection.execute(_CREATE_HISTORY)
         missing = pending(connection, wanted)
-        if fault := taken(connection, missing):
-            raise NameTaken(fault)
+        if fault := names_taken(connection, missing):
+            raise NameTaken(f"{fault} => {RENAME}")
         for migration in missing:
             connection.execute(migration.sql.encode())
             connection.execute(_RECORD, (migration.number, migration.name))
