@@ -218,8 +218,8 @@ def _check(settings: config.Settings) -> str:
 
 
 def _connect(settings: config.Settings) -> "SseManagement":
-    # gRPC writes to standard error, past our log, when a service goes away.
-    config.environment_default("GRPC_VERBOSITY", "ERROR")
+    # gRPC writes to standard error past our log, and waits there if nobody reads it.
+    config.environment_default("GRPC_VERBOSITY", "NONE")
     # Imported here: `toast list` loads every service, without gRPC.
     from workers.sse.sse_management import SseManagement
 
