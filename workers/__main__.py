@@ -15,13 +15,13 @@ def main() -> int:
     from common.cli import output
 
     output.open_streams()
-    from common.cli import commands
+    from common.cli import commands, services
     from common.logging import logs
 
     logs.take_over()
     try:
         _on_ctrl_c(signal.default_int_handler)
-        return commands.main(commands.Services(workers.SERVICES, workers.load))
+        return commands.main(services.Services(workers.SERVICES, workers.load))
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     finally:

@@ -1,10 +1,14 @@
 """`toast outbox`: lists, retries and drops events that wait or were set aside."""
 
-from collections.abc import Callable, Mapping, Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from common import exit_codes
 from common.cli import output, text_table
+from common.cli.services import Services, database
+from common.database import migrations, own_tables
 from common.database.session import Connection
 from common.errors import PassError
 from common.events import outbox
@@ -38,17 +42,29 @@ class Overview:
         return "\n".join(lines)
 
 
+def run(services: Services, options: argparse.Namespace) -> int:
+    """Show the outbox, or do the chosen action for one event."""
+    with database(services, options).connect() as connection:
+        migrations.require(connection, own_tables.PUBLISHING, may_apply=False)
+        if "change" not in options:
+            output.show_report(overview(connection), as_json=options.json)
+            return exit_codes.FINE
+        if not options.change(connection, options.id):
+            raise PassError(_refusal(connection, options.id))
+    done = {"done": options.done, "event": options.id}
+    output.show(output.as_json(done) if options.json else "{done}: event {event}".format(**done))
+    return exit_codes.FINE
+
+
 def overview(connection: Connection) -> Overview:
     """Read the outbox of all services."""
     return Overview(outbox.summary(connection), outbox.listing(connection, MOST_ROWS))
 
 
-def change(connection: Connection, action: Callable[[Connection, int], bool], event: int) -> None:
-    """Retry or drop an event that was set aside. Raises PassError if it is not set aside."""
-    if not action(connection, event):
-        waits = outbox.is_waiting(connection, event)
-        reason = "it is waiting to be published" if waits else "no such event; see `toast outbox`"
-        raise PassError(f"event {event} is not set aside: {reason}")
+def _refusal(connection: Connection, event: int) -> str:
+    waits = outbox.is_waiting(connection, event)
+    reason = "it is waiting to be published" if waits else "no such event; see `toast outbox`"
+    return f"event {event} is not set aside: {reason}"
 
 
 def _state(event: Mapping[str, Any]) -> str:

@@ -1,8 +1,12 @@
 """`toast roles`: the SQL of db/roles.sql, from what the schedulers declare."""
 
+import argparse
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from common import exit_codes
+from common.cli import output
+from common.cli.services import Services
 from common.database import own_tables
 from common.scheduling import grants as rights
 from common.scheduling.grants import Right
@@ -61,6 +65,12 @@ END $$;"""
 
 # The columns that `toast outbox retry` inserts.
 _EVENT = ("id", "service", "topic", "key", "event_id", "occurred_at", "payload")
+
+
+def run(services: Services, options: argparse.Namespace) -> int:
+    """Print the SQL."""
+    output.show(sql(services.every()))
+    return exit_codes.FINE
 
 
 def role_of(service: Service) -> str:

@@ -1,12 +1,26 @@
-"""Every setting, from its declaration: the table of docs/settings.md and an example file."""
+"""`toast settings`: every setting, from its declaration.
 
+The table of docs/settings.md and the example file.
+"""
+
+import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from common import exit_codes
+from common.cli import output
+from common.cli.services import Services
 from common.config import COMMON, Variable
 from common.scheduling.scheduler import Service
 
 Sections = list[tuple[str, tuple[Variable[Any], ...]]]
+
+
+def run(services: Services, options: argparse.Namespace) -> int:
+    """Print the table or, with ``--example``, the file."""
+    form = example if options.example else markdown
+    output.show(form(services.every()))
+    return exit_codes.FINE
 
 
 def sections(services: Iterable[Service]) -> Sections:

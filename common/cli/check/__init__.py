@@ -3,18 +3,28 @@
 It changes nothing in PostgreSQL and Kafka, and ignores the needs of schedulers that are off.
 """
 
+import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from common import config
+from common.cli import output
 from common.cli.check import postgres, remotes
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, Found, Report, error, ok, warning
 from common.cli.check.parallel import CheckJob, run_all
+from common.cli.services import Services
 from common.config import SettingsError
 from common.logging import redaction
 from common.scheduling.scheduler import Service
+
+
+def run(services: Services, options: argparse.Namespace) -> int:
+    """Check the named service, or all."""
+    report = check(services.chosen(options.service))
+    output.show_report(report, as_json=options.json)
+    return report.exit_code
 
 
 def check(services: Sequence[Service]) -> Report:

@@ -1,13 +1,15 @@
-"""Prints `toast status` once, or keeps it current on a terminal."""
+"""`toast status`: prints it once, or keeps it current on a terminal."""
 
+import argparse
 import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from common import config
+from common import config, exit_codes
 from common.cli import output
+from common.cli.services import Services, UsageError, log_for_a_person, with_settings
 from common.cli.status import collector, processes
 from common.cli.status import text as status_text
 from common.cli.status.collector import Status
@@ -19,6 +21,18 @@ WATCH_SECONDS = 2.0
 # The alternate screen, without a cursor; and back.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def run(services: Services, options: argparse.Namespace) -> int:
+    """Show the status of the named service, or of all, once or until Ctrl-C."""
+    chosen = with_settings(services.chosen(options.service), config.COMMON)
+    log_for_a_person(chosen[0][1])
+    if not options.watch:
+        return exit_codes.FAILED if show(chosen, as_json=options.json) else exit_codes.FINE
+    if not sys.stdout.isatty():
+        raise UsageError("--watch needs a terminal; use --json, or no option")
+    watch(chosen)
+    return exit_codes.FINE
 
 
 def show(services: Sequence[tuple[Service, Settings]], *, as_json: bool) -> bool:

@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 import workers
-from common.cli import commands
+from common.cli import commands, services
 from devservers.child_processes import PATIENCE, bound_to_parent, free_port, poll_until
 from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database
@@ -544,7 +544,7 @@ def test_bad_settings_end_with_78_and_every_fault(
 def main(words: str) -> int:
     """The exit code of the command, run in this process."""
     try:
-        return commands.main(commands.Services(workers.SERVICES, workers.load), words.split())
+        return commands.main(services.Services(workers.SERVICES, workers.load), words.split())
     except SystemExit as usage:  # from argparse
         return int(usage.code or 0)
 

@@ -17,7 +17,7 @@ import pytest
 
 import workers
 from common import config, exit_codes
-from common.cli import arguments, commands, once, outbox_command
+from common.cli import arguments, commands, once, outbox_command, services
 from common.cli.check import check
 from common.cli.status import collector, text
 from common.version import VERSION
@@ -181,7 +181,7 @@ def test_a_wrong_argument_is_shown_escaped_and_cut(
     name: str, argument: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        code = commands.main(commands.Services(workers.SERVICES, workers.load), [name, argument])
+        code = commands.main(services.Services(workers.SERVICES, workers.load), [name, argument])
     except SystemExit as usage:  # from argparse
         code = int(usage.code or 0)
     out, err = capsys.readouterr()

@@ -1,0 +1,27 @@
+"""`toast once`: the choice of schedulers, and its report on the screen."""
+
+import argparse
+import sys
+
+from common import config
+from common.cli import once, output
+from common.cli.services import Services, log_for_a_person, print_warnings, scheduler_named
+from common.worker.progress import ProgressLine
+
+
+def run(services: Services, options: argparse.Namespace) -> int:
+    """Run or preview one pass of the named scheduler, or of all that are enabled."""
+    service = services.named(options.service)
+    # A scheduler that is named runs even if it is disabled.
+    named = options.scheduler and scheduler_named(service, options.scheduler)
+    settings = config.load(service.name, service.variables, needs=service.needs)
+    print_warnings([settings])
+    log_for_a_person(settings)
+    chosen = [named] if named else [one for one in service.schedulers if settings[one.enabled]]
+    if options.dry_run:
+        answer = once.dry_run(chosen, settings)
+    else:
+        line = [ProgressLine(sys.stderr)] if sys.stderr.isatty() else []
+        answer = once.run(chosen, settings, line)
+    output.show_report(answer, as_json=options.json)
+    return answer.exit_code
