@@ -26,7 +26,7 @@ _COMMANDS = {
     "check": "common.cli.check",
     "run": "common.cli.run_command",
     "status": "common.cli.status.screen",
-    "once": "common.cli.once_command",
+    "once": "common.cli.once.command",
     "migrate": "common.cli.migrate_command",
     "roles": "common.cli.roles",
     "outbox": "common.cli.outbox_command",

@@ -17,8 +17,9 @@ import pytest
 
 import workers
 from common import config, exit_codes
-from common.cli import arguments, commands, once, outbox_command, services
+from common.cli import arguments, commands, outbox_command, services
 from common.cli.check import check
+from common.cli.once import passes
 from common.cli.status import collector, text
 from common.version import VERSION
 from devservers.checkout import ROOT
@@ -147,7 +148,7 @@ sys.meta_path.insert(0, Finder)
         ("run link", "workers.link"),
         ("check link", "common.cli.check"),
         ("status link", "common.cli.status"),
-        ("once link", "common.cli.once"),
+        ("once link", "common.cli.once.passes"),
         ("outbox", "common.cli.outbox_command"),
     ],
 )
@@ -264,7 +265,7 @@ def reports(
         monkeypatch.setenv(name, value)
     service = workers.load("link")
     settings = config.load("link", service.variables)
-    outcome = once.run(service.schedulers, settings)
+    outcome = passes.run(service.schedulers, settings)
     monkeypatch.setenv("DB_PORT", "1")
     sse = workers.load("sse")
     away = config.load("sse", sse.variables)

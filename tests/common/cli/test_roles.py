@@ -13,8 +13,9 @@ from psycopg.rows import DictRow
 
 import workers
 from common import config
-from common.cli import once, roles
-from common.cli.once_report import OnceReport
+from common.cli import roles
+from common.cli.once import passes
+from common.cli.once.report import OnceReport
 from common.cli.status import screen
 from common.config import Settings
 from common.database import failed_rows
@@ -115,9 +116,9 @@ def has_work(scheduler: Scheduler) -> bool:
 def do_everything(service: Service, settings: Settings) -> OnceReport:
     """One pass of each scheduler and one round of the publisher, a dry run, status and counts."""
     database = Database(settings)
-    shown = once.dry_run(service.schedulers, settings)
+    shown = passes.dry_run(service.schedulers, settings)
     assert not shown.failed, shown.as_text()
-    answer = once.run(service.schedulers, settings, [PassMetrics(service.name, "any")])
+    answer = passes.run(service.schedulers, settings, [PassMetrics(service.name, "any")])
     assert not answer.failed, answer.as_text()
     screen.show([(service, settings)], as_json=True)
     with database.connect() as connection:

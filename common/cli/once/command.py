@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from common import config
-from common.cli import once, output
+from common.cli import output
+from common.cli.once import passes
 from common.cli.services import Services, log_for_a_person, print_warnings, scheduler_named
 from common.worker.progress import ProgressLine
 
@@ -19,9 +20,9 @@ def run(services: Services, options: argparse.Namespace) -> int:
     log_for_a_person(settings)
     chosen = [named] if named else [one for one in service.schedulers if settings[one.enabled]]
     if options.dry_run:
-        answer = once.dry_run(chosen, settings)
+        answer = passes.dry_run(chosen, settings)
     else:
         line = [ProgressLine(sys.stderr)] if sys.stderr.isatty() else []
-        answer = once.run(chosen, settings, line)
+        answer = passes.run(chosen, settings, line)
     output.show_report(answer, as_json=options.json)
     return answer.exit_code

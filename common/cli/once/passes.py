@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from common import signals
-from common.cli.once_report import Delivery, OnceReport, PassOutcome
+from common.cli.once.report import Delivery, OnceReport, PassOutcome
 from common.config import Settings
 from common.database.advice import advised
 from common.database.connection import Database

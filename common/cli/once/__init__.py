@@ -1,0 +1,1 @@
+"""`toast once`: one pass of some schedulers in the foreground."""
