@@ -14,15 +14,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, bound_to_parent
+from testing import forks
 from testing.database import TestDatabase
 
 # A worker ends within this time after the signal.
@@ -52,25 +54,39 @@ class Process:
     """`python -m MODULE ARGUMENT...`; killed at the end of the `with` block if it still runs."""
 
     def __init__(
-        self, module: str, *arguments: str, env: Mapping[str, str], redirect: str = ""
+        self,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str],
+        redirect: str = "",
+        fresh: bool = False,
     ) -> None:
-        """``redirect`` is how a shell writes where other files than the log's go: `2>&-`."""
+        """``redirect`` is how a shell writes where other files than the log's go: `2>&-`.
+
+        ``fresh``: not as a fork (forks.py), where it matters what the process inherits or loads.
+        """
         self._lines: list[str] = []
         self._grown = threading.Condition()
         self._may_read = threading.Event()
         self._may_read.set()
         self._is_abandoned = False
-        command = [sys.executable, "-m", module, *arguments]
-        shell = ["sh", "-c", f'exec "$0" "$@" {redirect}']
-        self._process = subprocess.Popen(
-            [*shell, *command] if redirect else command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=bound_to_parent(signal.SIGKILL),
-        )
+        reader, writer = os.pipe()
+        self._stderr = os.fdopen(reader)
+        with open(os.devnull, "w") as nowhere, os.fdopen(writer, "w") as log:
+            self._process: forks.Fork | subprocess.Popen[bytes]
+            if forks.possible(env) and not (redirect or fresh):
+                self._process = forks.start(module, arguments, env, nowhere, log)
+            else:
+                command = [sys.executable, "-m", module, *arguments]
+                shell = ["sh", "-c", f'exec "$0" "$@" {redirect}']
+                self._process = subprocess.Popen(
+                    [*shell, *command] if redirect else command,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=nowhere,
+                    stderr=log,
+                    preexec_fn=bound_to_parent(signal.SIGKILL),
+                )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -167,8 +183,7 @@ class Process:
 
     def freeze_log(self) -> None:
         """Read its log no longer; a few lines then fill its pipe."""
-        assert self._process.stderr is not None
-        fcntl.fcntl(self._process.stderr, fcntl.F_SETPIPE_SZ, FROZEN_PIPE_BYTES)
+        fcntl.fcntl(self._stderr, fcntl.F_SETPIPE_SZ, FROZEN_PIPE_BYTES)
         self._may_read.clear()
 
     def read_log(self) -> None:
@@ -185,8 +200,7 @@ class Process:
         return int(status.split(f"{name}:")[1].split()[0]) // 1024
 
     def _read(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as stream:
+        with self._stderr as stream:
             for line in stream:
                 self._may_read.wait()
                 if self._is_abandoned:
@@ -207,6 +221,8 @@ class Finished:
 
 def toast(*arguments: str, env: Mapping[str, str]) -> Finished:
     """Run the command `toast` to its end."""
+    if forks.possible(env):
+        return _toast_as_fork(arguments, env)
     finished = subprocess.run(
         [sys.executable, "-m", "workers", *arguments],
         env=env,
@@ -218,3 +234,15 @@ def toast(*arguments: str, env: Mapping[str, str]) -> Finished:
         preexec_fn=bound_to_parent(signal.SIGKILL),
     )
     return Finished(finished.returncode, finished.stdout, finished.stderr)
+
+
+def _toast_as_fork(arguments: Sequence[str], env: Mapping[str, str]) -> Finished:
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        command = forks.start("workers", arguments, env, out, err)
+        try:
+            code = command.wait(PATIENCE * 2)
+        finally:
+            command.kill()
+        out.seek(0)
+        err.seek(0)
+        return Finished(code, out.read(), err.read())

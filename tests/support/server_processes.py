@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+
+from testing import forks
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,8 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers() -> None:
+def servers() -> Iterator[None]:
     """Requested by every fixture that starts a process that serves."""
+    with forks.opened():
+        yield
 
 
 # Around the whole of a test, for its fixtures of a wider scope may start servers, too.
@@ -38,6 +42,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     with pytest.MonkeyPatch.context() as patch:
         if item.get_closest_marker("servers") is None:
             patch.setattr(subprocess.Popen, "__init__", _guarded(subprocess.Popen.__init__))
+            patch.setattr(forks, "possible", lambda env: False)
         return (yield)
 
 
