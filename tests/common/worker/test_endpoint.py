@@ -202,11 +202,11 @@ def test_a_worker_that_is_probed_loads_no_library_that_it_does_not_use(
 
 
 def test_a_port_in_use_is_an_error_and_taken_when_it_is_free(
-    database: TestDatabase, port: int
+    database: TestDatabase, mock_broker: str, port: int
 ) -> None:
     link = database.insert("link_links", expires_at="2026-01-02")["id"]
     with socket.create_server(("127.0.0.1", port)) as taken:
-        env = environment(database, METRICS_PORT=str(port))
+        env = environment(database, mock_broker, METRICS_PORT=str(port))
         with Process("workers.link", env=env) as worker:
             record = worker.wait_for("metrics_port_open_failed", level="error", service="link")
             assert (record["port"], record["reason"]) == (

@@ -72,9 +72,11 @@ def test_a_command_whose_log_is_not_read_comes_to_its_end(database: TestDatabase
         assert command.exit_code() == 1
 
 
-@pytest.mark.parametrize("redirect", ["2>&-", "<&- >&- 2>&-", ">&- 2>/dev/full"])
-def test_a_log_that_was_never_there_stops_nothing(database: TestDatabase, redirect: str) -> None:
-    env = environment(database, **OFTEN)
+@pytest.mark.parametrize("redirect", ["<&- >&- 2>&-", ">&- 2>/dev/full"])
+def test_a_log_that_was_never_there_stops_nothing(
+    database: TestDatabase, mock_broker: str, redirect: str
+) -> None:
+    env = environment(database, mock_broker, **OFTEN)
     with Process("workers.link", env=env, redirect=redirect) as worker:
         expires(database)
         files = [Path(f"/proc/{worker.pid}/fd/{number}").readlink() for number in (0, 1, 2)]
@@ -91,8 +93,8 @@ def test_bad_settings_have_their_exit_code_without_a_log(
         assert worker.exit_code() == 78
 
 
-def test_a_reader_that_is_killed_stops_nothing(database: TestDatabase) -> None:
-    with Process("workers.link", env=environment(database, **OFTEN)) as worker:
+def test_a_reader_that_is_killed_stops_nothing(database: TestDatabase, mock_broker: str) -> None:
+    with Process("workers.link", env=environment(database, mock_broker, **OFTEN)) as worker:
         worker.wait_for("pass_finished")
         worker.abandon_log()
         for _ in range(3):
@@ -101,10 +103,10 @@ def test_a_reader_that_is_killed_stops_nothing(database: TestDatabase) -> None:
 
 
 def test_a_disk_that_is_full_stops_nothing(
-    database: TestDatabase, tmp_path: Path, port: int
+    database: TestDatabase, mock_broker: str, tmp_path: Path, port: int
 ) -> None:
     log = tmp_path / "log"
-    env = environment(database, METRICS_PORT=str(port), **OFTEN)
+    env = environment(database, mock_broker, METRICS_PORT=str(port), **OFTEN)
     with Process("workers.link", env=env, redirect=f"2>>{log}") as worker:
         expires(database)
         grow = limited(worker.pid, log.stat().st_size + 100)

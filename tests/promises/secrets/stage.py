@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
-from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, free_port, poll_until
 from testing.database import TestDatabase
 from testing.passes import GO_ZERO_TIME, NOW
@@ -76,7 +75,6 @@ class Stage:
         manager = self.enter(Manager())
         ours = {"METRICS_PORT": str(port), "NOTIFY_SOCKET": manager.address}
         env = self.environment(**ours, **settings)
-        env["PYTHONPATH"] += f":{ROOT / 'tests'}"
         with Process(module, *arguments, env=env) as worker:
             poll_until(lambda: event in worker.log, PATIENCE)
             if pages:
