@@ -1,4 +1,5 @@
-"""The picture of the rooms in docs/architecture.md: their imports and modules as they are."""
+"""The rooms in docs/architecture.md, with their imports and modules as they are, and in
+docs/evidence.md what the tests of each hold."""
 
 import ast
 import configparser
@@ -21,6 +22,13 @@ def picture() -> str:
     imports = _imports(packages, [*rooms, *outside])
     columns = ("room", "modules", "imports", "what is in it")
     return f"{_diagram(rooms, imports)}\n\n{markdown.table(columns, _rows(imports))}"
+
+
+def promises() -> str:
+    """A table of the files of tests, with what each says that it holds."""
+    tests = sorted((ROOT / "tests").rglob("test_*.py"))
+    rows = ((f"`{path.relative_to(ROOT)}`", _summary(path)) for path in tests)
+    return markdown.table(("held by", "promise"), rows)
 
 
 def _layers(contract: str) -> list[str]:
@@ -104,6 +112,6 @@ def _short(room: str) -> str:
 
 
 def _summary(path: Path) -> str:
-    """The first line of the package's docstring; empty if it has none."""
+    """The first paragraph of the module's docstring; empty if it has none."""
     text = path.read_text("utf-8") if path.exists() else ""
-    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return " ".join((ast.get_docstring(ast.parse(text)) or "").partition("\n\n")[0].split())

@@ -26,6 +26,7 @@ FILES: Mapping[str, Content] = {
 REGIONS: Mapping[str, Mapping[str, Content]] = {
     "README.md": {"schedulers": schedulers.table},
     "docs/architecture.md": {"rooms": rooms.picture},
+    "docs/evidence.md": {"promises": rooms.promises},
     "docs/install.md": {"credentials": deployment.credentials_table},
     "docs/metrics.md": {"metrics": metrics.table},
     "docs/takeover.md": {"switches": schedulers.switches},
