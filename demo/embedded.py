@@ -13,10 +13,10 @@ import psycopg
 import workers
 from common import config
 from demo import remotes, report
-from devservers import sample_data
+from devservers import live_tables, sample_data
 from devservers.child_processes import ServerError
 from devservers.mock_broker import Broker
-from devservers.postgres import LIVE_TABLES, PostgresServer
+from devservers.postgres import PostgresServer
 from devservers.sample_data.source import Remotes
 
 DATABASE = "toxictoast"
@@ -67,7 +67,7 @@ def _fill(server: PostgresServer, webhooks: Remotes) -> dict[str, int]:
     with psycopg.connect(**server.connection(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {DATABASE}")
     with psycopg.connect(**server.connection(DATABASE), autocommit=True) as connection:
-        connection.execute(LIVE_TABLES.read_bytes())
+        connection.execute(live_tables.sql().encode())
         _migrate()
         return sample_data.load(connection, datetime.now(UTC), remotes=webhooks)
 

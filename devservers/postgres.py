@@ -19,9 +19,6 @@ import psycopg
 from devservers.child_processes import FolderServer, ServerError, free_port
 from devservers.postgres_binaries import find_installation
 
-# The tables of the live services, which our schedulers change.
-LIVE_TABLES = Path(__file__).with_name("live_tables.sql")
-
 # The role that owns everything.
 USER = "toast"
 

@@ -12,9 +12,9 @@ from psycopg.rows import DictRow, dict_row
 
 from common.database import migrations
 from common.database.session import Session
-from devservers import live_columns
+from devservers import live_columns, live_tables
 from devservers.child_processes import PATIENCE, poll_until
-from devservers.postgres import LIVE_TABLES, PostgresServer
+from devservers.postgres import PostgresServer
 
 TEMPLATE = "toast_template"
 
@@ -131,7 +131,7 @@ def create_template(server: PostgresServer) -> str:
     with psycopg.connect(**server.connection(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
     with TestDatabase(server, TEMPLATE).session() as connection:
-        connection.execute(LIVE_TABLES.read_bytes())
+        connection.execute(live_tables.sql().encode())
         migrations.migrate(connection, migrations.all_migrations())
     return TEMPLATE
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-import devservers
+from devservers import live_tables
 from testing.database import TestDatabase
-
-FACTS = Path(devservers.__file__).with_name("live_schema.tsv")
 
 # Lines as in the file, of every table that is not ours. What the file has no word for, such as
 # an index with a condition or a check of a table, makes a line that the file cannot have.
@@ -48,19 +44,12 @@ WITH live_tables AS (
 )"""
 
 
-QUERIES = {"columns": COLUMNS, "indexes": INDEXES, "foreign keys": KEYS}
-
-
-def facts() -> dict[str, list[str]]:
-    """The lines of each part of the file."""
-    parts = FACTS.read_text().split("\n\n")
-    lines = [[line for line in part.splitlines() if not line.startswith("#")] for part in parts]
-    return dict(zip(QUERIES, filter(None, lines), strict=True))
-
-
-@pytest.mark.parametrize("part", QUERIES)
+@pytest.mark.parametrize(
+    ("query", "facts"),
+    list(zip((COLUMNS, INDEXES, KEYS), live_tables.facts(), strict=True)),
+    ids=["columns", "indexes", "foreign keys"],
+)
 def test_the_tables_are_exactly_those_of_the_live_services(
-    part: str, module_database: TestDatabase
+    query: str, facts: list[str], module_database: TestDatabase
 ) -> None:
-    made = [row["line"] for row in module_database.query(LIVE_TABLES + QUERIES[part])]
-    assert made == facts()[part]
+    assert [row["line"] for row in module_database.query(LIVE_TABLES + query)] == facts

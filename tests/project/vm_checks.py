@@ -19,8 +19,9 @@ import pytest
 
 import workers
 from common.scheduling import heartbeat
+from devservers import live_tables
 from devservers.child_processes import poll_until
-from devservers.postgres import LIVE_TABLES, PostgresServer
+from devservers.postgres import PostgresServer
 from testing.database import TestDatabase
 from testing.topics import Topic
 from tests.project.container import CHECKOUT, Container
@@ -103,7 +104,7 @@ def vm(mock_broker: str) -> Iterator[Vm]:
         with psycopg.connect(**server.connection(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE toxictoast")
         with database.connect() as connection:
-            connection.execute(LIVE_TABLES.read_bytes())
+            connection.execute(live_tables.sql().encode())
         yield Vm(debian, database, mock_broker)
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import psycopg
 
 from common.database import migrations
-from devservers.postgres import LIVE_TABLES, PostgresServer
+from devservers import live_tables
+from devservers.postgres import PostgresServer
 from testing.database import TestDatabase
 
 NEVER, ALWAYS, LATE = "infinity", "-infinity", "12001-01-01 00:00:00+00"
@@ -46,7 +47,7 @@ def encoded_database(server: PostgresServer, encoding: str) -> Iterator[TestData
         database = TestDatabase(server, name)
         try:
             with database.session() as session:
-                session.execute(LIVE_TABLES.read_bytes())
+                session.execute(live_tables.sql().encode())
                 migrations.migrate(session, migrations.all_migrations())
             yield database
         finally:

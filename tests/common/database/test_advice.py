@@ -16,10 +16,11 @@ from common.cli.check.checked_service import Subject
 from common.config import Settings
 from common.database import migrations
 from common.database.advice import advice, advised, cut
+from devservers import live_tables
 from devservers.checkout import ROOT
 from devservers.child_processes import poll_until
 from devservers.pgbouncer import PgBouncer, PoolMode
-from devservers.postgres import LIVE_TABLES, PostgresServer
+from devservers.postgres import PostgresServer
 from devservers.postgres_pair import PostgresPair
 from testing.database import TestDatabase, fresh_database
 from tests.common.database.obstacles import CONNECTIONS, HARMLESS, ROWS, TABLES, Obstacle
@@ -138,7 +139,7 @@ def test_another_encoding_works_and_is_warned_about(
     as_role = TestDatabase(postgres_server, name)
     try:
         with as_role.session() as connection:
-            connection.execute(LIVE_TABLES.read_bytes())
+            connection.execute(live_tables.sql().encode())
             migrations.migrate(connection, migrations.all_migrations())
         # So that the test itself can read what is in it.
         owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")

@@ -24,9 +24,9 @@ from common.scheduling.scheduler import PassResult
 from common.worker import publisher_thread
 from common.worker.publisher_thread import PublisherThread
 from common.worker.sentry import Reports
+from devservers import live_tables
 from devservers.child_processes import PATIENCE, poll_until
 from devservers.kafka import KafkaServer
-from devservers.postgres import LIVE_TABLES
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
@@ -301,7 +301,7 @@ def test_a_worker_on_sql_ascii_publishes_what_is_no_utf_8_and_goes_on(
     try:
         database = dataclasses.replace(module_database, name=name)
         with database.session() as connection:
-            connection.execute(LIVE_TABLES.read_bytes())
+            connection.execute(live_tables.sql().encode())
             migrations.migrate(connection, migrations.all_migrations())
         owner.query(f"ALTER DATABASE {name} SET client_encoding = 'UTF8'")
         link = database.insert("link_links", expires_at="2026-01-02")["id"]
