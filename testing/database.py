@@ -1,6 +1,8 @@
 """A fresh database per test: `TestDatabase`, and rows for its live tables."""
 
 import itertools
+import select
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +41,9 @@ class TestDatabase:
     port: int | None = None
     options: str = "-c TimeZone=UTC"
     greeting: str = ""
+    # The open connection of each thread, for `query` and `insert`: to open one costs far more than
+    # most statements do.
+    _kept: threading.local = field(default_factory=threading.local, init=False)
     _columns: dict[str, list[DictRow]] = field(default_factory=dict)
 
     @property
@@ -78,9 +83,8 @@ class TestDatabase:
 
     def query(self, statement: str, *parameters: object) -> list[DictRow]:
         """Every row of a statement; none for one that returns no rows."""
-        with self.connect() as connection:
-            cursor = connection.execute(statement, parameters or None)
-            return cursor.fetchall() if cursor.description is not None else []
+        cursor = self._connection().execute(statement, parameters or None)
+        return cursor.fetchall() if cursor.description is not None else []
 
     def one(self, statement: str, *parameters: object) -> DictRow:
         """The only row of a statement."""
@@ -109,13 +113,25 @@ class TestDatabase:
             sql.SQL(", ").join(map(sql.Identifier, values)),
             sql.SQL(", ").join(sql.Placeholder() * len(values)),
         )
-        with self.connect() as connection:
-            return connection.execute(statement, list(values.values())).fetchone() or {}
+        return self._connection().execute(statement, list(values.values())).fetchone() or {}
+
+    def _connection(self) -> psycopg.Connection[DictRow]:
+        """The kept connection of this thread; a new one after a restart or for another server."""
+        kept = getattr(self._kept, "connection", None)
+        if kept is None or self._kept.server is not self.server or _is_lost(kept):
+            # A plan that the server remembers would fail after a change of the table.
+            kept = self.connect(prepare_threshold=None)
+            self._kept.connection, self._kept.server = kept, self.server
+        return kept
+
+    def close(self) -> None:
+        """Close the kept connection of this thread."""
+        if kept := getattr(self._kept, "connection", None):
+            kept.close()
 
     def _zero_values(self, table: str, given: dict[str, object]) -> dict[str, object]:
         if table not in self._columns:
-            with self.connect() as connection:
-                self._columns[table] = live_columns.without_default(connection, table)
+            self._columns[table] = live_columns.without_default(self._connection(), table)
         missing = (column for column in self._columns[table] if column["name"] not in given)
         return {column["name"]: self._zero_value(column) for column in missing}
 
@@ -124,6 +140,11 @@ class TestDatabase:
         if value is not None and column["parent"] is not None:
             return self.insert(column["parent"])[column["parent_column"]]
         return f"row{next(_numbers)}" if value == "" and column["is_unique"] else value
+
+
+def _is_lost(connection: psycopg.Connection[DictRow]) -> bool:
+    """Whether the server has ended the session: an idle one is else sent nothing."""
+    return connection.closed or bool(select.select([connection.fileno()], [], [], 0)[0])
 
 
 def create_template(server: PostgresServer) -> str:
@@ -141,9 +162,11 @@ def fresh_database(server: PostgresServer) -> Iterator[TestDatabase]:
     """A copy of the template, dropped at the end also with open connections."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(**server.connection(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    database = TestDatabase(server, name)
     try:
-        yield TestDatabase(server, name)
+        yield database
     finally:
+        database.close()
         with psycopg.connect(**server.connection(), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

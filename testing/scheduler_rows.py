@@ -129,12 +129,10 @@ class Case:
 
 def live_rows(database: TestDatabase) -> dict[str, dict[UUID, DictRow]]:
     """Every row of every live table, by table and id."""
-    with database.connect() as connection:
-        tables = [row["name"] for row in connection.execute(LIVE_TABLES)]
-        return {
-            table: {row["id"]: row for row in connection.execute(f"SELECT * FROM {table}".encode())}
-            for table in tables
-        }
+    return {
+        table["name"]: {row["id"]: row for row in database.query(f"SELECT * FROM {table['name']}")}
+        for table in database.query(LIVE_TABLES)
+    }
 
 
 def _without(rows: dict[UUID, DictRow], column: str, values: set[UUID]) -> dict[UUID, DictRow]:

@@ -184,7 +184,7 @@ def private_database(servers: None) -> Iterator[TestDatabase]:
 def _in_its_world(database: TestDatabase, pooled_port: int | None) -> TestDatabase:
     if WORLD == worlds.HOSTILE:
         return worlds.hostile(database)
-    return dataclasses.replace(database, port=pooled_port)
+    return dataclasses.replace(database, port=pooled_port) if pooled_port else database
 
 
 def _postgres_server() -> PostgresServer:
