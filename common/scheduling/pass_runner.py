@@ -88,6 +88,11 @@ class PassRunner:
         count = self.scheduler.work.backlog
         return count(self._new_pass(connection), most) if count else None
 
+    def explain(self, connection: Session) -> None:
+        """Let PostgreSQL plan the statements of a pass, and run none; raises its error."""
+        if explain := self.scheduler.work.explain:
+            explain(self._new_pass(connection))
+
     def abort_connection(self) -> None:
         """Abort the connection of the pass from another thread; the pass fails at once."""
         if self._connection is not None:

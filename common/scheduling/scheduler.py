@@ -125,9 +125,10 @@ class Work(Protocol):
     """What one pass does, and what it needs for that.
 
     BatchedChange, Alerts and Custom are kinds of it. ``backlog(pass, limit)`` counts the due rows,
-    at most ``limit``; it is None if there is no cheap count. ``due`` are the conditions by which a
-    row is due, all of them; empty if its rows are not found by SQL. ``collects``: a pass creates a
-    temporary table.
+    at most ``limit``; it is None if there is no cheap count. ``explain(pass)`` lets PostgreSQL plan
+    the statements, and runs none; it is None if they are not known beforehand. ``due`` are the
+    conditions by which a row is due, all of them; empty if its rows are not found by SQL.
+    ``collects``: a pass creates a temporary table.
     """
 
     @property
@@ -138,6 +139,9 @@ class Work(Protocol):
 
     @property
     def backlog(self) -> Callable[[Pass, int], int] | None: ...
+
+    @property
+    def explain(self) -> Callable[[Pass], None] | None: ...
 
     @property
     def due(self) -> tuple[Condition, ...]: ...
@@ -162,6 +166,7 @@ class Custom:
     run: Callable[[Pass], PassResult]
     preview: Callable[[Pass], Preview]
     backlog: Callable[[Pass, int], int] | None = None
+    explain: Callable[[Pass], None] | None = None
     due: tuple[Condition, ...] = ()
     settings: tuple[Variable[Any], ...] = ()
     tables: tuple[TableAccess, ...] = ()

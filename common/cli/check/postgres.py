@@ -1,6 +1,6 @@
 """Checks PostgreSQL: reachable, recent enough, clocks in sync, and all that a service needs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -8,7 +8,7 @@ import psycopg
 from common import config
 from common.cli.check import big_tables, indexes, privileges, required_tables, session, side_effects
 from common.cli.check.checked_service import Subject
-from common.cli.check.findings import Finding, Found, error, ok, warning
+from common.cli.check.findings import ERROR, Finding, Found, error, ok, warning
 from common.config import TOAST_MIGRATE
 from common.database import migrations
 from common.database.advice import advice
@@ -22,6 +22,8 @@ OLDEST_VERSION = 14
 SECONDS = 45.0
 _LIMITS = {"statement_timeout": "10s"}
 SUSPICIOUS_DIFFERENCE = timedelta(minutes=1)
+
+Check = Callable[[Session, Subject], Iterator[Finding]]
 
 _NOW = "SELECT clock_timestamp() AS now"
 
@@ -57,14 +59,24 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
 
 
 def _contents(connection: Session, subject: Subject) -> Iterator[Finding]:
+    is_fine = True
     for name, check_it in _CHECKS.items():
-        try:
-            with connection.begin(_LIMITS, read_only=True):
-                found = list(check_it(connection, subject))
-            yield from found
-        except psycopg.Error as fault:
-            message = f"not checked: {fault.diag.message_primary or fault}"
-            yield error(name, message, advice(fault))
+        for finding in _findings(connection, subject, name, check_it):
+            is_fine &= finding.level != ERROR
+            yield finding
+    # A statement that fails after an error would say the same in fewer words.
+    if is_fine:
+        yield from _findings(connection, subject, "statements", required_tables.try_statements)
+
+
+def _findings(
+    connection: Session, subject: Subject, name: str, check_it: Check
+) -> Iterable[Finding]:
+    try:
+        with connection.begin(_LIMITS, read_only=True):
+            return list(check_it(connection, subject))
+    except psycopg.Error as fault:
+        return [error(name, f"not checked: {fault.diag.message_primary or fault}", advice(fault))]
 
 
 def _version(connection: Session) -> Finding:
@@ -131,7 +143,7 @@ def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
 
 
 # In this order.
-_CHECKS: Mapping[str, Callable[[Session, Subject], Iterator[Finding]]] = {
+_CHECKS: Mapping[str, Check] = {
     "clocks": _clocks,
     "session": session.check,
     "own tables": _own_tables,

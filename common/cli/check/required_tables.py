@@ -1,16 +1,24 @@
-"""Checks the live tables: present, with the columns and types that a service uses."""
+"""Checks the live tables: present, with the columns and types that a service uses.
+
+Types are compared besides trying the statements: a message has text or a number as its column has,
+and a time without a zone compares with one that has it.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+import psycopg
 from psycopg.rows import DictRow
 
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, error, ok
 from common.database import migrations
-from common.database.session import Connection
+from common.database.advice import advice
+from common.database.connection import Database
+from common.database.session import Session
 from common.database.table_access import Table, TableAccess
 from common.database.usable_tables import obstacles
+from common.scheduling.pass_runner import PassRunner
 
 # Types that our statements treat alike.
 _ALIKE = (frozenset({"text", "character varying"}), frozenset({"smallint", "integer", "bigint"}))
@@ -28,7 +36,7 @@ WHERE attribute.attnum > 0 AND NOT attribute.attisdropped"""
 _MOVED = "adapt the scheduler to the live service's new table, or switch it off until then"
 
 
-def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
+def check(connection: Session, subject: Subject) -> Iterator[Finding]:
     """Compare the declared tables with the database."""
     uses: defaultdict[str, list[TableAccess]] = defaultdict(list)
     for access in subject.live:
@@ -53,6 +61,21 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     if uses and not findings:
         columns = sum(len(_used(accesses)) for accesses in uses.values())
         yield ok("tables", f"{', '.join(uses)}: all {columns} columns are as expected")
+
+
+def try_statements(connection: Session, subject: Subject) -> Iterator[Finding]:
+    """Let PostgreSQL plan each statement that is known before a pass; it runs none."""
+    if migrations.pending_inside(connection, subject.migrations):
+        return
+    database = Database(subject.settings)
+    for scheduler in subject.schedulers:
+        try:
+            with connection.transaction():
+                PassRunner(scheduler, subject.settings, database).explain(connection)
+        except psycopg.Error as fault:
+            tables = ", ".join(dict.fromkeys(one.table.name for one in scheduler.tables))
+            message = f"{scheduler.name} cannot use {tables}: {fault}"
+            yield error("statements", message, advice(fault) or _MOVED)
 
 
 def fits(declared: str, present: str) -> bool:

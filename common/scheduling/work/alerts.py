@@ -97,10 +97,7 @@ class Alerts(SqlWork):
     @cached_property
     def statements(self) -> Statements:
         """The SQL that finds, stores and publishes the alerts to raise."""
-        columns = ", ".join((*self.columns, f"{self.facts} AS facts"))
-        all_rows = f"""
-    SELECT {columns} FROM {self.rows} AS {self.row}
-    WHERE {all_of(self.due)} AND {not_left_out(f"{self.row}.id")}"""
+        all_rows = self._all_rows
         in_range, collection = f"{all_rows} AND {ctid.in_range(f'{self.row}.')}", None
         if self.collected:
             fill = f"INSERT INTO {self.collected} {all_rows}"
@@ -146,6 +143,19 @@ class Alerts(SqlWork):
     )
     SELECT (SELECT count(*) FROM is_over) AS found, count(*) AS processed FROM forgotten""",
         )
+
+    @property
+    def planned(self) -> tuple[str, ...]:
+        """As in SqlWork; without the temporary table, which is not there yet."""
+        raising = _raise(self._all_rows, self.kinds)
+        return (self.statements.due, raising, self.forgetting.batch)
+
+    @property
+    def _all_rows(self) -> str:
+        columns = ", ".join((*self.columns, f"{self.facts} AS facts"))
+        return f"""
+    SELECT {columns} FROM {self.rows} AS {self.row}
+    WHERE {all_of(self.due)} AND {not_left_out(f"{self.row}.id")}"""
 
     def _values(self, current: Pass) -> dict[str, Any]:
         repeat_before = current.now - current.settings[self.interval] * _REPEAT_AFTER

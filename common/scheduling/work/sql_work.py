@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from common.config import Variable
+from common.database import ctid
 from common.scheduling.scheduler import Condition, Pass, Preview
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Statements
@@ -40,6 +41,19 @@ class SqlWork(ABC):
     def backlog(self, current: Pass, most: int) -> int:
         """Count the due rows, at most ``most``."""
         return self._due_rows.backlog(current, most)
+
+    def explain(self, current: Pass) -> None:
+        """Let PostgreSQL plan every statement, and run none; raises its error."""
+        first, end = map(ctid.tid, ctid.WHOLE_TABLE)
+        values = {**self._values(current), "first": first, "end": end}
+        for statement in self.planned:
+            current.connection.execute(f"EXPLAIN {statement}", values)
+
+    @property
+    def planned(self) -> tuple[str, ...]:
+        """The statements that can be planned before a pass has begun."""
+        statements = self.statements
+        return tuple(filter(None, (statements.due, statements.batch, statements.eager)))
 
     @property
     def settings(self) -> tuple[Variable[Any], ...]:

@@ -338,6 +338,38 @@ def test_a_required_column_that_no_statement_fills_is_an_error(database: TestDat
     ]
 
 
+@pytest.mark.parametrize(
+    ("service", "change", "expected"),
+    [
+        (
+            "link",
+            "ALTER TABLE link_links DROP updated_at,"
+            " ADD updated_at timestamptz GENERATED ALWAYS AS (created_at) STORED;"
+            " GRANT SELECT (updated_at), UPDATE (updated_at) ON link_links TO toast_link",
+            (
+                'link-expiration cannot use link_links, toast_failed_rows: column "updated_at" can'
+                " only be updated to DEFAULT",
+                "adapt the scheduler to the live service's new table, or switch it off until then",
+            ),
+        ),
+        (
+            "foodfolio",
+            "REVOKE EXECUTE ON FUNCTION gen_random_uuid FROM PUBLIC",
+            (
+                "stock-level cannot use foodfolio_item_variants, foodfolio_item_details,"
+                " toast_alerts, toast_failed_rows: permission denied for function gen_random_uuid",
+                "GRANT EXECUTE ON FUNCTION gen_random_uuid to this role",
+            ),
+        ),
+    ],
+)
+def test_a_statement_that_postgresql_would_refuse_is_an_error(
+    roles: TestDatabase, service: str, change: str, expected: tuple[str, str]
+) -> None:
+    roles.query(change)
+    assert ("error", *expected) in check(service, env=own(roles, service)).of("statements")
+
+
 def test_types_that_our_statements_treat_alike_are_accepted(database: TestDatabase) -> None:
     database.query(
         "ALTER TABLE notification_notifications ALTER status TYPE text,"
