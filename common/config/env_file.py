@@ -79,7 +79,7 @@ def _remarks(path: Path, bindings: list[Binding]) -> Iterator[tuple[str, str]]:
         if binding.key and binding.value is not None:
             name = binding.key.partition(":")[0]
             lines[name].append(str(_line(binding)))
-            if text := spellings.difference(binding.original.string):
+            if text := spellings.difference(binding.original.string, binding.value):
                 yield name, f"{name} in {path} line {_line(binding)}: {text}"
     for name, several in lines.items():
         if len(several) > 1:

@@ -33,7 +33,9 @@ def read_layers(
     if chosen and not Path(chosen).is_dir():
         faults.append(f"{CONFIG_DIR_VARIABLE} is {chosen!r}; expected the path of a folder")
     remarks = tuple((None, text) for text in _ignored(environment))
-    layers = [Layer("environment", dict(environment), remarks=remarks)]
+    # UTF-8 as in files, whatever the locale is.
+    values = {name: _utf8(value) for name, value in environment.items()}
+    layers = [Layer("environment", values, remarks=remarks)]
     credentials = environment.get(CREDENTIALS_DIR_VARIABLE)
     if credentials:
         layers.append(_read_credentials(Path(credentials), names))
@@ -88,6 +90,10 @@ def _ignored(environment: Mapping[str, str]) -> Iterator[str]:
         if path != f"{os.path.realpath(highest.parent)}/{highest.name}":
             shown = path if path.isprintable() else ascii(path)
             yield f"{shown} is not read; settings are read from {highest}"
+
+
+def _utf8(value: str) -> str:
+    return os.fsencode(value).decode("utf-8", "surrogateescape")
 
 
 def libpq_variables(environment: Mapping[str, str]) -> list[str]:

@@ -11,17 +11,19 @@ _ODD = r"[^\S \t\r\n]"
 _UNQUOTED = r"[^=]*=(?!\s*['\"])"
 _QUOTED = r"[^=]*=\s*(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")"
 _SINGLE = "write the value in single quotes"
-_DOUBLE = r"write the value in double quotes, with \\ for a backslash and none at its end"
+_DOUBLE = r"write the value in double quotes, with \\ for a backslash and \" for a quote"
+_NEITHER = "no spelling is the same for all: choose another value"
 
 BYTE_ORDER_MARK = (
     "begins with a byte order mark, which the live services and systemd refuse; "
     "save it as UTF-8 without one"
 )
 
-# What a statement begins with, why readings part, and what to write. The first that matches counts.
+# What a statement begins with, why readings part, and what to write. The first that matches counts,
+# and of quotes the first that are the same for all with this value.
 SPELLINGS = tuple(
-    (re.compile(pattern, re.DOTALL), f"{difference}; {advice}")
-    for pattern, difference, advice in (
+    (re.compile(pattern, re.DOTALL), difference, advices)
+    for pattern, difference, *advices in (
         (
             r"\s*export\s",
             "systemd ignores a line that begins with export",
@@ -40,7 +42,7 @@ SPELLINGS = tuple(
         (
             rf"{_UNQUOTED}.*\s#|{_QUOTED}\s*#",
             "the value ends before the #, but not for systemd",
-            "write a comment on a line of its own, and a value with # in single quotes",
+            "write a comment on a line of its own, and a value with # in quotes",
         ),
         (
             rf"[^=]*{_ODD}[^=]*=|[^=]*=[ \t]*{_ODD}|.*{_ODD}[ \t]*\Z",
@@ -50,22 +52,22 @@ SPELLINGS = tuple(
         (
             r"[^=]*=(?!\s*').*(?:\\\$|\$\(?\{?[A-Z0-9_])",
             "the live services expand a $",
-            _SINGLE,
+            *(_SINGLE, _DOUBLE),
         ),
         (
             rf"{_UNQUOTED}.*\\",
             "systemd drops a backslash outside quotes",
-            _DOUBLE,
+            *(_DOUBLE, _SINGLE),
         ),
         (
             r"[^=]*=\s*'[^']*\\[\\']",
             r"only the workers read \\ and \' in single quotes as one character",
-            _DOUBLE,
+            *(_DOUBLE, _SINGLE),
         ),
         (
             r'[^=]*=\s*"(?:\\.|[^"\\])*\\[\\"]"',
             "the live services take a backslash or quote before the last quote for its escape",
-            f"{_SINGLE}, or another value",
+            _SINGLE,
         ),
         (
             r'[^=]*=\s*"(?!(?:[^"\\]|\\[\\"])*")',
@@ -76,10 +78,21 @@ SPELLINGS = tuple(
 )
 
 
-def difference(statement: str) -> str | None:
+def difference(statement: str, value: str) -> str | None:
     """How other programs read this statement differently and what to write, or None.
 
-    Blank lines before it are no part of it.
+    ``value`` is what the workers read. Blank lines before the statement are no part of it.
     """
     line = re.sub(r"\A\s*[\r\n]", "", statement).rstrip("\r\n")
-    return next((text for pattern, text in SPELLINGS if pattern.match(line)), None)
+    for pattern, text, advices in SPELLINGS:
+        if pattern.match(line):
+            return f"{text}; {next((each for each in advices if _helps(each, value)), _NEITHER)}"
+    return None
+
+
+def _helps(advice: str, value: str) -> bool:
+    """True if all read this value alike when it is written so."""
+    escaped = re.sub(r'[\\"]', r"\\\g<0>", value)
+    written = {_SINGLE: f"NAME='{value}'", _DOUBLE: f'NAME="{escaped}"'}.get(advice, "")
+    ends_early = advice == _SINGLE and "'" in value
+    return not ends_early and not any(pattern.match(written) for pattern, *_ in SPELLINGS)

@@ -129,7 +129,7 @@ def test_a_command_lives_with_any_pipe_and_locale(words: list[str], env: dict[st
         left = end(start(*words, env=env, stdout=gone))
     assert (left.code, left.err) == (exit_codes.READER_GONE, "")
     ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    plain = end(start(*words, env={**env, **ascii_only}))
+    plain = end(start(*words, env={**env, **ascii_only, "ENVIRONMENT": "größe"}))
     assert (plain.code, plain.out.isascii()) == (usual.code, True)
     if "--json" in words:
         json.loads(usual.out)

@@ -112,7 +112,7 @@ def test_every_command_and_the_worker_give_a_warning_once_and_without_the_value(
     env = bare(TOAST_CONFIG_DIR=str(tmp_path), LOG_FORMAT="json")
     expected = (
         f"DB_PASSWORD in {path} line 4: the value ends before the #, but not for systemd; "
-        "write a comment on a line of its own, and a value with # in single quotes"
+        "write a comment on a line of its own, and a value with # in quotes"
     )
     answers = [
         toast(*words, env=env)

@@ -325,6 +325,24 @@ def test_a_secret_is_in_no_fault_and_in_no_repr(machine: Installation) -> None:
     assert "hunter" not in repr(load())
 
 
+@pytest.mark.parametrize(
+    ("value", "is_shown"),
+    [
+        ("/etc/corporate-root-authority-2026-bundle.pem", True),
+        ("/x9SlQkPl0aBcDeFgHiJkLmNoP/1", False),
+        ("etc/corporate-root-authority-2026-bundle.pem", False),
+        ("correct-horse-battery-staple", False),
+    ],
+)
+def test_what_may_be_the_secret_of_another_setting_is_hidden_but_a_path_of_this_machine_is_none(
+    machine: Installation, value: str, is_shown: bool
+) -> None:
+    machine.set(DB_SSL_ROOT_CERT=value)
+    [fault] = faults()
+    shown = f"{value!r} (cannot be read: No such file or directory)" if is_shown else "(hidden)"
+    assert fault.startswith(f"DB_SSL_ROOT_CERT in the environment is {shown}; expected ")
+
+
 def test_the_secrets_that_are_set_are_known_for_redaction(machine: Installation) -> None:
     assert load(API_SECRET).secrets == ()
     machine.set(DB_PASSWORD="hunter2", BLIZZARD_CLIENT_SECRET="s3cr3t", DB_NAME="no-secret")

@@ -16,6 +16,7 @@ from common.config.spellings import SPELLINGS
 
 NAME = "DB_PASSWORD"
 # Blanks of Go within a line; a line end is one only between statements.
+NEITHER = "no spelling is the same for all"
 GO_BLANK = "\t\v\f\r \x85\xa0"
 
 # The text of a file, and how to write the same so that all read it alike; a row per spelling.
@@ -117,19 +118,52 @@ def of_systemd(text: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("text", "better", "reason"),
-    [(*pair, reason) for pair, (_, reason) in zip(EXAMPLES, SPELLINGS, strict=True)],
+    [(*pair, reason) for pair, (_, reason, _) in zip(EXAMPLES, SPELLINGS, strict=True)],
 )
 def test_each_spelling_has_a_warning_whose_advice_helps(
     tmp_path: Path, text: str, better: str, reason: str
 ) -> None:
     path = tmp_path / "toast.env"
-    assert of_the_workers(path, f"A=1\n\n{text}\n").remarks == (
-        (NAME, f"{NAME} in {path} line 3: {reason}"),
-    )
+    [(name, remark)] = of_the_workers(path, f"A=1\n\n{text}\n").remarks
+    assert name == NAME
+    assert remark.startswith(f"{NAME} in {path} line 3: {reason}; ")
+    assert NEITHER not in remark
     layer = of_the_workers(path, better)
     assert layer.remarks == ()
     assert layer.values == of_the_live_services(better) == of_systemd(better)
-    assert "abc" not in reason
+    assert "abc" not in remark
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text("aX1_\\'\"${(})`#=:;", min_size=1, max_size=6), st.sampled_from(["{}", "'{}'", '"{}"'])
+)
+@example("it's$X", "{}")
+@example("it's$X", '"{}"')
+@example("it's\\", '"{}"')
+def test_the_advice_can_be_followed_or_says_that_there_is_none(
+    tmp_path: Path, text: str, spelling: str
+) -> None:
+    path = tmp_path / "toast.env"
+    escaped = re.sub(r"[\\\"]" if spelling == '"{}"' else r"[\\']", r"\\\g<0>", text)
+    layer = of_the_workers(path, f"{NAME}={spelling.format(escaped)}\n")
+    if layer.faults or not layer.remarks:
+        return
+    [(_, remark)] = layer.remarks
+    value = layer.values[NAME]
+    inside = re.sub(r'[\\"]', r"\\\g<0>", value)
+    quoted = {"single": f"'{value}'", "double": f'"{inside}"'}
+    alike = {
+        kind: of_the_workers(path, f"{NAME}={written}").values
+        == of_the_live_services(f"{NAME}={written}")
+        == of_systemd(f"{NAME}={written}")
+        == {NAME: value}
+        for kind, written in quoted.items()
+    }
+    if advised := re.search("; write the value in (single|double) quotes", remark):
+        assert alike[advised[1]]
+    elif NEITHER in remark:
+        assert not any(alike.values())
 
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
