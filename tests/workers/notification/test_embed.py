@@ -127,12 +127,27 @@ def test_a_value_is_shown_as_text_or_compact_json(value: object, text: str) -> N
     [
         ("2024-02-29T12:00:00+02:00", "2024-02-29T10:00:00+00:00"),
         ("2024-02-29T12:00:00", "2024-02-29T12:00:00+00:00"),
-        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
-        ("0001-01-01T00:00:00+14:00", CREATED.isoformat()),
-        (1709200000, CREATED.isoformat()),
+        ("0001-01-02T00:00:00Z", "0001-01-02T00:00:00+00:00"),
+        # No time: Go's zero time in each of its spellings, the last time, and what is no text.
+        *(
+            (none, CREATED.isoformat())
+            for none in (
+                "0001-01-01T00:00:00Z",
+                "0001-01-01T00:00:00",
+                "0001-01-01T00:00:00.000000000+00:00",
+                "0001-01-01T00:53:28+00:53:28",
+                "0001-01-01T02:00:00+02:00",
+                "0001-01-01T00:00:00+14:00",
+                "0001-01-01T00:00:00-05:00",
+                "0000-12-31T19:00:00-05:00",
+                "0001-01-01 00:00:00 +0000 UTC",
+                "9999-12-31T23:59:59.999999Z",
+                1709200000,
+            )
+        ),
     ],
 )
-def test_a_timestamp_is_shown_in_utc(timestamp: object, shown: str) -> None:
+def test_a_timestamp_is_shown_in_utc_or_taken_from_the_row(timestamp: object, shown: str) -> None:
     assert built({"timestamp": timestamp})["timestamp"] == shown
 
 

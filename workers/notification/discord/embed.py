@@ -34,7 +34,8 @@ _LEAST_VALUE = 16
 # The longest sequence that is kept as one character; longer ones are abuse.
 _LONGEST_CHARACTER = 40
 
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
+# Go's zero time means "none", at any offset: it is in the first day of the first year.
+_FIRST_KNOWN = datetime(1, 1, 2, tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 _JOINER = "\u200d"
@@ -64,8 +65,9 @@ def rebuild(
 ) -> NotificationEvent:
     """Read an event from its stored JSON, an envelope with ``data`` or a flat object.
 
-    What the payload lacks is taken from the other columns of its row. Python's first and last
-    time stand for times that it cannot represent, such as infinity, and count as unknown. Raises
+    What the payload lacks is taken from the other columns of its row. Go's zero time, which the
+    live service stores for an event without a time, is no time. Python's first and last time stand
+    for times that it cannot represent, such as infinity, and count as unknown. Raises
     UnreadablePayload.
     """
     try:
@@ -82,7 +84,7 @@ def rebuild(
         id=_string(event, "id") or event_id,
         type=type_,
         source=_string(event, "source") or f"{_service(type_)}-service",
-        timestamp=_time(event.get("timestamp")) or _known(created_at),
+        timestamp=_known(_time(event.get("timestamp"))) or _known(created_at),
         fields=fields,
     )
 
@@ -170,7 +172,7 @@ def _time(value: object) -> datetime | None:
 
 
 def _known(time: datetime | None) -> datetime | None:
-    return None if time in (None, _EARLIEST, _LATEST) else time
+    return time if time and _FIRST_KNOWN <= time < _LATEST else None
 
 
 def _service(event_type: str) -> str:
