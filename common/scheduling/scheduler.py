@@ -4,9 +4,10 @@ A scheduler supplies one pass as a plain function. The loop (common/scheduling/l
 and on which thread passes run, and handles errors.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from common import config
@@ -85,7 +86,8 @@ class Pass:
     """The input of one pass.
 
     ``now`` is the database's clock at the start of the pass; every decision uses it. ``host_now``
-    is this machine's clock at the same moment. ``stopping()`` is True once the worker is to stop;
+    is this machine's clock at the same moment, and ``started`` its monotonic clock, in seconds.
+    ``stopping()`` is True once the worker is to stop;
     ``wait(seconds)`` waits that long, and returns True as soon as the worker is to stop. Call
     ``report_progress(done)`` after each commit and every minute of a long wait: a pass that
     does not call it counts as stalled.
@@ -99,6 +101,15 @@ class Pass:
     stopping: Callable[[], bool]
     wait: Callable[[float], bool]
     report_progress: ReportProgress
+    started: float = field(default_factory=time.monotonic)
+
+    def time_at(self, monotonic: float) -> datetime:
+        """The database's time at a moment of the monotonic clock."""
+        return self.now + timedelta(seconds=monotonic - self.started)
+
+    def time_now(self) -> datetime:
+        """The database's time now: for what becomes due, or is recorded, in a long pass."""
+        return self.time_at(time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,6 @@ class _Cleanup:
     def __init__(self, current: Pass, service: "SseManagement") -> None:
         self._pass = current
         self._service = service
-        self._started = time.monotonic()
         self._cutoff = current.now - current.settings[INACTIVE_TIMEOUT]
         self._waiting: set[str] = set()  # ids of clients to disconnect
         self._total = PassResult()
@@ -172,10 +171,10 @@ class _Cleanup:
         """Log a warning if an event is later than the time at which its client was listed."""
         events = (client.last_event_at for client in clients)
         newest = max((event for event in events if event is not None), default=self._pass.now)
-        now = self._pass.now + timedelta(seconds=time.monotonic() - self._started)
-        if newest - now > MOST_CLOCK_DIFFERENCE and not _clock_warning_logged.is_set():
+        ahead = newest - self._pass.time_now()
+        if ahead > MOST_CLOCK_DIFFERENCE and not _clock_warning_logged.is_set():
             _clock_warning_logged.set()
-            _log.warning("clock_skew_detected", seconds=round((newest - now).total_seconds()))
+            _log.warning("clock_skew_detected", seconds=round(ahead.total_seconds()))
 
 
 def run(current: Pass) -> PassResult:

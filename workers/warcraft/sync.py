@@ -51,8 +51,6 @@ GRACE = timedelta(days=7)
 FIRST_DELAY_NOT_FOUND = timedelta(hours=1)
 FIRST_DELAY = timedelta(minutes=5)
 
-_NOW = "SELECT clock_timestamp() AS now"
-
 Fetch = Callable[[SyncSubject], T]
 
 
@@ -169,7 +167,8 @@ WITH subject AS (
             return self._failed(current, subject, outcome)
         connection, counts = current.connection, dict[str, int]()
         with RowGuard() as guard, connection.begin():
-            now = self._now(current)
+            # With its start time, a long pass would make its own rows due too early.
+            now = current.time_now()
             values = {
                 **self.parameters(current),
                 "id": subject.id,
@@ -191,7 +190,7 @@ WITH subject AS (
             current.scheduler,
             subject.id,
             reason(error),
-            self._now(current),
+            current.time_now(),
             first_delay=FIRST_DELAY_NOT_FOUND if missing else FIRST_DELAY,
             grace=GRACE if missing else timedelta(0),
         )
@@ -205,9 +204,3 @@ WITH subject AS (
         else:
             _log.error("sync_failed", **fields)
         return PassResult(failed=1, note=f"{self.kind} {subject}: {why}")
-
-    def _now(self, current: Pass) -> datetime:
-        """The time now: with its start time, a long pass would make its own rows due too early."""
-        [row] = current.connection.execute(_NOW)
-        now: datetime = row["now"]
-        return now
