@@ -17,12 +17,15 @@ from devservers.child_processes import PATIENCE
 from devservers.standins.http_server import Handler, HttpServer
 
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+# 28 days.
+LONGEST_MINUTES = 40_320
 
 
 class SentryServer(HttpServer):
     """``answer`` is the status of every reply; None means no reply until the server stops.
 
-    ``bodies`` are the envelopes, unpacked; ``events`` and ``check_ins`` their items, in order.
+    ``bodies`` are the envelopes, unpacked; ``events`` and ``check_ins`` their items, in order. As
+    Sentry does, it drops a check-in in silence if its monitor has a time over LONGEST_MINUTES.
     """
 
     def __init__(self, *, answer: int | None = 200) -> None:
@@ -44,15 +47,24 @@ class SentryServer(HttpServer):
         with self._grown:
             self.bodies.append(body)
             for header, item in zip(lines[::2], lines[1::2], strict=True):
-                kind = json.loads(header)["type"]
-                items = {"event": self.events, "check_in": self.check_ins}[kind]
-                items.append(json.loads(item))
+                self._keep(json.loads(header)["type"], json.loads(item))
             self._grown.notify_all()
+
+    def _keep(self, kind: str, item: dict[str, Any]) -> None:
+        if kind == "event":
+            self.events.append(item)
+        elif _is_accepted(item["monitor_config"]):
+            self.check_ins.append(item)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         """Wait until the condition is true; it is tested after each envelope."""
         with self._grown:
             assert self._grown.wait_for(condition, PATIENCE), (self.events, self.check_ins)
+
+
+def _is_accepted(monitor: dict[str, Any]) -> bool:
+    times = (monitor["schedule"]["value"], monitor["checkin_margin"], monitor["max_runtime"])
+    return all(1 <= minutes <= LONGEST_MINUTES for minutes in times)
 
 
 class _Handler(Handler):

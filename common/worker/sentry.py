@@ -38,6 +38,8 @@ MOST_CAUSES = 1_000
 CHECK_IN_SECONDS = 60.0
 # Sentry reports a run that takes longer than this and than its interval.
 LONGEST_RUN_SECONDS = 3_600.0
+# 28 days: Sentry drops a check-in whose monitor has a longer time.
+MOST_MINUTES = 40_320
 # Part of the time limit of a stop.
 FLUSH_SECONDS = 1.5
 QUEUE_EVENTS = 100
@@ -181,7 +183,10 @@ def start(settings: Settings) -> Reports | None:
 
 
 def _monitor(interval: float) -> "MonitorConfig":
-    """The monitor that the first check-in creates, in whole minutes."""
+    """The monitor that the first check-in creates, in whole minutes.
+
+    With an interval of more than 28 days, Sentry expects the passes too early.
+    """
     return {
         "schedule": {"type": "interval", "value": _minutes(interval), "unit": "minute"},
         "checkin_margin": _minutes(overdue_after(interval) - interval),
@@ -191,7 +196,7 @@ def _monitor(interval: float) -> "MonitorConfig":
 
 
 def _minutes(seconds: float) -> int:
-    return max(1, math.ceil(seconds / 60))
+    return min(MOST_MINUTES, max(1, math.ceil(seconds / 60)))
 
 
 def _cause(error: BaseException) -> str:

@@ -180,7 +180,8 @@ def test_rows_that_fail_are_a_warning_about_their_scheduler(
 def test_every_scheduler_checks_in_with_a_monitor_of_its_own(
     database: TestDatabase, server: SentryServer
 ) -> None:
-    with Process("workers.twitchbot", env=environment(database, SENTRY_DSN=server.dsn)) as process:
+    env = environment(database, SENTRY_DSN=server.dsn, MESSAGE_CLEANUP_INTERVAL="673h")
+    with Process("workers.twitchbot", env=env) as process:
         server.wait_for(lambda: len(server.check_ins) == 4)
         assert process.stop() == 0
 
@@ -196,6 +197,13 @@ def test_every_scheduler_checks_in_with_a_monitor_of_its_own(
         "schedule": {"type": "interval", "value": 60, "unit": "minute"},
         "checkin_margin": 61,
         "max_runtime": 60,
+        "timezone": "UTC",
+    }
+    # An hour more than the 28 days that Sentry allows.
+    assert by_slug["toast-twitchbot-message-cleanup"][0]["monitor_config"] == {
+        "schedule": {"type": "interval", "value": 40_320, "unit": "minute"},
+        "checkin_margin": 40_320,
+        "max_runtime": 40_320,
         "timezone": "UTC",
     }
 
