@@ -16,6 +16,7 @@ from psycopg.rows import tuple_row
 
 from common.events import envelope
 from common.events.producer import EventProducer
+from common.events.topics import BROKERS_DEFAULT, TopicForm
 from testing.database import TestDatabase
 
 FLUSH_SECONDS = 60.0
@@ -51,7 +52,9 @@ def announce(
     """
     started = time.monotonic()
     # The worker's own producer: a fair comparison needs the same settings.
-    producer = EventProducer({"bootstrap.servers": brokers, "log_level": "0"}, "floor")._open()
+    configuration = {"bootstrap.servers": brokers, "log_level": "0"}
+    form = TopicForm(partitions=3, replication=BROKERS_DEFAULT)
+    producer = EventProducer(configuration, "floor", form)._open()
     occurred_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     failed: list[str] = []
 

@@ -27,6 +27,8 @@ class TcpProxy:
         self._thawed.set()
         # Additional seconds for each piece of data.
         self.delay = 0.0
+        # What the clients get instead of what the server sends.
+        self.replaced: dict[bytes, bytes] = {}
 
     def __enter__(self) -> Self:
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -133,6 +135,8 @@ class TcpProxy:
                 connection.answer_is_lost.set()
                 connection.close()
             self._delay()
+            for sent, received in self.replaced.items():
+                data = data.replace(sent, received)
             connection.forward(data, connection.client)
 
     def _delay(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.config.combinations import Rule, broken, of_key
-from common.config.kinds import Variable, addresses, choice, file, text, url
+from common.config.kinds import Variable, addresses, choice, file, integer, text, url
 
 KAFKA_BROKERS = addresses("KAFKA_BROKERS", "localhost:19092", "Kafka: bootstrap brokers")
 KAFKA_SECURITY_PROTOCOL = choice(
@@ -76,6 +76,35 @@ KAFKA: tuple[Variable[Any], ...] = (
     *_OAUTH,
     *_TLS,
     KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM,
+)
+
+KAFKA_TOPIC_PARTITIONS = integer(
+    "KAFKA_TOPIC_PARTITIONS",
+    "3",
+    "Kafka: partitions of a topic that is created",
+    minimum=1,
+    maximum=10_000,
+)
+KAFKA_TOPIC_REPLICATION_FACTOR = integer(
+    "KAFKA_TOPIC_REPLICATION_FACTOR",
+    "0",
+    "Kafka: how many brokers keep a topic that is created; 0: as the brokers are set",
+    minimum=0,
+    maximum=100,
+)
+TOAST_EVENTS_PER_SECOND = integer(
+    "TOAST_EVENTS_PER_SECOND",
+    "0",
+    "the most events that a worker sends in a second; 0: as fast as Kafka takes them",
+    minimum=0,
+    maximum=1_000_000,
+)
+
+# How the workers use Kafka, beside its clients' own settings.
+PUBLISHING: tuple[Variable[Any], ...] = (
+    KAFKA_TOPIC_PARTITIONS,
+    KAFKA_TOPIC_REPLICATION_FACTOR,
+    TOAST_EVENTS_PER_SECOND,
 )
 
 

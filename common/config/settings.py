@@ -114,6 +114,7 @@ TOAST_MIGRATE = boolean("TOAST_MIGRATE", "true", "apply the migrations of toast'
 COMMON: tuple[Variable[Any], ...] = (
     *postgres.POSTGRES,
     *kafka.KAFKA,
+    *kafka.PUBLISHING,
     METRICS_BIND,
     METRICS_HOSTS,
     LOG_LEVEL,

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import psycopg
 from psycopg.rows import args_row, class_row
 
 from common.database.advice import cut
+from common.database.error_classification import reason as why
+from common.database.error_classification import server_fault
 from common.database.session import Connection, Session
 from common.events.envelope import rfc3339
+from common.logging import logs
 from common.logging.redaction import redact
+
+_log = logs.logger(__name__)
 
 _ERROR_CHARACTERS = 500
 
@@ -106,12 +112,22 @@ class StoredEvent(NamedTuple):
     is_postponed: bool
 
 
+@dataclass(slots=True)
+class Batch:
+    """Events of the outbox, and the ``last`` id that was looked at, 0 if none; ``set_aside`` events
+    could not be read."""
+
+    events: list[StoredEvent]
+    last: int = 0
+    set_aside: int = 0
+
+
 class Outbox:
     """The outbox of one service, over one connection."""
 
     def __init__(self, connection: Session, service: str) -> None:
         self._connection = connection
-        self._service = service
+        self.service = service
 
     def read(self, *, after: int, limit: int) -> list[StoredEvent]:
         """The next events by id, after the id ``after``."""
@@ -119,19 +135,40 @@ class Outbox:
             self._connection.begin(_BY_INDEX, read_only=True),
             self._connection.cursor(row_factory=args_row(StoredEvent)) as cursor,
         ):
-            cursor.execute(_READ, {"service": self._service, "after": after, "limit": limit})
+            cursor.execute(_READ, {"service": self.service, "after": after, "limit": limit})
             return cursor.fetchall()
 
-    def numbers(self, *, after: int, limit: int) -> list[int]:
-        """The ids of the events that ``read`` would return."""
-        values = {"service": self._service, "after": after, "limit": limit}
+    def read_batch(self, *, after: int, limit: int) -> Batch:
+        """The same, without events that cannot be read, which are set aside.
+
+        In some encodings, text without an equivalent in UTF-8 can be stored. It would block the
+        read of all others.
+        """
+        try:
+            events = self.read(after=after, limit=limit)
+            return Batch(events, events[-1].id if events else 0)
+        except (psycopg.DataError, ValueError) as error:
+            if server_fault(error):
+                raise
+        batch = Batch([])
+        for number in self._numbers(after, limit):
+            batch.last = number
+            try:
+                batch.events += self.read(after=number - 1, limit=1)
+            except (psycopg.DataError, ValueError) as error:
+                self._set_aside(number, why(error))
+                batch.set_aside += 1
+        return batch
+
+    def _numbers(self, after: int, limit: int) -> list[int]:
+        values = {"service": self.service, "after": after, "limit": limit}
         with self._connection.begin(_BY_INDEX, read_only=True):
             return [row["id"] for row in self._connection.execute(_NUMBERS, values)]
 
     def delete(self, ids: Sequence[int]) -> None:
         """Delete events that the broker has stored."""
         if ids:
-            self._connection.execute(_DELETE, {"service": self._service, "ids": list(ids)})
+            self._connection.execute(_DELETE, {"service": self.service, "ids": list(ids)})
 
     def postpone(self, event: StoredEvent, reason: str) -> None:
         """Retry a refused event later, with a back-off that grows with its tries."""
@@ -139,20 +176,20 @@ class Outbox:
 
     def set_aside(self, event: StoredEvent, reason: str) -> None:
         """Set an event aside with the reason, after its last try."""
-        self.set_aside_unread(event.id, reason)
+        self._set_aside(event.id, reason, topic=event.topic, event_id=event.event_id)
 
-    def set_aside_unread(self, number: int, reason: str) -> None:
-        """Set aside an event that cannot be read."""
+    def _set_aside(self, number: int, reason: str, **fields: str) -> None:
         self._connection.execute(_SET_ASIDE, self._refusal(number, reason))
+        _log.error("event_set_aside", **fields, outbox_id=number, reason=reason)
 
     def waiting(self) -> int:
         """The number of events that wait."""
-        row = self._connection.execute(_WAITING, {"service": self._service}).fetchone()
+        row = self._connection.execute(_WAITING, {"service": self.service}).fetchone()
         return row["waiting"] if row else 0
 
     def _refusal(self, number: int, reason: str) -> dict[str, Any]:
         error = cut(self._connection.storable(redact(reason)), _ERROR_CHARACTERS)
-        return {"service": self._service, "id": number, "error": error}
+        return {"service": self.service, "id": number, "error": error}
 
 
 @dataclass(frozen=True, slots=True)

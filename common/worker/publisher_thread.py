@@ -13,7 +13,8 @@ from common.database.error_classification import connection_lost
 from common.database.run_history import Run
 from common.database.session import abort_connection
 from common.errors import PassError
-from common.events.publisher import Published, Publisher
+from common.events.publisher import Publisher
+from common.events.round import Published, Stop
 from common.logging import logs
 from common.logging.throttle import LogThrottle
 from common.scheduling.heartbeat import Heartbeat
@@ -116,7 +117,7 @@ class PublisherThread(Observer):
 
     def _published(self) -> Published:
         try:
-            outcome = self._publisher.drain(stopping=self._must_stop)
+            outcome = self._publisher.drain(Stop(self._must_stop, self._stop.wait))
         # Broad, so that no error of a round ends the process: the next round runs.
         except Exception as error:
             return self._failed(error)

@@ -105,22 +105,22 @@ class Readiness:
         for broker in self._settings[config.KAFKA_BROKERS]:
             fault = unreachable(broker)
             if not fault:
-                yield from self._kafka_login()
+                yield from self._brokers()
                 return  # librdkafka gets the other brokers from this one
             faults.append(fault)
         yield "; ".join(faults)
 
-    def _kafka_login(self) -> Iterator[str]:
-        """Connect as the publisher does, where a broker that can be reached may refuse it."""
-        if self._settings[config.KAFKA_SECURITY_PROTOCOL] == "plaintext":
-            return
-        # Imported here so that a worker that has not published does not load librdkafka.
-        from common.events import kafka_client
+    def _brokers(self) -> Iterator[str]:
+        """Connect as the publisher does, to each broker at the address that it advertises."""
+        # Imported here so that a worker without a broker in reach does not load librdkafka.
+        from common.events import cluster
 
         try:
-            kafka_client.connect(self._settings, ANSWER_SECONDS)
+            found = cluster.connect(self._settings, ANSWER_SECONDS)
         except KafkaUnavailable as error:
             yield redact(str(error))
+        else:
+            yield from (redact(str(fault)) for fault in found.faults)
 
     def _remote(self, remote: Remote) -> Iterator[str]:
         if fault := unreachable(remote.address(self._settings)):

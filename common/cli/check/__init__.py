@@ -71,7 +71,7 @@ def _jobs(subjects: Sequence[Subject]) -> Iterator[CheckJob]:
         # Imported here so that services without topics do not load librdkafka.
         from common.cli.check import kafka
 
-        for group in _alike(publishing, config.KAFKA):
+        for group in _alike(publishing, (*config.KAFKA, *config.PUBLISHING)):
             yield CheckJob("kafka", _names(group), partial(kafka.check, group))
     for subject in subjects:
         for remote in subject.remotes:

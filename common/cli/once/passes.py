@@ -130,6 +130,7 @@ class _Work(Observer):
     def _publish(self) -> None:
         # Imported here so that a service without topics does not load the publisher.
         from common.events.publisher import Publisher
+        from common.events.round import Stop
 
         publisher = Publisher(self._settings, self._database)
         deadline = time.monotonic() + PUBLISH_SECONDS
@@ -141,7 +142,7 @@ class _Work(Observer):
             elsewhere = True
             # A worker that runs now publishes our events, too: let it finish.
             while elsewhere and not stopping():
-                done, before = publisher.drain(stopping=stopping), self._delivery
+                done, before = publisher.drain(Stop(stopping, self.stop.wait)), self._delivery
                 self._delivery = Delivery(
                     before.published + done.published,
                     before.set_aside + done.set_aside,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from common.events.producer import ADMIN_SECONDS, MESSAGE_SECONDS
+from common.events.producer import MESSAGE_SECONDS
+from common.events.topics import ADMIN_SECONDS
 from common.scheduling import heartbeat
 from common.worker import worker_process
 from devservers.standins.sse import SseServer, new_client

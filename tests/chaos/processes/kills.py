@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
 
-from common.events.publisher import BATCH_EVENTS
+from common.events.round import BATCH_EVENTS
 from common.scheduling.scheduler import Scheduler
 from devservers.child_processes import poll_until
 from testing.arena import Arena

@@ -27,6 +27,7 @@ from devservers.standins.sse import SseServer
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER, bare, environment, toast
 from testing.scheduler_rows import Row
+from tests.support.advertised import advertised
 from tests.support.role_work import AsRole
 
 PASSWORD = "pl4nted-password-of-a-role"
@@ -643,6 +644,20 @@ def test_one_of_several_brokers_away_is_a_warning(roles: TestDatabase, kafka: st
     assert answer.code == 0
     assert [level for level, *_ in answer.of("kafka")] == ["ok", "warning"]
     assert NO_BROKER in answer.of("kafka")[1][1]
+
+
+def test_a_broker_is_judged_by_the_address_that_it_advertises(
+    roles: TestDatabase, mock_broker: str
+) -> None:
+    unused = free_port()
+    with advertised(mock_broker, {mock_broker: unused}) as brokers:
+        answer = check("link", env=own(roles, "link", brokers))
+    assert answer.code == 1
+    [(level, message, fix)] = answer.of("kafka")
+    assert level == "error"
+    assert message.startswith(f"broker 1, advertised as 127.0.0.1:{unused}: ")
+    assert "correct its advertised.listeners" in fix
+    assert answer.of("topics") == [("warning", "not checked: Kafka does not answer", "")]
 
 
 def test_topics_that_are_there_and_that_can_be_created(

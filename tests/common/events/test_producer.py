@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 
 from common.events.messages import Failure, Outgoing
 from common.events.producer import EventProducer
+from common.events.topics import BROKERS_DEFAULT, TopicForm
 from devservers.child_processes import poll_until
 from devservers.kafka import KafkaServer
 from testing.topics import Topic
@@ -47,7 +48,8 @@ def mock_topic(mock_broker: str, topic: str) -> str:
 
 
 def producer_for(brokers: str) -> EventProducer:
-    return EventProducer({"bootstrap.servers": brokers, "log_level": "0"}, "toast-test")
+    form = TopicForm(partitions=3, replication=BROKERS_DEFAULT)
+    return EventProducer({"bootstrap.servers": brokers, "log_level": "0"}, "toast-test", form)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from common import metrics
 from common.database import migrations
 from common.database.connection import Database
 from common.database.run_history import Run
-from common.events.publisher import Published, Publisher
+from common.events.publisher import Publisher
+from common.events.round import Published, Stop
 from common.scheduling import heartbeat
 from common.scheduling.scheduler import PassResult
 from common.worker import publisher_thread
@@ -38,6 +40,8 @@ TOPIC = "link.expired"
 TOO_LARGE = '"' + "x" * 1_100_000 + '"'
 
 LOCK = "SELECT pg_advisory_lock(hashtextextended('toast-outbox/link', 0))"
+
+NEVER = threading.Event()
 
 Make = Callable[..., Publisher]
 
@@ -68,7 +72,7 @@ def topic(mock_broker: str) -> Topic:
 
 
 def drain(publisher: Publisher) -> Published:
-    return publisher.drain(stopping=lambda: False)
+    return publisher.drain(Stop(lambda: False, NEVER.wait))
 
 
 def waiting(database: TestDatabase) -> list[dict[str, Any]]:
@@ -419,7 +423,7 @@ def test_a_stop_ends_a_round_and_leaves_the_rest(
 ) -> None:
     for number in range(5):
         add_event(database, key="a", payload=str(number))
-    publisher.drain(stopping=lambda: topic.count() >= 2)
+    publisher.drain(Stop(lambda: topic.count() >= 2, NEVER.wait))
 
     left = [int(row["payload"]) for row in waiting(database)]
     assert left in ([2, 3, 4], [1, 2, 3, 4])  # the second may lack its report
@@ -525,11 +529,11 @@ class Broken:
         self.connection = None
         self.rounds = 2
 
-    def drain(self, *, stopping: Callable[[], bool]) -> Published:
+    def drain(self, stop: Stop) -> Published:
         if self.rounds:
             self.rounds -= 1
             raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-        return self._publisher.drain(stopping=stopping)
+        return self._publisher.drain(stop)
 
     def close(self) -> None:
         self._publisher.close()

@@ -24,6 +24,7 @@ from devservers.standins.sse import SseServer
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
+from tests.support.advertised import advertised
 from tests.support.scrapes import ask, ask_until
 
 TESTS = Path(__file__).parent
@@ -376,6 +377,18 @@ def test_a_worker_that_publishes_needs_one_broker(
             assert ask_until(port, "/readyz", 200).text == "ok\n"
 
 
+def test_a_broker_that_advertises_what_nobody_can_reach_is_named(
+    database: TestDatabase, mock_broker: str, port: int
+) -> None:
+    unused = free_port()
+    with advertised(mock_broker, {mock_broker: unused}) as brokers:
+        env = environment(database, brokers, METRICS_PORT=str(port))
+        with Process("workers.link", env=env):
+            answer = ask_until(port, "/readyz", 503)
+    assert answer.text.startswith(f"Kafka: broker 1, advertised as 127.0.0.1:{unused}: ")
+    assert "Connection refused => start it, or correct its advertised.listeners" in answer.text
+
+
 def test_the_reason_why_events_wait_is_shown(database: TestDatabase, port: int) -> None:
     database.insert("link_links", expires_at="2026-01-02")
     # It takes connections and sends nothing.
@@ -385,7 +398,8 @@ def test_the_reason_why_events_wait_is_shown(database: TestDatabase, port: int) 
         with Process("workers.link", env=env) as worker:
             reason = worker.wait_for("publish_failed")["reason"]
             answer = ask_until(port, "/readyz", 503)
-            assert answer.text == f"events wait: {' '.join(reason.split())}\n"
+            last = answer.text.splitlines()[-1]
+            assert last == f"events wait: {' '.join(reason.split())}"
 
 
 def test_client_cleanup_needs_the_sse_service(database: TestDatabase, port: int) -> None:
