@@ -9,7 +9,8 @@
 -- A service's role can log in, but has no password: set one with psql's \password, or use another
 -- method of pg_hba.conf. The rights of a scheduler that is off by default are those of a group:
 -- GRANT it to the service's role when you switch the scheduler on. toast_operator is for
--- `toast status` and `toast outbox`; `toast migrate` is for the owner.
+-- the commands that look and act, such as `toast status` and `toast outbox`;
+-- `toast migrate` is for the owner.
 --
 -- Workers find rows by the system column ctid. SELECT on it can be granted like on any column
 -- (tried on PostgreSQL 15 and 18), so no role needs SELECT on a whole table.
@@ -76,6 +77,8 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_blog;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_blog;
 END $$;
 
 DO $$ BEGIN
@@ -116,6 +119,8 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_foodfolio;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_foodfolio;
 END $$;
 
 DO $$ BEGIN
@@ -150,6 +155,8 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_link;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_link;
 END $$;
 
 DO $$ BEGIN
@@ -196,6 +203,8 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_notification;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_notification;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_notification;
 END $$;
 
 GRANT SELECT (number)
@@ -213,6 +222,8 @@ GRANT SELECT (id, service, occurred_at)
     ON public.toast_outbox TO toast_sse;
 GRANT SELECT (service)
     ON public.toast_outbox_set_aside TO toast_sse;
+GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+    ON public.toast_audit TO toast_sse;
 
 DO $$ BEGIN
     IF to_regclass('public.twitchbot_messages') IS NULL THEN
@@ -245,6 +256,8 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_twitchbot;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_twitchbot;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_twitchbot;
 END $$;
 
 DO $$ BEGIN
@@ -317,6 +330,8 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_warcraft;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_warcraft;
 END $$;
 
 DO $$ BEGIN
@@ -353,6 +368,8 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_webhook;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_webhook;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_webhook;
 END $$;
 
 DO $$ BEGIN
@@ -379,8 +396,11 @@ GRANT SELECT
     ON public.toast_migrations TO toast_operator;
 GRANT SELECT
     ON public.toast_runs TO toast_operator;
-GRANT SELECT
+GRANT UPDATE (retry_at)
     ON public.toast_failed_rows TO toast_operator;
+GRANT INSERT (login, host, action, subject, rows, first_rows, reason),
+      DELETE
+    ON public.toast_audit TO toast_operator;
 GRANT SELECT,
       INSERT (id, service, topic, key, event_id, occurred_at, payload)
     ON public.toast_outbox TO toast_operator;

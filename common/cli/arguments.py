@@ -2,13 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from common import exit_codes
 from common.cli import output
-from common.events import outbox
 from common.version import VERSION
+
+_LINES = "print all, each as a JSON object in a line"
 
 
 def parser(services: Sequence[str]) -> argparse.ArgumentParser:
@@ -57,6 +59,9 @@ class _Commands:
         self._settings_of(migrate)
         self._add("roles", "print SQL that creates a role for each service: db/roles.sql")
         self._outbox()
+        self._rows()
+        self._runs()
+        self._audit()
 
     def _status(self) -> None:
         status = self._add("status", "show what every scheduler last did, and what waits")
@@ -74,20 +79,68 @@ class _Commands:
         once.add_argument("--dry-run", action="store_true", help="change nothing, show what is due")
         _json(once)
 
+    def _runs(self) -> None:
+        runs = self._add("runs", "show the passes of the last 30 days, the newest first")
+        self._service(runs, optional=True)
+        runs.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help="all if left out")
+        runs.add_argument("--failed", action="store_true", help="only those that failed")
+        _since(runs)
+        _json(runs, _LINES)
+
+    def _audit(self) -> None:
+        audit = self._add("audit", "show what operators did in the last year, the newest first")
+        self._settings_of(audit)
+        _since(audit)
+        _json(audit, _LINES)
+
     def _outbox(self) -> None:
-        box = self._add("outbox", "show the events that wait or were set aside")
-        self._settings_of(box)
-        _json(box)
-        actions = box.add_subparsers(metavar="[ACTION]")
-        _json(actions.add_parser("list", help="show them (the default)"))
-        for action, change, help in (
-            ("retry", outbox.retry, "send an event that was set aside after all"),
-            ("drop", outbox.drop, "delete an event that was set aside"),
-        ):
-            subparser = actions.add_parser(action, help=help)
-            subparser.add_argument("id", metavar="ID", type=int, help="as `toast outbox` shows it")
-            subparser.set_defaults(change=change, done=action)
-            _json(subparser)
+        actions = {
+            "list": "show them (the default)",
+            "show": "show one event with its payload",
+            "retry": "send events that were set aside after all",
+            "drop": "delete events that were set aside",
+        }
+        help = "show the events that wait or were set aside"
+        self._with_actions("outbox", help, actions, int, ("service", "topic"))
+
+    def _rows(self) -> None:
+        actions = {
+            "list": "show them (the default)",
+            "show": "show one row with its whole reason",
+            "retry": "let the next pass try them again",
+            "drop": "leave them alone for good, unless they are retried",
+        }
+        help = "show the rows that could not be processed and were set aside"
+        self._with_actions("rows", help, actions, uuid.UUID, ("service", "scheduler", "reason"))
+
+    def _with_actions(
+        self,
+        name: str,
+        help: str,
+        actions: Mapping[str, str],
+        id_type: Callable[[str], object],
+        filters: Sequence[str],
+    ) -> None:
+        """Add a command whose actions list, show or change what is chosen by ids or filters."""
+        command = self._add(name, help)
+        command.set_defaults(action="list", id=[], **dict.fromkeys(filters))
+        _list_options(command, filters)
+        parsers = command.add_subparsers(metavar="[ACTION]")
+        for action, about in actions.items():
+            parser = parsers.add_parser(action, help=about, description=about)
+            parser.set_defaults(action=action)
+            if action == "list":
+                _list_options(parser, filters)
+            elif action == "show":
+                parser.add_argument("id", metavar="ID", type=id_type)
+                _filters(parser, ("service",))
+                _json(parser)
+            else:
+                parser.add_argument("id", metavar="ID", type=id_type, nargs="*")
+                _filters(parser, filters)
+                parser.add_argument("--all", action="store_true", help="all of them")
+                parser.add_argument("--yes", action="store_true", help="do not ask")
+                _json(parser)
 
     def _add(self, name: str, help: str) -> argparse.ArgumentParser:
         command = self._commands.add_parser(name, help=help, description=help)
@@ -105,6 +158,31 @@ class _Commands:
         command.add_argument(
             "--service", metavar="SERVICE", help="use this service's settings, not only the common"
         )
+
+
+def _list_options(command: argparse.ArgumentParser, filters: Sequence[str]) -> None:
+    _filters(command, filters)
+    _json(command, _LINES)
+
+
+_FILTERS = {
+    "service": "only those of this service, in the database of its settings",
+    "scheduler": "only those of this scheduler",
+    "topic": "only those of this topic",
+    "reason": "only those whose reason has this text",
+}
+
+
+def _filters(command: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    for name in names:
+        # Without a default, which would replace an option before the action of a command.
+        command.add_argument(
+            f"--{name}", metavar=name.upper(), default=argparse.SUPPRESS, help=_FILTERS[name]
+        )
+
+
+def _since(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--since", metavar="DURATION", help="only those of the last 7d, 12h, ...")
 
 
 def _json(command: argparse._ActionsContainer, help: str = "print one JSON object") -> None:

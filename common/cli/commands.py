@@ -29,7 +29,10 @@ _COMMANDS = {
     "once": "common.cli.once.command",
     "migrate": "common.cli.migrate_command",
     "roles": "common.cli.roles",
-    "outbox": "common.cli.outbox_command",
+    "outbox": "common.cli.operate.outbox",
+    "rows": "common.cli.operate.rows",
+    "runs": "common.cli.operate.runs",
+    "audit": "common.cli.operate.audit_trail",
 }
 
 

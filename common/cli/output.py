@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -67,6 +68,16 @@ def write_raw(text: str) -> None:
 def show(text: str) -> None:
     """Print the text on standard output, with control characters escaped. Raises OutputError."""
     write_raw(f"{printable(text)}\n")
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines that may be many, as they come. Raises OutputError."""
+    try:
+        for line in lines:
+            sys.stdout.write(f"{printable(line)}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputError(error) from error
 
 
 def show_report(report: Report, *, as_json: bool) -> None:

@@ -28,7 +28,8 @@ _HEAD = """\
 -- A service's role can log in, but has no password: set one with psql's \\password, or use another
 -- method of pg_hba.conf. The rights of a scheduler that is off by default are those of a group:
 -- GRANT it to the service's role when you switch the scheduler on. toast_operator is for
--- `toast status` and `toast outbox`; `toast migrate` is for the owner.
+-- the commands that look and act, such as `toast status` and `toast outbox`;
+-- `toast migrate` is for the owner.
 --
 -- Workers find rows by the system column ctid. SELECT on it can be granted like on any column
 -- (tried on PostgreSQL 15 and 18), so no role needs SELECT on a whole table."""
@@ -120,12 +121,15 @@ def _beyond(service: Service, scheduler: Scheduler) -> list[Right]:
 
 
 def _of_operator() -> list[Right]:
-    tables = (own_tables.MIGRATIONS, own_tables.RUNS, own_tables.FAILED_ROWS)
+    tables = (own_tables.MIGRATIONS, own_tables.RUNS, own_tables.FAILED_ROWS, own_tables.AUDIT)
     box, set_aside = own_tables.OUTBOX.name, own_tables.OUTBOX_SET_ASIDE.name
     return [
         *(Right(table.name, "SELECT") for table in tables),
         *(Right(box, "SELECT"), *(Right(box, "INSERT", column) for column in _EVENT)),
         *(Right(set_aside, "SELECT"), Right(set_aside, "DELETE")),
+        Right(own_tables.FAILED_ROWS.name, "UPDATE", "retry_at"),
+        *(Right(own_tables.AUDIT.name, "INSERT", column) for column in own_tables.ACTION),
+        Right(own_tables.AUDIT.name, "DELETE"),
     ]
 
 

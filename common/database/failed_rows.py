@@ -26,7 +26,6 @@ RETURNING reason, failed_at >= since + grace AS counts"""
 _FORGET_RECOVERED = """
 DELETE FROM toast_failed_rows WHERE scheduler = %(scheduler)s AND retry_at <= %(now)s"""
 
-
 _COUNT = """
 SELECT count(*) FROM (
     SELECT FROM toast_failed_rows

@@ -3,8 +3,10 @@
 import json
 import os
 import socket
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from common.database.advice import cut
@@ -42,6 +44,18 @@ _LAST_SUCCESS = """
 SELECT finished_at FROM toast_runs
 WHERE service = %s AND scheduler = %s AND result = 'ok'
 ORDER BY started_at DESC LIMIT 1"""
+
+_LIST = """
+SELECT run.* FROM unnest(%(services)s::text[], %(schedulers)s::text[]) AS job (service, scheduler)
+CROSS JOIN LATERAL (
+    SELECT id, service, scheduler, host, process, started_at, finished_at,
+           extract(epoch FROM finished_at - started_at)::float AS seconds, result, counts, error
+    FROM toast_runs
+    WHERE service = job.service AND scheduler = job.scheduler
+      AND (%(since)s::interval IS NULL OR started_at > now() - %(since)s::interval)
+      AND (result = 'failed' OR NOT %(only_failed)s)
+) AS run
+ORDER BY started_at DESC, service, scheduler"""
 
 
 @dataclass(slots=True)
@@ -84,6 +98,24 @@ class Run:
             "process": os.getpid(),
             "started_at": self.started_at,
         }
+
+
+def listing(
+    connection: Session,
+    schedulers: Sequence[tuple[str, str]],
+    since: timedelta | None,
+    *,
+    only_failed: bool,
+) -> Iterator[dict[str, Any]]:
+    """The runs of these (service, scheduler), the newest first; in constant memory."""
+    values = {
+        "services": [service for service, _ in schedulers],
+        "schedulers": [scheduler for _, scheduler in schedulers],
+        "since": since,
+        "only_failed": only_failed,
+    }
+    with connection.begin(read_only=True), connection.cursor(name="runs") as cursor:
+        yield from cursor.execute(_LIST, values)
 
 
 def last_success(connection: Connection, service: str, scheduler: str) -> datetime | None:

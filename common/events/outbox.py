@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
@@ -58,20 +57,6 @@ FROM refused"""
 
 _WAITING = "SELECT count(*) AS waiting FROM toast_outbox WHERE service = %(service)s"
 
-_LIST = """
-SELECT id, service, topic, key, event_id, occurred_at, tries, error, set_aside_at
-FROM toast_outbox_set_aside
-UNION ALL
-SELECT id, service, topic, key, event_id, occurred_at, tries, error, NULL
-FROM toast_outbox
-ORDER BY set_aside_at NULLS LAST, service, id
-LIMIT %(limit)s"""
-
-_SUMMARY = """
-SELECT (SELECT count(*) FROM toast_outbox) AS waiting,
-       (SELECT min(occurred_at) FROM toast_outbox) AS oldest,
-       (SELECT count(*) FROM toast_outbox_set_aside) AS set_aside"""
-
 # The oldest is the first by id, which has the index.
 _OF_SERVICE = """
 SELECT (SELECT count(*) FROM (
@@ -81,20 +66,6 @@ SELECT (SELECT count(*) FROM (
                  FROM toast_outbox WHERE service = %(service)s
                  ORDER BY id LIMIT 1), 0)::float AS age,
        (SELECT count(*) FROM toast_outbox_set_aside WHERE service = %(service)s) AS set_aside"""
-
-# Its id is lower than that of any waiting event, so it is published first.
-_RETRY = """
-WITH retried AS (
-    DELETE FROM toast_outbox_set_aside WHERE id = %(id)s
-    RETURNING id, service, topic, key, event_id, occurred_at, payload
-)
-INSERT INTO toast_outbox (id, service, topic, key, event_id, occurred_at, payload)
-SELECT * FROM retried
-RETURNING id"""
-
-_DROP = "DELETE FROM toast_outbox_set_aside WHERE id = %(id)s RETURNING id"
-
-_IS_WAITING = "SELECT EXISTS (SELECT FROM toast_outbox WHERE id = %(id)s) AS waiting"
 
 
 # A tuple, as messages.Outgoing is; its fields are the columns of _READ.
@@ -193,15 +164,6 @@ class Outbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """The outbox of all services in a database."""
-
-    waiting: int
-    oldest: datetime | None
-    set_aside: int
-
-
-@dataclass(frozen=True, slots=True)
 class Waiting:
     """The outbox of one service; ``age`` of its oldest event is in seconds."""
 
@@ -215,30 +177,3 @@ def of_service(connection: Connection, service: str, most: int) -> Waiting:
     with connection.cursor(row_factory=class_row(Waiting)) as cursor:
         values = {"service": service, "most": most}
         return cursor.execute(_OF_SERVICE, values).fetchone() or Waiting(0, 0.0, 0)
-
-
-def summary(connection: Connection) -> Summary:
-    """Count the events that wait and those set aside, of all services."""
-    with connection.cursor(row_factory=class_row(Summary)) as cursor:
-        return cursor.execute(_SUMMARY).fetchone() or Summary(0, None, 0)
-
-
-def listing(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """Events set aside, oldest first, then waiting events; at most ``limit``."""
-    return connection.execute(_LIST, {"limit": limit}).fetchall()
-
-
-def retry(connection: Connection, event: int) -> bool:
-    """Put an event that was set aside back into the outbox; False if there is none."""
-    return connection.execute(_RETRY, {"id": event}).fetchone() is not None
-
-
-def drop(connection: Connection, event: int) -> bool:
-    """Delete an event that was set aside; False if there is none."""
-    return connection.execute(_DROP, {"id": event}).fetchone() is not None
-
-
-def is_waiting(connection: Connection, event: int) -> bool:
-    """True if this event waits in the outbox."""
-    row = connection.execute(_IS_WAITING, {"id": event}).fetchone()
-    return bool(row and row["waiting"])

@@ -14,8 +14,8 @@ from common.database import migrations, own_tables
 from common.database.advice import advised
 from common.database.connection import Database
 from common.errors import PassError
-from common.events import outbox
-from common.events.outbox import Summary
+from common.events import outbox_admin
+from common.events.outbox_admin import Summary
 from common.logging.redaction import redact
 from common.scheduling.scheduler import Scheduler, Service
 
@@ -83,7 +83,9 @@ def _collect_from(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple
         with database.connect_for(ANSWER_SECONDS) as connection:
             migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
             history = History(connection, jobs)
-            server = Server(name, names, history.now, outbox.summary(connection), history.busy)
+            server = Server(
+                name, names, history.now, outbox_admin.summary(connection), history.busy
+            )
     except (psycopg.Error, PassError) as error:
         fault = " ".join(redact(advised(str(error), error)).split())
         return Server(name, names, fault=fault), [

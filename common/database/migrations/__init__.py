@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psycopg
 
+from common.database import audit
+from common.database.audit import Changed
 from common.database.session import Connection, Session
 from common.database.table_access import TableAccess
 from common.database.usable_tables import way_to
@@ -132,9 +134,17 @@ def migrate(connection: Session, wanted: Sequence[Migration]) -> tuple[Migration
         for migration in missing:
             connection.execute(migration.sql.encode())
             connection.execute(_RECORD, (migration.number, migration.name))
+        _audit(connection, missing)
     for migration in missing:
         _log.info("migration_applied", migration=migration.name)
     return missing
+
+
+def _audit(connection: Session, applied: Sequence[Migration]) -> None:
+    names = [migration.name for migration in applied]
+    with_audit = next(each.number for each in all_migrations() if "toast_audit" in each.created)
+    if with_audit in _applied(connection):
+        audit.record(connection, "migrate", "", Changed(len(names), names[: audit.FIRST_ROWS]))
 
 
 def require(connection: Session, accesses: Iterable[TableAccess], *, may_apply: bool) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -397,105 +396,6 @@ def test_run_starts_the_worker(database: TestDatabase, env: dict[str, str]) -> N
         assert worker.stop() == 0
 
 
-# --- outbox -----------------------------------------------------------------------------------
-
-
-def set_aside(database: TestDatabase, event: int, error: str) -> None:
-    """Set an event aside, as the publisher does after five refusals."""
-    database.query(
-        "WITH refused AS (DELETE FROM toast_outbox WHERE id = %s RETURNING *)"
-        " INSERT INTO toast_outbox_set_aside SELECT id, service, topic, key, event_id,"
-        " occurred_at, payload, 5, %s, now() FROM refused",
-        event,
-        error,
-    )
-
-
-def test_outbox_shows_what_waits_and_what_was_set_aside(
-    database: TestDatabase, env: dict[str, str]
-) -> None:
-    add_event(database, key="k-waits")
-    refused = add_event(database, key="k-refused")
-    set_aside(database, refused, "Broker: Message size too large")
-
-    for arguments in (("outbox",), ("outbox", "list"), ("outbox", "--service", "link")):
-        answer = toast(*arguments, env=env)
-        assert (answer.code, answer.err) == (0, "")
-        summary, header, first, second = answer.out.splitlines()
-        assert summary == "1 waiting, the oldest since 2026-01-02 03:04:05; 1 set aside"
-        assert header.split() == ["ID", "SERVICE", "TOPIC", "KEY", "SINCE", "TRIES", "STATE"]
-        assert first.split()[:4] == [str(refused), "link", TOPIC, "k-refused"]
-        assert first.endswith("  5  set aside: Broker: Message size too large")
-        assert second.split()[3] == "k-waits"
-        assert second.endswith("  0  waiting")
-
-
-def test_an_empty_outbox_is_shown_in_one_line(env: dict[str, str]) -> None:
-    answer = toast("outbox", env=env)
-    assert (answer.code, answer.out) == (0, "0 waiting; 0 set aside\n")
-
-
-def test_a_full_outbox_is_not_shown_whole(database: TestDatabase, env: dict[str, str]) -> None:
-    database.query(
-        "INSERT INTO toast_outbox (service, topic, key, event_id, occurred_at, payload)"
-        " SELECT 'link', 'link.expired', n, gen_random_uuid(), now(), '{}'"
-        " FROM generate_series(1, 250) AS n"
-    )
-    lines = toast("outbox", env=env).out.splitlines()
-    assert lines[0].startswith("250 waiting, ")
-    assert len(lines) == 1 + 1 + 100 + 1
-    assert lines[-1] == "(the first 100 are shown)"
-
-
-def test_outbox_retry_sends_an_event_after_all(
-    database: TestDatabase, env: dict[str, str], mock_broker: str
-) -> None:
-    arrived = Topic(mock_broker, TOPIC)
-    event_id = uuid.uuid4()
-    refused = add_event(database, key="k", payload='{"n": 1}', event_id=event_id)
-    other = add_event(database, key="other")
-    for event in (refused, other):
-        set_aside(database, event, "Broker: Topic authorization failed")
-
-    answer = toast("outbox", "retry", str(refused), env=env)
-
-    assert (answer.code, answer.out, answer.err) == (0, f"retry: event {refused}\n", "")
-    assert json.loads(toast("once", "link", "--json", env=env).out)["published"] == 1
-    [message] = arrived.read(1)
-    assert (message.key, message.value) == ("k", b'{"n": 1}')
-    assert dict(message.headers)["ce_id"] == str(event_id)
-    assert database.query("SELECT id FROM toast_outbox_set_aside") == [{"id": other}]
-
-
-def test_outbox_drop_deletes_an_event_that_was_set_aside(
-    database: TestDatabase, env: dict[str, str]
-) -> None:
-    refused, waits = add_event(database), add_event(database)
-    set_aside(database, refused, "no")
-
-    answer = toast("outbox", "drop", str(refused), env=env)
-
-    assert (answer.code, answer.out) == (0, f"drop: event {refused}\n")
-    assert database.query("SELECT id FROM toast_outbox_set_aside") == []
-    assert database.query("SELECT id FROM toast_outbox") == [{"id": waits}]
-
-
-def test_outbox_changes_nothing_that_was_not_set_aside(
-    database: TestDatabase, env: dict[str, str]
-) -> None:
-    waits = add_event(database)
-    before = everything(database)
-    for action, event, reason in (
-        ("retry", str(waits), "it is waiting to be published"),
-        ("drop", str(waits), "it is waiting to be published"),
-        ("drop", "99999999999999999999", "no such event; see `toast outbox`"),
-    ):
-        answer = toast("outbox", action, event, env=env)
-        assert (answer.code, answer.out) == (1, "")
-        assert answer.err == f"toast: event {event} is not set aside: {reason}\n"
-    assert everything(database) == before
-
-
 # --- wrong usage ------------------------------------------------------------------------------
 
 
@@ -506,8 +406,9 @@ def test_outbox_changes_nothing_that_was_not_set_aside(
         ("frobnicate", "invalid choice: 'frobnicate'"),
         ("once", "required: SERVICE"),
         ("once link --yes", "unrecognized arguments: --yes"),
-        ("outbox retry", "required: ID"),
         ("outbox drop all", "invalid int value: 'all'"),
+        ("outbox retry --topik x", "unrecognized arguments: --topik x"),
+        ("rows drop 1", "invalid UUID value: '1'"),
         ("once lnik", "unknown service 'lnik'. Did you mean link? Known: blog, foodfolio, link"),
         ("run Webhooks", "unknown service 'Webhooks'. Did you mean webhook? Known: blog, "),
         ("run ../link", "unknown service '../link'."),

@@ -17,7 +17,7 @@ import pytest
 
 import workers
 from common import config, exit_codes
-from common.cli import arguments, commands, outbox_command, services
+from common.cli import arguments, commands, services
 from common.cli.check import check
 from common.cli.once import passes
 from common.cli.status import collector, text
@@ -247,7 +247,6 @@ LABELS = {
     "status": """processes none is known to be up ON LAST RUN TOOK NEXT RUNS 24 H database the from
         not nor what its schedulers did yes no soon""",
     "check": "FOUND",
-    "outbox": "since the",
 }
 # A moment or a time span, which JSON has more exactly.
 TIMES = re.compile(
@@ -270,13 +269,10 @@ def reports(
     away = config.load("sse", sse.variables)
     checked = check([service])
     found = collector.collect([(service, settings), (sse, away)], [])
-    with module_database.connect() as connection:
-        box = outbox_command.overview(connection)
     return {
         "once": (outcome.as_text(), outcome.as_json()),
         "status": (text.as_text(found), text.as_json(found)),
         "check": (checked.as_text(), checked.as_json()),
-        "outbox": (box.as_text(), box.as_json()),
     }
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from common.database.session import Connection, Session
-from common.events import outbox
+from common.database.session import Session
 from common.events.outbox import Outbox
 from common.logging import redaction
 from testing.database import TestDatabase
-from tests.support.outbox_rows import OCCURRED_AT, add_event
+from tests.support.outbox_rows import add_event
 
 
 @pytest.fixture
@@ -128,65 +127,3 @@ def test_a_reason_is_cut_and_without_secrets(database: TestDatabase, box: Outbox
     for error in errors:
         assert error.startswith("*** xxx")
         assert len(error) == 500
-
-
-def test_retrying_puts_an_event_back_in_its_old_place(
-    database: TestDatabase, connection: Connection, box: Outbox
-) -> None:
-    first, second = add_event(database, tries=4, payload="first"), add_event(database)
-    before = waiting(database, first)
-    set_aside(box, first)
-
-    assert outbox.retry(connection, first)
-
-    assert ids(box) == [first, second]
-    after = waiting(database, first)
-    assert after == {**before, "tries": 0, "error": "", "retry_at": None}
-    assert database.query("SELECT * FROM toast_outbox_set_aside") == []
-
-
-def test_dropping_deletes_the_one_that_was_set_aside(
-    database: TestDatabase, connection: Connection, box: Outbox
-) -> None:
-    dropped, kept, waits = add_event(database), add_event(database), add_event(database)
-    set_aside(box, dropped)
-    set_aside(box, kept)
-
-    assert outbox.drop(connection, dropped)
-
-    assert database.query("SELECT id FROM toast_outbox_set_aside") == [{"id": kept}]
-    assert ids(box) == [waits]
-
-
-def test_an_event_that_waits_is_neither_retried_nor_dropped(
-    database: TestDatabase, connection: Connection, box: Outbox
-) -> None:
-    number = add_event(database)
-    assert not outbox.retry(connection, number)
-    assert not outbox.drop(connection, number)
-    assert ids(box) == [number]
-    assert outbox.is_waiting(connection, number)
-    assert not outbox.is_waiting(connection, number + 1)
-
-
-def test_the_summary_counts_all_services(
-    database: TestDatabase, connection: Connection, box: Outbox
-) -> None:
-    assert outbox.summary(connection) == outbox.Summary(0, None, 0)
-    later = datetime(2026, 5, 5, tzinfo=UTC)
-    refused = add_event(database, occurred_at=datetime(2025, 1, 1, tzinfo=UTC))
-    add_event(database, occurred_at=later)
-    add_event(database, service="blog")
-    set_aside(box, refused)
-    assert outbox.summary(connection) == outbox.Summary(2, OCCURRED_AT, 1)
-
-
-def test_the_listing_shows_what_was_set_aside_first(
-    database: TestDatabase, connection: Connection, box: Outbox
-) -> None:
-    waits, first, second = add_event(database), add_event(database), add_event(database)
-    set_aside(box, second)
-    set_aside(box, first)
-    rows = outbox.listing(connection, 10)
-    assert [row["id"] for row in rows] == [second, first, waits]
-    assert [row["id"] for row in outbox.listing(connection, 1)] == [second]

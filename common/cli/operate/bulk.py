@@ -1,0 +1,77 @@
+"""What the actions on many rows have in common: the choice, the question and the answer."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from common import exit_codes
+from common.cli import output
+from common.cli.services import UsageError
+from common.database import audit
+from common.database.audit import Changed
+from common.database.session import Session
+from common.errors import PassError
+
+
+def require_choice(options: argparse.Namespace, *filters: str) -> None:
+    """Require ids, one of these options, or ``--all`` alone. Raises UsageError."""
+    given = [name for name in ("id", *filters) if getattr(options, name)]
+    ways = f"an ID, {', '.join(f'--{name}' for name in filters)} or --all"
+    if options.all and given:
+        raise UsageError(f"--all and {_as_given(given[0])} exclude each other")
+    if not (options.all or given):
+        raise UsageError(f"which? Give {ways}")
+
+
+def _as_given(name: str) -> str:
+    return "an ID" if name == "id" else f"--{name}"
+
+
+def confirm(options: argparse.Namespace, question: str) -> None:
+    """Ask at a terminal, unless ``--yes`` is given.
+
+    Raises UsageError elsewhere, and PassError if the answer is no.
+    """
+    if options.yes:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(f"{question} Nothing is changed: add --yes to do it")
+    output.write_raw(f"{question} [y/N] ")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise PassError("nothing is changed")
+
+
+def change(connection: Session, options: argparse.Namespace, do: Callable[[], Changed]) -> Changed:
+    """Do the action and record it, in one transaction."""
+    filters = (
+        options.service,
+        *(getattr(options, name, None) for name in ("scheduler", "topic", "reason")),
+    )
+    with connection.begin():
+        changed = do()
+        action = f"{options.command} {options.action}"
+        audit.record(connection, action, " ".join(filter(None, filters)), changed)
+        audit.forget_old(connection)
+    return changed
+
+
+def show_changed(
+    options: argparse.Namespace, what: str, changed: Changed, refused: Sequence[str] = ()
+) -> int:
+    """Print how many rows the action changed and what it refused; returns the exit code."""
+    if options.json:
+        done = {"done": options.action, f"{what}s": changed.count, "first": list(changed.first)}
+        output.show(output.as_json({**done, "refused": list(refused)}))
+    else:
+        plural = "" if changed.count == 1 else "s"
+        output.show(f"{options.action}: {changed.count} {what}{plural}{_first(changed)}")
+        for text in refused:
+            output.complain(f"toast: {text}")
+    return exit_codes.FAILED if refused else exit_codes.FINE
+
+
+def _first(changed: Changed) -> str:
+    if not changed.count:
+        return ""
+    more = ", ..." if changed.count > len(changed.first) else ""
+    return f": {', '.join(changed.first)}{more}"

@@ -1,0 +1,88 @@
+"""The audit: one row of ``toast_audit`` per action of an operator, kept for a year.
+
+A policy of the table lets nobody but its owner delete younger ones, or change any.
+"""
+
+import os
+import pwd
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from common.database.session import Connection, Session
+from common.logging.redaction import redact
+
+FIRST_ROWS = 10
+
+_COUNTED = f"""
+SELECT count(*) AS count,
+       coalesce((array_agg(id::text ORDER BY id))[1:{FIRST_ROWS}], '{{}}') AS first
+FROM changed"""
+
+_RECORD = """
+INSERT INTO toast_audit (login, host, action, subject, rows, first_rows, reason)
+VALUES (%(login)s, %(host)s, %(action)s, %(subject)s, %(rows)s, %(first_rows)s, %(reason)s)"""
+
+_FORGET = "DELETE FROM toast_audit WHERE done_at < now() - interval '1 year'"
+
+_LIST = """
+SELECT done_at, login, host, role::text, action, subject, rows, first_rows, reason
+FROM toast_audit
+WHERE %(since)s::interval IS NULL OR done_at > now() - %(since)s::interval
+ORDER BY done_at DESC, id DESC"""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """How many rows an action changed, and the first of their ids."""
+
+    count: int
+    first: Sequence[str]
+
+    @classmethod
+    def of(cls, connection: Connection, statement: str, values: Mapping[str, object]) -> Self:
+        """Execute ``WITH ... changed AS (... RETURNING id)``, and count what it changed."""
+        row = connection.execute(statement + _COUNTED, values).fetchone()
+        assert row is not None
+        return cls(**row)
+
+
+def record(
+    connection: Session, action: str, subject: str, changed: Changed, reason: str = ""
+) -> None:
+    """Record an action in the transaction of its effect, unless it changed nothing."""
+    if not changed.count:
+        return
+    entry = {
+        "login": connection.storable(login()),
+        "host": socket.gethostname(),
+        "action": action,
+        "subject": connection.storable(subject),
+        "rows": changed.count,
+        "first_rows": list(changed.first),
+        "reason": connection.storable(redact(reason)),
+    }
+    connection.execute(_RECORD, entry)
+
+
+def forget_old(connection: Connection) -> None:
+    """Delete what is older than a year."""
+    connection.execute(_FORGET)
+
+
+def login() -> str:
+    """Who runs this command: the login behind sudo, or the user of this process."""
+    behind_sudo = os.environ.get("SUDO_USER")
+    if behind_sudo and os.geteuid() == 0:
+        return behind_sudo
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a user of a container, without an entry
+        return f"uid {os.getuid()}"
+
+
+def listing(connection: Connection, since: timedelta | None) -> Iterator[dict[str, Any]]:
+    """Every action since then, the newest first."""
+    yield from connection.execute(_LIST, {"since": since})

@@ -1,0 +1,116 @@
+"""What operators see of the outbox tables of all services, and do with events set aside."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
+
+from common.database.audit import Changed
+from common.database.session import Connection, Session
+
+_CHOSEN = """
+    (%(ids)s::numeric[] IS NULL OR id = ANY (%(ids)s))
+    AND (%(service)s::text IS NULL OR service = %(service)s)
+    AND (%(topic)s::text IS NULL OR topic = %(topic)s)"""
+
+_COLUMNS = "id, service, topic, key, event_id, occurred_at, tries, error"
+
+_SET_ASIDE = f"""
+SELECT {_COLUMNS}, set_aside_at FROM toast_outbox_set_aside
+WHERE {_CHOSEN} ORDER BY set_aside_at, id"""
+
+_WAITING = f"""
+SELECT {_COLUMNS}, NULL::timestamptz AS set_aside_at FROM toast_outbox
+WHERE {_CHOSEN} ORDER BY service, id"""
+
+_ONE = f"""
+SELECT {_COLUMNS}, set_aside_at, payload FROM toast_outbox_set_aside WHERE id = %(id)s
+UNION ALL
+SELECT {_COLUMNS}, NULL, payload FROM toast_outbox WHERE id = %(id)s"""
+
+_SUMMARY = f"""
+SELECT (SELECT count(*) FROM toast_outbox WHERE {_CHOSEN}) AS waiting,
+       (SELECT min(occurred_at) FROM toast_outbox WHERE {_CHOSEN}) AS oldest,
+       (SELECT count(*) FROM toast_outbox_set_aside WHERE {_CHOSEN}) AS set_aside"""
+
+# The ids are lower than that of any waiting event, so these are published first.
+_RETRY = f"""
+WITH chosen AS (
+    DELETE FROM toast_outbox_set_aside WHERE {_CHOSEN}
+    RETURNING id, service, topic, key, event_id, occurred_at, payload
+), changed AS (
+    INSERT INTO toast_outbox (id, service, topic, key, event_id, occurred_at, payload)
+    SELECT * FROM chosen RETURNING id
+)"""
+
+_DROP = f"""
+WITH changed AS (DELETE FROM toast_outbox_set_aside WHERE {_CHOSEN} RETURNING id)"""
+
+# Of other roles' sessions, only a role with pg_read_all_stats sees state and address.
+_PUBLISHERS = """
+SELECT service, CASE WHEN state IS NULL THEN 'unknown (only a role with pg_read_all_stats sees it)'
+                     ELSE coalesce(host(client_addr), 'the machine of PostgreSQL') END AS machine
+FROM (SELECT DISTINCT service FROM toast_outbox) AS waiting
+JOIN pg_locks ON locktype = 'advisory' AND granted AND objsubid = 1
+    AND (classid::bigint << 32 | objid::bigint) = hashtextextended('toast-outbox/' || service, 0)
+JOIN pg_stat_activity AS session USING (pid)
+WHERE session.datname = current_database()
+ORDER BY service"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which events: those of these ids, this service and this topic; None for any."""
+
+    ids: Sequence[int] | None = None
+    service: str | None = None
+    topic: str | None = None
+
+    def values(self) -> dict[str, object]:
+        ids = None if self.ids is None else list(self.ids)
+        return {"ids": ids, "service": self.service, "topic": self.topic}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many events wait, since when the oldest does, and how many are set aside."""
+
+    waiting: int
+    oldest: datetime | None
+    set_aside: int
+
+
+def summary(connection: Connection, chosen: Chosen = Chosen()) -> Summary:
+    """Count the events that wait and those set aside."""
+    with connection.cursor(row_factory=class_row(Summary)) as cursor:
+        return cursor.execute(_SUMMARY, chosen.values()).fetchone() or Summary(0, None, 0)
+
+
+def listing(connection: Session, chosen: Chosen) -> Iterator[dict[str, Any]]:
+    """Events set aside, oldest first, then waiting events; in constant memory."""
+    with connection.begin(read_only=True):
+        for query in (_SET_ASIDE, _WAITING):
+            with connection.cursor(name="events") as cursor:
+                yield from cursor.execute(query, chosen.values())
+
+
+def event(connection: Connection, number: int) -> dict[str, Any] | None:
+    """An event with its payload; None if there is none with this id."""
+    return connection.execute(_ONE, {"id": number}).fetchone()
+
+
+def publishers(connection: Connection) -> dict[str, str]:
+    """The services whose waiting events are being published now, and the machine that does it."""
+    return {row["service"]: row["machine"] for row in connection.execute(_PUBLISHERS)}
+
+
+def retry(connection: Connection, chosen: Chosen) -> Changed:
+    """Put events that were set aside back into the outbox."""
+    return Changed.of(connection, _RETRY, chosen.values())
+
+
+def drop(connection: Connection, chosen: Chosen) -> Changed:
+    """Delete events that were set aside."""
+    return Changed.of(connection, _DROP, chosen.values())
