@@ -1,5 +1,6 @@
 """What starts, supervises and scrapes a worker, as it follows from the list of services."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,6 @@ Description=toast-workers, {name}: {schedulers}
 Type=notify
 ExecStart=/opt/toast-workers/current/bin/toast run {name}
 User=toast
-Group=toast
 {rest}
 
 [Install]
@@ -108,7 +108,9 @@ def _credential_names(variables: Sequence[Variable[Any]]) -> list[str]:
 
 def enabled_units() -> str:
     """The lines of toast.target by which it enables every unit."""
-    return "\n".join(f"Also=toast-{service.name}.service" for service in SERVICES)
+    names = " ".join(f"toast-{service.name}.service" for service in SERVICES)
+    lines = textwrap.wrap(names, 90, break_on_hyphens=False)
+    return "\n".join(f"Also={line}" for line in lines)
 
 
 def programs() -> str:

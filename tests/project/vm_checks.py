@@ -293,6 +293,39 @@ def test_a_key_is_a_credential(vm: Vm) -> None:
     vm.run("systemctl restart toast-link")
 
 
+# Asks for a page at the socket of the worker, as this user, without a proxy or a library.
+AT_THE_SOCKET = """runuser -u {user} -- python3 -c '
+import http.client, socket
+asked = http.client.HTTPConnection("localhost")
+asked.sock = socket.socket(socket.AF_UNIX)
+asked.sock.connect("/run/toast-link/metrics.sock")
+asked.request("GET", "/readyz")
+print(asked.getresponse().status)'"""
+
+
+def test_metrics_are_at_a_socket_which_other_users_cannot_open(vm: Vm) -> None:
+    example = f"{CHECKOUT}/systemd/examples/metrics-socket.conf"
+    vm.run(f"mkdir {DROP_INS} && cp {example} {DROP_INS} && systemctl daemon-reload")
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s", "METRICS_PORT=9803")
+    vm.run("systemctl restart toast-link")
+
+    def is_ready() -> bool:
+        asked = [vm.debian.attempt(AT_THE_SOCKET.format(user=user)) for user in ("root", "toast")]
+        return [each.stdout for each in asked] == ["200\n", "200\n"]
+
+    assert poll_until(is_ready, 20)
+    refused = vm.debian.attempt(AT_THE_SOCKET.format(user="nobody"))
+    assert "PermissionError" in refused.stdout
+    vm.run("systemctl kill --signal KILL toast-link")
+    assert poll_until(is_ready, 20)
+
+    vm.run("systemctl stop toast-link")
+    assert vm.debian.attempt("ls /run/toast-link").returncode != 0
+    vm.run(f"rm -r {DROP_INS} && systemctl daemon-reload")
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.run("systemctl start toast-link")
+
+
 # Of this machine, but not `localhost` to systemd. PostgreSQL does not listen there.
 OWN_ADDRESS = """python3 -c '
 import socket
