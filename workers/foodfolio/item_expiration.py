@@ -9,7 +9,7 @@ leaves complete batches in ``toast_alerts``, with their events in the outbox.
 """
 
 from common import config
-from common.database import Index, TableAccess
+from common.database import Index
 from common.events.envelope import NOW, Event, rfc3339
 from common.scheduling import Condition, Scheduler
 from common.scheduling.work.alerts import Alerts, Kind
@@ -48,7 +48,7 @@ _HAS_EXPIRED = "detail.expiry_date <= %(now)s"
 _COLUMNS = ("detail.id", "detail.item_variant_id", "detail.expiry_date")
 
 ALERTS = Alerts(
-    table=DETAILS.name,
+    table=DETAILS,
     rows=DETAILS.name,
     row="detail",
     due=(
@@ -65,13 +65,7 @@ ALERTS = Alerts(
     shows=("id", "item_variant_id", "expiry_date", "has_expired"),
     interval=INTERVAL,
     parameters={"warning_days": WARNING_DAYS},
-    reads=(
-        TableAccess(
-            DETAILS,
-            select=("ctid", "id", "item_variant_id", "expiry_date", "deleted_at"),
-            profits=(Index(("expiry_date",), "deleted_at IS NULL"),),
-        ),
-    ),
+    index=Index(("expiry_date",), "deleted_at IS NULL"),
 )
 
 SCHEDULER = Scheduler(

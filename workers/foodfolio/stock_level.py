@@ -55,7 +55,7 @@ _IS_SHORT = "stock.current_stock = 0 OR stock.current_stock < stock.min_sku"
 _COLUMNS = ("id", "item_id", "variant_name", "min_sku", "current_stock")
 
 ALERTS = Alerts(
-    table=VARIANTS.name,
+    table=VARIANTS,
     rows=_VARIANTS,
     row="stock",
     due=(

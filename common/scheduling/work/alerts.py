@@ -11,7 +11,7 @@ from typing import Any
 
 from common.config import Variable
 from common.database import ctid, failed_rows, own_tables
-from common.database.table_access import TableAccess
+from common.database.table_access import Index, Table, TableAccess
 from common.events.envelope import Event
 from common.scheduling.scheduler import NOTHING, Pass, PassResult
 from common.scheduling.work import batched_pass
@@ -41,9 +41,10 @@ class Kind:
 class Alerts(SqlWork):
     """The alerts of one scheduler about the rows of one live table.
 
-    ``rows`` are the table, or a subquery over it, with the alias ``row``; ``columns`` are what the
+    ``rows`` are ``table``, or a subquery over it, with the alias ``row``; ``columns`` are what the
     kinds and the dry run need of them, ``id`` first, and ``facts`` is the text in SQL whose change
     makes a new alert. ``kinds`` maps the name of each count to the alerts that it counts.
+    ``index`` makes a pass cheap if no row is due; ``reads`` is what the subquery reads.
     ``still_true`` is SQL that selects the subject of ``alert`` if its alert is still true; without
     it, the due conditions decide.
 
@@ -52,14 +53,15 @@ class Alerts(SqlWork):
     the server's settings ``collecting``.
     """
 
-    table: str
+    table: Table
     rows: str
     row: str
     columns: tuple[str, ...]
     facts: str
     kinds: Mapping[str, Kind]
     interval: Variable[Any]
-    reads: tuple[TableAccess, ...]
+    index: Index | None = None
+    reads: tuple[TableAccess, ...] = ()
     still_true: str = ""
     collect: str = ""
     collected: str = ""
@@ -87,7 +89,10 @@ class Alerts(SqlWork):
     @property
     def tables(self) -> tuple[TableAccess, ...]:
         """The live tables that it reads, and our own."""
-        return (*self.reads, own_tables.ALERTS, own_tables.SETTING_ROWS_ASIDE)
+        sql = f"{self.statements.due} {self.statements.batch}"
+        columns, profits = self.table.columns_in(sql, self.row), tuple(filter(None, [self.index]))
+        access = TableAccess(self.table, select=columns, profits=profits)
+        return (*self.reads, access, own_tables.ALERTS, own_tables.SETTING_ROWS_ASIDE)
 
     @property
     def collects(self) -> bool:
@@ -105,7 +110,7 @@ class Alerts(SqlWork):
             in_range = f"""
     SELECT * FROM {self.collected} WHERE {ctid.in_range()} AND {not_left_out()}"""
         return Statements(
-            table=self.table,
+            table=self.table.name,
             due=f"SELECT {', '.join(self.shows)} FROM ({_to_raise(all_rows)}) AS due",
             batch=_raise(in_range, self.kinds),
             urgent=False,
