@@ -8,13 +8,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 CLIENT_ID, CLIENT_SECRET = "toast-id", "horse-stapler"
-TOKEN_SECONDS = 600
 
 
 class TokenEndpoint:
-    """Serves tokens at ``url`` to the client CLIENT_ID; ``scopes`` are those that it asked for."""
+    """Serves tokens at ``url`` to the client CLIENT_ID; each is valid for ``seconds``.
+
+    ``scopes`` are those that it asked for, one for each token.
+    """
 
     def __init__(self) -> None:
+        self.seconds = 600
         self.scopes: list[str] = []
         endpoint = self
 
@@ -28,7 +31,8 @@ class TokenEndpoint:
                 endpoint.scopes += [
                     pair.removeprefix("scope=") for pair in form.split("&") if "scope=" in pair
                 ]
-                self.answer(200, {"access_token": _token(), "expires_in": TOKEN_SECONDS})
+                token = _token(endpoint.seconds)
+                self.answer(200, {"access_token": token, "expires_in": endpoint.seconds})
 
             def answer(self, status: int, body: dict[str, Any]) -> None:
                 text = json.dumps(body).encode()
@@ -53,9 +57,9 @@ class TokenEndpoint:
         self._server.server_close()
 
 
-def _token() -> str:
+def _token(seconds: int) -> str:
     now = int(time.time())
-    claims = {"sub": "toast", "iat": now, "exp": now + TOKEN_SECONDS}
+    claims = {"sub": "toast", "iat": now, "exp": now + seconds}
     return f"{_part({'alg': 'none'})}.{_part(claims)}."
 
 

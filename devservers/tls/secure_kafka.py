@@ -74,4 +74,6 @@ def _settings(certificates: Certificates, users: dict[str, str]) -> str:
                 f"{prefix}{mechanism}.sasl.jaas.config={_MODULES}.{module}"
                 for mechanism, module in modules.items()
             ]
+            # A connection ends with its token, if it shows no new one before.
+            lines.append(f"{prefix}oauthbearer.connections.max.reauth.ms=3600000")
     return "\n".join(lines) + "\n"

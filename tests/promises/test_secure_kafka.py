@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ from tests.support.scrapes import ask
 from workers.link.link_expiration import EXPIRED
 
 WRONG = "geheim-4711"
+TOKEN_SECONDS = 4
 SECRETS = (PASSWORD, LIMITED_PASSWORD, KEY_PASSWORD, CLIENT_SECRET, WRONG)
 
 
@@ -205,6 +207,26 @@ def test_a_password_that_is_no_longer_right_costs_no_change_and_no_event(
     with Process("workers.link", env=kafka.environment(database, "LOGIN", **LOGIN)) as worker:
         arrived.read(3)
         assert worker.stop() == 0
+
+
+def test_a_token_that_runs_out_is_renewed(
+    kafka: Kafka, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka.tokens, "seconds", TOKEN_SECONDS)
+    env = kafka.environment(database, "LOGIN", **OAUTH)
+    arrived, before = Topic(kafka.server.address, EXPIRED.topic), len(kafka.tokens.scopes)
+    begun, events = time.monotonic(), 1
+    insert_expired(database, 1)
+
+    with Process("workers.link", env={**env, "LINK_EXPIRATION_INTERVAL": "500ms"}) as worker:
+        while time.monotonic() < begun + 3 * TOKEN_SECONDS:
+            arrived.read(events)
+            events += 1
+            database.query("UPDATE link_links SET is_active = true")
+        assert worker.stop() == 0
+
+    assert len(kafka.tokens.scopes) >= before + 3
+    assert "publish_failed" not in worker.log
 
 
 def test_events_of_a_topic_that_may_not_be_written_wait_and_the_others_go_on(
