@@ -152,7 +152,7 @@ class Alerts(SqlWork):
     @property
     def planned(self) -> tuple[str, ...]:
         """As in SqlWork; without the temporary table, which is not there yet."""
-        raising = _raise(self._all_rows, self.kinds)
+        raising = _raise(self._all_rows, self.kinds) if self.collected else self.statements.batch
         return (self.statements.due, raising, self.forgetting.batch)
 
     @property

@@ -21,6 +21,7 @@ from common.config import Settings
 from common.database import failed_rows
 from common.database.connection import Database
 from common.events import outbox
+from common.scheduling import grants
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Scheduler, Service
 from common.worker.pass_metrics import PassMetrics
@@ -220,6 +221,39 @@ def test_a_worker_does_its_work_under_its_role(
                 assert answer.status == 200
             assert worker.stop() == 0
             assert "denied" not in worker.log
+
+
+@pytest.fixture
+def trial(granted: TestDatabase) -> Iterator[AsRole]:
+    """A role without rights."""
+    granted.query(f"CREATE ROLE trial LOGIN PASSWORD '{PASSWORD}'")
+    yield as_role(granted, "trial")
+    granted.query("DROP OWNED BY trial; DROP ROLE trial")
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [one for service in SERVICES for one in service.schedulers if one.work.explain],
+    ids=lambda scheduler: scheduler.name,
+)
+def test_a_trial_of_the_statements_misses_each_right_on_a_live_table(
+    scheduler: Scheduler, granted: TestDatabase, trial: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in trial.environment.items():
+        monkeypatch.setenv(name, value)
+    settings = config.load("any", scheduler.variables)
+    runner = PassRunner(scheduler, settings, Database(settings))
+    needed = grants.needed(grants.accesses([scheduler]))
+    granted.query(" ".join(grants.grants(needed, "trial")))
+    live = {access.table.name for access in scheduler.tables if access.table.is_live}
+    with Database(settings).connect() as connection:
+        runner.explain(connection)
+        for right in (each for each in needed if each.table in live):
+            [grant] = grants.grants([right], "trial")
+            granted.query(grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "))
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                runner.explain(connection)
+            granted.query(grant)
 
 
 @pytest.mark.parametrize(
