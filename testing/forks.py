@@ -29,7 +29,12 @@ from devservers.checkout import ROOT
 from devservers.child_processes import bound_to_parent
 
 _IMPORTED = (
-    *("common.cli.commands", "common.cli.once.passes", "common.cli.check", "common.cli.status.screen"),
+    *(
+        "common.cli.commands",
+        "common.cli.once.passes",
+        "common.cli.check",
+        "common.cli.status.screen",
+    ),
     *("common.worker.worker_process", "common.worker.endpoint.endpoint", "confluent_kafka"),
 )
 # What the interpreter and the libraries beneath it read once, at their start.

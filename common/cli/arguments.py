@@ -77,6 +77,11 @@ class _Commands:
             "scheduler", metavar="SCHEDULER", nargs="?", help="all enabled if left out"
         )
         once.add_argument("--dry-run", action="store_true", help="change nothing, show what is due")
+        once.add_argument(
+            "--no-wait-events",
+            action="store_true",
+            help="do not wait for a worker that publishes; events that are left are no failure",
+        )
         _json(once)
 
     def _runs(self) -> None:

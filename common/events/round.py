@@ -29,13 +29,15 @@ Send = Callable[[Sequence[Outgoing]], Mapping[int, Failure | None]]
 class Published:
     """What one round did.
 
-    ``left`` events still wait, because of ``reason``; ``elsewhere``: another process is publishing.
+    ``left`` events still wait, because of ``reason``, or Kafka has refused some, of one with the
+    reason ``refusal``. ``elsewhere``: another process is publishing.
     """
 
     published: int = 0
     set_aside: int = 0
     left: int = 0
     reason: str = ""
+    refusal: str = ""
     elsewhere: bool = False
 
 
@@ -64,6 +66,7 @@ class Round:
         self._published = 0
         self._set_aside = 0
         self._reason = ""
+        self._refusal = ""
         self._is_stopped = False
 
     def run(self) -> Published:
@@ -80,7 +83,7 @@ class Round:
                 if sending:
                     self._publish(sending)
         left = self._outbox.waiting() if self._reason or self._held else 0
-        return Published(self._published, self._set_aside, left, self._reason)
+        return Published(self._published, self._set_aside, left, self._reason, self._refusal)
 
     def _is_over(self) -> bool:
         self._is_stopped = self._is_stopped or self._stop.requested()
@@ -146,6 +149,7 @@ class Round:
             self._outbox.postpone(event, failure.reason)
             metrics.RETRIES.labels(service, "event").inc()
             self._held.add((event.topic, event.key))
+            self._refusal = failure.reason
         else:
             self._outbox.set_aside(event, failure.reason)
             self._set_aside += 1

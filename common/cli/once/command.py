@@ -23,6 +23,6 @@ def run(services: Services, options: argparse.Namespace) -> int:
         answer = passes.dry_run(chosen, settings)
     else:
         line = [ProgressLine(sys.stderr)] if sys.stderr.isatty() else []
-        answer = passes.run(chosen, settings, line)
+        answer = passes.run(chosen, settings, line, wait_events=not options.no_wait_events)
     output.show_report(answer, as_json=options.json)
     return answer.exit_code

@@ -7,43 +7,44 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import psycopg
 
 from common import signals
+from common.cli.once.delivery import OwnEvents, Publishing
 from common.cli.once.report import Delivery, OnceReport, PassOutcome
 from common.config import Settings
 from common.database.advice import advised
 from common.database.connection import Database
 from common.database.run_history import Run
 from common.errors import PassError
-from common.events.outbox import Outbox
 from common.logging import logs
 from common.logging.redaction import redact
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import NOTHING, PassResult, Scheduler
 
-PUBLISH_SECONDS = 60.0
-PAUSE_SECONDS = 0.2
 # After a signal: for the batch that is being changed, and to count the events that wait.
 STOP_SECONDS = 5.0
-COUNT_SECONDS = 2.0
 POLL_SECONDS = 0.05
 
 
 def run(
-    schedulers: Sequence[Scheduler], settings: Settings, observers: Sequence[Observer] = ()
+    schedulers: Sequence[Scheduler],
+    settings: Settings,
+    observers: Sequence[Observer] = (),
+    *,
+    wait_events: bool = True,
 ) -> OnceReport:
     """Run one pass of each scheduler, then publish the outbox.
 
+    Without ``wait_events``, events that Kafka does not have in the end are no failure.
     SIGHUP, SIGINT and SIGTERM end it after the current batch, a second one or STOP_SECONDS at once.
     """
     # nohup, and a script's shell in the background, have some of them ignored.
     awaited = signals.not_ignored((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-    work = _Work(schedulers, settings, observers)
+    work = _Work(schedulers, settings, observers, wait_events)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         work.thread.start()
@@ -70,18 +71,24 @@ class _Work(Observer):
     """Runs the passes and publishes, on a thread that can be left behind if it hangs."""
 
     def __init__(
-        self, schedulers: Sequence[Scheduler], settings: Settings, observers: Sequence[Observer]
+        self,
+        schedulers: Sequence[Scheduler],
+        settings: Settings,
+        observers: Sequence[Observer],
+        wait_events: bool,
     ) -> None:
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run, name="once", daemon=True)
         self._schedulers = schedulers
         self._settings = settings
         self._database = Database(settings)
-        self._observers = observers
+        own = OwnEvents(schedulers)
+        self._observers = [*observers, own]
+        self._publishing = Publishing(settings, self._database, own, self.stop)
+        self._wait_events = wait_events
         self._runs: dict[str, Run] = {}
         self._done = NOTHING
         self._started_at = 0.0
-        self._delivery = Delivery()
         self._complete = False
 
     def started(self, run: Run) -> None:
@@ -93,16 +100,19 @@ class _Work(Observer):
         run.counts, run.seconds = self._done.counts, time.monotonic() - self._started_at
 
     def report(self, ended_by: int) -> OnceReport:
-        """What is done now; counts the events that wait, if that is not known."""
+        """What is done now; counts the events that wait."""
         for run in self._runs.values():
             if not run.result:  # it hangs
                 for observer in self._observers:
                     observer.ended(run, None)
-        delivery = self._delivery
-        if delivery.waiting is None:
-            delivery = replace(delivery, waiting=self._count_waiting())
-        outcomes = [self._outcome(scheduler.name) for scheduler in self._schedulers]
-        return OnceReport(self._settings.service, outcomes, delivery, ended_by, self._complete)
+        return OnceReport(
+            self._settings.service,
+            [self._outcome(scheduler.name) for scheduler in self._schedulers],
+            self._publishing.result(),
+            ended_by,
+            self._complete,
+            wait_events=self._wait_events,
+        )
 
     def _outcome(self, name: str) -> PassOutcome:
         run = self._runs.get(name)
@@ -121,47 +131,12 @@ class _Work(Observer):
                         stop=self.stop,
                         observers=[self, *self._observers],
                     ).run()
-            if not any(scheduler.topics for scheduler in self._schedulers):
-                self._delivery = Delivery(waiting=0)
-            elif not self.stop.is_set():
-                self._publish()
+            if self._has_topics() and not self.stop.is_set():
+                self._publishing.run(wait=self._wait_events)
         self._complete = True
 
-    def _publish(self) -> None:
-        # Imported here so that a service without topics does not load the publisher.
-        from common.events.publisher import Publisher
-        from common.events.round import Stop
-
-        publisher = Publisher(self._settings, self._database)
-        deadline = time.monotonic() + PUBLISH_SECONDS
-
-        def stopping() -> bool:
-            return self.stop.is_set() or time.monotonic() > deadline
-
-        try:
-            elsewhere = True
-            # A worker that runs now publishes our events, too: let it finish.
-            while elsewhere and not stopping():
-                done, before = publisher.drain(Stop(stopping, self.stop.wait)), self._delivery
-                self._delivery = Delivery(
-                    before.published + done.published,
-                    before.set_aside + done.set_aside,
-                    None if stopping() else done.left,
-                    redact(done.reason),
-                )
-                elsewhere = done.elsewhere and not self.stop.wait(PAUSE_SECONDS)
-        except (psycopg.Error, PassError) as error:
-            reason = redact(advised(str(error), error))
-            self._delivery = replace(self._delivery, waiting=None, reason=reason)
-        finally:
-            publisher.close()
-
-    def _count_waiting(self) -> int | None:
-        try:
-            with self._database.connect_for(COUNT_SECONDS) as connection:
-                return Outbox(connection, self._settings.service).waiting()
-        except psycopg.Error:
-            return None
+    def _has_topics(self) -> bool:
+        return any(scheduler.topics for scheduler in self._schedulers)
 
 
 def dry_run(schedulers: Sequence[Scheduler], settings: Settings) -> OnceReport:

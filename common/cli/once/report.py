@@ -24,21 +24,38 @@ class PassOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """Events of this command's own passes that Kafka does not have.
+
+    ``refused`` of the ``number`` are those that it has refused; ``why`` is one reason.
+    """
+
+    number: int = 0
+    refused: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of the events; ``waiting`` is None if they were not counted, ``reason`` is why
-    they wait."""
+    """What became of all events of the service.
+
+    ``waiting`` is None if they were not counted, ``reason`` is why they wait. ``left`` of the own
+    events is None if that is not known.
+    """
 
     published: int = 0
     set_aside: int = 0
     waiting: int | None = None
     reason: str = ""
+    left: Left | None = Left()
 
 
 @dataclass(frozen=True, slots=True)
 class OnceReport:
     """The result of `toast once`, or of its dry run.
 
-    ``signal`` ended it, if that is not 0; ``complete`` is False if it broke down.
+    ``signal`` ended it, if that is not 0; ``complete`` is False if it broke down. Without
+    ``wait_events``, own events that are left are no failure.
     """
 
     service: str
@@ -47,10 +64,13 @@ class OnceReport:
     signal: int = 0
     complete: bool = True
     dry_run: bool = False
+    wait_events: bool = True
 
     @property
     def failed(self) -> bool:
-        return not self.complete or any(each.result == "failed" for each in self.schedulers)
+        lacks_events = self.wait_events and self.delivery.left != Left()
+        has_failed = any(each.result == "failed" for each in self.schedulers)
+        return not self.complete or has_failed or lacks_events
 
     @property
     def exit_code(self) -> int:
@@ -89,12 +109,22 @@ class OnceReport:
             number = "not counted" if events.waiting is None else events.waiting
             reason = f"; {events.reason}" if events.reason else ""
             lines.append(f"events are waiting: {number}{reason}")
+        if events.left != Left():
+            lines.append(_left_text(events.left))
         if self.signal:
             lines.append(f"ended by {self._ended_by()}; the next pass does the rest")
         return "\n".join(lines)
 
     def _ended_by(self) -> str:
         return signal.Signals(self.signal).name if self.signal else ""
+
+
+def _left_text(left: Left | None) -> str:
+    if left is None:
+        return "whether Kafka has the events of this run is not known"
+    refused = f" ({left.refused} refused)" if left.refused else ""
+    why = left.why or "see `toast outbox`"
+    return f"Kafka does not have {left.number} events of this run{refused}: {why}"
 
 
 def _row(outcome: PassOutcome) -> tuple[object, ...]:

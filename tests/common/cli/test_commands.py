@@ -157,6 +157,7 @@ def test_once_prints_one_object_for_a_program(database: TestDatabase, env: dict[
         "set_aside": 0,
         "waiting": 0,
         "reason": "",
+        "left": {"number": 0, "refused": 0, "why": ""},
         "ended_by": "",
     }
 
@@ -205,22 +206,54 @@ def test_once_fails_when_one_pass_fails_and_still_runs_the_others(
     assert "message-cleanup: TablesUnusable: there is no table" in as_text.out
 
 
-def test_once_leaves_the_events_when_kafka_is_away(database: TestDatabase) -> None:
+@pytest.mark.parametrize(("options", "code"), [((), 1), (("--no-wait-events",), 0)])
+def test_once_fails_if_kafka_does_not_get_the_events_of_its_own_pass(
+    database: TestDatabase, options: tuple[str, ...], code: int
+) -> None:
+    env = environment(database, NO_BROKER)
     add_links(database, 2)
+    add_event(database, key="older, of another pass")
 
-    answer = toast("once", "link", env=environment(database, NO_BROKER))
+    answer = toast("once", "link", *options, env=env)
 
-    assert answer.code == 0  # the pass was fine
-    published, events_wait = answer.out.splitlines()[-2:]
+    assert answer.code == code
+    published, events_wait, left = answer.out.splitlines()[-3:]
     assert published == "published 0 events"
     number, _, reason = events_wait.removeprefix("events are waiting: ").partition("; ")
-    assert number == "2"
-    assert len(database.query("SELECT id FROM toast_outbox")) == 2
-    again = toast("once", "link", "--json", env=environment(database, NO_BROKER))
-    assert again.code == 0
+    assert number == "3"
+    assert "Connection refused" in reason
+    assert left == f"Kafka does not have 2 events of this run: {reason}"
+
+    again = toast("once", "link", "--json", *options, env=env)
+    assert again.code == 0  # its pass has written none
     found = json.loads(again.out)
-    assert (found["published"], found["waiting"], found["reason"]) == (0, 2, reason)
-    assert reason
+    assert (found["published"], found["waiting"], found["reason"]) == (0, 3, reason)
+    assert found["left"] == {"number": 0, "refused": 0, "why": ""}
+
+
+# The message of one link becomes larger than any broker takes.
+ENLARGE = """
+CREATE FUNCTION enlarge() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN NEW.payload = to_json(repeat('x', 1100000)); RETURN NEW; END $$;
+CREATE TRIGGER enlarge BEFORE INSERT ON toast_outbox FOR EACH ROW WHEN (NEW.key = '{key}')
+EXECUTE FUNCTION enlarge()"""
+
+
+def test_once_fails_if_kafka_refuses_an_event_of_its_own_pass(
+    own_database: TestDatabase, mock_broker: str
+) -> None:
+    env, arrived = environment(own_database, mock_broker), Topic(mock_broker, TOPIC)
+    link, _ = add_links(own_database, 2)
+    own_database.query(ENLARGE.format(key=link["id"]))
+
+    answer = toast("once", "link", "--json", env=env)
+
+    assert answer.code == 1
+    found = json.loads(answer.out)
+    arrived.read(1)
+    assert (found["published"], found["set_aside"], found["waiting"]) == (1, 0, 1)
+    assert found["left"].pop("why").endswith("Message size too large")
+    assert found["left"] == {"number": 1, "refused": 1}
 
 
 def test_once_takes_along_what_waited_before(
@@ -263,6 +296,9 @@ $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
 CREATE TRIGGER pause AFTER UPDATE ON link_links EXECUTE FUNCTION pause()"""
 
 
+ONCE = "once link --no-wait-events --json"
+
+
 def once_until(
     database: TestDatabase, *numbers: signal.Signals, ignored: bool = False
 ) -> tuple[int, str]:
@@ -270,7 +306,7 @@ def once_until(
     asleep = "SELECT 1 AS one FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     trap = "trap '' HUP; " if ignored else ""
     with subprocess.Popen(
-        ["sh", "-c", f"{trap}exec {sys.executable} -m workers once link --json"],
+        ["sh", "-c", f"{trap}exec {sys.executable} -m workers {ONCE}"],
         env=environment(database),
         stdout=subprocess.PIPE,
         text=True,
