@@ -292,21 +292,24 @@ def test_a_pass_whose_connection_is_lost_half_way_is_recorded_later(
 
 
 def test_runs_are_forgotten_after_thirty_days(database: TestDatabase, run_once: Any) -> None:
-    def add(days: int, *, scheduler: str = "probe", service: str = "link") -> uuid.UUID:
+    limit, moment = timedelta(days=30), timedelta(seconds=5)
+
+    def add(age: timedelta, *, scheduler: str = "probe", service: str = "link") -> uuid.UUID:
         [row] = database.query(
             "INSERT INTO toast_runs (id, service, scheduler, host, process, started_at)"
             " VALUES (%s, %s, %s, '', 1, now() - %s) RETURNING id",
             uuid.uuid4(),
             service,
             scheduler,
-            timedelta(days=days, seconds=-5 if days == 30 else 0),
+            age,
         )
         number: uuid.UUID = row["id"]
         return number
 
-    for days in (31, 400):
-        add(days)
-    kept = [add(31, scheduler="another"), add(31, service="blog"), add(30), add(29)]
+    for age in (limit + moment, 10 * limit):
+        add(age)
+    kept = [add(2 * limit, scheduler="another"), add(2 * limit, service="blog")]
+    kept.append(add(limit - moment))
 
     run = run_once(lambda current: PassResult())
 
