@@ -171,5 +171,5 @@ CAMPAIGN = Campaign(
     limits=(Limit("kills"), *LIMITS),
     play=play,
     rounds=ROUNDS,
-    small_rounds=6,
+    small_rounds=4,
 )

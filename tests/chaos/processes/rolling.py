@@ -90,5 +90,5 @@ CAMPAIGN = Campaign(
     ),
     play=play,
     rounds=len(ROWS),
-    small_rounds=2,
+    small_rounds=1,
 )

@@ -183,5 +183,5 @@ CAMPAIGN = Campaign(
     ),
     play=play,
     rounds=100,
-    small_rounds=3,
+    small_rounds=2,
 )
