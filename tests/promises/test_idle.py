@@ -101,7 +101,7 @@ def test_what_is_carried_after_work_was_needed_for_it(
 ) -> None:
     port = free_port()
     env = environment(database, kafka_server.address, METRICS_PORT=str(port))
-    with Process("workers.link", env=env) as worker:
+    with Process("workers.link", env=env, fresh=True) as worker:
         passed(worker)
         assert LIBRDKAFKA not in libraries(worker)
         database.insert("link_links", expires_at="2020-01-01T00:00:00Z")
@@ -126,7 +126,7 @@ def test_an_idle_worker_holds_no_connection(database: TestDatabase) -> None:
 def test_an_idle_worker_hardly_uses_the_cpu(database: TestDatabase) -> None:
     """Looking after its threads, twice in this time, is all that it does."""
     env = environment(database, METRICS_PORT=str(free_port()))
-    with Process("workers.twitchbot", env=env) as worker:
+    with Process("workers.twitchbot", env=env, fresh=True) as worker:
         passed(worker)
         time.sleep(1)
         before = cpu(worker)

@@ -41,7 +41,6 @@ NO_MORE_FILES = "LimitReached: Too many open files: raise LimitNOFILE= of the un
 # So many deliveries at once are near the limits; the next reach one while these wait for a reply.
 NEARLY = 15
 REACHED_SECONDS = 2.0
-NO_MORE_FILES = "LimitReached: Too many open files: raise LimitNOFILE= of the unit"
 # A delivery that was taken and not sent is due again after this and its lease's margin.
 TIMEOUT_SECONDS = 5
 AGAIN_SECONDS = TIMEOUT_SECONDS + 15 + PATIENCE
@@ -73,7 +72,7 @@ def test_every_worker_does_its_work_with_few_files_and_threads(
     install_refusals(database)
     with work(service, database, found.topics) as given:
         env = environment(database, mock_broker, **given, **on)
-        with Process(f"workers.{service}", env=env) as worker:
+        with Process(f"workers.{service}", env=env, fresh=True) as worker:
             limit_files(worker, FEW_FILES)
             for scheduler in found.schedulers:
                 done = worker.wait_for("pass_finished", scheduler=scheduler.name)
@@ -133,7 +132,7 @@ def webhook_worker(database: TestDatabase, **settings: str) -> Process:
         "WEBHOOK_WORKER_COUNT": str(MOST_WORKERS),
         "WEBHOOK_ALLOW_PRIVATE_CIDRS": "127.0.0.0/8",
     }
-    return Process("workers.webhook", env=environment(database, **only, **settings))
+    return Process("workers.webhook", env=environment(database, **only, **settings), fresh=True)
 
 
 def deliveries(database: TestDatabase) -> dict[tuple[str, int], int]:
@@ -249,7 +248,9 @@ def test_notifications_that_a_limit_holds_back_are_sent_later_and_count_no_attem
 
     with (
         DiscordServer() as discord,
-        Process("workers.notification", env=environment(database, **settings)) as worker,
+        Process(
+            "workers.notification", env=environment(database, **settings), fresh=True
+        ) as worker,
     ):
         for name in map(str, range(SENDERS)):
             channel = database.insert(
@@ -280,7 +281,7 @@ def test_a_sync_that_a_limit_holds_back_is_made_later(database: TestDatabase) ->
     with work("warcraft", database, ()) as given:
         database.query("UPDATE characters SET deleted_at = now()")
         env = environment(database, **given, GUILD_SYNC_ENABLED="false")
-        with Process("workers.warcraft", env=env) as worker:
+        with Process("workers.warcraft", env=env, fresh=True) as worker:
             worker.wait_for("pass_finished", processed=0)
             time.sleep(REACHED_SECONDS)  # then it has no session any more
             database.query("UPDATE characters SET deleted_at = NULL")
@@ -296,7 +297,7 @@ def test_a_sync_that_a_limit_holds_back_is_made_later(database: TestDatabase) ->
 
 def test_a_session_that_a_limit_holds_back_is_opened_later(database: TestDatabase) -> None:
     env = environment(database, LINK_EXPIRATION_INTERVAL="1s")
-    with Process("workers.link", env=env) as worker:
+    with Process("workers.link", env=env, fresh=True) as worker:
         worker.wait_for("pass_finished")
         link = database.insert("link_links", expires_at="2020-01-01")["id"]
         limit_files(worker, 3)
