@@ -84,7 +84,15 @@ def opened() -> Iterator[None]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", __name__, str(theirs.fileno())]
     # It ends when it can be asked no more.
-    with ours, subprocess.Popen(command, env=_own_environment(), pass_fds=[theirs.fileno()]):
+    with (
+        ours,
+        subprocess.Popen(
+            command,
+            env=_own_environment(),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+        ),
+    ):
         theirs.close()
         _requests = ours
         yield
@@ -128,29 +136,38 @@ def start(
 
 def _serve(requests: socket.socket) -> None:
     """Answer each request by a fork, in which this function returns after preparing it."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the watchers
     while True:
+        _bury_watchers()
         request, files, _, _ = socket.recv_fds(requests, _MOST_BYTES, 3)
         if not request:
             sys.exit()
-        server = bound_to_parent(signal.SIGKILL)
+        bind = bound_to_parent(signal.SIGKILL)
         if os.fork() == 0:
-            server()
-            _watch(files[2])
+            bind()
+            _watch(files)
             _prepare(request, files[:2])
             return
         for file in files:
             os.close(file)
 
 
-def _watch(status: int) -> None:
+def _bury_watchers() -> None:
+    """Take note of the ends of watchers, for which nobody waits."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _watch(files: Sequence[int]) -> None:
     """Fork once more; report the pid of the fork and its exit code, and return in the fork."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     bind = bound_to_parent(signal.SIGKILL)
     pid = os.fork()
     if pid == 0:
         bind()
         return
+    *output, status = files
+    for file in output:
+        os.close(file)  # so that it ends with the fork
     os.write(status, b"%d\n" % pid)
     _, ended = os.waitpid(pid, 0)
     os.write(status, b"%d\n" % os.waitstatus_to_exitcode(ended))
