@@ -1,8 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
-# Three for two cores: tests wait for other processes more than they compute.
-TESTS_AT_ONCE = $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
+# Two for each core: tests wait for other processes more than they compute.
+TESTS_AT_ONCE = $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 2)
 AT_ONCE = --numprocesses $(TESTS_AT_ONCE) --dist worksteal
 # What depends on the database most: the schedulers, their outbox and its tables.
 SCHEDULER_TESTS = $(addprefix tests/,promises/test_schedulers.py promises/test_odd_tables.py \

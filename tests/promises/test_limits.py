@@ -41,9 +41,6 @@ NO_MORE_FILES = "LimitReached: Too many open files: raise LimitNOFILE= of the un
 # So many deliveries at once are near the limits; the next reach one while these wait for a reply.
 NEARLY = 15
 REACHED_SECONDS = 2.0
-# A delivery that was taken and not sent is due again after this and its lease's margin.
-TIMEOUT_SECONDS = 5
-AGAIN_SECONDS = TIMEOUT_SECONDS + 15 + PATIENCE
 
 
 def limit(name: str) -> int:

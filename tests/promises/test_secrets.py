@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -209,16 +210,6 @@ def _trigger_of_a_channel(stage: Stage, code: str) -> None:
     stage.once("notification", "notification-retry")
 
 
-@path("a trigger quotes a channel's URL", "notification_set_aside", "refused: ")
-def _(stage: Stage) -> None:
-    _trigger_of_a_channel(stage, PLAIN_CODE)
-
-
-@path("a trigger quotes a channel's URL under its own code", "notification_set_aside", "refused: ")
-def _(stage: Stage) -> None:
-    _trigger_of_a_channel(stage, OWN_CODE)
-
-
 def _trigger_of_a_webhook(stage: Stage, code: str) -> None:
     echo = stage.enter(Echo(200))
     add_delivery(stage.database, f"{echo.url}{QUERY_PATH}")
@@ -227,14 +218,13 @@ def _trigger_of_a_webhook(stage: Stage, code: str) -> None:
     stage.once("webhook", "webhook-delivery")
 
 
-@path("a trigger quotes a webhook", "row_failed", "RaiseException: refused: ")
-def _(stage: Stage) -> None:
-    _trigger_of_a_webhook(stage, PLAIN_CODE)
-
-
-@path("a trigger quotes a webhook under its own code", "row_failed", "refused: ")
-def _(stage: Stage) -> None:
-    _trigger_of_a_webhook(stage, OWN_CODE)
+for _under, _code in {"": PLAIN_CODE, " under its own code": OWN_CODE}.items():
+    path(f"a trigger quotes a channel's URL{_under}", "notification_set_aside", "refused: ")(
+        partial(_trigger_of_a_channel, code=_code)
+    )
+    path(f"a trigger quotes a webhook{_under}", "row_failed", "refused: ")(
+        partial(_trigger_of_a_webhook, code=_code)
+    )
 
 
 @path("a row that breaks a constraint", "CheckViolation", "positive_total")
@@ -243,10 +233,9 @@ def _(stage: Stage) -> None:
     add_notification(stage.database, f"{echo.url}/api/webhooks/1/{DISCORD_TOKEN}")
     add_delivery(stage.database, f"{echo.url}{SLACK_PATH}")
     for table, column in (
-        ("notification_channels", "notifications"),
-        ("webhook_webhooks", "deliv"),
+        ("notification_channels", "total_notifications"),
+        ("webhook_webhooks", "total_deliveries"),
     ):
-        column = {"deliv": "total_deliveries"}.get(column, "total_notifications")
         stage.database.query(
             f"ALTER TABLE {table} ADD CONSTRAINT positive_total CHECK ({column}=0)"
         )
