@@ -15,6 +15,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import re
 import runpy
 import select
@@ -25,18 +26,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
+import common
+import workers
 from devservers.checkout import ROOT
 from devservers.child_processes import bound_to_parent
 
-_IMPORTED = (
-    *(
-        "common.cli.commands",
-        "common.cli.once.passes",
-        "common.cli.check",
-        "common.cli.status.screen",
-    ),
-    *("common.worker.worker_process", "common.worker.endpoint.endpoint", "confluent_kafka"),
-)
 # What the interpreter and the libraries beneath it read once, at their start.
 _READ_ONCE = re.compile(r"(PYTHON|LC_|LD_|MALLOC_|OPENSSL_|GRPC_)\w+|LANG|LANGUAGE|TZ")
 _MOST_BYTES = 150_000
@@ -186,9 +180,16 @@ def _prepare(request: bytes, output: Sequence[int]) -> None:
     sys.argv = arguments
 
 
-if __name__ == "__main__":
-    for name in _IMPORTED:
-        importlib.import_module(name)
+def _import_all() -> None:
+    """All of common, with the libraries of Kafka and HTTP, and every service; not gRPC."""
+    for module in pkgutil.walk_packages(common.__path__, "common."):
+        importlib.import_module(module.name)
+    for name in workers.SERVICES:
+        workers.load(name)
     gc.freeze()
+
+
+if __name__ == "__main__":
+    _import_all()
     _serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
