@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from common.worker.systemd import SystemdNotifier
+from common.worker.worker_process import SUPERVISE_SECONDS
 from devservers.child_processes import PATIENCE
+from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from testing.scheduler_cases.link import link
@@ -24,6 +27,8 @@ class Listener:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.messages: list[str] = []
+        # When the last sign of life came, on the monotonic clock.
+        self.fed_at = 0.0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         self._socket.settimeout(PATIENCE)
@@ -36,6 +41,8 @@ class Listener:
             except TimeoutError:
                 raise AssertionError((pattern, self.messages)) from None
             self.messages.append(message)
+            if message == "WATCHDOG=1":
+                self.fed_at = time.monotonic()
             if re.fullmatch(pattern, message):
                 return message
 
@@ -72,6 +79,18 @@ def test_a_worker_is_ready_without_postgresql_and_reports_what_it_waits_for(
         systemd.wait_for("READY=1")
         systemd.wait_for(r"STATUS=message-cleanup failed .*; stream-closer failed .*")
         assert process.stop() == 0
+
+
+def test_a_worker_that_is_stalled_gives_no_sign_of_life(
+    database: TestDatabase, systemd: Listener
+) -> None:
+    database.insert("twitchbot_messages", created_at="2020-01-01T00:00:00Z")
+    with TcpProxy(database.server.port) as proxy:
+        proxy.hang_at(b"DELETE FROM twitchbot_messages")
+        env = environment(database, DB_PORT=str(proxy.port), NOTIFY_SOCKET=str(systemd.path))
+        with Process("tests.support.impatient_worker", env=env):
+            systemd.wait_for(r"STATUS=message-cleanup has made no progress for too long.*")
+            assert time.monotonic() - systemd.fed_at > SUPERVISE_SECONDS / 2
 
 
 def test_bad_settings_are_never_ready(database: TestDatabase, systemd: Listener) -> None:

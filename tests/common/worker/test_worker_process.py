@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from common import exit_codes
 from common.worker.worker_process import SUPERVISE_SECONDS
 from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.kafka import KafkaServer
@@ -325,6 +326,15 @@ def test_a_worker_that_was_paused_for_longer_than_it_waits_goes_on(database: Tes
         assert not poll_until(lambda: worker.ended is not None, 0.5)
         assert worker.stop() == 0
     assert worker.records("exception_uncaught") == []
+
+
+def test_a_worker_whose_thread_died_ends_so_that_it_is_started_again(
+    database: TestDatabase,
+) -> None:
+    with Process("tests.support.doomed_worker", env=environment(database)) as worker:
+        assert worker.exit_code() == exit_codes.BUG
+    died = {record["thread"] for record in worker.records("exception_uncaught")}
+    assert died == {"message-cleanup", "stream-closer"}
 
 
 def test_a_stop_breaks_what_blocks_a_worker(database: TestDatabase, mock_broker: str) -> None:
