@@ -69,7 +69,8 @@ def read_plans() -> list[Plan]:
 
 def _read_plan(service: Service) -> Plan:
     try:
-        return Plan(service, config.load(service.name, service.variables))
+        settings = config.load(service.name, service.variables, switches=service.switches())
+        return Plan(service, settings)
     except SettingsError as error:
         return Plan(service, None, error.faults)
 

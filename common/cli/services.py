@@ -63,7 +63,10 @@ def with_settings(
     warnings: list[str] = []
     for service in services:
         try:
-            found.append((service, config.load(service.name, service.variables, common=common)))
+            settings = config.load(
+                service.name, service.variables, common=common, switches=service.switches()
+            )
+            found.append((service, settings))
         except SettingsError as error:
             faults += error.faults
             warnings += error.warnings

@@ -22,6 +22,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # Line breaks and NULs would let a value leave its place in a connection string or header;
 # surrogates are bytes of the environment that are not UTF-8.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_UNITS = {"s": "seconds", "h": "hours"}
 _ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]+)|\[(?P<ipv6>[^\]]+)\]):(?P<port>[0-9]{1,5})")
 
 
@@ -83,14 +85,24 @@ def boolean(name: str, default: str | None, help: str) -> Variable[bool]:
 
 
 def duration(
-    name: str, default: str | None, help: str, *, minimum: str = "1ms", maximum: str | None = None
+    name: str,
+    default: str | None,
+    help: str,
+    *,
+    minimum: str = "1ms",
+    maximum: str | None = None,
+    bare: str = "",
 ) -> Variable[timedelta]:
-    """A Go duration, from `minimum` to `maximum`, both written in Go's syntax and allowed."""
+    """A Go duration, from `minimum` to `maximum`, both written in Go's syntax and allowed.
+
+    `bare` is the unit of a number without one, where the live service reads such numbers.
+    """
     least = go_syntax.parse_duration(minimum)
     most = go_syntax.parse_duration(maximum) if maximum else timedelta.max
 
     def parse(text: str) -> timedelta:
-        value = go_syntax.parse_duration(text)
+        is_bare = bare and _NUMBER.fullmatch(text)
+        value = go_syntax.parse_duration(f"{text}{bare}" if is_bare else text)
         if value < least:
             raise ValueError(f"less than {minimum}")
         if value > most:
@@ -99,12 +111,15 @@ def duration(
 
     bounds = f"from {minimum} to {maximum}" if maximum else f"of at least {minimum}"
     example = default if maximum and default else "5m or 1h30m"
-    return Variable(name, parse, f"a Go duration {bounds}, such as {example}", default, help)
+    expected = f"a Go duration {bounds}, such as {example}"
+    if bare:
+        expected += f", or a number of {_UNITS[bare]}"
+    return Variable(name, parse, expected, default, help)
 
 
-def interval(name: str, default: str | None, help: str) -> Variable[timedelta]:
+def interval(name: str, default: str | None, help: str, *, bare: str = "") -> Variable[timedelta]:
     """The time between two passes of a scheduler: a Go duration, at least 100 ms."""
-    return duration(name, default, help, minimum="100ms")
+    return duration(name, default, help, minimum="100ms", bare=bare)
 
 
 def days(name: str, default: str | None, help: str) -> Variable[timedelta]:

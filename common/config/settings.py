@@ -3,13 +3,15 @@
 A setting is declared once, as a `Variable`. `load` reads it from these sources, lowest first: its
 default, `/etc/toast/toast.env`, `/etc/toast/<service>.env`, `.env` in the root of a checkout
 (development), systemd's credentials, the process environment. An empty value counts as not set.
-An invalid value never falls back to the default: `load` reports all faults at once.
+An invalid value never falls back to the default: `load` reports all faults at once. Only where all
+schedulers that read it are switched off, it is a warning.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -29,6 +31,8 @@ from common.config.kinds import (
 from common.logging.redaction import redact
 
 T = TypeVar("T")
+
+_NO_SWITCHES: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,19 @@ class Settings:
     def origin(self, variable: Variable[Any]) -> str:
         """Where the value was set: "environment", a file's path as used, or "default"."""
         return self._found[variable.name].origin
+
+
+class _WrongValue(ValueError):
+    """A setting that cannot be used, and what was written, if anything."""
+
+    def __init__(self, fault: str, written: str = "", origin: str = "default") -> None:
+        super().__init__(fault)
+        self._written, self._origin = written, origin
+
+    def instead(self, variable: Variable[Any]) -> _Found:
+        """The default, which is not used, beside what was written."""
+        value = None if variable.default is None else variable.parse(variable.default)
+        return _Found(value, self._written, self._origin)
 
 
 class SettingsError(Exception):
@@ -131,21 +148,27 @@ def load(
     *,
     common: Iterable[Variable[Any]] = COMMON,
     needs: Iterable[Need] = (),
+    switches: Mapping[str, Collection[str]] = _NO_SWITCHES,
 ) -> Settings:
-    """Read the common settings and ``variables``. Raises SettingsError with every fault."""
+    """Read the common settings and ``variables``. Raises SettingsError with every fault.
+
+    ``switches`` are names: of a setting, and of the switches without which nobody reads it. While
+    all of them are off, a wrong value is only a warning, and the default stands in for it.
+    """
     declared = {variable.name: variable for variable in (*common, *variables)}
     every = (*COMMON, *declared.values())
     known = names(every)
     layers, faults = sources.read_layers(service, os.environ, known)
     warnings = sources.warnings(layers, known)
     secrets = sources.values_of(layers, names(each for each in every if each.secret))
-    found: dict[str, _Found] = {}
-    for variable in declared.values():
-        try:
-            found[variable.name] = _find(variable, layers, secrets)
-        except ValueError as fault:
-            faults.append(str(fault))
+    found, wrong_values = _find_all(declared, layers, secrets)
     values = {name: each.value for name, each in found.items()}
+    for name, fault in wrong_values.items():
+        if off := _all_off(switches.get(name, ()), values):
+            found[name] = fault.instead(declared[name])
+            warnings += (f"{fault}; not used while {off}",)
+        else:
+            faults.append(str(fault))
     faults += unmet(needs, values)
     faults += [*postgres.combination_faults(values), *kafka.combination_faults(values)]
     if faults:
@@ -190,26 +213,40 @@ def environment_default(name: str, value: str) -> None:
     os.environ.setdefault(name, value)
 
 
+def _all_off(switches: Collection[str], values: Mapping[str, object]) -> str:
+    """These switches for a message, if there are some and all are off, else ""."""
+    is_off = switches and all(values.get(name) is False for name in switches)
+    return " and ".join(f"{name} is false" for name in switches) if is_off else ""
+
+
+def _find_all(
+    declared: Mapping[str, Variable[Any]], layers: Sequence[Layer], secrets: Collection[str]
+) -> tuple[dict[str, _Found], dict[str, _WrongValue]]:
+    found: dict[str, _Found] = {}
+    wrong_values: dict[str, _WrongValue] = {}
+    for name, variable in declared.items():
+        try:
+            found[name] = _find(variable, layers, secrets)
+        except _WrongValue as fault:
+            wrong_values[name] = fault
+    return found, wrong_values
+
+
 def _find(variable: Variable[Any], layers: Iterable[Layer], secrets: Iterable[str]) -> _Found:
     """Take the highest layer that sets the variable, under its name or an alias."""
     for layer in layers:
         given = {name: layer.values[name] for name in names([variable]) if layer.values.get(name)}
         if len(set(given.values())) > 1:
-            raise ValueError(f"{' and '.join(given)} in {layer.place} differ; expected only one")
+            both = " and ".join(given)
+            raise _WrongValue(f"{both} in {layer.place} differ; expected only one")
         for name, value in given.items():
-            parsed = _parse(variable, name, value, layer.place, secrets)
-            return _Found(parsed, value, layer.origin)
+            try:
+                return _Found(variable.parse(value), value, layer.origin)
+            except ValueError as reason:
+                fault = f"{name} in {layer.place} is {wrong(variable, value, reason, secrets)}"
+                raise _WrongValue(fault, value, layer.origin) from reason
     if variable.default is None:
-        raise ValueError(
+        raise _WrongValue(
             f"{variable.name} is not set; expected {variable.expected} ({variable.help})"
         )
     return _Found(variable.parse(variable.default), variable.default, "default")
-
-
-def _parse(variable: Variable[T], name: str, value: str, place: str, secrets: Iterable[str]) -> T:
-    try:
-        return variable.parse(value)
-    except ValueError as reason:
-        raise ValueError(
-            f"{name} in {place} is {wrong(variable, value, reason, secrets)}"
-        ) from reason

@@ -67,17 +67,33 @@ def warnings(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]
     return (*_resemblances(layers, names), *remarks)
 
 
-def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
-    """The unknown variables that look like a misspelt known one."""
+def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> Iterator[str]:
+    """The unknown variables that look like a misspelt known one, or begin like one."""
+    for layer in layers:
+        for name in layer.values:
+            if name.isprintable() and (question := unread(name, names)) is not None:
+                yield f"{name} in {layer.place} is not a setting{question}"
+
+
+def unread(name: str, names: Collection[str]) -> str | None:
+    """What to ask about a variable that nobody reads, if it was meant for one of these settings.
+
+    None if it was not: it neither resembles one of them nor begins with two words of one.
+    """
     known = {CONFIG_DIR_VARIABLE, *names}
-    long = [name for name in known if len(name) >= _SHORTEST_RESEMBLED]
-    return tuple(
-        f"{name} in {layer.place} is not a setting; did you mean {meant}?"
-        for layer in layers
-        for name in layer.values
-        if name not in known and name.isprintable()
-        if (meant := suggestions.nearest(name, long, slips=_MOST_SLIPS))
-    )
+    if name in known:
+        return None
+    long = [each for each in known if len(each) >= _SHORTEST_RESEMBLED]
+    meant = suggestions.nearest(name, long, slips=_MOST_SLIPS)
+    if not meant and _beginning(name) in {_beginning(each) for each in known} - {""}:
+        meant = suggestions.by_words(name, known) or ""
+    return None if meant is None else f"; did you mean {meant}?" if meant else ""
+
+
+def _beginning(name: str) -> str:
+    """The first two words of a name of at least three, else ""."""
+    words = name.split("_")
+    return "_".join(words[:2]) if len(words) > 2 else ""
 
 
 def _ignored(environment: Mapping[str, str]) -> Iterator[str]:

@@ -17,6 +17,21 @@ def nearest(name: str, known: Iterable[str], *, slips: int) -> str | None:
     return best if best is not None and distances[best] <= slips else None
 
 
+def by_words(name: str, known: Iterable[str]) -> str | None:
+    """The known name that has most words in common with this one, or None if few are.
+
+    Words are between underscores and count by their first four letters: RETRY is RETRIES.
+    """
+    words = _stems(name)
+    alike = {other: 2 * len(words & _stems(other)) / len(words | _stems(other)) for other in known}
+    best = max(sorted(alike), key=alike.__getitem__, default=None)
+    return best if best is not None and alike[best] >= 1 else None
+
+
+def _stems(name: str) -> set[str]:
+    return {word[:4] for word in name.upper().split("_")}
+
+
 def _distance(one: str, other: str) -> int:
     """The Damerau-Levenshtein distance, in which no letter is touched twice."""
     before: list[int] = []

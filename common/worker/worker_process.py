@@ -49,7 +49,9 @@ def main(service: Service) -> int:
     """Run the worker of one service until a signal ends it; returns the exit code."""
     logs.take_over()
     try:
-        settings = config.load(service.name, service.variables, needs=service.needs)
+        settings = config.load(
+            service.name, service.variables, needs=service.needs, switches=service.switches()
+        )
         failpoints.arm(config.failpoint())
     except (SettingsError, ValueError) as error:
         logs.plain(str(error))

@@ -127,7 +127,7 @@ SCHEDULER = Sync(
     joined="LEFT JOIN character_details AS details ON details.character_id = character.id",
     last_synced="details.last_synced_at",
     interval=config.interval(
-        "CHARACTER_SYNC_INTERVAL", "6h", "time from one sync of characters to the next"
+        "CHARACTER_SYNC_INTERVAL", "6h", "time from one sync of characters to the next", bare="h"
     ),
     enabled=config.boolean(
         "CHARACTER_SYNC_ENABLED", "true", "whether characters are synced from Battle.net"

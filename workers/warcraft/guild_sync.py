@@ -125,7 +125,7 @@ SCHEDULER = Sync(
     },
     last_synced="guild.last_synced_at",
     interval=config.interval(
-        "GUILD_SYNC_INTERVAL", "12h", "time from one sync of guilds to the next"
+        "GUILD_SYNC_INTERVAL", "12h", "time from one sync of guilds to the next", bare="h"
     ),
     enabled=config.boolean(
         "GUILD_SYNC_ENABLED", "true", "whether guilds are synced from Battle.net"

@@ -36,6 +36,7 @@ TIMEOUT = config.duration(
     "the longest that one attempt to deliver may take, from name look-up to the last byte",
     minimum="1s",
     maximum="5m",
+    bare="s",
 )
 # Each needs up to three threads and two files: the units' TasksMax= and LimitNOFILE= follow.
 MOST_WORKERS = 200

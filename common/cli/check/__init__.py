@@ -33,7 +33,9 @@ def check(services: Sequence[Service]) -> Report:
     subjects: list[Subject] = []
     for service in services:
         try:
-            settings = config.load(service.name, service.variables, needs=service.needs)
+            settings = config.load(
+                service.name, service.variables, needs=service.needs, switches=service.switches()
+            )
         except SettingsError as faults:
             found += ((service.name, finding) for finding in _faults(faults))
         else:

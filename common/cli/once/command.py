@@ -14,11 +14,16 @@ def run(services: Services, options: argparse.Namespace) -> int:
     """Run or preview one pass of the named scheduler, or of all that are enabled."""
     service = services.named(options.service)
     # A scheduler that is named runs even if it is disabled.
-    named = options.scheduler and scheduler_named(service, options.scheduler)
-    settings = config.load(service.name, service.variables, needs=service.needs)
+    named = [scheduler_named(service, options.scheduler)] if options.scheduler else []
+    settings = config.load(
+        service.name,
+        service.variables,
+        needs=service.needs,
+        switches=service.switches(used=named),
+    )
     print_warnings([settings])
     log_for_a_person(settings)
-    chosen = [named] if named else [one for one in service.schedulers if settings[one.enabled]]
+    chosen = named or [each for each in service.schedulers if settings[each.enabled]]
     if options.dry_run:
         answer = passes.dry_run(chosen, settings)
     else:

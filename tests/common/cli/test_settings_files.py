@@ -101,6 +101,19 @@ def test_the_reason_why_nothing_is_set_is_named_too(
         assert (text.count("DB_HOST is not set"), text.count("else/.env is not read")) == (1, 1)
 
 
+def test_a_wrong_value_stops_only_what_reads_it(tmp_path: Path) -> None:
+    """`WEBHOOK_DELIVERY_TIMEOUT` is webhook-delivery's, which is off by default."""
+    (tmp_path / "toast.env").write_text("DB_HOST=h\nDB_USER=u\nWEBHOOK_DELIVERY_TIMEOUT=soon\n")
+    env = bare(TOAST_CONFIG_DIR=str(tmp_path))
+    listed = toast("list", env=env)
+    assert (listed.code, listed.err.count("is 'soon'")) == (0, 1)
+    assert re.search(r"^WEBHOOK_DELIVERY_TIMEOUT +soon +\S+toast.env", listed.out, re.MULTILINE)
+    named = toast("once", "webhook", "webhook-delivery", env=env)
+    assert (named.code, named.err.count("is 'soon'")) == (78, 1)
+    worker = toast("run", "webhook", env={**env, "WEBHOOK_DELIVERY_ENABLED": "true"})
+    assert (worker.code, worker.err.count("is 'soon'")) == (78, 1)
+
+
 @pytest.mark.servers
 def test_every_command_and_the_worker_give_a_warning_once_and_without_the_value(
     tmp_path: Path,

@@ -17,6 +17,8 @@ OFFSET = kinds.integer("OFFSET", None, "", minimum=-10, maximum=10)
 RETENTION = kinds.days("RETENTION_DAYS", "30", "")
 INTERVAL = kinds.interval("INTERVAL", "1h", "")
 TIMEOUT = kinds.duration("TIMEOUT", "30s", "", minimum="1s", maximum="5m")
+SECONDS = kinds.duration("SECONDS", "30s", "", minimum="1s", maximum="5m", bare="s")
+IN_HOURS = kinds.interval("IN_HOURS", "6h", "", bare="h")
 MODE = kinds.choice("MODE", ("auto", "verify-full"), "auto", "")
 SERVERS = kinds.addresses("SERVERS", None, "")
 ENABLED = kinds.boolean("ENABLED", "true", "")
@@ -39,6 +41,10 @@ ENABLED = kinds.boolean("ENABLED", "true", "")
         (INTERVAL, "1h30m", 1.5 * HOURS),
         (TIMEOUT, "1s", timedelta(seconds=1)),
         (TIMEOUT, "5m", timedelta(minutes=5)),
+        (SECONDS, "30", timedelta(seconds=30)),
+        (SECONDS, "4m", timedelta(minutes=4)),
+        (IN_HOURS, "6", 6 * HOURS),
+        (IN_HOURS, "1.5", 1.5 * HOURS),
         (MODE, "Verify-FULL", "verify-full"),
         (ENABLED, "t", True),
         (ENABLED, "False", False),
@@ -75,6 +81,9 @@ def test_a_valid_value_is_read(variable: Variable[Any], text: str, value: object
         (INTERVAL, ("5", "60"), "no unit"),
         (TIMEOUT, ("999ms", "-1m"), "less than 1s"),
         (TIMEOUT, ("5m1us", "24h"), "more than 5m"),
+        (SECONDS, ("0", "0.5"), "less than 1s"),
+        (SECONDS, ("301", "9" * 30), "more than"),
+        (SECONDS, ("-30", "30 ", "1_0", ".5", "5.", "1e1", ""), "number|unit|less than"),
         (MODE, ("", "verify", "auto "), "not one of them"),
         (ENABLED, ("yes", "tRUE"), "Go boolean"),
         (SERVERS, ("", ",", "a:1,", ",a:1", "a:1,,b:2", "a:1, ,b:2"), "empty"),

@@ -312,6 +312,37 @@ def test_an_invalid_value_does_not_fall_back_to_the_place_below(machine: Install
     assert "LINK_EXPIRATION_INTERVAL in the environment is '5 m' (unknown unit ' m')" in fault
 
 
+BATCH = config.interval("LINK_BATCH_INTERVAL", "1m", "", bare="h")
+SWITCHES = {"LINK_BATCH_INTERVAL": ["LINK_ENABLED", "LINK_OTHER_ENABLED"]}
+ENABLED = (
+    config.boolean("LINK_ENABLED", "false", ""),
+    config.boolean("LINK_OTHER_ENABLED", "", ""),
+)
+
+
+def test_a_wrong_value_is_a_warning_while_all_that_read_it_are_off(machine: Installation) -> None:
+    machine.set(LINK_BATCH_INTERVAL="soon", LINK_ENABLED="false", LINK_OTHER_ENABLED="0")
+    settings = config.load("link", (*ENABLED, BATCH), switches=SWITCHES)
+    (warning,) = settings.warnings
+    assert warning.startswith("LINK_BATCH_INTERVAL in the environment is 'soon' (")
+    assert warning.endswith(
+        "; not used while LINK_ENABLED is false and LINK_OTHER_ENABLED is false"
+    )
+    assert settings[BATCH] == timedelta(minutes=1)
+    assert (settings.written(BATCH), settings.origin(BATCH)) == ("soon", "environment")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("true", "f"), ("false", "t"), ("maybe", "false"), ("true", "true")]
+)
+def test_a_wrong_value_is_a_fault_if_one_that_reads_it_may_be_on(
+    machine: Installation, one: str, other: str
+) -> None:
+    machine.set(LINK_BATCH_INTERVAL="soon", LINK_ENABLED=one, LINK_OTHER_ENABLED=other)
+    with pytest.raises(SettingsError, match="LINK_BATCH_INTERVAL in the environment is 'soon'"):
+        config.load("link", (*ENABLED, BATCH), switches=SWITCHES)
+
+
 def test_a_value_in_a_fault_is_one_short_printable_line(machine: Installation) -> None:
     machine.set(DB_PORT="1\n\x1b[31m\u2028" + "9" * 5_000, DB_NAME="x\udcff")
     found = faults()
@@ -455,6 +486,30 @@ def test_a_slip_in_a_name_is_named_with_its_place(machine: Installation, slip: s
     )
 
 
+RETRY_SETTINGS = (
+    config.boolean("WEBHOOK_RETRY_SCHEDULER_ENABLED", "true", ""),
+    config.interval("WEBHOOK_RETRY_SCHEDULER_INTERVAL", "5m", ""),
+    config.integer("WEBHOOK_MAX_RETRIES", "3", "", minimum=1, maximum=9),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "question"),
+    [
+        ("WEBHOOK_RETRY_ENABLED", "; did you mean WEBHOOK_RETRY_SCHEDULER_ENABLED?"),
+        ("WEBHOOK_RETRY_INTERVAL", "; did you mean WEBHOOK_RETRY_SCHEDULER_INTERVAL?"),
+        ("WEBHOOK_RETRY_MAX_ATTEMPTS", "; did you mean WEBHOOK_MAX_RETRIES?"),
+        ("WEBHOOK_RETRY_JITTER_SECONDS_OF_ALL", ""),
+        ("KAFKA_SASL_USER", "; did you mean KAFKA_SASL_USERNAME?"),
+    ],
+)
+def test_a_name_that_begins_like_a_setting_and_is_none_is_named(
+    machine: Installation, name: str, question: str
+) -> None:
+    path = machine.toast_env(f"{name}=geheim")
+    assert load(*RETRY_SETTINGS).warnings == (f"{name} in {path} is not a setting{question}",)
+
+
 def test_slips_are_found_in_every_place(machine: Installation) -> None:
     machine.toast_env("DB_PASWORD=geheim")
     machine.set(KAFKA_BROKER="a:1")
@@ -473,7 +528,7 @@ def test_slips_are_found_in_every_place(machine: Installation) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "LINK_EXPIRATION_INTER",  # three letters short
+        "LINK_EXPIRE_EVERY",  # one word in common
         "MESSAGE_CLEANUP_INTERVAL",  # another service's
         "DB_SSLMODE",  # an alias, itself near DB_SSL_MODE
         "KAFKA_BROKERS",
