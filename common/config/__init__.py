@@ -19,18 +19,16 @@ from common.config.kafka import (
 )
 from common.config.kinds import (
     Need,
-    Network,
     Variable,
-    address,
     boolean,
     choice,
     days,
     duration,
     integer,
     interval,
-    networks,
     text,
 )
+from common.config.network_kinds import Network, address, networks
 from common.config.postgres import (
     DB_CHANNEL_BINDING,
     DB_HOST,

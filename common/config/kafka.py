@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.config.combinations import Rule, broken, of_key
-from common.config.kinds import Variable, addresses, choice, file, integer, text, url
+from common.config.kinds import Variable, choice, file, integer, text, url
+from common.config.network_kinds import addresses
 
 KAFKA_BROKERS = addresses("KAFKA_BROKERS", "localhost:19092", "Kafka: bootstrap brokers")
 KAFKA_SECURITY_PROTOCOL = choice(

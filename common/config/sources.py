@@ -68,17 +68,17 @@ def warnings(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]
 
 
 def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> Iterator[str]:
-    """The unknown variables that look like a misspelt known one, or begin like one."""
     for layer in layers:
         for name in layer.values:
-            if name.isprintable() and (question := unread(name, names)) is not None:
-                yield f"{name} in {layer.place} is not a setting{question}"
+            if name.isprintable() and (meant := resembled(name, names)) is not None:
+                yield f"{name} in {layer.place} is not a setting{did_you_mean(meant)}"
 
 
-def unread(name: str, names: Collection[str]) -> str | None:
-    """What to ask about a variable that nobody reads, if it was meant for one of these settings.
+def resembled(name: str, names: Collection[str]) -> str | None:
+    """The setting that an unknown name was probably meant for, "" if that is unclear.
 
-    None if it was not: it neither resembles one of them nor begins with two words of one.
+    None if the name is known, or none of ours: it neither resembles one of these names nor begins
+    with two words of one.
     """
     known = {CONFIG_DIR_VARIABLE, *names}
     if name in known:
@@ -86,8 +86,13 @@ def unread(name: str, names: Collection[str]) -> str | None:
     long = [each for each in known if len(each) >= _SHORTEST_RESEMBLED]
     meant = suggestions.nearest(name, long, slips=_MOST_SLIPS)
     if not meant and _beginning(name) in {_beginning(each) for each in known} - {""}:
-        meant = suggestions.by_words(name, known) or ""
-    return None if meant is None else f"; did you mean {meant}?" if meant else ""
+        return suggestions.by_words(name, known) or ""
+    return meant
+
+
+def did_you_mean(meant: str) -> str:
+    """The question for the end of a message, if ``meant`` is not empty."""
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _beginning(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.config import METRICS_BIND, METRICS_HOSTS, kinds
+from common.config import METRICS_BIND, METRICS_HOSTS, kinds, network_kinds
 from common.config.kinds import Variable
 
 HOURS = timedelta(hours=1)
@@ -20,7 +20,7 @@ TIMEOUT = kinds.duration("TIMEOUT", "30s", "", minimum="1s", maximum="5m")
 SECONDS = kinds.duration("SECONDS", "30s", "", minimum="1s", maximum="5m", bare="s")
 IN_HOURS = kinds.interval("IN_HOURS", "6h", "", bare="h")
 MODE = kinds.choice("MODE", ("auto", "verify-full"), "auto", "")
-SERVERS = kinds.addresses("SERVERS", None, "")
+SERVERS = network_kinds.addresses("SERVERS", None, "")
 ENABLED = kinds.boolean("ENABLED", "true", "")
 
 

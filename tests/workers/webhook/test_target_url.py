@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
-from common.config.kinds import Network, networks
+from common.config.network_kinds import Network, networks
 from common.errors import LimitReached
 from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.standins.webhook_receiver import WebhookReceiver
