@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from common.cli.takeover import switch_off
 from common.scheduling import grants
 from common.scheduling.scheduler import Scheduler
 from generate import markdown
@@ -25,18 +26,11 @@ def table() -> str:
 
 
 def switches() -> str:
-    """A row per service: the variables that switch off its schedulers in the Go service.
-
-    A scheduler that is off by default replaces none there.
-    """
+    """A row per service: the variables that switch off its schedulers in the Go service."""
     rows = [
         (
             service.name,
-            ", ".join(
-                f"`{scheduler.enabled.name}`"
-                for scheduler in service.schedulers
-                if grants.is_expected(scheduler)
-            ),
+            ", ".join(f"`{name}`" for name in switch_off.switches(service)),
         )
         for service in SERVICES
     ]

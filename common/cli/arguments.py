@@ -4,6 +4,7 @@ import argparse
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from common import exit_codes
@@ -57,6 +58,7 @@ class _Commands:
         self._once()
         migrate = self._add("migrate", "create or update the tables of our own")
         self._settings_of(migrate)
+        self._takeover()
         self._add("roles", "print SQL that creates a role for each service: db/roles.sql")
         self._outbox()
         self._rows()
@@ -97,6 +99,29 @@ class _Commands:
         self._settings_of(audit)
         _since(audit)
         _json(audit, _LINES)
+
+    def _takeover(self) -> None:
+        takeover = self._add("takeover", "take settings over from the live services")
+        takeover.add_argument(
+            "services", metavar="SERVICE", nargs="*", help=f"{self._known}; all if left out"
+        )
+        takeover.add_argument(
+            "--from",
+            dest="files",
+            metavar="FILE",
+            type=Path,
+            action="append",
+            default=[],
+            help="print the settings of this .env or Compose file; given again, the later counts",
+        )
+        takeover.add_argument(
+            "--output", metavar="FOLDER", type=Path, help="write them, with secrets, to new files"
+        )
+        takeover.add_argument(
+            "--switch-off",
+            action="store_true",
+            help="print the lines that switch the live schedulers off",
+        )
 
     def _outbox(self) -> None:
         actions = {

@@ -28,6 +28,7 @@ _COMMANDS = {
     "status": "common.cli.status.screen",
     "once": "common.cli.once.command",
     "migrate": "common.cli.migrate_command",
+    "takeover": "common.cli.takeover.command",
     "roles": "common.cli.roles",
     "outbox": "common.cli.operate.outbox",
     "rows": "common.cli.operate.rows",

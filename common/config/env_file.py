@@ -51,7 +51,7 @@ def read(path: Path) -> Layer:
         origin,
         {b.key: b.value for b in bindings if b.key and b.value is not None and ":" not in b.key},
         tuple(
-            f"{path} line {_line(binding)}: expected NAME=value"
+            f"{path} line {line_of(binding)}: expected NAME=value"
             for binding in bindings
             if binding.value is None
         ),
@@ -78,17 +78,17 @@ def _remarks(path: Path, bindings: list[Binding]) -> Iterator[tuple[str, str]]:
     for binding in bindings:
         if binding.key and binding.value is not None:
             name = binding.key.partition(":")[0]
-            lines[name].append(str(_line(binding)))
+            lines[name].append(str(line_of(binding)))
             if text := spellings.difference(binding.original.string, binding.value):
-                yield name, f"{name} in {path} line {_line(binding)}: {text}"
+                yield name, f"{name} in {path} line {line_of(binding)}: {text}"
     for name, several in lines.items():
         if len(several) > 1:
             listed = ", ".join(several)
             yield name, f"{name} in {path} is set in lines {listed}; only the last one counts"
 
 
-def _line(binding: Binding) -> int:
-    """Count from the statement itself: python-dotenv counts from the blank lines before it."""
+def line_of(binding: Binding) -> int:
+    """The line of a statement: python-dotenv counts from the blank lines before it."""
     statement = binding.original.string
     blank = statement[: len(statement) - len(statement.lstrip())]
     return binding.original.line + blank.count("\n")

@@ -1,6 +1,7 @@
-"""Go's syntax of durations and booleans, which existing settings use.
+"""Go's syntax of durations, booleans and integers, which existing settings use.
 
-The rules are those of `time.ParseDuration`, `Duration.String` and `strconv.ParseBool`.
+The rules are those of `time.ParseDuration`, `Duration.String`, `strconv.ParseBool` and
+`strconv.Atoi`.
 """
 
 import re
@@ -29,8 +30,8 @@ _INT64_MAX = 2**63 - 1
 
 _PART = re.compile(r"(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?(?P<unit>[^0-9.]*)")
 
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+TRUE = ("1", "t", "T", "TRUE", "true", "True")
+FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -93,9 +94,16 @@ def parse_boolean(text: str) -> bool:
 
     Raises ValueError for any other word.
     """
-    if text not in _TRUE + _FALSE:
+    if text not in TRUE + FALSE:
         raise ValueError("not a Go boolean")
-    return text in _TRUE
+    return text in TRUE
+
+
+def parse_integer(text: str) -> int:
+    """Read a Go integer of 64 bits: decimal digits, perhaps with a sign. Raises ValueError."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,30}", text) or not -_INT64_MAX <= int(text) <= _INT64_MAX:
+        raise ValueError("not an integer")
+    return int(text)
 
 
 def format_duration(duration: timedelta) -> str:

@@ -28,7 +28,8 @@ class Variable(Generic[T_co]):
     """One setting: its name, its parser and its description for an operator.
 
     `parse` raises ValueError with a short reason; `expected` completes "expected …"; `default` is
-    in the syntax of an operator, or None if the setting must be set.
+    in the syntax of an operator, or None if the setting must be set. `live_parse` is how the live
+    services read it, without our limits; where it raises ValueError, they take their default.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Variable(Generic[T_co]):
     help: str
     aliases: tuple[str, ...] = ()
     secret: bool = False
+    live_parse: Callable[[str], object] = str
 
 
 # A switch, and a setting that must not be empty while the switch is on.
@@ -77,7 +79,8 @@ def unmet(needs: Iterable[Need], values: Mapping[str, object]) -> list[str]:
 def boolean(name: str, default: str | None, help: str) -> Variable[bool]:
     """A Go boolean."""
     expected = "a Go boolean: 1, t, T, TRUE, true, True or 0, f, F, FALSE, false, False"
-    return Variable(name, go_syntax.parse_boolean, expected, default, help)
+    parse = go_syntax.parse_boolean
+    return Variable(name, parse, expected, default, help, live_parse=parse)
 
 
 def duration(
@@ -96,9 +99,12 @@ def duration(
     least = go_syntax.parse_duration(minimum)
     most = go_syntax.parse_duration(maximum) if maximum else timedelta.max
 
-    def parse(text: str) -> timedelta:
+    def read(text: str) -> timedelta:
         is_bare = bare and _NUMBER.fullmatch(text)
-        value = go_syntax.parse_duration(f"{text}{bare}" if is_bare else text)
+        return go_syntax.parse_duration(f"{text}{bare}" if is_bare else text)
+
+    def parse(text: str) -> timedelta:
+        value = read(text)
         if value < least:
             raise ValueError(f"less than {minimum}")
         if value > most:
@@ -110,7 +116,7 @@ def duration(
     expected = f"a Go duration {bounds}, such as {example}"
     if bare:
         expected += f", or a number of {_UNITS[bare]}"
-    return Variable(name, parse, expected, default, help)
+    return Variable(name, parse, expected, default, help, live_parse=read)
 
 
 def interval(name: str, default: str | None, help: str, *, bare: str = "") -> Variable[timedelta]:
@@ -122,7 +128,11 @@ def days(name: str, default: str | None, help: str) -> Variable[timedelta]:
     """A number of whole days: at least 1, at most 36500, which keeps now - days a valid date."""
     count = integer(name, default, help, minimum=1, maximum=36500)
     expected = "a number of whole days from 1 to 36500"
-    return Variable(name, lambda text: timedelta(days=count.parse(text)), expected, default, help)
+
+    def parse(text: str) -> timedelta:
+        return timedelta(days=count.parse(text))
+
+    return Variable(name, parse, expected, default, help, live_parse=count.live_parse)
 
 
 def integer(
@@ -131,14 +141,13 @@ def integer(
     """A decimal integer from `minimum` to `maximum`, both allowed."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-            raise ValueError("not an integer")
-        value = int(text)
+        value = go_syntax.parse_integer(text)
         if not minimum <= value <= maximum:
             raise ValueError("out of range")
         return value
 
-    return Variable(name, parse, f"an integer from {minimum} to {maximum}", default, help)
+    expected = f"an integer from {minimum} to {maximum}"
+    return Variable(name, parse, expected, default, help, live_parse=go_syntax.parse_integer)
 
 
 def text(

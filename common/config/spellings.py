@@ -4,7 +4,11 @@ One file may serve the workers, the live services (godotenv 1.5.1) and units of 
 (`EnvironmentFile=`). `SPELLINGS` lists every way in which their readings of a setting part.
 """
 
+import io
+import io
 import re
+
+from dotenv.parser import parse_stream
 
 # Blanks that systemd takes for a part of the name or value.
 _ODD = r"[^\S \t\r\n]"
@@ -14,6 +18,7 @@ _SINGLE = "write the value in single quotes"
 _DOUBLE = r"write the value in double quotes, with \\ for a backslash and \" for a quote"
 _NEITHER = "no spelling is the same for all: choose another value"
 
+EXPANDED = "the live services expand a $"
 BYTE_ORDER_MARK = (
     "begins with a byte order mark, which the live services and systemd refuse; "
     "save it as UTF-8 without one"
@@ -51,7 +56,7 @@ SPELLINGS = tuple(
         ),
         (
             r"[^=]*=(?!\s*').*(?:\\\$|\$\(?\{?[A-Z0-9_])",
-            "the live services expand a $",
+            EXPANDED,
             *(_SINGLE, _DOUBLE),
         ),
         (
@@ -96,3 +101,21 @@ def _helps(advice: str, value: str) -> bool:
     written = {_SINGLE: f"NAME='{value}'", _DOUBLE: f'NAME="{escaped}"'}.get(advice, "")
     ends_early = advice == _SINGLE and "'" in value
     return not ends_early and not any(pattern.match(written) for pattern, *_ in SPELLINGS)
+
+
+def written(name: str, value: str) -> str:
+    """The statement by which all programs read this value of one line.
+
+    If there is none, it is one by which the workers do.
+    """
+    escaped = re.sub(r'[\\"]', r"\\\g<0>", value)
+    single = value.replace("\\", "\\\\").replace("'", "\\'")
+    plain = [value] if re.fullmatch(r"[\w.,:/@%+=~^*?!&|;()<>\[\]{}-]*", value, re.ASCII) else []
+    forms = [f"{name}={form}" for form in (*plain, f"'{value}'", f'"{escaped}"', f"'{single}'")]
+    fitting = [each for each in forms if _value(each) == value]
+    return next((each for each in fitting if not difference(each, value)), fitting[0])
+
+
+def _value(statement: str) -> str | None:
+    bindings = list(parse_stream(io.StringIO(statement)))
+    return bindings[0].value if len(bindings) == 1 else None

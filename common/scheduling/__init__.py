@@ -6,6 +6,7 @@ raised once, or its own; a worker loads only those that its schedulers import. `
 ``pass_runner`` run passes.
 """
 
+from common.scheduling.live_service import LiveService
 from common.scheduling.scheduler import (
     NOTHING,
     PREVIEW_ROWS,

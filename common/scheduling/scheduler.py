@@ -17,6 +17,7 @@ from common.database.session import Session
 from common.database.table_access import TableAccess
 from common.events.envelope import Event
 from common.metrics.prometheus import Gauge, Metric
+from common.scheduling.live_service import LiveService
 
 # Rows that a dry run shows.
 PREVIEW_ROWS = 10
@@ -220,11 +221,15 @@ class Scheduler:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The schedulers of one worker process, and its default port for metrics and health."""
+    """The schedulers of one worker process, and its default port for metrics and health.
+
+    ``live`` is the live service beside it.
+    """
 
     name: str
     schedulers: tuple[Scheduler, ...] = ()
     metrics_port: int = 0
+    live: LiveService = field(default_factory=LiveService)
 
     @property
     def metrics(self) -> Variable[int]:

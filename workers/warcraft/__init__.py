@@ -1,6 +1,11 @@
 """warcraft: syncs characters and guilds from Battle.net."""
 
-from common.scheduling import Service
+from common.scheduling import LiveService, Service
 from workers.warcraft import character_sync, guild_sync
 
-SERVICE = Service("warcraft", (character_sync.SCHEDULER, guild_sync.SCHEDULER), metrics_port=9807)
+SERVICE = Service(
+    "warcraft",
+    (character_sync.SCHEDULER, guild_sync.SCHEDULER),
+    metrics_port=9807,
+    live=LiveService(defaults={"DB_NAME": "warcraft_db", "BLIZZARD_REGION": "us"}),
+)

@@ -1,10 +1,15 @@
 """webhook: schedules failed deliveries for retry, cleans up old ones, and may deliver them."""
 
-from common.scheduling import Service
+from common.scheduling import LiveService, Service
 from workers.webhook import webhook_cleanup, webhook_delivery, webhook_retry
 
 SERVICE = Service(
     "webhook",
     (webhook_retry.SCHEDULER, webhook_cleanup.SCHEDULER, webhook_delivery.SCHEDULER),
     metrics_port=9808,
+    live=LiveService(
+        whole_numbers=("WEBHOOK_DELIVERY_TIMEOUT",),
+        stays_on="its delivery pool cannot be switched off (WEBHOOK_WORKER_COUNT=0 means 10), so "
+        "WEBHOOK_DELIVERY_ENABLED stays false for the worker while it runs",
+    ),
 )

@@ -1,0 +1,1 @@
+"""`toast takeover`: from the live services to the workers."""
