@@ -5,7 +5,7 @@ Secrets are only in files, which only their owner may read; never in what is pri
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.cli.output import printable
@@ -45,8 +45,7 @@ def files(translations: Sequence[Translation], path: str) -> list[SettingsFile]:
     if not shared:
         return own
     head = f"Settings of all {len(translations)} workers, from {path}."
-    first = [each for each in translations[0].carried if each.variable.name in shared]
-    return [SettingsFile("toast.env", [head], first), *own]
+    return [SettingsFile("toast.env", [head], list(_merged(translations, shared))), *own]
 
 
 def write(several: Sequence[SettingsFile], folder: Path) -> list[str]:
@@ -79,6 +78,17 @@ def _shared(translations: Sequence[Translation]) -> set[str]:
     ]
     common = {variable.name for variable in COMMON}
     return {name for name, _ in set.intersection(*usable) if name in common}
+
+
+def _merged(translations: Sequence[Translation], shared: set[str]) -> Iterator[Carried]:
+    """The shared settings, with all that is said of each in any service."""
+    for setting in translations[0].carried:
+        name = setting.variable.name
+        if name in shared:
+            alike = [s for each in translations for s in each.carried if s.variable.name == name]
+            origins = dict.fromkeys(each.origin for each in alike)
+            notes = dict.fromkeys(note for each in alike for note in each.notes)
+            yield replace(setting, origin="; ".join(origins), notes=tuple(notes))
 
 
 def _head(translation: Translation, path: str) -> Iterator[str]:

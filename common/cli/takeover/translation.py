@@ -140,9 +140,13 @@ def _rest(
     """What to say of the names that the live service does not read, and all other names."""
     unread, others = dict[str, str](), list[str]()
     own, misread = names(variables), service.live.unread(variables)
+    values = {each.variable: each.value for each in kept}
     works_with = {
-        each.name: service.live.default(each) for each in variables if not each.secret
-    } | {each.variable.name: each.value for each in kept if not each.variable.secret}
+        name: values.get(each) or service.live.default(each)
+        for each in variables
+        if not each.secret
+        for name in service.live.names_of(each)
+    }
     for name, given in by_name.items():
         meant = misread.get(name)
         if meant is None and name not in known:

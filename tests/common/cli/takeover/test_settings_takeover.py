@@ -1,0 +1,320 @@
+"""`toast takeover --from` and `--switch-off`: from files of live services to settings files."""
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import workers
+from common.cli import commands
+from common.cli.takeover import compose_file, settings_files, switch_off
+from common.cli.takeover.live_file import LiveFileError
+from common.cli.takeover.settings_command import Wish, run
+from common.cli.takeover.translation import translate
+from common.config import env_file
+
+SERVICES = [workers.load(name) for name in workers.SERVICES]
+
+# In the shape of the live one: shared settings by anchor, names that nobody reads, both forms of
+# `environment:`, and values that are no default of ours.
+COMPOSE = """\
+x-common: &common
+  DB_HOST: postgres
+  DB_PORT: 5432
+  DB_USER: ${DB_USER:-toxictoast}
+  DB_PASSWORD: ${DB_PASSWORD:?must be set}
+  DB_NAME: ${DB_NAME-toxictoast}
+  DB_SSL_MODE: disable
+  KAFKA_BROKERS: &brokers redpanda:9092
+services:
+  postgres:
+    image: postgres:16-alpine
+    container_name: toxictoast-postgres
+    ports: ["${DB_PORT:-5432}:5432"]
+    environment: {POSTGRES_PASSWORD: "${DB_PASSWORD}"}
+  redpanda:
+    ports: [{published: 19092, target: 9092}]
+  blog-service:
+    build: ./services/blog-service
+    environment:
+      <<: *common
+      PORT: 8080
+      KEYCLOAK_URL: http://keycloak:8080
+      POST_PUBLISHER_ENABLED: true
+      POST_PUBLISHER_INTERVAL: ${POST_PUBLISHER_INTERVAL:-1m}
+  sse-service:
+    environment:
+      - KAFKA_BROKERS=redpanda:9092
+      - DB_SSL_MODE=require
+      - SSE_CLIENT_CLEANUP_ENABLED=false
+      - SSE_CLIENT_CLEANUP_INTERVAL=10m
+      - SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT=24h
+      - DB_HOST
+      - DB_PASSWORD
+      - LOG_LEVEL=
+  webhook-service:
+    env_file:
+      - webhook.env
+      - {path: missing.env, required: false}
+    environment:
+      <<: [{DB_NAME: "web$$hook"}, *common]
+      WEBHOOK_RETRY_ENABLED: "true"
+      WEBHOOK_RETRY_INTERVAL: 5m
+      WEBHOOK_RETRY_MAX_ATTEMPTS: "5"
+      WEBHOOK_DELIVERY_TIMEOUT: 30s
+      WEBHOOK_WORKER_COUNT: 500
+      WEBHOOK_CLEANUP_INTERVAL: 12h
+"""
+WEBHOOK_ENV = "# retries\nWEBHOOK_MAX_RETRIES=${RETRIES}\nWEBHOOK_CLEANUP_INTERVAL=1h\n"
+DOT_ENV = "RETRIES=4\nDB_PASSWORD='geheim $1'\n"
+
+
+@pytest.fixture
+def compose(tmp_path: Path) -> Path:
+    (tmp_path / "webhook.env").write_text(WEBHOOK_ENV)
+    (tmp_path / ".env").write_text(DOT_ENV)
+    path = tmp_path / "docker-compose.yml"
+    path.write_text(COMPOSE)
+    return path
+
+
+def wish(*paths: Path, named: str = "", folder: Path | None = None) -> Wish:
+    chosen = [workers.load(name) for name in named.split()]
+    return Wish(SERVICES, chosen, paths, folder=folder)
+
+
+def line(text: str) -> int:
+    """The number of the first line of the Compose file with this text."""
+    return next(n for n, each in enumerate(COMPOSE.splitlines(), 1) if text in each)
+
+
+def block(text: str, name: str) -> list[str]:
+    """The comments above a setting, and its line."""
+    return next(
+        lines
+        for lines in (each.splitlines() for each in text.split("\n\n"))
+        if re.match(rf"#?{name}=", lines[-1])
+    )
+
+
+def test_every_setting_is_carried_over_with_its_place(
+    compose: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(wish(compose)) == 1
+    printed = capsys.readouterr()
+    shared, blog, sse, webhook = re.split(r"^# --- .*\n", printed.out, flags=re.MULTILINE)[1:]
+    at, dot_env = f"# {compose} line", compose.with_name(".env")
+    assert block(shared, "KAFKA_BROKERS")[-1] == "KAFKA_BROKERS=redpanda:9092"
+    assert block(blog, "DB_HOST") == [
+        f"{at} 2",
+        "# postgres is a name among the containers only: write where this machine reaches it "
+        "(published ports: 5432:5432)",
+        "DB_HOST=postgres",
+    ]
+    assert block(blog, "DB_USER") == [f"{at} 4", "DB_USER=toxictoast"]
+    assert block(shared, "DB_PASSWORD") == [
+        f"{at} 5, with DB_PASSWORD of {dot_env} line 2; "
+        f"{compose} line {line('- DB_PASSWORD')}, with {dot_env} line 2",
+        "#DB_PASSWORD=(hidden; --output FOLDER writes it)",
+    ]
+    assert block(blog, "POST_PUBLISHER_INTERVAL") == [
+        f"{at} {line('POST_PUBLISHER_INTERVAL')}",
+        "POST_PUBLISHER_INTERVAL=1m",
+    ]
+    assert block(blog, "POST_PUBLISHER_ENABLED")[-1] == "POST_PUBLISHER_ENABLED=true"
+    assert "# No settings of the workers: PORT, KEYCLOAK_URL." in blog.splitlines()
+    assert block(sse, "SSE_CLIENT_CLEANUP_ENABLED") == [
+        f"{at} {line('SSE_CLIENT_CLEANUP_ENABLED')}",
+        "# off in the live service, so off here too; true if the worker shall do it",
+        "SSE_CLIENT_CLEANUP_ENABLED=false",
+    ]
+    assert block(sse, "SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT")[-1].endswith("=24h")
+    assert block(sse, "SSE_CLIENT_CLEANUP_INTERVAL")[-1].endswith("=10m")
+    # sse reads DB_SSLMODE only, so it works with its default.
+    assert block(shared, "DB_SSL_MODE") == [
+        f"{at} {line('DB_SSL_MODE')}; default of the live service (the workers': prefer)",
+        "DB_SSL_MODE=disable",
+    ]
+    assert block(sse, "DB_HOST")[1:] == [
+        "# not in the files: Compose passes it on from its shell",
+        "#DB_HOST=",
+    ]
+    assert block(webhook, "DB_NAME")[-1] == "DB_NAME='web$hook'"
+    assert block(webhook, "WEBHOOK_MAX_RETRIES") == [
+        f"# {compose.with_name('webhook.env')} line 2, with RETRIES of {dot_env} line 1",
+        "WEBHOOK_MAX_RETRIES=4",
+    ]
+    assert block(webhook, "WEBHOOK_CLEANUP_INTERVAL") == [
+        f"{at} {line('WEBHOOK_CLEANUP_INTERVAL')}",
+        "WEBHOOK_CLEANUP_INTERVAL=12h",
+    ]
+    timeout = block(webhook, "WEBHOOK_DELIVERY_TIMEOUT")
+    assert "the live service cannot read it, and takes its default" in timeout[1]
+    assert timeout[-1] == "WEBHOOK_DELIVERY_TIMEOUT=30s"
+    assert block(webhook, "WEBHOOK_WORKER_COUNT")[-1] == "#WEBHOOK_WORKER_COUNT="
+    assert "sse.env: DB_HOST, webhook.env: WEBHOOK_WORKER_COUNT" in printed.err
+    assert "geheim" not in printed.out + printed.err
+
+
+def test_names_that_the_live_service_does_not_read_are_said(
+    compose: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(wish(compose, named="sse webhook"))
+    lines = capsys.readouterr().out.splitlines()
+    said = [line for line in lines if "the live service does not read it" in line]
+    unread = "the live service does not read it; did you mean"
+    assert said == [
+        f"# DB_SSL_MODE ({compose} line 28): {unread} DB_SSLMODE? It takes DB_SSLMODE=disable.",
+        f"# WEBHOOK_RETRY_ENABLED ({compose} line 41): {unread} WEBHOOK_RETRY_SCHEDULER_ENABLED? "
+        "It takes WEBHOOK_RETRY_SCHEDULER_ENABLED=true.",
+        f"# WEBHOOK_RETRY_INTERVAL ({compose} line 42): {unread} "
+        "WEBHOOK_RETRY_SCHEDULER_INTERVAL? It takes WEBHOOK_RETRY_SCHEDULER_INTERVAL=5m.",
+        f"# WEBHOOK_RETRY_MAX_ATTEMPTS ({compose} line 43): {unread} WEBHOOK_MAX_RETRIES? "
+        "It takes WEBHOOK_MAX_RETRIES=4.",
+    ]
+
+
+def test_secrets_are_only_in_files_of_their_owner(
+    compose: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "etc"
+    assert run(wish(compose, named="blog", folder=folder)) == 0
+    path = folder / "blog.env"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    layer = env_file.read(path)
+    assert (layer.values["DB_PASSWORD"], layer.remarks) == ("geheim $1", ())
+    before = path.read_text()
+    with pytest.raises(Exception, match="exists; nothing was written"):
+        run(wish(compose, named="webhook blog", folder=folder))
+    assert (path.read_text(), [*folder.iterdir()]) == (before, [path])
+    printed = capsys.readouterr()
+    assert "geheim" not in printed.out + printed.err
+
+
+def test_a_live_services_own_env_is_read_as_it_reads_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(
+        "HOURS=6\nDB_HOST=10.0.0.5\nDB_PASSWORD=geheim\nCHARACTER_SYNC_INTERVAL=${HOURS}\n"
+        "GUILD_SYNC_INTERVAL='1h$HOURS'\nGUILD_SYNC_ENABLED=on\nBLIZZARD_CLIENTID=geheim2\n"
+        "LINK_EXPIRATION_INTERVAL=5m\nKAFKA_BROKERS=a:1 # geheim3\n"
+    )
+    assert run(wish(path, named="warcraft")) == 0
+    out = capsys.readouterr().out
+    assert block(out, "CHARACTER_SYNC_INTERVAL") == [
+        f"# {path} line 4",
+        "CHARACTER_SYNC_INTERVAL=6",
+    ]
+    assert block(out, "GUILD_SYNC_INTERVAL")[-1] == "GUILD_SYNC_INTERVAL=12h"
+    assert block(out, "GUILD_SYNC_ENABLED")[-1] == "GUILD_SYNC_ENABLED=true"
+    assert "but not for systemd" in block(out, "KAFKA_BROKERS")[1]
+    assert f"BLIZZARD_CLIENTID ({path} line 7): the live service does not read it; " in out
+    assert "LINK_EXPIRATION" not in out
+    assert "geheim" not in out
+
+
+def test_files_that_follow_count_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = tmp_path / "docker-compose.yml", tmp_path / "docker-compose.override.yml"
+    first.write_text(
+        "services: {link: {environment: {LINK_EXPIRATION_INTERVAL: 2h, LOG_LEVEL: warn}}}"
+    )
+    second.write_text("services: {link: {environment: {LINK_EXPIRATION_INTERVAL: 3h}}}")
+    assert run(wish(first, second)) == 0
+    out = capsys.readouterr().out
+    assert block(out, "LINK_EXPIRATION_INTERVAL")[-1] == "LINK_EXPIRATION_INTERVAL=3h"
+    assert block(out, "LOG_LEVEL")[-1] == "LOG_LEVEL=warn"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("services: {link: [1]}", "line 1: expected a mapping"),
+        ("services:\n  link: {environment: {A: [x]}}", "line 2: expected one value"),
+        ("services: {link: {env_file: none.env}}", "none.env cannot be read: No such file"),
+        ("services:\n  a: 'geheim\n", "line 3: no YAML"),
+        ("services: &a {<<: *a}", "nested too deeply|no YAML"),
+        ("services: " + "[" * 50_000, "nested too deeply|no YAML"),
+        ("\x07", "does not allow|no YAML"),
+        ("services: {a-link: {}, link-b: {}}", "a-link and link-b are named like link"),
+        ("services: {other: {}}", "no service of .* is named like link; it has: other"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_its_place(
+    tmp_path: Path, content: str, reason: str
+) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text(content)
+    with pytest.raises(LiveFileError, match=reason) as caught:
+        run(wish(path, named="link"))
+    assert "geheim" not in str(caught.value)
+
+
+values = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1).filter(
+    lambda text: text == text.strip()
+)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values,
+    values,
+    st.sampled_from(["1", "t", "False"]),
+    st.sampled_from(["90s", "1h30m", "2.5h"]),
+    st.booleans(),
+)
+def test_what_is_written_is_read_as_the_same_values(
+    tmp_path: Path, password: str, name: str, enabled: str, interval: str, as_list: bool
+) -> None:
+    given_values = {
+        "DB_HOST": "db",
+        "DB_PASSWORD": password,
+        "DB_NAME": name,
+        "LINK_EXPIRATION_ENABLED": enabled,
+        "LINK_EXPIRATION_INTERVAL": interval,
+    }
+    doubled = {each: value.replace("$", "$$") for each, value in given_values.items()}
+    environment = [f"{each}={value}" for each, value in doubled.items()] if as_list else doubled
+    path = tmp_path / "docker-compose.yml"
+    path.write_text(yaml.safe_dump({"services": {"link": {"environment": environment}}}))
+    (container,) = compose_file.read(path).containers
+    (file,) = settings_files.files([translate(workers.load("link"), container.given, {}, ())], "x")
+    written = tmp_path / "link.env"
+    written.write_text(file.text(secrets=True))
+    layer = env_file.read(written)
+    assert not layer.faults
+    assert {each: layer.values[each] for each in given_values} == given_values
+
+
+def test_the_live_schedulers_are_switched_off_in_both_forms() -> None:
+    text = switch_off.text([workers.load("webhook"), workers.load("blog")], {"blog": "the-blog"})
+    plain, override = text.split("\n\n")
+    assert "cannot be switched off" in plain
+    off = ["WEBHOOK_RETRY_SCHEDULER_ENABLED", "WEBHOOK_CLEANUP_ENABLED", "POST_PUBLISHER_ENABLED"]
+    assert [line for line in plain.splitlines() if "#" not in line] == [f"{x}=false" for x in off]
+    assert yaml.safe_load(override) == {
+        "services": {
+            "webhook-service": {"environment": dict.fromkeys(off[:2], "false")},
+            "the-blog": {"environment": {off[2]: "false"}},
+        }
+    }
+
+
+def test_the_command_takes_files_or_the_switch(
+    compose: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def toast(*words: str) -> int:
+        return commands.main(
+            commands.Services(workers.SERVICES, workers.load), ["takeover", *words]
+        )
+
+    assert toast("--from", str(compose), "--switch-off", "blog") == 0
+    assert "  blog-service:" in capsys.readouterr().out
+    for words in ([], ["--output", "x"], ["--switch-off", "--output", "x"], ["blgo"]):
+        assert toast(*words) == 2
+    assert toast("--from", str(compose.with_name("no.yml"))) == 1
+    assert "no.yml cannot be read: No such file" in capsys.readouterr().err
