@@ -11,9 +11,9 @@ import psycopg
 from psycopg.rows import DictRow
 
 import workers
-from common import config
 from common.config import Settings, SettingsError
 from common.database.connection import Database
+from common.scheduling import service_settings
 from common.scheduling.scheduler import Scheduler, Service
 from demo.supervisor import WorkerProgram
 
@@ -69,8 +69,7 @@ def read_plans() -> list[Plan]:
 
 def _read_plan(service: Service) -> Plan:
     try:
-        settings = config.load(service.name, service.variables, switches=service.switches())
-        return Plan(service, settings)
+        return Plan(service, service_settings.load(service, complete=False))
     except SettingsError as error:
         return Plan(service, None, error.faults)
 

@@ -10,6 +10,7 @@ from common.cli import output
 from common.config import Settings, SettingsError, Variable, suggestions
 from common.database.connection import Database
 from common.logging import logs, redaction
+from common.scheduling import service_settings
 from common.scheduling.scheduler import Scheduler, Service
 
 
@@ -63,9 +64,7 @@ def with_settings(
     warnings: list[str] = []
     for service in services:
         try:
-            settings = config.load(
-                service.name, service.variables, common=common, switches=service.switches()
-            )
+            settings = service_settings.load(service, common=common, complete=False)
             found.append((service, settings))
         except SettingsError as error:
             faults += error.faults

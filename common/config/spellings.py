@@ -5,7 +5,6 @@ One file may serve the workers, the live services (godotenv 1.5.1) and units of 
 """
 
 import io
-import io
 import re
 
 from dotenv.parser import parse_stream

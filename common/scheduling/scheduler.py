@@ -5,7 +5,7 @@ and on which thread passes run, and handles errors.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -250,20 +250,6 @@ class Service:
             for scheduler in self.schedulers
             for needed in scheduler.needs
         )
-
-    def switches(self, used: Collection[Scheduler] = ()) -> dict[str, list[str]]:
-        """By name of a scheduler's setting: the names of the switches of those that read it.
-
-        Without the settings of the schedulers that are ``used`` whatever their switch says.
-        """
-        found: dict[str, list[str]] = {}
-        for scheduler in self.schedulers:
-            for variable in {*scheduler.variables} - {scheduler.enabled}:
-                found.setdefault(variable.name, []).append(scheduler.enabled.name)
-        for scheduler in used:
-            for variable in scheduler.variables:
-                found.pop(variable.name, None)
-        return found
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from common import config, exit_codes, failpoints, metrics, signals
 from common.config import Settings, SettingsError
 from common.database.connection import Database
 from common.logging import logs, redaction
+from common.scheduling import service_settings
 from common.scheduling.loop import Loop
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
@@ -49,9 +50,7 @@ def main(service: Service) -> int:
     """Run the worker of one service until a signal ends it; returns the exit code."""
     logs.take_over()
     try:
-        settings = config.load(
-            service.name, service.variables, needs=service.needs, switches=service.switches()
-        )
+        settings = service_settings.load(service)
         failpoints.arm(config.failpoint())
     except (SettingsError, ValueError) as error:
         logs.plain(str(error))

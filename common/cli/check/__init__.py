@@ -17,6 +17,7 @@ from common.cli.check.parallel import CheckJob, run_all
 from common.cli.services import Services
 from common.config import SettingsError
 from common.logging import redaction
+from common.scheduling import service_settings
 from common.scheduling.scheduler import Service
 
 
@@ -33,9 +34,7 @@ def check(services: Sequence[Service]) -> Report:
     subjects: list[Subject] = []
     for service in services:
         try:
-            settings = config.load(
-                service.name, service.variables, needs=service.needs, switches=service.switches()
-            )
+            settings = service_settings.load(service)
         except SettingsError as faults:
             found += ((service.name, finding) for finding in _faults(faults))
         else:

@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from common import config
 from common.cli import output
 from common.cli.once import passes
 from common.cli.services import Services, log_for_a_person, print_warnings, scheduler_named
+from common.scheduling import service_settings
 from common.worker.progress import ProgressLine
 
 
@@ -15,12 +15,7 @@ def run(services: Services, options: argparse.Namespace) -> int:
     service = services.named(options.service)
     # A scheduler that is named runs even if it is disabled.
     named = [scheduler_named(service, options.scheduler)] if options.scheduler else []
-    settings = config.load(
-        service.name,
-        service.variables,
-        needs=service.needs,
-        switches=service.switches(used=named),
-    )
+    settings = service_settings.load(service, used=named)
     print_warnings([settings])
     log_for_a_person(settings)
     chosen = named or [each for each in service.schedulers if settings[each.enabled]]

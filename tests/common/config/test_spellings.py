@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from common.config import env_file
+from common.config import env_file, spellings
 from common.config.spellings import SPELLINGS
 
 NAME = "DB_PASSWORD"
@@ -187,3 +187,23 @@ def test_there_is_a_warning_if_and_only_if_the_readers_differ(tmp_path: Path, te
         of_systemd(text).get(NAME),
     }
     assert [name for name, _ in layer.remarks] == [NAME] * (len(readings) > 1)
+
+
+one_line = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=8)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(one_line | st.text("aX1_\\'\"${(})`# =:;é", max_size=6))
+@example("it's $5")
+@example("\\'$A")
+@example('"\\')
+def test_a_written_value_is_read_as_the_same_by_all_if_there_is_a_spelling(
+    tmp_path: Path, value: str
+) -> None:
+    statement = spellings.written(NAME, value)
+    layer = of_the_workers(tmp_path / "toast.env", f"A=1\n{statement}\nB=2\n")
+    assert {"A": "1", NAME: value, "B": "2"} == layer.values
+    if not layer.remarks:
+        assert of_the_live_services(statement) == of_systemd(statement) == {NAME: value}
+    else:
+        assert "'" in value or "\\" in value

@@ -1,0 +1,39 @@
+"""The settings of a service."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from common import config
+from common.config import Settings, Variable
+from common.scheduling.scheduler import Scheduler, Service
+
+
+def load(
+    service: Service,
+    *,
+    common: Iterable[Variable[Any]] = config.COMMON,
+    complete: bool = True,
+    used: Collection[Scheduler] = (),
+) -> Settings:
+    """Read them. Raises SettingsError with every fault.
+
+    A wrong value is only a warning if it belongs to schedulers that are switched off, and are not
+    ``used`` nevertheless. Unless ``complete``, what an enabled scheduler needs may be missing.
+    """
+    return config.load(
+        service.name,
+        service.variables,
+        common=common,
+        needs=service.needs if complete else (),
+        switches=_switches(service, used),
+    )
+
+
+def _switches(service: Service, used: Collection[Scheduler]) -> dict[str, list[str]]:
+    """By name of a scheduler's setting: the names of the switches of those that read it."""
+    found: dict[str, list[str]] = {}
+    for scheduler in service.schedulers:
+        for variable in {*scheduler.variables} - {scheduler.enabled}:
+            found.setdefault(variable.name, []).append(scheduler.enabled.name)
+    needed = {variable.name for scheduler in used for variable in scheduler.variables}
+    return {name: switches for name, switches in found.items() if name not in needed}
