@@ -2,6 +2,8 @@
 
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from common.cli.takeover.live_file import LiveFileError
 from common.cli.takeover.settings_command import Wish, run
 from common.cli.takeover.translation import translate
 from common.config import env_file
+from devservers.checkout import ROOT
 
 SERVICES = [workers.load(name) for name in workers.SERVICES]
 
@@ -101,26 +104,22 @@ def block(text: str, name: str) -> list[str]:
     )
 
 
-def test_every_setting_is_carried_over_with_its_place(
-    compose: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def printed(compose: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What is printed of the Compose file: the text of each settings file, and the errors."""
     assert run(wish(compose)) == 1
-    printed = capsys.readouterr()
-    shared, blog, sse, webhook = re.split(r"^# --- .*\n", printed.out, flags=re.MULTILINE)[1:]
+    out, errors = capsys.readouterr()
+    assert "geheim" not in out + errors
+    parts = re.split(r"^# --- (.*) ---\n", out, flags=re.MULTILINE)[1:]
+    return {**dict(zip(parts[::2], parts[1::2], strict=True)), "errors": errors}
+
+
+def test_every_setting_is_carried_over_with_its_place(
+    compose: Path, printed: dict[str, str]
+) -> None:
     at, dot_env = f"# {compose} line", compose.with_name(".env")
-    assert block(shared, "KAFKA_BROKERS")[-1] == "KAFKA_BROKERS=redpanda:9092"
-    assert block(blog, "DB_HOST") == [
-        f"{at} 2",
-        "# postgres is a name among the containers only: write where this machine reaches it "
-        "(published ports: 5432:5432)",
-        "DB_HOST=postgres",
-    ]
+    blog, sse, webhook = (printed[f"{name}.env"] for name in ("blog", "sse", "webhook"))
     assert block(blog, "DB_USER") == [f"{at} 4", "DB_USER=toxictoast"]
-    assert block(shared, "DB_PASSWORD") == [
-        f"{at} 5, with DB_PASSWORD of {dot_env} line 2; "
-        f"{compose} line {line('- DB_PASSWORD')}, with {dot_env} line 2",
-        "#DB_PASSWORD=(hidden; --output FOLDER writes it)",
-    ]
     assert block(blog, "POST_PUBLISHER_INTERVAL") == [
         f"{at} {line('POST_PUBLISHER_INTERVAL')}",
         "POST_PUBLISHER_INTERVAL=1m",
@@ -134,15 +133,6 @@ def test_every_setting_is_carried_over_with_its_place(
     ]
     assert block(sse, "SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT")[-1].endswith("=24h")
     assert block(sse, "SSE_CLIENT_CLEANUP_INTERVAL")[-1].endswith("=10m")
-    # sse reads DB_SSLMODE only, so it works with its default.
-    assert block(shared, "DB_SSL_MODE") == [
-        f"{at} {line('DB_SSL_MODE')}; default of the live service (the workers': prefer)",
-        "DB_SSL_MODE=disable",
-    ]
-    assert block(sse, "DB_HOST")[1:] == [
-        "# not in the files: Compose passes it on from its shell",
-        "#DB_HOST=",
-    ]
     assert block(webhook, "DB_NAME")[-1] == "DB_NAME='web$hook'"
     assert block(webhook, "WEBHOOK_MAX_RETRIES") == [
         f"# {compose.with_name('webhook.env')} line 2, with RETRIES of {dot_env} line 1",
@@ -152,12 +142,44 @@ def test_every_setting_is_carried_over_with_its_place(
         f"{at} {line('WEBHOOK_CLEANUP_INTERVAL')}",
         "WEBHOOK_CLEANUP_INTERVAL=12h",
     ]
+
+
+def test_what_all_services_share_is_in_one_file(compose: Path, printed: dict[str, str]) -> None:
+    at, dot_env = f"{compose} line", compose.with_name(".env")
+    shared = printed["toast.env"]
+    assert block(shared, "KAFKA_BROKERS")[-1] == "KAFKA_BROKERS=redpanda:9092"
+    assert block(shared, "DB_PASSWORD") == [
+        f"# {at} 5, with DB_PASSWORD of {dot_env} line 2; "
+        f"{at} {line('- DB_PASSWORD')}, with {dot_env} line 2",
+        "#DB_PASSWORD=(hidden; --output FOLDER writes it)",
+    ]
+    # sse reads DB_SSLMODE only, so it works with its default.
+    assert block(shared, "DB_SSL_MODE") == [
+        f"# {at} {line('DB_SSL_MODE')}; default of the live service (the workers': prefer)",
+        "DB_SSL_MODE=disable",
+    ]
+    assert not re.search("DB_SSL_MODE=|KAFKA_BROKERS=", printed["blog.env"])
+
+
+def test_what_cannot_be_taken_as_it_is_is_said(printed: dict[str, str]) -> None:
+    sse, webhook = printed["sse.env"], printed["webhook.env"]
+    assert block(printed["blog.env"], "DB_HOST")[1:] == [
+        "# postgres is a name among the containers only: write where this machine reaches it "
+        "(published ports: 5432:5432)",
+        "DB_HOST=postgres",
+    ]
+    assert "(published ports: 19092:9092)" in block(printed["toast.env"], "KAFKA_BROKERS")[-2]
+    assert block(sse, "DB_HOST")[1:] == [
+        "# not in the files: Compose passes it on from its shell",
+        "#DB_HOST=",
+    ]
     timeout = block(webhook, "WEBHOOK_DELIVERY_TIMEOUT")
     assert "the live service cannot read it, and takes its default" in timeout[1]
     assert timeout[-1] == "WEBHOOK_DELIVERY_TIMEOUT=30s"
-    assert block(webhook, "WEBHOOK_WORKER_COUNT")[-1] == "#WEBHOOK_WORKER_COUNT="
-    assert "sse.env: DB_HOST, webhook.env: WEBHOOK_WORKER_COUNT" in printed.err
-    assert "geheim" not in printed.out + printed.err
+    workers_line = block(webhook, "WEBHOOK_WORKER_COUNT")
+    assert "WEBHOOK_WORKER_COUNT is '500' (out of range)" in workers_line[1]
+    assert workers_line[-1] == "#WEBHOOK_WORKER_COUNT="
+    assert "sse.env: DB_HOST, webhook.env: WEBHOOK_WORKER_COUNT" in printed["errors"]
 
 
 def test_names_that_the_live_service_does_not_read_are_said(
@@ -318,3 +340,11 @@ def test_the_command_takes_files_or_the_switch(
         assert toast(*words) == 2
     assert toast("--from", str(compose.with_name("no.yml"))) == 1
     assert "no.yml cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_nothing_else_loads_the_reader_of_yaml() -> None:
+    program = (
+        "import sys, common.cli.commands, common.worker.worker_process;"
+        "import common.cli.takeover.settings_command; sys.exit('yaml' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
