@@ -52,6 +52,7 @@ from common.config.settings import (
     LOG_FORMAT,
     LOG_LEVEL,
     SENTRY_DSN,
+    TOAST_FIRST_PASS,
     TOAST_MIGRATE,
     Settings,
     SettingsError,

@@ -126,6 +126,13 @@ SENTRY_DSN = Variable(
     "where errors are reported to; empty: nowhere",
     secret=True,
 )
+TOAST_FIRST_PASS = choice(
+    "TOAST_FIRST_PASS",
+    ("go", "ask"),
+    "go",
+    "what the first pass ever of a scheduler does that finds more than 1,000 rows due: "
+    "go on, or wait for `toast takeover`",
+)
 TOAST_MIGRATE = boolean("TOAST_MIGRATE", "true", "apply the migrations of toast's tables at start")
 
 COMMON: tuple[Variable[Any], ...] = (
@@ -138,6 +145,7 @@ COMMON: tuple[Variable[Any], ...] = (
     LOG_FORMAT,
     ENVIRONMENT,
     SENTRY_DSN,
+    TOAST_FIRST_PASS,
     TOAST_MIGRATE,
 )
 

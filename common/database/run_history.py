@@ -1,4 +1,7 @@
-"""The run history: one row of ``toast_runs`` per pass, kept for 30 days."""
+"""The run history: one row of ``toast_runs`` per pass, kept for 30 days.
+
+The last success of a scheduler is kept for good: without it a pass counts as the first ever.
+"""
 
 import json
 import os
@@ -29,6 +32,10 @@ WITH forgotten AS (
         SELECT id FROM toast_runs
         WHERE service = %(service)s AND scheduler = %(scheduler)s
           AND started_at < now() - interval '30 days'
+          AND id IS DISTINCT FROM (
+              SELECT id FROM toast_runs
+              WHERE service = %(service)s AND scheduler = %(scheduler)s AND result = 'ok'
+              ORDER BY started_at DESC LIMIT 1)
         LIMIT 10000))
 )
 INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at, result,
@@ -39,6 +46,8 @@ VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(started_at)
 ON CONFLICT (id) DO UPDATE SET
     finished_at = excluded.finished_at, result = excluded.result,
     counts = excluded.counts, error = excluded.error"""
+
+_EXPLAIN = "UPDATE toast_runs SET error = %(error)s WHERE id = %(id)s"
 
 _LAST_SUCCESS = """
 SELECT finished_at FROM toast_runs
@@ -79,15 +88,23 @@ class Run:
         connection.execute(_START, self._row())
         self.begun = True
 
+    def explain(self, connection: Session, text: str) -> None:
+        """Record a line about the pass while it runs."""
+        self.error = text
+        connection.execute(_EXPLAIN, {"id": self.id, "error": self._error(connection)})
+
     def record_end(self, connection: Session) -> None:
         """Record how the pass ended, and delete old runs of this scheduler."""
         outcome = {
             "seconds": self.seconds,
             "result": self.result,
             "counts": json.dumps(self.counts),
-            "error": cut(connection.storable(self.error), ERROR_CHARACTERS),
+            "error": self._error(connection),
         }
         connection.execute(_FINISH, {**self._row(), **outcome})
+
+    def _error(self, connection: Session) -> str:
+        return cut(connection.storable(self.error), ERROR_CHARACTERS)
 
     def _row(self) -> dict[str, object]:
         return {

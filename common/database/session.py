@@ -23,8 +23,8 @@ _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, {access}, NOT DEFERRABLE"
 # are for the statement only.
 _IS_POOLED = "pg_backend_pid() <> %(pid)s"
 
-_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS locked"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
+_TRY_LOCK = "SELECT pg_try_advisory_lock{kind}(hashtextextended(%s, 0)) AS locked"
+_UNLOCK = "SELECT pg_advisory_unlock{kind}(hashtextextended(%s, 0))"
 
 
 # Parameters of the server, such as ``lock_timeout``, and their values.
@@ -141,19 +141,21 @@ class Session(psycopg.Connection[DictRow]):
                 self._command("COMMIT")
 
     @contextmanager
-    def try_lock(self, name: str) -> Iterator[bool]:
+    def try_lock(self, name: str, *, shared: bool = False) -> Iterator[bool]:
         """Take the advisory lock of this name for the block; yields False if it is taken.
 
+        Any number of sessions may have it ``shared``, while none has it alone.
         The session that does the block's work holds it: if the lock is lost, so is the session.
         """
+        kind = "_shared" if shared else ""
         with self.hold():
-            row = self.execute(_TRY_LOCK, (name,)).fetchone()
+            row = self.execute(_TRY_LOCK.format(kind=kind), (name,)).fetchone()
             is_ours = bool(row and row["locked"])
             try:
                 yield is_ours
             finally:
                 if is_ours and not self.closed:
-                    self.execute(_UNLOCK, (name,))
+                    self.execute(_UNLOCK.format(kind=kind), (name,))
 
     def storable(self, text: str) -> str:
         """The text with characters escaped that the database's encoding lacks."""

@@ -68,11 +68,29 @@ NOTHING = PassResult()
 
 
 @dataclass(frozen=True, slots=True)
+class Ages:
+    """How many due rows became due when: within the last 24 hours, before that within the last 7
+    days, and so on. ``unknown``: their rows do not say."""
+
+    day: int = 0
+    week: int = 0
+    month: int = 0
+    older: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
-    """What a pass would do: the number of due rows, and the first of them."""
+    """What a pass would do: the number of due rows, and the first of them.
+
+    ``ages`` are those of all due rows, None if nothing is known of them; ``events`` is the most
+    that the pass would leave.
+    """
 
     count: int
     rows: Sequence[Mapping[str, Any]]
+    ages: Ages | None = None
+    events: int = 0
 
 
 class ReportProgress(Protocol):
@@ -88,10 +106,10 @@ class Pass:
 
     ``now`` is the database's clock at the start of the pass; every decision uses it. ``host_now``
     is this machine's clock at the same moment, and ``started`` its monotonic clock, in seconds.
-    ``stopping()`` is True once the worker is to stop;
-    ``wait(seconds)`` waits that long, and returns True as soon as the worker is to stop. Call
+    ``stopping()`` is True once the worker is to stop; ``wait(seconds)`` waits that long, and returns True as soon as the worker is to stop. Call
     ``report_progress(done)`` after each commit and every minute of a long wait: a pass that
-    does not call it counts as stalled.
+    does not call it counts as stalled. Rows that became due at ``quiet_until`` or earlier are
+    changed without an event; None: each one is announced.
     """
 
     scheduler: str
@@ -102,6 +120,7 @@ class Pass:
     stopping: Callable[[], bool]
     wait: Callable[[float], bool]
     report_progress: ReportProgress
+    quiet_until: datetime | None = None
     started: float = field(default_factory=time.monotonic)
 
     def time_at(self, monotonic: float) -> datetime:
@@ -140,7 +159,8 @@ class Work(Protocol):
     at most ``limit``; it is None if there is no cheap count. ``explain(pass)`` lets PostgreSQL plan
     the statements, and runs none; it is None if they are not known beforehand. ``due`` are the
     conditions by which a row is due, all of them; empty if its rows are not found by SQL.
-    ``collects``: a pass creates a temporary table.
+    ``collects``: a pass creates a temporary table. ``can_be_quiet``: it tells nobody of the rows
+    that became due until the pass's ``quiet_until``.
     """
 
     @property
@@ -170,6 +190,9 @@ class Work(Protocol):
     @property
     def collects(self) -> bool: ...
 
+    @property
+    def can_be_quiet(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Custom:
@@ -184,6 +207,7 @@ class Custom:
     tables: tuple[TableAccess, ...] = ()
     events: tuple[Event, ...] = ()
     collects: bool = False
+    can_be_quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from common.scheduling.scheduler import NOTHING, PREVIEW_ROWS, Pass, PassResult, Preview, Scheduler
+from common.scheduling.scheduler import (
+    NOTHING,
+    PREVIEW_ROWS,
+    Ages,
+    Pass,
+    PassResult,
+    Preview,
+    Scheduler,
+)
 from common.scheduling.work import batched_pass
 from testing.database import TestDatabase
 from testing.passes import open_pass, outbox, preview, run_pass
@@ -54,7 +62,7 @@ def test_over_empty_tables_a_pass_does_nothing(database: TestDatabase) -> None:
     for case in CASES:
         result = run_pass(database, case.scheduler)
         assert (set(result.counts.values()), result.complete) == ({0}, True)
-        assert preview(database, case.scheduler) == Preview(0, [])
+        assert preview(database, case.scheduler) == Preview(0, [], Ages())
 
 
 @every_scheduler

@@ -35,6 +35,7 @@ PUBLICATION = BatchedChange(
     changes={"status": "'published'", "updated_at": "%(now)s"},
     event=PUBLISHED,
     shows=("id", "slug", "published_at"),
+    since="published_at",
     index=Index(("published_at",), "status = 'draft' AND deleted_at IS NULL"),
 )
 

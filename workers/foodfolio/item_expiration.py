@@ -43,7 +43,8 @@ EXPIRING_SOON = Event(
     fields={**_FIELDS, "days_left": _DAYS_LEFT},
 )
 
-_IS_EXPIRING = "detail.expiry_date <= %(now)s + %(warning_days)s * interval '1 day'"
+_WARNING = "%(warning_days)s * interval '1 day'"
+_IS_EXPIRING = f"detail.expiry_date <= %(now)s + {_WARNING}"
 _HAS_EXPIRED = "detail.expiry_date <= %(now)s"
 _COLUMNS = ("detail.id", "detail.item_variant_id", "detail.expiry_date")
 
@@ -63,6 +64,9 @@ ALERTS = Alerts(
         "expiring_soon": Kind("NOT has_expired", EXPIRING_SOON),
     },
     shows=("id", "item_variant_id", "expiry_date", "has_expired"),
+    # Not for an expired one: the days before the earliest date of all are no dates.
+    since=f"""
+        (CASE WHEN has_expired THEN expiry_date ELSE expiry_date - {_WARNING} END)""",
     interval=INTERVAL,
     parameters={"warning_days": WARNING_DAYS},
     index=Index(("expiry_date",), "deleted_at IS NULL"),

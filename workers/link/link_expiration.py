@@ -28,6 +28,7 @@ EXPIRATION = BatchedChange(
     changes={"is_active": "false", "updated_at": "%(now)s"},
     event=EXPIRED,
     shows=("id", "short_code", "expires_at"),
+    since="expires_at",
     index=Index(("expires_at",), "is_active AND deleted_at IS NULL"),
 )
 

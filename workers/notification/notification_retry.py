@@ -82,7 +82,7 @@ def _parameters(current: Pass) -> dict[str, Any]:
     }
 
 
-_DUE_ROWS = DueRows(DUE, _parameters)
+_DUE_ROWS = DueRows(DUE, _parameters, since="created_at")
 
 SCHEDULER = Scheduler(
     name="notification-retry",

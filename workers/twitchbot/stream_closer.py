@@ -36,6 +36,7 @@ CLOSING = BatchedChange(
     changes={"is_active": "false", "ended_at": "%(now)s", "updated_at": "%(now)s"},
     ago={"inactive_since": INACTIVE_TIMEOUT},
     shows=("id", "title", "started_at", "updated_at"),
+    since="updated_at + (%(now)s - %(inactive_since)s)",
     index=Index(("updated_at",), "is_active AND deleted_at IS NULL"),
 )
 

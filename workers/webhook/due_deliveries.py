@@ -56,4 +56,4 @@ def _parameters(current: Pass) -> dict[str, Any]:
     return {"scheduler": current.scheduler, "now": current.now}
 
 
-DUE_ROWS = DueRows(_DUE, _parameters)
+DUE_ROWS = DueRows(_DUE, _parameters, since="next_retry_at")

@@ -45,7 +45,8 @@ SCHEDULING = BatchedChange(
     ),
     changes={"status": "'retrying'", "updated_at": "%(now)s", "next_retry_at": _NEXT_RETRY},
     parameters={"max_retries": MAX_RETRIES},
-    shows=("id", "webhook_id", "event_type", "attempt_count", "last_error"),
+    shows=("id", "webhook_id", "event_type", "attempt_count", "last_error", "updated_at"),
+    since="updated_at",
     index=Index(("attempt_count",), "status = 'failed' AND deleted_at IS NULL"),
     reads=(TableAccess.reading(WEBHOOKS, "webhook", _HAS_ACTIVE_WEBHOOK),),
 )

@@ -71,7 +71,7 @@ def _read(
         if binding.value is None:
             found[name] = Given(name, "", origin, (PASSED_ON,), is_open=True)
             continue
-        difference = spellings.difference(statement) or ""
+        difference = spellings.difference(statement, binding.value) or ""
         is_known = not difference or difference.startswith(spellings.EXPANDED)
         given = Given(name, binding.value, origin, () if is_known else (difference,))
         is_literal = statement.partition("=")[2].lstrip().startswith("'")

@@ -110,8 +110,8 @@ def _block(setting: Carried, secrets: bool) -> Iterator[str]:
         yield f"#{name}=(hidden; --output FOLDER writes it)"
     else:
         statement = spellings.written(name, setting.value)
-        if difference := spellings.difference(statement):
-            yield _comment(f"no spelling is the same for all programs: {difference}")
+        if difference := spellings.difference(statement, setting.value):
+            yield _comment(difference)
         yield statement
 
 

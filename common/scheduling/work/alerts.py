@@ -16,7 +16,7 @@ from common.events.envelope import Event
 from common.scheduling.scheduler import NOTHING, Pass, PassResult
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Collection, Statements
-from common.scheduling.work.due_rows import all_of, not_left_out
+from common.scheduling.work.due_rows import all_of, is_announced, not_left_out
 from common.scheduling.work.sql_work import SqlWork
 
 # An alert that stays true is raised again after this share of the interval: a pass that starts a
@@ -26,7 +26,11 @@ _REPEAT_AFTER = 0.9
 # Both inserts are in order of ids, to avoid a deadlock of two machines.
 _INSERT = """
     INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
-    SELECT %(scheduler)s, id, facts, %(now)s FROM due"""
+    SELECT %(scheduler)s, id, facts, CASE WHEN {is_announced} THEN %(now)s ELSE {quiet} END
+    FROM due"""
+
+# When an alert was raised that is not announced: it is not repeated until its facts change.
+_QUIET = "timestamptz 'infinity'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class Alerts(SqlWork):
         return Statements(
             table=self.table.name,
             due=f"SELECT {', '.join(self.shows)} FROM ({_to_raise(all_rows)}) AS due",
-            batch=_raise(in_range, self.kinds),
+            batch=_raise(in_range, self.kinds, is_announced(self.since)),
             urgent=False,
             collection=collection,
         )
@@ -130,7 +134,8 @@ class Alerts(SqlWork):
         # table that is not analysed it expects a handful of rows, and would compare every row with
         # every other.
         is_over = f"""
-        alert.scheduler = %(scheduler)s AND alert.raised_at < %(now)s
+        alert.scheduler = %(scheduler)s
+        AND (alert.raised_at < %(now)s OR alert.raised_at = {_QUIET})
         AND (NOT EXISTS ({still_true})) IS TRUE
         AND {not_left_out("alert.subject_id")}"""
         return Statements(
@@ -188,36 +193,39 @@ def _to_raise(rows: str) -> str:
     WHERE is_current IS NOT TRUE"""
 
 
-def _raise(rows: str, kinds: Mapping[str, Kind]) -> str:
-    """The statement that stores and publishes the alerts of the query ``rows``.
+def _raise(rows: str, kinds: Mapping[str, Kind], announced: str) -> str:
+    """The statement that stores the alerts of the query ``rows``, and publishes those that are
+    ``announced``, a condition.
 
     If two machines raise the same alert, the second waits for the first. A repeated alert is then
     not published again. A new alert makes the statement fail with a UniqueViolation: run it again,
     and the alert is no longer due.
     """
     # ON CONFLICT costs one more lookup for each alert, so new alerts do without it.
-    announced = "".join(
+    insert = _INSERT.format(is_announced=announced, quiet=_QUIET)
+    kinds_of = "".join(
         f""", {name} AS (SELECT * FROM raised WHERE {kind.rows}
-), announced_{name} AS ({kind.event.insert(name)})"""
+), announced_{name} AS ({kind.event.insert(f"{name} WHERE {announced}")})"""
         for name, kind in kinds.items()
     )
+    events = " + ".join(f"(SELECT count(*) FROM announced_{name})" for name in kinds)
     counts = "".join(
-        f",\n       (SELECT count(*) FROM announced_{name}) AS {name}" for name in kinds
+        f",\n       (SELECT count(*) FROM {name}) AS {name}" for name in kinds
     )
     return f"""
 WITH due AS ({_to_raise(rows)}
-), first AS ({_INSERT} WHERE is_current IS NULL ORDER BY id
-), repeated AS ({_INSERT} WHERE NOT is_current ORDER BY id
+), first AS ({insert} WHERE is_current IS NULL ORDER BY id
+), repeated AS ({insert} WHERE NOT is_current ORDER BY id
     ON CONFLICT (scheduler, subject_id) DO UPDATE
         SET facts = excluded.facts, raised_at = excluded.raised_at
         WHERE alert.facts <> excluded.facts OR alert.raised_at <= %(repeat_before)s
     RETURNING subject_id
 ), raised AS (
     SELECT * FROM due WHERE is_current IS NULL OR id IN (SELECT subject_id FROM repeated)
-){announced}
+){kinds_of}
 SELECT (SELECT count(*) FROM due) AS found,
        (SELECT count(*) FROM raised) AS processed,
-       (SELECT count(*) FROM raised) AS events{counts}"""
+       {events} AS events{counts}"""
 
 
 def _forgotten(done: PassResult) -> PassResult:

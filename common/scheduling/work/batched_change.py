@@ -15,7 +15,7 @@ from common.scheduling.scheduler import Pass, PassResult, Preview
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.clock_guard import require_agreement
-from common.scheduling.work.due_rows import all_of, not_left_out
+from common.scheduling.work.due_rows import all_of, is_announced, not_left_out
 from common.scheduling.work.sql_work import SqlWork
 
 # FOR UPDATE asks for the right to update some column: of a table whose rows are only deleted, the
@@ -95,7 +95,8 @@ class BatchedChange(SqlWork):
         ]
         more = ""
         if self.event:
-            more = f", announced AS ({self.event.insert('changed')})"
+            told = f"changed WHERE {is_announced(self.since)}"
+            more = f", announced AS ({self.event.insert(told)})"
             counts.append("(SELECT count(*) FROM announced) AS events")
         for child in self.children:
             more += _delete_children(child)
@@ -126,8 +127,8 @@ SELECT {", ".join(counts)}""",
     @property
     def _returned(self) -> Sequence[str]:
         """The columns that the event needs, or the id."""
-        fields = " ".join(self.event.fields.values()) if self.event else "id"
-        return self.table.columns_in(fields)
+        fields = (*self.event.fields.values(), self.since) if self.event else ("id",)
+        return self.table.columns_in(" ".join(fields))
 
     @property
     def _access(self) -> TableAccess:

@@ -38,8 +38,14 @@ MOST_IDLE_ROUNDS = 3
 
 
 def parameters(current: Pass, more: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a pass's statements: ``scheduler``, ``now``, ``without``, ``more``."""
-    return {"scheduler": current.scheduler, "now": current.now, "without": [], **more}
+    """The parameters of a pass's statements: its scheduler and times, ``without``, ``more``."""
+    return {
+        "scheduler": current.scheduler,
+        "now": current.now,
+        "quiet_until": current.quiet_until,
+        "without": [],
+        **more,
+    }
 
 
 def run(current: Pass, statements: Statements, parameters: dict[str, Any]) -> PassResult:

@@ -4,25 +4,54 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.rows import tuple_row
+
 from common.database.failed_rows import not_set_aside
 from common.database.session import Connection
-from common.scheduling.scheduler import PREVIEW_ROWS, Condition, Pass, Preview
+from common.scheduling.scheduler import PREVIEW_ROWS, Ages, Condition, Pass, Preview
+
+# SQL for the moment at which a row became due, where nothing says it.
+UNKNOWN = "NULL::timestamptz"
+
+# The ages of the due rows, in the order of Ages, and how many of the rows are announced.
+_AGES = """
+SELECT count(*) FILTER (WHERE since > day),
+       count(*) FILTER (WHERE since <= day AND since > week),
+       count(*) FILTER (WHERE since <= week AND since > month),
+       count(*) FILTER (WHERE since <= month),
+       count(*) FILTER (WHERE since IS NULL),
+       count(*) FILTER (WHERE is_announced)
+FROM (SELECT {since} AS since, {is_announced} AS is_announced,
+             %(now)s - interval '1 day' AS day, %(now)s - interval '7 days' AS week,
+             %(now)s - interval '30 days' AS month
+      FROM ({due}) AS due) AS aged"""
 
 
 @dataclass(frozen=True, slots=True)
 class DueRows:
-    """The due rows of a scheduler: the query ``sql``, and its parameters in a pass."""
+    """The due rows of a scheduler: the query ``sql``, and its parameters in a pass.
+
+    ``since`` is SQL over its columns for the moment at which the row became due; NULL: not known.
+    ``events`` is the most that one row leaves.
+    """
 
     sql: str
     parameters: Callable[[Pass], Mapping[str, Any]]
+    since: str = UNKNOWN
+    events: int = 0
 
     def preview(self, current: Pass) -> Preview:
         """Count the due rows and fetch the first PREVIEW_ROWS of them, without changes."""
-        parameters, rows = self.parameters(current), f"({self.sql}) AS due"
-        counted = current.connection.execute(f"SELECT count(*) FROM {rows}", parameters)
-        total = counted.fetchone()
-        first = current.connection.execute(f"SELECT * FROM {rows} LIMIT {PREVIEW_ROWS}", parameters)
-        return Preview(total["count"] if total else 0, first.fetchall())
+        parameters = {**self.parameters(current), "quiet_until": current.quiet_until}
+        ages = _AGES.format(
+            since=self.since, is_announced=is_announced(self.since), due=self.sql
+        )
+        with current.connection.cursor(row_factory=tuple_row) as cursor:
+            [(*counts, announced)] = cursor.execute(ages, parameters)
+        first = current.connection.execute(
+            f"SELECT * FROM ({self.sql}) AS due LIMIT {PREVIEW_ROWS}", parameters
+        )
+        return Preview(sum(counts), first.fetchall(), Ages(*counts), announced * self.events)
 
     def backlog(self, current: Pass, most: int) -> int:
         """Count the due rows, at most ``most``."""
@@ -40,6 +69,13 @@ def count(connection: Connection, due: str, parameters: Mapping[str, Any], most:
 def all_of(conditions: Sequence[Condition]) -> str:
     """SQL: all of the conditions hold."""
     return " AND ".join(f"({condition.sql})" for condition in conditions)
+
+
+def is_announced(since: str) -> str:
+    """SQL: a row that became due at ``since`` leaves an event. NULL is as old as can be."""
+    # Without a value the planner drops it, so an ordinary pass does not pay for it.
+    quiet_until = "%(quiet_until)s::timestamptz"
+    return f"({quiet_until} IS NULL OR {since} > {quiet_until})"
 
 
 def not_left_out(column: str = "id") -> str:

@@ -29,6 +29,7 @@ def old_rows(
         table,
         due=(*due, Condition("older than it is kept", _AGE)),
         shows=shows,
+        since="created_at + (%(now)s - %(cutoff)s)",
         index=index or Index(("created_at",)),
         children=children,
         ago={"cutoff": kept},

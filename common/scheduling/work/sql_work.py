@@ -8,23 +8,28 @@ from typing import Any
 
 from common.config import Variable
 from common.database import ctid
+from common.events.envelope import Event
 from common.scheduling.scheduler import Condition, Pass, Preview
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Statements
-from common.scheduling.work.due_rows import DueRows
+from common.scheduling.work.due_rows import UNKNOWN, DueRows
 
 
 @dataclass(frozen=True, kw_only=True)
 class SqlWork(ABC):
     """Work whose rows are due by the conditions ``due``.
 
-    ``shows`` are the columns of a dry run. ``parameters`` maps the parameters of the SQL to
-    settings, ``ago`` others to settings of how long before now they are; ``now``, ``scheduler`` and
+    ``shows`` are the columns of a dry run, and ``since`` is SQL over them for the moment at which a
+    row became due. ``parameters`` maps the parameters of the SQL to settings, ``ago`` others to
+    settings of how long before now they are; ``now``, ``scheduler``, ``quiet_until`` and
     ``without`` are there always.
     """
 
+    can_be_quiet = True
+
     due: tuple[Condition, ...]
     shows: tuple[str, ...]
+    since: str = UNKNOWN
     parameters: Mapping[str, Variable[Any]] = field(default_factory=dict)
     # PostgreSQL would subtract an interval from a time anew for each row.
     ago: Mapping[str, Variable[timedelta]] = field(default_factory=dict)
@@ -61,8 +66,15 @@ class SqlWork(ABC):
         return (*self.parameters.values(), *self.ago.values())
 
     @property
+    @abstractmethod
+    def events(self) -> tuple[Event, ...]:
+        """The kinds of its events; each row leaves one of them, or none if there are none."""
+
+    @property
     def _due_rows(self) -> DueRows:
-        return DueRows(self.statements.due, self._values)
+        return DueRows(
+            self.statements.due, self._values, since=self.since, events=bool(self.events)
+        )
 
     def _values(self, current: Pass) -> dict[str, Any]:
         """The values of the parameters in this pass."""

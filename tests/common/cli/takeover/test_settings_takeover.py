@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import workers
-from common.cli import commands
+from common.cli import commands, services
 from common.cli.takeover import compose_file, settings_files, switch_off
 from common.cli.takeover.live_file import LiveFileError
 from common.cli.takeover.settings_command import Wish, run
@@ -331,7 +331,7 @@ def test_the_command_takes_files_or_the_switch(
 ) -> None:
     def toast(*words: str) -> int:
         return commands.main(
-            commands.Services(workers.SERVICES, workers.load), ["takeover", *words]
+            services.Services(workers.SERVICES, workers.load), ["takeover", *words]
         )
 
     assert toast("--from", str(compose), "--switch-off", "blog") == 0
