@@ -49,6 +49,7 @@ def open_pass(
     *,
     now: datetime = NOW,
     host_now: datetime | None = None,
+    quiet_until: datetime | None = None,
     stopping: Callable[[], bool] = lambda: False,
     report_progress: Callable[[PassResult], object] = lambda done: None,
     **settings: str,
@@ -65,6 +66,7 @@ def open_pass(
             stopping=stopping,
             wait=lambda seconds: stopping(),
             report_progress=lambda done=NOTHING, /, *, share=None: report_progress(done),
+            quiet_until=quiet_until,
         )
 
 

@@ -101,10 +101,24 @@ class _Commands:
         _json(audit, _LINES)
 
     def _takeover(self) -> None:
-        takeover = self._add("takeover", "take settings over from the live services")
+        takeover = self._add("takeover", "take over from the live services: first passes, settings")
         takeover.add_argument(
-            "services", metavar="SERVICE", nargs="*", help=f"{self._known}; all if left out"
+            "names",
+            metavar="SERVICE [SCHEDULER]",
+            nargs="*",
+            help="show what its first passes would do; with --from and --switch-off: services, "
+            "all if left out",
         )
+        takeover.add_argument(
+            "--announce",
+            metavar="WHICH",
+            help="do first passes, with events for all rows, for none, or only for those that "
+            "became due within since:DURATION, such as since:7d or since:12h",
+        )
+        answer = takeover.add_mutually_exclusive_group()
+        answer.add_argument("--dry-run", action="store_true", help="only show them")
+        answer.add_argument("--yes", action="store_true", help="do them without a question")
+        _json(takeover)
         takeover.add_argument(
             "--from",
             dest="files",

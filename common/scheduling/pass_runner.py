@@ -21,6 +21,7 @@ from common.logging import logs
 from common.logging.redaction import redact
 from common.logging.throttle import LogThrottle
 from common.scheduling import grants
+from common.scheduling.first_pass import FirstPass, Takeover
 from common.scheduling.heartbeat import Heartbeat
 from common.scheduling.observer import Observer
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
@@ -42,15 +43,18 @@ class PassRunner:
         *,
         stop: threading.Event | None = None,
         observers: Sequence[Observer] = (),
+        takeover: Takeover | None = None,
     ) -> None:
         """``stop`` ends a pass early; ``observers`` are called at the start, after each commit and
-        at the end."""
+        at the end; ``takeover`` makes the passes those of `toast takeover`."""
         self.scheduler = scheduler
         self.service = settings.service
         self._settings = settings
         self._tables = grants.accesses([scheduler])
         self._database = database
         self._stop = stop or threading.Event()
+        self._takeover = takeover
+        self._first_pass = FirstPass(scheduler, settings, takeover)
         self._observers = observers
         self._connection: Session | None = None
         self._done = NOTHING
@@ -127,10 +131,11 @@ class PassRunner:
             run.started_at = current.now
             run.record_start(connection)
             usable_tables.require(connection, self._tables)
-            result = self.scheduler.work.run(current)
+            result = self._first_pass.run(current, run)
             run.seconds = time.monotonic() - started
             run.result = _outcome(result)
-            run.counts, run.error = result.counts, redact(result.skipped or result.note)
+            run.counts = result.counts
+            run.error = redact(result.skipped or result.note) or run.error
             run.record_end(connection)
         self._outage_log.reset()
         self._log_end(run, result)
@@ -142,15 +147,18 @@ class PassRunner:
 
         row = connection.execute(_NOW).fetchone()
         host_now = datetime.now(UTC)
+        now = row["now"] if row else host_now
+        announced = self._takeover.announced if self._takeover else None
         return Pass(
             scheduler=self.scheduler.name,
             connection=connection,
             settings=self._settings,
-            now=row["now"] if row else host_now,
+            now=now,
             host_now=host_now,
             stopping=self._stop.is_set,
             wait=self._stop.wait,
             report_progress=report_progress,
+            quiet_until=None if announced is None else now - announced,
         )
 
     def _progressed(self, run: Run, done: PassResult, share: float | None) -> None:
@@ -163,7 +171,9 @@ class PassRunner:
 
     def _log_end(self, run: Run, result: PassResult) -> None:
         write = _log.warning if result.failed else _log.info
-        write("pass_finished", result=run.result, seconds=round(run.seconds, 3), **run.counts)
+        why = {"reason": run.error} if result.skipped else {}
+        seconds = round(run.seconds, 3)
+        write("pass_finished", result=run.result, seconds=seconds, **run.counts, **why)
 
     def _failed(self, run: Run, started: float, error: Exception) -> None:
         run.seconds = time.monotonic() - started

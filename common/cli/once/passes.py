@@ -21,6 +21,7 @@ from common.database.run_history import Run
 from common.errors import PassError
 from common.logging import logs
 from common.logging.redaction import redact
+from common.scheduling.first_pass import Takeover
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import NOTHING, PassResult, Scheduler
@@ -36,6 +37,7 @@ def run(
     observers: Sequence[Observer] = (),
     *,
     wait_events: bool = True,
+    takeover: Takeover | None = None,
 ) -> OnceReport:
     """Run one pass of each scheduler, then publish the outbox.
 
@@ -44,7 +46,7 @@ def run(
     """
     # nohup, and a script's shell in the background, have some of them ignored.
     awaited = signals.not_ignored((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-    work = _Work(schedulers, settings, observers, wait_events)
+    work = _Work(schedulers, settings, observers, wait_events, takeover)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         work.thread.start()
@@ -76,6 +78,7 @@ class _Work(Observer):
         settings: Settings,
         observers: Sequence[Observer],
         wait_events: bool,
+        takeover: Takeover | None,
     ) -> None:
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run, name="once", daemon=True)
@@ -86,6 +89,7 @@ class _Work(Observer):
         self._observers = [*observers, own]
         self._publishing = Publishing(settings, self._database, own, self.stop)
         self._wait_events = wait_events
+        self._takeover = takeover
         self._runs: dict[str, Run] = {}
         self._done = NOTHING
         self._started_at = 0.0
@@ -130,6 +134,7 @@ class _Work(Observer):
                         self._database,
                         stop=self.stop,
                         observers=[self, *self._observers],
+                        takeover=self._takeover,
                     ).run()
             if self._has_topics() and not self.stop.is_set():
                 self._publishing.run(wait=self._wait_events)

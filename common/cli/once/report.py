@@ -79,7 +79,12 @@ class OnceReport:
         return exit_codes.FAILED if self.failed else exit_codes.FINE
 
     def as_json(self) -> str:
-        """One object: service, schedulers, what became of the events, ended_by."""
+        """One object: the facts."""
+        return output.as_json(self.facts)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For JSON: service, schedulers, what became of the events, ended_by."""
         schedulers = [
             {
                 "name": outcome.name,
@@ -92,7 +97,7 @@ class OnceReport:
             for outcome in self.schedulers
         ]
         about = {"service": self.service, "schedulers": schedulers, **asdict(self.delivery)}
-        return output.as_json({**about, "ended_by": self._ended_by()})
+        return {**about, "ended_by": self._ended_by()}
 
     def as_text(self) -> str:
         """Due rows in a dry run, otherwise counts and events, as text."""

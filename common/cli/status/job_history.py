@@ -13,14 +13,15 @@ from common.cli.status import sessions
 from common.cli.status.sessions import Activity
 from common.config import Settings
 from common.database.session import Session
+from common.scheduling import first_pass
 from common.scheduling.overdue import overdue_after
 from common.scheduling.scheduler import Scheduler
 
-OK, FAILING, RUNNING, OVERDUE = "ok", "failing", "running", "overdue"
+OK, FAILING, RUNNING, OVERDUE, WAITING = "ok", "failing", "running", "overdue", "waiting"
 DISABLED, NEVER_RAN, UNKNOWN = "disabled", "never ran", "unknown"
 
 # States in which an operator must act.
-BAD = frozenset({FAILING, OVERDUE, NEVER_RAN, UNKNOWN})
+BAD = frozenset({FAILING, OVERDUE, WAITING, NEVER_RAN, UNKNOWN})
 
 # Enough for a sparkline, and to find a running pass behind skipped ones.
 RECENT_RUNS = 24
@@ -96,7 +97,8 @@ NO_RUN: DictRow = {"started_at": None, "seconds": None, "result": None, "counts"
 class RunHistory:
     """The last runs of one scheduler; each may be NO_RUN.
 
-    ``last_result`` is not of a stopped or skipped pass; ``shown`` is the run to show as the last.
+    ``last_result`` is not of a stopped or skipped pass, unless that waits for `toast takeover`;
+    ``shown`` is the run to show as the last.
     """
 
     def __init__(self, runs: Sequence[DictRow], is_alive: Callable[[DictRow], bool]) -> None:
@@ -105,13 +107,18 @@ class RunHistory:
         of_host = {run["host"]: run for run in reversed(runs)}
         endless = (run for run in of_host.values() if run["result"] is None and is_alive(run))
         finished = [run for run in runs if run["result"] is not None]
-        decided = (run for run in finished if run["result"] in ("ok", "failed"))
+        decided = (run for run in finished if run["result"] in ("ok", "failed") or waits(run))
         self.running = max(endless, key=itemgetter("started_at"), default=NO_RUN)
         self.last_finished = next(iter(finished), NO_RUN)
         self.last_result = next(decided, NO_RUN)
         shown = (self.running, self.last_result, self.last_finished)
         self.shown = next((run for run in shown if run is not NO_RUN), NO_RUN)
         self.durations = [run["seconds"] for run in reversed(finished)]
+
+
+def waits(run: DictRow) -> bool:
+    """Whether the pass was skipped because it waits for `toast takeover`."""
+    return run["result"] == "skipped" and bool(run["error"].startswith(first_pass.WAITS))
 
 
 class History:
@@ -150,7 +157,7 @@ class History:
         if began is None and enabled:
             began = self._unrecorded_since(next_run, session)
         success = totals["last_success"]
-        state = self._state(interval, last["result"], began, success) if enabled else DISABLED
+        state = self._state(interval, last, began, success) if enabled else DISABLED
         running_for = self._slow_for(began, runs.durations)
         return Job(
             *key,
@@ -165,7 +172,7 @@ class History:
             runs_24h=totals["runs"],
             failures_24h=totals["failures"],
             durations=runs.durations,
-            error=last["error"],
+            error=last["error"] or runs.running["error"],
             running_for=running_for,
             waits=session.waits if session and running_for is not None else "",
         )
@@ -173,15 +180,17 @@ class History:
     def _state(
         self,
         interval: timedelta,
-        result: str | None,
+        last: DictRow,
         began: datetime | None,
         success: datetime | None,
     ) -> str:
         limit = timedelta(seconds=overdue_after(interval.total_seconds()))
         if began and self.now - began <= limit:
             return RUNNING
-        if result == "failed":
+        if last["result"] == "failed":
             return FAILING
+        if waits(last):
+            return WAITING
         if success is None:
             return NEVER_RAN
         return OVERDUE if self.now - success > limit else OK

@@ -18,6 +18,7 @@ _COLOURS = {
     job_history.RUNNING: "36",
     job_history.FAILING: "1;31",
     job_history.OVERDUE: "1;33",
+    job_history.WAITING: "1;33",
     job_history.NEVER_RAN: "1;33",
     job_history.UNKNOWN: "33",
     job_history.DISABLED: "2",

@@ -2,21 +2,39 @@
 
 import argparse
 
+from common.cli.once.command import chosen_schedulers, progress
 from common.cli.services import Services, UsageError
-from common.cli.takeover import settings_command
+from common.cli.takeover import first_passes, settings_command
 
 
 def run(services: Services, options: argparse.Namespace) -> int:
-    """Take settings over, or print the switches of the live schedulers."""
-    if not options.files and not options.switch_off:
-        raise UsageError("expected --from FILE or --switch-off")
-    if options.output and (options.switch_off or not options.files):
-        raise UsageError("--output is for --from FILE")
+    """Show or do first passes, or print settings or switches."""
+    if options.files or options.switch_off:
+        return _settings(services, options)
+    return _first_passes(services, options)
+
+
+def _settings(services: Services, options: argparse.Namespace) -> int:
+    if options.announce or options.dry_run or options.yes or options.json:
+        raise UsageError("--from and --switch-off only print; they take none of the other options")
+    if options.output and options.switch_off:
+        raise UsageError("--output is for --from FILE alone")
     wish = settings_command.Wish(
         services=services.every(),
-        named=[services.named(name) for name in options.services],
+        named=[services.named(name) for name in options.names],
         paths=options.files,
         switch_off=options.switch_off,
         folder=options.output,
     )
     return settings_command.run(wish)
+
+
+def _first_passes(services: Services, options: argparse.Namespace) -> int:
+    if options.output:
+        raise UsageError("--output is for --from FILE")
+    if not 1 <= len(options.names) <= 2:
+        raise UsageError("expected SERVICE [SCHEDULER], --from FILE or --switch-off")
+    wanted = first_passes.wanted(options)
+    service, *scheduler = options.names
+    chosen, settings = chosen_schedulers(services.named(service), *scheduler)
+    return first_passes.run(chosen, settings, wanted, progress())

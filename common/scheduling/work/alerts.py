@@ -209,9 +209,7 @@ def _raise(rows: str, kinds: Mapping[str, Kind], announced: str) -> str:
         for name, kind in kinds.items()
     )
     events = " + ".join(f"(SELECT count(*) FROM announced_{name})" for name in kinds)
-    counts = "".join(
-        f",\n       (SELECT count(*) FROM {name}) AS {name}" for name in kinds
-    )
+    counts = "".join(f",\n       (SELECT count(*) FROM {name}) AS {name}" for name in kinds)
     return f"""
 WITH due AS ({_to_raise(rows)}
 ), first AS ({insert} WHERE is_current IS NULL ORDER BY id

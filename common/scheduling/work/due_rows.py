@@ -43,9 +43,7 @@ class DueRows:
     def preview(self, current: Pass) -> Preview:
         """Count the due rows and fetch the first PREVIEW_ROWS of them, without changes."""
         parameters = {**self.parameters(current), "quiet_until": current.quiet_until}
-        ages = _AGES.format(
-            since=self.since, is_announced=is_announced(self.since), due=self.sql
-        )
+        ages = _AGES.format(since=self.since, is_announced=is_announced(self.since), due=self.sql)
         with current.connection.cursor(row_factory=tuple_row) as cursor:
             [(*counts, announced)] = cursor.execute(ages, parameters)
         first = current.connection.execute(
