@@ -341,7 +341,7 @@ DO $$ BEGIN
     END IF;
 
     GRANT SELECT (ctid, id, webhook_id, event_type, status, attempt_count, last_error,
-                  deleted_at, created_at),
+                  updated_at, deleted_at, created_at),
           UPDATE (status, updated_at, next_retry_at),
           DELETE
         ON public.webhook_deliveries TO toast_webhook;

@@ -33,7 +33,8 @@ BUILD = REGISTRY.gauge("toast_build_info", "Always 1; says the version.", ("vers
 
 EXECUTIONS = REGISTRY.counter(
     "background_job_executions_total",
-    "Passes that ended, by result: ok, failed, stopped (by a stop), skipped (another process).",
+    "Passes that ended, by result: ok, failed, stopped (by a stop), skipped (another process runs"
+    " it, or it waits for `toast takeover`).",
     (*_JOB, "result"),
 )
 FAILURES = REGISTRY.counter("background_job_failures_total", "Passes that failed.", _JOB)
@@ -54,6 +55,9 @@ LAST_SUCCESS = REGISTRY.gauge(
 INTERVAL = REGISTRY.gauge("toast_job_interval_seconds", "Time from one pass to the next.", _JOB)
 ENABLED = REGISTRY.gauge("toast_job_enabled", "1 where the scheduler is on.", _JOB)
 IN_PROGRESS = REGISTRY.gauge("toast_job_in_progress", "1 while a pass runs.", _JOB)
+WAITS = REGISTRY.gauge(
+    "toast_job_waits_for_takeover", "1 while a first pass waits for `toast takeover`.", _JOB
+)
 ITEMS = REGISTRY.counter(
     "toast_job_items_total",
     "What passes did: processed, events, failed, and the scheduler's own counts.",

@@ -22,6 +22,9 @@ LARGE = 1_000
 # Without a suitable index, to count takes as long as to read the table.
 _COUNT_LIMITS = {"statement_timeout": "10s"}
 
+_LARGE = f"more than {LARGE:,} rows are due"
+_WAITS = "waits for `toast takeover"
+
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
@@ -58,7 +61,7 @@ class FirstPass:
             if self._takeover is None and self._is_large(current):
                 self._log_large()
                 if self._asks:
-                    return PassResult(skipped=waits(self._service))
+                    return PassResult(skipped=_waits(self._service))
                 run.explain(current.connection, f"its first pass: {_LARGE}")
             return self._scheduler.work.run(current)
 
@@ -80,14 +83,14 @@ class FirstPass:
     def _log_large(self) -> None:
         if not self._is_logged:
             self._is_logged = True
-            what = waits(self._service) if self._asks else _LARGE
+            what = _waits(self._service) if self._asks else _LARGE
             _log.warning("large_first_pass_found", reason=what)
 
 
-_LARGE = f"more than {LARGE:,} rows are due"
-WAITS = "waits for `toast takeover"
+def is_waiting(result: str | None, error: str) -> bool:
+    """Whether a pass with this result and error waits for `toast takeover`."""
+    return result == "skipped" and error.startswith(_WAITS)
 
 
-def waits(service: str) -> str:
-    """Why a first pass is skipped; it begins with WAITS."""
-    return f"{WAITS} {service}`: {_LARGE} for its first pass (TOAST_FIRST_PASS=ask)"
+def _waits(service: str) -> str:
+    return f"{_WAITS} {service}`: {_LARGE} for its first pass (TOAST_FIRST_PASS=ask)"

@@ -8,6 +8,7 @@ from common import metrics
 from common.config import Settings
 from common.database import run_history
 from common.database.run_history import Run
+from common.scheduling import first_pass
 from common.scheduling.observer import Observer
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Service
 from common.version import VERSION
@@ -46,6 +47,7 @@ class PassMetrics(Observer):
         self._counted = NOTHING
         self._failed_before = False
         metrics.IN_PROGRESS.labels(*self._job).set(0)
+        metrics.WAITS.labels(*self._job).set(0)
         metrics.FAILURES.labels(*self._job)
         metrics.CONSECUTIVE_FAILURES.labels(*self._job).set(0)
         metrics.DURATION.labels(*self._job)
@@ -79,6 +81,7 @@ class PassMetrics(Observer):
         # Most counts were reported during the pass; some are known only at the end.
         self._count(run.counts, counted=self._counted.counts)
         metrics.IN_PROGRESS.labels(*self._job).set(0)
+        metrics.WAITS.labels(*self._job).set(first_pass.is_waiting(run.result, run.error))
         metrics.EXECUTIONS.labels(*self._job, run.result).inc()
         metrics.DURATION.labels(*self._job).observe(run.seconds)
         self._failed_before = run.result == "failed"

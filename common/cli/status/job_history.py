@@ -107,18 +107,18 @@ class RunHistory:
         of_host = {run["host"]: run for run in reversed(runs)}
         endless = (run for run in of_host.values() if run["result"] is None and is_alive(run))
         finished = [run for run in runs if run["result"] is not None]
-        decided = (run for run in finished if run["result"] in ("ok", "failed") or waits(run))
+        decided = (
+            run
+            for run in finished
+            if run["result"] in ("ok", "failed")
+            or first_pass.is_waiting(run["result"], run["error"])
+        )
         self.running = max(endless, key=itemgetter("started_at"), default=NO_RUN)
         self.last_finished = next(iter(finished), NO_RUN)
         self.last_result = next(decided, NO_RUN)
         shown = (self.running, self.last_result, self.last_finished)
         self.shown = next((run for run in shown if run is not NO_RUN), NO_RUN)
         self.durations = [run["seconds"] for run in reversed(finished)]
-
-
-def waits(run: DictRow) -> bool:
-    """Whether the pass was skipped because it waits for `toast takeover`."""
-    return run["result"] == "skipped" and bool(run["error"].startswith(first_pass.WAITS))
 
 
 class History:
@@ -189,7 +189,7 @@ class History:
             return RUNNING
         if last["result"] == "failed":
             return FAILING
-        if waits(last):
+        if first_pass.is_waiting(last["result"], last["error"]):
             return WAITING
         if success is None:
             return NEVER_RAN
