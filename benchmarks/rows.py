@@ -78,6 +78,11 @@ FROM generate_series(1, 2 * %(size)s) AS number""",
 # Pages half empty, with room for changed rows on the same page.
 ROOMY_LINKS = ("ALTER TABLE link_links SET (fillfactor = 50)", *LINKS)
 
+# The due ones have expired over the last months: one every two minutes, since a day ago.
+OLD_LINKS = (
+    LINKS[0].replace("-interval '1 hour'", "-interval '1 day' - number * interval '1 min'"),
+)
+
 POSTS = (
     """
 INSERT INTO blog_posts (title, slug, content, excerpt, markdown, html, status, featured, author_id,

@@ -10,13 +10,14 @@ from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
 from benchmarks.work import (
     ITEM_EXPIRATION,
     LINK_EXPIRATION,
+    OLD_LINK_EXPIRATION,
     POST_PUBLISHER,
     ROOMY_LINK_EXPIRATION,
     STOCK_LEVEL,
     WEBHOOK_RETRY,
     Work,
 )
-from benchmarks.worker_pass import Measured, measure
+from benchmarks.worker_pass import RECENT, Measured, measure, take_over
 from testing.arena import Arena
 from testing.topics import Topic
 from testing.workload import service_of
@@ -43,6 +44,26 @@ def _play_roomy(arena: Arena, due: int) -> Figures:
     full = _ours(arena, LINK_EXPIRATION, due)
     roomy = play(arena, ROOMY_LINK_EXPIRATION, due)
     return {**roomy, "times as long as on full pages": roomy["seconds"] / full.seconds}
+
+
+def _play_takeover(arena: Arena, due: int) -> Figures:
+    """The same by `toast takeover`, with few events, and by the worker."""
+    ordinary, quiet = in_turns(_ours, _taken_over, arena, OLD_LINK_EXPIRATION, due)
+    return {
+        "times the ordinary pass": quiet.seconds / ordinary.seconds,
+        "seconds": quiet.seconds,
+        "from the start of the process": quiet.from_start,
+        "ordinary pass": ordinary.seconds,
+    }
+
+
+def _taken_over(arena: Arena, work: Work, due: int) -> Measured:
+    topics = _topics(arena, work)
+    with work.rows(due).database(arena) as database:
+        measured = take_over(database, work.scheduler, due, arena.kafka.address)
+        assert database.count("link_links WHERE is_active AND expires_at <= now()") == 0
+    assert 0 < topics[0].count() <= RECENT
+    return measured
 
 
 def _ours(arena: Arena, work: Work, due: int) -> Measured:
@@ -107,11 +128,24 @@ _ROOMY = Benchmark(
     goals=(Goal("times as long as on full pages"), Goal(RATIO), *_GOALS),
 )
 
+_TAKEOVER = Benchmark(
+    group=GROUP,
+    title="link-expiration, 1,000,000 old rows due, by `toast takeover --announce since:7d`",
+    play=partial(_play_takeover, due=1_000_000),
+    goals=(
+        Goal("times the ordinary pass", 1.1),
+        Goal("seconds", unit=" s"),
+        Goal("from the start of the process", unit=" s"),
+        Goal("ordinary pass", unit=" s"),
+    ),
+)
+
 BENCHMARKS = (
     _benchmark(LINK_EXPIRATION, 10_000, None, watched=RATIO),
     _benchmark(LINK_EXPIRATION, 100_000, 1.15),
     _benchmark(LINK_EXPIRATION, 1_000_000, 1.15),
     _ROOMY,
+    _TAKEOVER,
     _benchmark(POST_PUBLISHER, 100_000, 1.3),
     _benchmark(ITEM_EXPIRATION, 100_000, 1.3),
     _benchmark(STOCK_LEVEL, 100_000, 1.3, beside=", with 2,000,000 items"),

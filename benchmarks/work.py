@@ -42,6 +42,7 @@ WITH expired AS (
 
 
 LINK_EXPIRATION = _links(rows.LINKS)
+OLD_LINK_EXPIRATION = _links(rows.OLD_LINKS)
 ROOMY_LINK_EXPIRATION = _links(rows.ROOMY_LINKS)
 
 POST_PUBLISHER = Work(
