@@ -166,7 +166,8 @@ DO $$ BEGIN
     END IF;
 
     GRANT SELECT (id, channel_id, event_id, event_type, event_payload, created_at, status,
-                  attempt_count, discord_message_id, sent_at, last_error, deleted_at, ctid),
+                  attempt_count, discord_message_id, sent_at, last_error, deleted_at, ctid,
+                  updated_at),
           UPDATE (status, attempt_count, discord_message_id, sent_at, last_error, updated_at),
           DELETE
         ON public.notification_notifications TO toast_notification;
@@ -341,8 +342,8 @@ DO $$ BEGIN
     END IF;
 
     GRANT SELECT (ctid, id, webhook_id, event_type, status, attempt_count, last_error,
-                  updated_at, deleted_at, created_at),
-          UPDATE (status, updated_at, next_retry_at),
+                  updated_at, deleted_at, created_at, next_retry_at),
+          UPDATE (status, updated_at, next_retry_at, attempt_count, last_error),
           DELETE
         ON public.webhook_deliveries TO toast_webhook;
     GRANT SELECT (id, active, deleted_at)
@@ -378,8 +379,8 @@ DO $$ BEGIN
         RETURN;
     END IF;
 
-    GRANT SELECT (event_payload, next_retry_at, completed_at),
-          UPDATE (attempt_count, last_attempt_at, completed_at, last_error)
+    GRANT SELECT (event_payload, completed_at),
+          UPDATE (last_attempt_at, completed_at)
         ON public.webhook_deliveries TO toast_webhook_delivery;
     GRANT INSERT (delivery_id, attempt_number, request_url, request_headers, request_body,
                   response_status, response_headers, response_body, success, error,

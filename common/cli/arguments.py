@@ -115,6 +115,12 @@ class _Commands:
             help="do first passes, with events for all rows, for none, or only for those that "
             "became due within since:DURATION, such as since:7d or since:12h",
         )
+        takeover.add_argument(
+            "--adopt",
+            action="store_true",
+            help="instead, let rows be sent that a crash of the live service left;"
+            " those that are not announced are given up",
+        )
         answer = takeover.add_mutually_exclusive_group()
         answer.add_argument("--dry-run", action="store_true", help="only show them")
         answer.add_argument("--yes", action="store_true", help="do them without a question")

@@ -32,8 +32,9 @@ def is_expected(scheduler: Scheduler) -> bool:
 
 
 def expected(service: Service) -> list[TableAccess]:
-    """The tables that a worker uses with the schedulers that are on by default."""
-    return accesses([each for each in service.schedulers if is_expected(each)])
+    """The tables that a worker uses with the schedulers that are on by default, and adoptions."""
+    on = [each for each in service.schedulers if is_expected(each)]
+    return accesses([*on, *service.adoptions])
 
 
 def needed(accesses: Iterable[TableAccess]) -> list[Right]:

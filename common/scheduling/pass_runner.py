@@ -85,7 +85,11 @@ class PassRunner:
             migrations.require(connection, self._tables, may_apply=False)
             usable_tables.require(connection, self._tables)
             with connection.begin(read_only=True):
-                return self.scheduler.work.preview(self._new_pass(connection))
+                return self.preview_in(connection)
+
+    def preview_in(self, connection: Session) -> Preview:
+        """As ``preview``, in a transaction of this connection."""
+        return self.scheduler.work.preview(self._new_pass(connection))
 
     def backlog(self, connection: Session, most: int) -> int | None:
         """Count the due rows, at most ``most``; None if the scheduler has no cheap count."""

@@ -70,21 +70,22 @@ NOTHING = PassResult()
 @dataclass(frozen=True, slots=True)
 class Ages:
     """How many due rows became due when: within the last 24 hours, before that within the last 7
-    days, and so on. ``unknown``: their rows do not say."""
+    days, and so on. ``unknown``: their rows do not say. ``oldest`` is the first time of all."""
 
     day: int = 0
     week: int = 0
     month: int = 0
     older: int = 0
     unknown: int = 0
+    oldest: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What a pass would do: the number of due rows, and the first of them.
 
-    ``ages`` are those of all due rows, None if nothing is known of them; ``events`` is the most
-    that the pass would leave.
+    ``ages`` are those of all due rows, None if nothing is known of them. The pass would leave at
+    most so many ``events``; one that adopts rows, so many to be tried again.
     """
 
     count: int
@@ -247,13 +248,15 @@ class Scheduler:
 class Service:
     """The schedulers of one worker process, and its default port for metrics and health.
 
-    ``live`` is the live service beside it.
+    ``live`` is the live service beside it. ``adoptions`` are like schedulers, but only `toast
+    takeover --adopt` runs their passes.
     """
 
     name: str
     schedulers: tuple[Scheduler, ...] = ()
     metrics_port: int = 0
     live: LiveService = field(default_factory=LiveService)
+    adoptions: tuple[Scheduler, ...] = ()
 
     @property
     def metrics(self) -> Variable[int]:

@@ -1,7 +1,11 @@
 """notification: sends failed Discord notifications again and cleans up old ones."""
 
 from common.scheduling import LiveService, Service
-from workers.notification import notification_cleanup, notification_retry
+from workers.notification import (
+    notification_adoption,
+    notification_cleanup,
+    notification_retry,
+)
 
 SERVICE = Service(
     "notification",
@@ -11,4 +15,5 @@ SERVICE = Service(
         defaults={"DB_USER": "azkaban", "DB_NAME": "azkaban"},
         only_names={"DB_SSL_MODE": "DB_SSLMODE"},
     ),
+    adoptions=(notification_adoption.SCHEDULER,),
 )

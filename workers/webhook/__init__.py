@@ -1,7 +1,7 @@
 """webhook: schedules failed deliveries for retry, cleans up old ones, and may deliver them."""
 
 from common.scheduling import LiveService, Service
-from workers.webhook import webhook_cleanup, webhook_delivery, webhook_retry
+from workers.webhook import delivery_adoption, webhook_cleanup, webhook_delivery, webhook_retry
 
 SERVICE = Service(
     "webhook",
@@ -12,4 +12,5 @@ SERVICE = Service(
         stays_on="its delivery pool cannot be switched off (WEBHOOK_WORKER_COUNT=0 means 10), so "
         "WEBHOOK_DELIVERY_ENABLED stays false for the worker while it runs",
     ),
+    adoptions=(delivery_adoption.SCHEDULER,),
 )

@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from common import config
-from common.cli.check import big_tables, indexes, privileges, required_tables, session, side_effects
+from common.cli.check import (
+    big_tables,
+    indexes,
+    left_rows,
+    privileges,
+    required_tables,
+    session,
+    side_effects,
+)
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import ERROR, Finding, Found, error, ok, warning
 from common.config import TOAST_MIGRATE
@@ -152,4 +160,5 @@ _CHECKS: Mapping[str, Check] = {
     "privileges": privileges.check,
     "indexes": indexes.check,
     "pages": big_tables.check,
+    "left rows": left_rows.check,
 }

@@ -15,7 +15,7 @@ def run(services: Services, options: argparse.Namespace) -> int:
 
 
 def _settings(services: Services, options: argparse.Namespace) -> int:
-    if options.announce or options.dry_run or options.yes or options.json:
+    if options.announce or options.adopt or options.dry_run or options.yes or options.json:
         raise UsageError("--from and --switch-off only print; they take none of the other options")
     if options.output and options.switch_off:
         raise UsageError("--output is for --from FILE alone")
@@ -35,6 +35,10 @@ def _first_passes(services: Services, options: argparse.Namespace) -> int:
     if not 1 <= len(options.names) <= 2:
         raise UsageError("expected SERVICE [SCHEDULER], --from FILE or --switch-off")
     wanted = first_passes.wanted(options)
-    service, *scheduler = options.names
-    chosen, settings = chosen_schedulers(services.named(service), *scheduler)
-    return first_passes.run(chosen, settings, wanted, progress())
+    service, *scheduler = services.named(options.names[0]), *options.names[1:]
+    if options.adopt and scheduler:
+        raise UsageError("--adopt is for a whole service: leave SCHEDULER out")
+    if options.adopt and not service.adoptions:
+        raise UsageError(f"{service.name} has no rows that a crash of the live service leaves")
+    chosen, settings = chosen_schedulers(service, *scheduler)
+    return first_passes.run(service.adoptions if options.adopt else chosen, settings, wanted, progress())

@@ -33,6 +33,7 @@ class Wanted:
     is_confirmed: bool
     only_show: bool
     as_json: bool
+    adopts: bool
 
 
 def wanted(options: argparse.Namespace) -> Wanted:
@@ -42,7 +43,7 @@ def wanted(options: argparse.Namespace) -> Wanted:
     announce = options.announce or ""
     only_show = options.dry_run or not announce
     takeover = parse(announce or "all")
-    return Wanted(announce, takeover, options.yes, only_show, options.json)
+    return Wanted(announce, takeover, options.yes, only_show, options.json, options.adopt)
 
 
 def parse(announce: str) -> Takeover:
@@ -72,7 +73,7 @@ def run(
     """Show the plan; run its passes if that is wanted and confirmed. Returns the exit code."""
     plan = planning.plan(schedulers, settings, wanted.takeover, wanted.announce or "all")
     if not wanted.as_json:
-        output.show(plan.as_text())
+        output.show(plan.as_text(adopts=wanted.adopts))
     report = None
     if _is_confirmed(wanted):
         chosen = [each for each in schedulers if not planning.why_left(each, wanted.takeover)]

@@ -18,7 +18,7 @@ from common.scheduling.first_pass import Takeover
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Ages, Preview, Scheduler
 
-_HEADER = ("scheduler", "due", "1 day", "7 days", "30 days", "older", "unknown", "events")
+_HEADER = ("scheduler", "due", "1 day", "7 days", "30 days", "older", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,10 @@ class Plan:
         """For JSON: service, announce, schedulers."""
         return asdict(self)
 
-    def as_text(self) -> str:
+    def as_text(self, *, adopts: bool) -> str:
         """A table by age, and a line for what an operator must know of a scheduler."""
-        lines = [text_table.render(_HEADER, map(_row, self.schedulers))]
+        header = (*_HEADER, "tried again" if adopts else "events")
+        lines = [text_table.render(header, map(_row, self.schedulers))]
         lines += (f"{each.name}: {note}" for each in self.schedulers for note in _notes(each))
         return "\n".join(lines)
 
@@ -108,8 +109,10 @@ def _planned(runner: PassRunner, left: str, last_success: datetime | None) -> Pl
 
 def _row(planned: PlannedPass) -> tuple[object, ...]:
     if planned.error:
-        return (planned.name, *("-" for _ in _HEADER[1:]))
-    return (planned.name, planned.due, *asdict(planned.ages).values(), planned.events)
+        return (planned.name, *("-" for _ in _HEADER))
+    ages = planned.ages
+    by_age = (ages.day, ages.week, ages.month, ages.older, ages.unknown)
+    return (planned.name, planned.due, *by_age, planned.events)
 
 
 def _notes(planned: PlannedPass) -> Iterator[str]:

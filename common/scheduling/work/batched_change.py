@@ -39,7 +39,8 @@ class BatchedChange(SqlWork):
     ``changes`` maps each column to its new value in SQL; without it the rows are deleted, with
     their ``children``. ``index`` makes a pass cheap if no row is due. ``reads`` are the other
     tables that a condition names. ``rarely_locked``: rows are deleted without a lock beforehand,
-    which takes half the time.
+    which takes half the time. ``is_retried``: a row without an event is tried again by others,
+    unless it is to be quiet.
     """
 
     table: Table
@@ -49,6 +50,7 @@ class BatchedChange(SqlWork):
     event: Event | None = None
     reads: tuple[TableAccess, ...] = ()
     rarely_locked: bool = False
+    is_retried: bool = False
     collects = False
 
     def run(self, current: Pass) -> PassResult:
@@ -116,6 +118,10 @@ SELECT {", ".join(counts)}""",
             # What is to be deleted may wait for the next pass.
             urgent=bool(self.changes),
         )
+
+    @property
+    def _told(self) -> int:
+        return 1 if self.is_retried else super()._told
 
     @property
     def _change(self) -> str:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.rows import tuple_row
-
 from common.database.failed_rows import not_set_aside
 from common.database.session import Connection
 from common.scheduling.scheduler import PREVIEW_ROWS, Ages, Condition, Pass, Preview
@@ -13,14 +11,16 @@ from common.scheduling.scheduler import PREVIEW_ROWS, Ages, Condition, Pass, Pre
 # SQL for the moment at which a row became due, where nothing says it.
 UNKNOWN = "NULL::timestamptz"
 
-# The ages of the due rows, in the order of Ages, and how many of the rows are announced.
-_AGES = """
-SELECT count(*) FILTER (WHERE since > day),
-       count(*) FILTER (WHERE since <= day AND since > week),
-       count(*) FILTER (WHERE since <= week AND since > month),
-       count(*) FILTER (WHERE since <= month),
-       count(*) FILTER (WHERE since IS NULL),
-       count(*) FILTER (WHERE is_announced)
+# How many rows are due and would be announced, and their ages.
+_COUNT = """
+SELECT count(*) AS due, count(*) FILTER (WHERE is_announced) AS announced,
+       count(*) FILTER (WHERE since > day) AS day,
+       count(*) FILTER (WHERE since <= day AND since > week) AS week,
+       count(*) FILTER (WHERE since <= week AND since > month) AS month,
+       count(*) FILTER (WHERE since <= month) AS older,
+       count(*) FILTER (WHERE since IS NULL) AS unknown,
+       min(greatest(since, timestamptz '0001-01-01 00:00:00+00'))
+           FILTER (WHERE since IS NOT NULL) AS oldest
 FROM (SELECT {since} AS since, {is_announced} AS is_announced,
              %(now)s - interval '1 day' AS day, %(now)s - interval '7 days' AS week,
              %(now)s - interval '30 days' AS month
@@ -43,13 +43,14 @@ class DueRows:
     def preview(self, current: Pass) -> Preview:
         """Count the due rows and fetch the first PREVIEW_ROWS of them, without changes."""
         parameters = {**self.parameters(current), "quiet_until": current.quiet_until}
-        ages = _AGES.format(since=self.since, is_announced=is_announced(self.since), due=self.sql)
-        with current.connection.cursor(row_factory=tuple_row) as cursor:
-            [(*counts, announced)] = cursor.execute(ages, parameters)
+        announced = is_announced(self.since)
+        counting = _COUNT.format(since=self.since, is_announced=announced, due=self.sql)
+        [counted] = current.connection.execute(counting, parameters)
+        due, events = counted.pop("due"), counted.pop("announced") * self.events
         first = current.connection.execute(
             f"SELECT * FROM ({self.sql}) AS due LIMIT {PREVIEW_ROWS}", parameters
         )
-        return Preview(sum(counts), first.fetchall(), Ages(*counts), announced * self.events)
+        return Preview(due, first.fetchall(), Ages(**counted), events)
 
     def backlog(self, current: Pass, most: int) -> int:
         """Count the due rows, at most ``most``."""

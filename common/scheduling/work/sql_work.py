@@ -71,10 +71,13 @@ class SqlWork(ABC):
         """The kinds of its events; each row leaves one of them, or none if there are none."""
 
     @property
+    def _told(self) -> int:
+        """How many events one row leaves that is not to be quiet."""
+        return 1 if self.events else 0
+
+    @property
     def _due_rows(self) -> DueRows:
-        return DueRows(
-            self.statements.due, self._values, since=self.since, events=bool(self.events)
-        )
+        return DueRows(self.statements.due, self._values, since=self.since, events=self._told)
 
     def _values(self, current: Pass) -> dict[str, Any]:
         """The values of the parameters in this pass."""

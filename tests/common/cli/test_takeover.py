@@ -85,6 +85,7 @@ def test_it_shows_what_is_due_by_age_and_changes_nothing(
 def test_it_changes_all_and_announces_the_recent_part(aged: TestDatabase, mock_broker: str) -> None:
     topic = Topic(mock_broker, "link.expired")
     options = ("--announce", "since:7d", "--yes", "--json")
+    oldest = aged.one("SELECT min(expires_at) AS at FROM link_links")["at"].isoformat()
     answer = takeover(aged, *options, brokers=mock_broker)
 
     done = json.loads(answer.out)
@@ -93,7 +94,7 @@ def test_it_changes_all_and_announces_the_recent_part(aged: TestDatabase, mock_b
     assert planned == {
         "name": "link-expiration",
         "due": 5,
-        "ages": {"day": 1, "week": 1, "month": 1, "older": 2, "unknown": 0},
+        "ages": {"day": 1, "week": 1, "month": 1, "older": 2, "unknown": 0, "oldest": oldest},
         "events": 2,
         "left": "",
         "last_success": None,
