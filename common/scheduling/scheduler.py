@@ -107,10 +107,11 @@ class Pass:
 
     ``now`` is the database's clock at the start of the pass; every decision uses it. ``host_now``
     is this machine's clock at the same moment, and ``started`` its monotonic clock, in seconds.
-    ``stopping()`` is True once the worker is to stop; ``wait(seconds)`` waits that long, and returns True as soon as the worker is to stop. Call
-    ``report_progress(done)`` after each commit and every minute of a long wait: a pass that
-    does not call it counts as stalled. Rows that became due at ``quiet_until`` or earlier are
-    changed without an event; None: each one is announced.
+    ``stopping()`` is True once the worker is to stop; ``wait(seconds)`` waits that long, and
+    returns True as soon as the worker is to stop. Call ``report_progress(done)`` after each commit
+    and every minute of a long wait: a pass that does not call it counts as stalled. Rows that
+    became due at ``quiet_until`` or earlier are changed without an event; None: each one is
+    announced.
     """
 
     scheduler: str

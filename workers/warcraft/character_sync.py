@@ -81,6 +81,8 @@ _EQUIPMENT, _STATS = (
     for table in (EQUIPMENT, STATS)
 )
 
+_TOLD = "WHERE %(is_announced)s"
+
 # Record one character and announce it.
 RECORD = f"""
 , details AS ({_DETAILS.sql}
@@ -89,15 +91,15 @@ RECORD = f"""
     RETURNING character_id AS id
 ), stats AS ({_STATS.sql}
     RETURNING character_id AS id
-), announced_sync AS ({SYNCED.insert("subject JOIN details USING (id)")}
-), announced_equipment AS ({EQUIPMENT_UPDATED.insert("subject JOIN equipment USING (id)")}
-), announced_stats AS ({STATS_UPDATED.insert("subject JOIN stats USING (id)")}
-), counts AS (
-    SELECT (SELECT count(*) FROM announced_sync) AS processed,
-           (SELECT count(*) FROM announced_equipment) AS equipment_changed,
-           (SELECT count(*) FROM announced_stats) AS stats_changed
+), announced_sync AS ({SYNCED.insert(f"subject JOIN details USING (id) {_TOLD}")}
+), announced_equipment AS ({EQUIPMENT_UPDATED.insert(f"subject JOIN equipment USING (id) {_TOLD}")}
+), announced_stats AS ({STATS_UPDATED.insert(f"subject JOIN stats USING (id) {_TOLD}")}
 )
-SELECT *, processed + equipment_changed + stats_changed AS events FROM counts"""
+SELECT (SELECT count(*) FROM details) AS processed,
+       (SELECT count(*) FROM equipment) AS equipment_changed,
+       (SELECT count(*) FROM stats) AS stats_changed,
+       (SELECT count(*) FROM announced_sync) + (SELECT count(*) FROM announced_equipment)
+           + (SELECT count(*) FROM announced_stats) AS events"""
 
 
 def values(connection: Session, character: Character, now: datetime) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from common.config import Variable
 from common.database import Table, failed_rows
+from common.events.envelope import Event
 from common.scheduling import Condition, Pass
-from common.scheduling.work.due_rows import DueRows, all_of
+from common.scheduling.work.due_rows import DueRows, all_of, is_announced
 from workers.warcraft.battle_net.client import REGION
 
 # A subject is due after this share of the interval: less than 1, so that a pass that starts a
@@ -16,10 +17,14 @@ from workers.warcraft.battle_net.client import REGION
 DUE_AFTER = 0.9
 PAGE_ROWS = 500
 
+# When a subject became due; NULL, as old as can be, if it was never synced.
+_SINCE = "last_synced_at + (%(now)s - %(synced_before)s)"
+
 # The position is a time as PostgreSQL's text: Python has neither infinity nor all years of
 # PostgreSQL, and a changed time would be another position.
 _PAGE = """
-SELECT id, name, realm, region, place::text AS place
+SELECT id, name, realm, region, place::text AS place,
+       {is_announced} IS TRUE AS is_announced
 FROM (SELECT *, coalesce(last_synced_at, '-infinity') AS place FROM ({due}) AS due) AS due
 WHERE %(after)s::uuid IS NULL OR (place, id) > (%(place)s::timestamptz, %(after)s::uuid)
 ORDER BY due.place, id
@@ -28,12 +33,14 @@ LIMIT %(rows)s"""
 
 @dataclass(frozen=True, slots=True)
 class SyncSubject:
-    """One character or guild to sync; ``region`` is that of the API to call."""
+    """One character or guild to sync; ``region`` is that of the API to call. Its sync leaves no
+    event unless ``is_announced``."""
 
     id: UUID
     name: str
     realm: str
     region: str
+    is_announced: bool
 
     def __str__(self) -> str:
         return f"{self.name} of {self.realm} ({self.region})"
@@ -49,7 +56,8 @@ class DueSubjects:
     """The due subjects of one scheduler.
 
     ``kind`` is what a subject is called, also as the alias of its ``table``, to which ``joined``
-    may join others; ``last_synced`` is the column of its last sync.
+    may join others; ``last_synced`` is the column of its last sync. Each of the ``events`` may be
+    left by a subject.
     """
 
     kind: str
@@ -57,6 +65,7 @@ class DueSubjects:
     joined: str = ""
     last_synced: str
     interval: Variable[Any]
+    events: tuple[Event, ...]
 
     @property
     def due(self) -> tuple[Condition, ...]:
@@ -81,7 +90,12 @@ FROM {self.table.name} AS {self.kind} {self.joined} WHERE {all_of(self.due)}"""
     @property
     def due_rows(self) -> DueRows:
         """For a dry run and the backlog."""
-        return DueRows(f"{self._select} ORDER BY last_synced_at NULLS FIRST, id", self.parameters)
+        return DueRows(
+            f"{self._select} ORDER BY last_synced_at NULLS FIRST, id",
+            self.parameters,
+            since=_SINCE,
+            events=len(self.events),
+        )
 
     def parameters(self, current: Pass) -> dict[str, Any]:
         """The parameters of the SQL above, in this pass."""
@@ -90,15 +104,17 @@ FROM {self.table.name} AS {self.kind} {self.joined} WHERE {all_of(self.due)}"""
             "now": current.now,
             "synced_before": current.now - current.settings[self.interval] * DUE_AFTER,
             "default_region": current.settings[REGION],
+            "quiet_until": current.quiet_until,
         }
 
     def read(self, current: Pass) -> Iterator[SyncSubject]:
         """The due subjects, the stalest first, read a page at a time."""
         place: dict[str, Any] = {"after": None, "place": None, "rows": PAGE_ROWS}
-        page = _PAGE.format(due=self._select)
+        page = _PAGE.format(due=self._select, is_announced=is_announced(_SINCE))
         while rows := current.connection.execute(
             page, {**self.parameters(current), **place}
         ).fetchall():
             for row in rows:
-                yield SyncSubject(row["id"], row["name"], row["realm"], row["region"])
-            place |= {"after": rows[-1]["id"], "place": rows[-1]["place"]}
+                last = {"after": row["id"], "place": row.pop("place")}
+                yield SyncSubject(**row)
+            place |= last

@@ -91,13 +91,13 @@ RECORD = f"""
     WHERE details.guild_id = subject.id
       AND details.character_id NOT IN (SELECT character_id FROM tracked)
     RETURNING 1
-), announced AS ({SYNCED.insert("subject")})
-SELECT count(*) AS processed, count(*) AS events,
+), announced AS ({SYNCED.insert("subject WHERE %(is_announced)s")})
+SELECT (SELECT count(*) FROM subject) AS processed,
+       (SELECT count(*) FROM announced) AS events,
        (SELECT count(*) FROM written) AS members_written,
        (SELECT count(*) FROM departed) AS members_left,
        (SELECT count(*) FROM joined) AS characters_joined,
-       (SELECT count(*) FROM left_it) AS characters_left
-FROM announced"""
+       (SELECT count(*) FROM left_it) AS characters_left"""
 
 
 def values(connection: Session, guild: Guild, now: datetime) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from common.database.error_classification import reason
 from common.database.row_guard import RowGuard
 from common.database.session import Session
 from common.errors import PassError, RemoteAway
-from common.events.envelope import Event
 from common.logging import logs
 from common.remote.thread_pool import ThreadPool
 from common.scheduling import Custom, Pass, PassResult, Scheduler
@@ -62,8 +61,8 @@ class Sync(DueSubjects, Generic[T]):
 
     ``record`` is SQL that records and announces the one row of the CTE ``subject``, in which the
     subject has the ``changes``; it returns the counts of a PassResult. ``values`` returns its
-    parameters from what was fetched, in the same transaction, beside ``id``, ``now``, ``region``
-    and ``default_region``. ``others`` are the other tables.
+    parameters from what was fetched, in the same transaction, beside ``id``, ``now``, ``region``,
+    ``default_region`` and ``is_announced``. ``others`` are the other tables.
     """
 
     enabled: Variable[bool]
@@ -72,7 +71,6 @@ class Sync(DueSubjects, Generic[T]):
     record: str
     values: Callable[[Session, T, datetime], dict[str, Any]]
     others: tuple[TableAccess, ...]
-    events: tuple[Event, ...]
     changes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -100,6 +98,7 @@ class Sync(DueSubjects, Generic[T]):
                         own_tables.SETTING_ROWS_ASIDE,
                     ),
                     events=self.events,
+                    can_be_quiet=True,
                 )
             ),
             needs=CREDENTIALS,
@@ -174,6 +173,7 @@ WITH subject AS (
                 "id": subject.id,
                 "now": now,
                 "region": subject.region,
+                "is_announced": subject.is_announced,
                 **self.values(connection, storable(connection, outcome), now),
             }
             [counts] = connection.execute(self._record, values)

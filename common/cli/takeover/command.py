@@ -35,10 +35,12 @@ def _first_passes(services: Services, options: argparse.Namespace) -> int:
     if not 1 <= len(options.names) <= 2:
         raise UsageError("expected SERVICE [SCHEDULER], --from FILE or --switch-off")
     wanted = first_passes.wanted(options)
-    service, *scheduler = services.named(options.names[0]), *options.names[1:]
+    service, scheduler = services.named(options.names[0]), options.names[1:]
     if options.adopt and scheduler:
         raise UsageError("--adopt is for a whole service: leave SCHEDULER out")
     if options.adopt and not service.adoptions:
         raise UsageError(f"{service.name} has no rows that a crash of the live service leaves")
     chosen, settings = chosen_schedulers(service, *scheduler)
-    return first_passes.run(service.adoptions if options.adopt else chosen, settings, wanted, progress())
+    return first_passes.run(
+        service.adoptions if options.adopt else chosen, settings, wanted, progress()
+    )

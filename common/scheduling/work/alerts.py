@@ -157,7 +157,12 @@ class Alerts(SqlWork):
     @property
     def planned(self) -> tuple[str, ...]:
         """As in SqlWork; without the temporary table, which is not there yet."""
-        raising = _raise(self._all_rows, self.kinds) if self.collected else self.statements.batch
+        announced = is_announced(self.since)
+        raising = (
+            _raise(self._all_rows, self.kinds, announced)
+            if self.collected
+            else self.statements.batch
+        )
         return (self.statements.due, raising, self.forgetting.batch)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -22,6 +23,7 @@ from common.database import failed_rows
 from common.database.connection import Database
 from common.events import outbox
 from common.scheduling import grants
+from common.scheduling.first_pass import Takeover
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Scheduler, Service
 from common.worker.pass_metrics import PassMetrics
@@ -115,12 +117,15 @@ def has_work(scheduler: Scheduler) -> bool:
 
 
 def do_everything(service: Service, settings: Settings) -> OnceReport:
-    """One pass of each scheduler and one round of the publisher, a dry run, status and counts."""
+    """One pass of each scheduler and adoption and one round of the publisher, a dry run, status
+    and counts."""
     database = Database(settings)
     shown = passes.dry_run(service.schedulers, settings)
     assert not shown.failed, shown.as_text()
     answer = passes.run(service.schedulers, settings, [PassMetrics(service.name, "any")])
     assert not answer.failed, answer.as_text()
+    adopted = passes.run(service.adoptions, settings, takeover=Takeover(timedelta()))
+    assert not adopted.failed, adopted.as_text()
     screen.show([(service, settings)], as_json=True)
     with database.connect() as connection:
         outbox.of_service(connection, service.name, 10)
