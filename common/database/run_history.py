@@ -66,6 +66,14 @@ CROSS JOIN LATERAL (
 ) AS run
 ORDER BY started_at DESC, service, scheduler"""
 
+_FAILING_SINCE = """
+SELECT min(finished_at) AS since FROM toast_runs
+WHERE service = %(service)s AND scheduler = %(scheduler)s
+  AND result = 'failed' AND starts_with(error, %(error)s)
+  AND started_at > coalesce(
+      (SELECT max(started_at) FROM toast_runs
+       WHERE service = %(service)s AND scheduler = %(scheduler)s AND result = 'ok'), '-infinity')"""
+
 
 @dataclass(slots=True)
 class Run:
@@ -139,3 +147,13 @@ def last_success(connection: Connection, service: str, scheduler: str) -> dateti
     """When a pass of this scheduler last succeeded, in any process; None if unknown."""
     row = connection.execute(_LAST_SUCCESS, (service, scheduler)).fetchone()
     return row["finished_at"] if row else None
+
+
+def failing_since(
+    connection: Connection, service: str, scheduler: str, error: type[Exception]
+) -> datetime | None:
+    """The end of the first pass that failed by ``error`` since the last success, in any process;
+    None if none did."""
+    values = {"service": service, "scheduler": scheduler, "error": f"{error.__name__}:"}
+    row = connection.execute(_FAILING_SINCE, values).fetchone()
+    return row["since"] if row else None

@@ -43,3 +43,11 @@ def rate_limited(seconds: float, *, everywhere: bool = False) -> Reply:
     scope = "global" if everywhere else "user"
     headers = {"Retry-After": str(int(seconds) + 1), "X-RateLimit-Scope": scope}
     return Reply(429, body, headers, retry_after=seconds, everywhere=everywhere)
+
+
+def edge_ban(retry_after: str = "3600") -> Reply:
+    """A 429 of Discord's edge, which has banned the address for these seconds."""
+    headers = {"Content-Type": "text/plain; charset=UTF-8", "Server": "cloudflare"}
+    if retry_after:
+        headers["Retry-After"] = retry_after
+    return Reply(429, "error code: 1015", headers, everywhere=True)

@@ -13,9 +13,9 @@ from common.logging import logs
 from common.logging.redaction import tokens
 from common.scheduling import PassResult
 from workers.notification import unsent_notifications
-from workers.notification.discord.client import SendResult
 from workers.notification.discord.rate_limits import ChannelLimits
-from workers.notification.due_notifications import Channel
+from workers.notification.discord.reply import SendResult
+from workers.notification.due_notifications import ALL_CHANNELS, Channel, Quiet
 from workers.notification.retry_session import RetrySession
 
 _log = logs.logger(__name__)
@@ -104,8 +104,14 @@ def record(
 
 
 def store_limits(session: RetrySession, channel: UUID, limits: ChannelLimits, at: float) -> None:
-    """Store when this channel, or ALL_CHANNELS, may be called again."""
+    """Store when this channel may be called again."""
     session.execute(_STORE_LIMITS, **_limits(session, channel, limits, at))
+
+
+def store_quiet(session: RetrySession, quiet: Quiet, at: float) -> None:
+    """Store when any channel may be called again, for later passes and other machines."""
+    values = _limits(session, ALL_CHANNELS, ChannelLimits(quiet_until=quiet.until), at)
+    session.execute(_STORE_LIMITS, **{**values, "gone_reason": quiet.reason})
 
 
 def gone_reason(attempt: SendResult) -> str:

@@ -15,7 +15,7 @@ from common.scheduling.work.due_rows import all_of
 from workers.notification.discord.rate_limits import ChannelLimits
 from workers.notification.retry_session import RetrySession
 
-# In toast_discord_channels, the row of the global limit has this channel id.
+# In toast_discord_channels, the row of Discord as a whole has this channel id.
 ALL_CHANNELS = UUID(int=0)
 
 PAGE_ROWS = 30
@@ -81,10 +81,15 @@ SELECT channel.id, {_IS_OPEN} AS is_open, {_GONE} AS gone_reason,
 {_FROM} WHERE {IS_WAITING}
 GROUP BY channel.id"""
 
-# When these channels may be called again; the global limit is one of the rows.
+# When these channels may be called again; Discord as a whole is one of the rows.
 _LIMITS = """
-SELECT channel_id, requests, quiet_until FROM toast_discord_channels
+SELECT channel_id, requests, quiet_until, gone_reason FROM toast_discord_channels
 WHERE channel_id = ANY (%(channels)s::uuid[])"""
+
+# Channels that a message has reached between these times, whichever process sent it.
+_REACHED = """
+SELECT count(*) AS reached FROM notification_channels
+WHERE last_success_at > %(since)s AND last_success_at < %(now)s"""
 
 # The next notifications of one channel, oldest first.
 _PAGE = f"""
@@ -102,6 +107,14 @@ SELECT notification.id, notification.event_id, notification.event_type,
        coalesce(notification.attempt_count, 0) AS attempt_count, channel.name AS channel,
        channel.webhook_url, coalesce(channel.color, 0) AS color, {_ROW} AS channel_row
 {_FROM} WHERE notification.id = %(id)s AND {_IS_DUE}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """No channel is called before ``until``; ``reason`` says why Discord was away, if it was."""
+
+    until: float = 0.0
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -132,19 +145,24 @@ def channels(session: RetrySession) -> list[Channel]:
     return [Channel(**row) for row in session.execute(_CHANNELS)]
 
 
-def load_limits(session: RetrySession, channels: Iterable[Channel]) -> float:
-    """Set the channels' limits as earlier passes stored them; return until when the global limit
-    allows no call."""
+def load_limits(session: RetrySession, channels: Iterable[Channel]) -> Quiet:
+    """Set the channels' limits as earlier passes stored them; return that of Discord as a whole."""
     by_id = {channel.id: channel for channel in channels}
-    all_quiet_until = 0.0
+    everywhere = Quiet()
     for row in session.execute(_LIMITS, channels=[ALL_CHANNELS, *by_id]):
         quiet_until = session.seconds(row["quiet_until"]) if row["quiet_until"] else 0.0
         if row["channel_id"] == ALL_CHANNELS:
-            all_quiet_until = quiet_until
+            everywhere = Quiet(quiet_until, row["gone_reason"])
         else:
             requests = map(session.seconds, row["requests"])
             by_id[row["channel_id"]].limits = ChannelLimits(requests, quiet_until)
-    return all_quiet_until
+    return everywhere
+
+
+def reached_since(session: RetrySession, since: datetime) -> int:
+    """The number of channels that were reached from then until the start of this pass."""
+    row = session.execute(_REACHED, since=since).fetchone()
+    return row["reached"] if row else 0
 
 
 def has_next(session: RetrySession, channel: Channel) -> bool:

@@ -3,6 +3,9 @@
 The pass's own thread chooses and records; a bounded number of threads only call Discord. A channel
 has at most one request in flight, and goes back into the queue with the time at which its webhook
 may be called again, so no thread waits for a rate limit.
+
+While Discord is away, or its edge has banned this address, nothing is an attempt: the pass ends
+after a few requests, and fails. The next one begins with a single request.
 """
 
 import math
@@ -10,31 +13,28 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
-from uuid import UUID
 
 from psycopg.rows import DictRow
 
 from common import metrics
-from common.database.error_classification import reason
+from common.database import run_history
 from common.database.row_guard import RowGuard
+from common.errors import RemoteAway
 from common.logging import logs
+from common.remote.outage import OutageWatch
 from common.remote.thread_pool import ThreadPool
 from common.scheduling import Pass, PassResult
 from workers.notification import attempt_records, due_notifications, unsent_notifications
-from workers.notification.attempt_records import gone_reason
 from workers.notification.channel_queue import ChannelQueue
-from workers.notification.discord import client, embed
-from workers.notification.discord.client import (
-    Discord,
-    DiscordReply,
-    RateLimited,
-    SendResult,
-    UnusableUrl,
-)
+from workers.notification.discord import message
+from workers.notification.discord.client import Discord
 from workers.notification.discord.embed import UnreadablePayload
-from workers.notification.discord.rate_limits import MARGIN, ChannelLimits
-from workers.notification.due_notifications import ALL_CHANNELS, Channel
+from workers.notification.discord.message import Message
+from workers.notification.discord.rate_limits import MARGIN
+from workers.notification.discord.reply import DiscordReply, RateLimited, SendResult
+from workers.notification.discord.webhook import UnusableUrl
+from workers.notification.due_notifications import Channel, Quiet
+from workers.notification.pass_records import PassRecords
 from workers.notification.retry_session import RetrySession
 
 _log = logs.logger(__name__)
@@ -49,16 +49,17 @@ _PROGRESS_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class DiscordMessage:
-    """One notification, ready to be posted."""
+class Notification:
+    """One notification of a channel, with its message."""
 
     channel: Channel
     row: DictRow
-    webhook: client.Webhook
-    embed: dict[str, Any]
+    message: Message
 
 
-_Pool = ThreadPool[DiscordMessage, DiscordReply]
+_Pool = ThreadPool[Notification, DiscordReply]
+# A notification, what came of it, and when.
+_Sent = tuple[Notification, SendResult, float]
 
 
 class RetryPass:
@@ -72,22 +73,25 @@ class RetryPass:
     ) -> None:
         self._pass = current
         self._session = session
+        self._records = PassRecords(current, session)
         self._queue = ChannelQueue(closes_at=time.monotonic() + seconds)
         self._allow_loopback_http = allow_loopback_http
-        zeros = {"delivered": 0, "rate_limited": 0, "skipped": 0, "unreachable": 0, "left": 0}
-        self._total = PassResult(details=zeros)
+        # Why Discord was away in an earlier pass, and is in this one, else "".
+        self._was_away = self._is_away = ""
+        # All channels are on one server.
+        self._outage = OutageWatch[_Sent](enough=1, reached=self._reached)
 
     def run(self, channels: list[Channel]) -> PassResult:
         """Send until nothing is due, the rest must wait too long, or a stop is requested.
 
         Details of the result: ``delivered``; ``rate_limited`` answers; and notifications not
         attempted: ``skipped`` (channel inactive or deleted), ``unreachable`` (webhook gone or
-        refused) and ``left`` for the next pass.
+        refused) and ``left`` for the next pass. Raises RemoteAway while Discord is away.
         """
         self._queue_channels(channels)
         with (
             closing(Discord()) as remote,
-            _Pool(lambda one: remote.post(one.webhook, one.embed), SENDERS, "discord") as pool,
+            _Pool(lambda one: remote.post(one.message), SENDERS, "discord") as pool,
         ):
             try:
                 self._send(pool)
@@ -95,22 +99,30 @@ class RetryPass:
                 # After an error requests may be in flight; they must end before the next pass.
                 if not self._pass.stopping():
                     list(pool.last(STOP_SECONDS))
+        self._conclude()
         left = sum(channel.left for channel in channels)
-        self._count(left=left)
+        self._records.count(left=left)
         if left and self._pass.stopping():
-            return replace(self._total, complete=False)
+            return replace(self._records.total, complete=False)
+        if self._is_away:
+            raise RemoteAway(self._explanation(left))
         unsent_notifications.forget_set_aside(self._session)
-        return self._total
+        return self._records.total
 
     def _queue_channels(self, channels: list[Channel]) -> None:
         """Queue the channels that may be called; for the others, count and explain what waits."""
-        self._queue.pause_until(due_notifications.load_limits(self._session, channels))
+        quiet = due_notifications.load_limits(self._session, channels)
+        self._queue.pause_until(quiet.until)
+        if quiet.reason:
+            self._was_away = quiet.reason
+            self._outage.most_before_answer = 1
+            self._is_away = quiet.reason if quiet.until > time.monotonic() else ""
         for channel in channels:
             if not channel.is_open:
-                self._count(skipped=channel.left)
+                self._records.count(skipped=channel.left)
                 channel.left = 0
             elif channel.gone_reason is not None:
-                self._leave_unsent(channel, channel.gone_reason)
+                self._records.leave_unsent(channel, channel.gone_reason)
             else:
                 self._queue.add(channel)
 
@@ -119,24 +131,28 @@ class RetryPass:
             self._submit(pool)
             seconds = self._queue.seconds_until_next()
             if pool.in_flight:
-                tick = _TICK_SECONDS if pool.is_full else min(seconds, _TICK_SECONDS)
+                tick = min(seconds, _TICK_SECONDS) if self._may_ask(pool) else _TICK_SECONDS
                 self._record(pool.finished(tick))
-            elif seconds < math.inf:
+            elif seconds < math.inf and self._may_ask(pool):
                 self._pass.wait(min(seconds, _PROGRESS_SECONDS))
                 self._pass.report_progress()
             else:
                 return
         self._record(pool.last(STOP_SECONDS))
 
+    def _may_ask(self, pool: _Pool) -> bool:
+        ends = bool(self._is_away) or pool.is_full
+        return not ends and self._outage.may_ask(pool.in_flight)
+
     def _submit(self, pool: _Pool) -> None:
         """Give every free thread a message, as far as the limits allow."""
-        while not pool.is_full and (channel := self._queue.pop()):
-            if message := self._next_message(channel):
+        while self._may_ask(pool) and (channel := self._queue.pop()):
+            if notification := self._next(channel):
                 self._queue.count_request()
-                pool.submit(message)
+                pool.submit(notification)
 
-    def _next_message(self, channel: Channel) -> DiscordMessage | None:
-        """The next message for this channel; None if nothing is due or the worker stops."""
+    def _next(self, channel: Channel) -> Notification | None:
+        """The next notification of this channel; None if nothing is due or the worker stops."""
         while not self._pass.stopping():
             notification = due_notifications.take_next(self._session, channel)
             if notification is None:
@@ -144,113 +160,101 @@ class RetryPass:
                 return None
             with RowGuard() as guard:
                 row = due_notifications.read(self._session, channel, notification)
-                if row and (message := self._message(channel, row)):
-                    return message
+                if row and (built := self._message(channel, row)):
+                    return Notification(channel, row, built)
             if guard.error:
                 # Without a row this must succeed; if it fails, the row is not the cause.
                 due_notifications.read(self._session, channel, None)
-                self._set_aside(channel, notification, guard.error)
+                self._records.set_aside(channel, notification, guard.error)
         return None
 
-    def _message(self, channel: Channel, row: DictRow) -> DiscordMessage | None:
+    def _message(self, channel: Channel, row: DictRow) -> Message | None:
         """Build a message; what cannot be built is recorded or ends the calls to the channel."""
         try:
-            webhook = client.webhook(
-                row["webhook_url"], allow_loopback_http=self._allow_loopback_http
-            )
-            event = embed.rebuild(
-                row["event_payload"],
-                event_id=row["event_id"],
-                event_type=row["event_type"],
-                created_at=row["created_at"],
-            )
-            return DiscordMessage(channel, row, webhook, embed.embed(event, row["color"]))
+            return message.build(row, allow_loopback_http=self._allow_loopback_http)
         except UnusableUrl as refusal:
-            self._give_up(channel, f"not sent: {refusal}")
+            self._records.give_up(channel, f"not sent: {refusal}")
         except UnreadablePayload as error:
-            self._record_attempt(channel, row, SendResult(error=str(error)), time.monotonic())
+            self._records.attempt(channel, row, SendResult(error=str(error)), time.monotonic())
         return None
 
-    def _record(self, sent: Iterable[tuple[DiscordMessage, DiscordReply | Exception]]) -> None:
+    def _record(self, sent: Iterable[tuple[Notification, DiscordReply | Exception]]) -> None:
         """Record replies, or errors of our own, and queue their channels again."""
-        for message, reply in sent:
-            channel = message.channel
+        for notification, reply in sent:
+            channel = notification.channel
             if isinstance(reply, Exception):
                 channel.limits.count_request(time.monotonic(), None)
-                self._set_aside(channel, message.row["id"], reply)
+                self._records.set_aside(channel, notification.row["id"], reply)
             else:
                 channel.limits.count_request(reply.at, reply.bucket)
-                self._record_reply(message, reply)
+                self._record_attempts(self._judge(notification, reply))
             # A channel with nothing left is not queued: the pass would wait for its limits.
             if due_notifications.has_next(self._session, channel):
                 self._queue.add(channel)
-            else:
+            elif not self._outage.holds(channel.id):
                 channel.left = 0
 
-    def _record_reply(self, message: DiscordMessage, reply: DiscordReply) -> None:
-        channel, outcome = message.channel, reply.outcome
+    def _judge(self, notification: Notification, reply: DiscordReply) -> list[_Sent]:
+        """The attempts that are now to be recorded."""
+        channel, outcome = notification.channel, reply.outcome
         if isinstance(outcome, RateLimited):
-            channel.next_ids.appendleft(message.row["id"])
+            channel.next_ids.appendleft(notification.row["id"])
             self._apply_rate_limit(channel, outcome, reply.at)
-            return
-        metrics.RETRIES.labels("notification", "notification").inc()
-        self._record_attempt(channel, message.row, outcome, reply.at)
-        if outcome.permanent:
-            self._give_up(channel, gone_reason(outcome))
+            return [] if outcome.ban else self._answered()
+        sent = (notification, outcome, reply.at)
+        if outcome.away:
+            return self._outage.failed(channel.id, sent)
+        return [*self._answered(), sent]
 
-    def _record_attempt(
-        self, channel: Channel, row: DictRow, attempt: SendResult, at: float
-    ) -> None:
-        done = attempt_records.record(self._session, channel, row, attempt, at)
-        self._add(done, of=channel)
+    def _answered(self) -> list[_Sent]:
+        """Note that Discord works; returns the attempts that are now to be recorded."""
+        if self._was_away:
+            self._was_away = ""
+            attempt_records.store_quiet(self._session, Quiet(), time.monotonic())
+            _log.info("outage_ended", remote="discord")
+        return self._outage.answered()
 
-    def _set_aside(self, channel: Channel, notification: UUID, error: Exception) -> None:
-        why = f"not sent: {reason(error)}"
-        at = time.monotonic()
-        self._add(unsent_notifications.set_aside(self._session, notification, why, at), of=channel)
+    def _record_attempts(self, attempts: Iterable[_Sent]) -> None:
+        for notification, result, at in attempts:
+            metrics.RETRIES.labels("notification", "notification").inc()
+            self._records.attempt(notification.channel, notification.row, result, at)
 
     def _apply_rate_limit(self, channel: Channel, limit: RateLimited, at: float) -> None:
         until = at + limit.seconds + MARGIN
         if limit.everywhere:
-            self._queue.pause_until(until)
-            all_limits = ChannelLimits(quiet_until=self._queue.quiet_until)
-            attempt_records.store_limits(self._session, ALL_CHANNELS, all_limits, at)
+            why = f"Discord's edge refuses this address: {limit.ban}" if limit.ban else ""
+            self._call_nobody(until, at, why)
         else:
             channel.limits.pause_until(until)
-        attempt_records.store_limits(self._session, channel.id, channel.limits, at)
-        self._count(rate_limited=1)
-        metrics.rate_limited("notification", "discord", limit.seconds)
-        _log.info(
-            "rate_limited",
-            channel_id=channel.id,
-            channel=channel.name,
-            seconds=round(limit.seconds, 3),
-            everywhere=limit.everywhere,
+        self._records.rate_limit(channel, limit, at)
+
+    def _conclude(self) -> None:
+        """Decide whose fault the last failures are."""
+        self._record_attempts(self._outage.ended())
+        if self._outage.found and not self._is_away:
+            _, result, at = self._outage.excused[-1]
+            wait = max(each.retry_after for _, each, _ in self._outage.excused)
+            self._call_nobody(at + wait, at, f"Discord is away: {result.error}")
+
+    def _call_nobody(self, until: float, at: float, why: str = "") -> None:
+        """Let no pass call Discord before that time; if it is away, ``why`` ends this one."""
+        if why and not self._is_away:
+            _log.warning("outage_found", remote="discord", reason=why, seconds=round(until - at, 3))
+        self._is_away = why or self._is_away
+        self._queue.pause_until(until)
+        quiet = Quiet(self._queue.quiet_until, self._is_away)
+        attempt_records.store_quiet(self._session, quiet, at)
+
+    def _explanation(self, left: int) -> str:
+        until = self._session.time(self._queue.quiet_until).replace(microsecond=0, tzinfo=None)
+        return (
+            f"{self._is_away}; no attempt is counted, {left} notifications wait until it works"
+            f" again, and nothing is sent before {until} UTC"
         )
 
-    def _give_up(self, channel: Channel, reason: str) -> None:
-        """Stop calling this channel, until its row is changed."""
-        _log.warning(
-            "channel_set_aside",
-            channel_id=channel.id,
-            channel=channel.name,
-            waiting=channel.left,
-            reason=reason,
+    def _reached(self) -> int:
+        """The channels that were reached since the passes fail, which shows that Discord works."""
+        since = run_history.failing_since(
+            self._session.connection, self._pass.settings.service, self._pass.scheduler, RemoteAway
         )
-        self._leave_unsent(channel, reason)
-
-    def _leave_unsent(self, channel: Channel, reason: str) -> None:
-        """Write the reason into the notifications that wait for this channel."""
-        explained = unsent_notifications.explain(self._session, channel, reason, time.monotonic())
-        self._add(explained)
-        self._count(unreachable=max(0, channel.left - explained.failed))
-        channel.gone_reason, channel.left = reason, 0
-
-    def _count(self, **details: int) -> None:
-        self._add(PassResult(details=details))
-
-    def _add(self, done: PassResult, *, of: Channel | None = None) -> None:
-        if of:
-            of.left = max(0, of.left - 1)  # new ones may wait since they were counted
-        self._total += done
-        self._pass.report_progress(done)
+        return due_notifications.reached_since(self._session, since) if since else 0

@@ -55,7 +55,7 @@ class Retry:
         """A pass in the background, from when it has made so many requests until its end."""
         with ThreadPoolExecutor() as pool:
             passing = pool.submit(self.run, **details)
-            until(lambda: len(self.server.requests) == requests)
+            until(lambda: len(self.server.requests) >= requests)
             yield passing
 
     @property

@@ -20,17 +20,15 @@ from devservers.standins.discord_answers import (
     UNKNOWN_WEBHOOK,
     Reply,
     Stall,
+    edge_ban,
     rate_limited,
 )
 from workers.notification.discord import client
-from workers.notification.discord.client import (
-    Discord,
-    RateLimited,
-    SendResult,
-    UnusableUrl,
-    webhook,
-)
+from workers.notification.discord.client import Discord
+from workers.notification.discord.message import Message
 from workers.notification.discord.rate_limits import MARGIN, Bucket, ChannelLimits
+from workers.notification.discord.reply import DiscordReply, RateLimited, SendResult
+from workers.notification.discord.webhook import UnusableUrl, Webhook, webhook
 
 TOKEN = "Zm9vYmFy-planted_token_of_a_webhook-c2VjcmV0"
 EMBED = {
@@ -49,23 +47,26 @@ class Posting:
     def __init__(self, server: DiscordServer) -> None:
         self.server, self.client = server, Discord()
 
-    def reply(self, *answers: Reply | Stall) -> client.DiscordReply:
+    def reply(self, *answers: Reply | Stall) -> DiscordReply:
         """Post once to a webhook that gives this answer."""
         self.server.order("1", *answers)
-        return self.client.post(_target(self.server.webhook_url("1", TOKEN)), EMBED)
+        return self._post(self.server.webhook_url("1", TOKEN))
 
     def attempt(self, *answers: Reply | Stall) -> SendResult:
         return _attempt(self.reply(*answers))
 
     def attempt_at(self, url: str) -> SendResult:
-        return _attempt(self.client.post(_target(url), EMBED))
+        return _attempt(self._post(url))
+
+    def _post(self, url: str) -> DiscordReply:
+        return self.client.post(Message(_target(url), EMBED))
 
 
-def _target(url: str) -> client.Webhook:
+def _target(url: str) -> Webhook:
     return webhook(url, allow_loopback_http=True)
 
 
-def _attempt(reply: client.DiscordReply) -> SendResult:
+def _attempt(reply: DiscordReply) -> SendResult:
     assert isinstance(reply.outcome, SendResult)
     return reply.outcome
 
@@ -179,29 +180,39 @@ def test_a_connection_is_used_again(posting: Posting) -> None:
         assert [posting.attempt_at(url).status for _ in range(2)] == [204, 204]
 
 
+HTML = {"Content-Type": "text/html"}
+UNAUTHORIZED = {"message": "401: Unauthorized", "code": 0}
+GONE, ITS_OWN, AWAY = (True, False), (False, False), (False, True)
+
+
 @pytest.mark.parametrize(
-    ("answer", "error", "permanent"),
+    ("answer", "error", "meaning"),
     [
-        (UNKNOWN_WEBHOOK, "HTTP 404: Unknown Webhook (code 10015)", True),
-        (INVALID_TOKEN, "HTTP 401: Invalid Webhook Token (code 50027)", True),
-        (EDGE_BLOCK, "HTTP 403", False),
-        (Reply(403, {"message": "internal network error", "code": 40333}), None, False),
-        (Reply(403, {"message": "Missing Permissions", "code": 50013}), None, False),
-        (Reply(400, {"message": "No\nForm", "code": 1}), "HTTP 400: No Form (code 1)", False),
-        (BAD_GATEWAY, "HTTP 502", False),
-        (Reply(500, "[" * 50_000), "HTTP 500", False),
-        (Reply(400, {"message": "no", "code": [[1]]}), "HTTP 400: no", False),
-        (Reply(302, "", {"Location": "/api/v10/webhooks/2/other"}), "HTTP 302", False),
-        (Reply(201, {"id": "1"}), "HTTP 201", False),
+        (UNKNOWN_WEBHOOK, "HTTP 404: Unknown Webhook (code 10015)", GONE),
+        (INVALID_TOKEN, "HTTP 401: Invalid Webhook Token (code 50027)", GONE),
+        (Reply(404, {"message": "Unknown Channel", "code": 10003}), None, ITS_OWN),
+        (Reply(401, UNAUTHORIZED), "HTTP 401: 401: Unauthorized (code 0)", ITS_OWN),
+        (Reply(403, {"message": "Missing Permissions", "code": 50013}), None, ITS_OWN),
+        (Reply(400, {"message": "No\nForm", "code": 1}), "HTTP 400: No Form (code 1)", ITS_OWN),
+        (Reply(400, {"message": "no", "code": [[1]]}), "HTTP 400: no", ITS_OWN),
+        # Not from the API, but from its edge, or from a proxy on the way.
+        (Reply(404, "<html>nginx 404</html>", HTML), "HTTP 404", AWAY),
+        (Reply(401, "<html>login</html>", HTML), "HTTP 401", AWAY),
+        (Reply(407, "", HTML), "HTTP 407", AWAY),
+        (EDGE_BLOCK, "HTTP 403: error code: 1010", AWAY),
+        (Reply(403, {"message": "internal network error", "code": 40333}), None, AWAY),
+        (Reply(302, "", {"Location": "/api/v10/webhooks/2/other"}), "HTTP 302", AWAY),
+        (BAD_GATEWAY, "HTTP 502", AWAY),
+        (Reply(500, "[" * 50_000), "HTTP 500", AWAY),
     ],
 )
-def test_only_404_and_401_are_permanent(
-    posting: Posting, answer: Reply, error: str | None, permanent: bool
+def test_what_a_failure_says_about_the_webhook(
+    posting: Posting, answer: Reply, error: str | None, meaning: tuple[bool, bool]
 ) -> None:
     failed = posting.attempt(answer)
     assert failed.status == answer.status
-    assert failed.error == error if error else failed.error.startswith("HTTP 403: ")
-    assert failed.permanent is permanent
+    assert failed.error == error if error else failed.error.startswith(f"HTTP {answer.status}: ")
+    assert (failed.permanent, failed.away) == meaning
     assert failed.message_id == ""
     assert len(posting.server.requests) == 1  # a redirect is not followed
 
@@ -214,6 +225,8 @@ def test_only_404_and_401_are_permanent(
         Reply(200, '{"id": {"a": 1}}'),
         Reply(200, '{"id": ' + "[" * 900 + "]" * 900 + "}"),
         Reply(200, '{"id": "1\\u0000"}'),
+        Reply(201, "taken by a relay"),
+        Reply(202),
         Reply(204),
     ],
 )
@@ -221,7 +234,7 @@ def test_a_message_whose_id_cannot_be_read_is_delivered_all_the_same(
     posting: Posting, answer: Reply
 ) -> None:
     delivered = posting.attempt(answer)
-    assert (delivered.error, delivered.message_id) == ("", "")
+    assert (delivered.error, delivered.message_id, delivered.away) == ("", "", False)
 
 
 def test_a_long_body_is_cut_to_10_kib_at_a_character(posting: Posting) -> None:
@@ -255,9 +268,6 @@ def test_a_token_that_the_other_side_repeats_is_hidden(posting: Posting, answer:
     assert TOKEN[:10] not in f"{failed.body} {failed.error}"
 
 
-SEVEN = {"Retry-After": "7"}
-
-
 @pytest.mark.parametrize(
     ("answer", "seconds", "everywhere"),
     [
@@ -265,15 +275,9 @@ SEVEN = {"Retry-After": "7"}
         (rate_limited(0), 0.0, False),
         (rate_limited(2.5, everywhere=True), 2.5, True),
         (Reply(429, {"retry_after": 2.5, "global": True}), 2.5, True),
-        (Reply(429, "", SEVEN), 7.0, False),
-        (Reply(429, "{broken", SEVEN), 7.0, False),
-        (Reply(429, {"retry_after": -1}, SEVEN), 7.0, False),
-        (Reply(429, '{"retry_after": 1e999}', SEVEN), 7.0, False),
-        (Reply(429, "", {**SEVEN, "X-RateLimit-Global": "true"}), 7.0, True),
-        (Reply(429, "", {**SEVEN, "X-RateLimit-Scope": "global"}), 7.0, True),
+        (Reply(429, {"retry_after": 7}, {"X-RateLimit-Global": "true"}), 7.0, True),
+        (Reply(429, {"retry_after": 7}, {"X-RateLimit-Scope": "global"}), 7.0, True),
         (Reply(429, {"retry_after": 3}, {"X-RateLimit-Scope": "shared"}), 3.0, False),
-        # What the edge sends to an address that it has banned.
-        (Reply(429, "<html>1015", {**SEVEN, "Content-Type": "text/html"}), 7.0, True),
     ],
 )
 def test_a_429_is_a_rate_limit_and_not_an_attempt(
@@ -289,9 +293,37 @@ def bare() -> Iterator[Posting]:
         yield Posting(server)
 
 
-def test_a_429_without_a_time_stops_every_request_for_a_minute(bare: Posting) -> None:
-    answer = Reply(429, {"message": "You are being blocked", "code": 0})
-    assert bare.reply(answer).outcome == RateLimited(60.0, everywhere=True)
+BLOCKED = {"message": "You are being blocked", "code": 0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (edge_ban("3600"), 3600.0),
+        (edge_ban(""), 60.0),
+        (edge_ban("soon"), 60.0),
+        (edge_ban("0"), 1.0),
+        (edge_ban("999999999"), 86_400.0),
+        (Reply(429, "<html>1015", {**HTML, "Retry-After": "7"}), 7.0),
+        (Reply(429, BLOCKED, {"Retry-After": "900"}), 900.0),
+        (Reply(429, BLOCKED), 60.0),
+        (Reply(429, {"retry_after": 5}), 5.0),
+        (Reply(429, {"retry_after": "-1"}, {"X-RateLimit-Limit": "5"}), 60.0),
+        (Reply(429, "{broken", {"X-RateLimit-Limit": "5", "Retry-After": "7"}), 7.0),
+    ],
+)
+def test_any_other_429_is_a_ban_of_this_address(
+    bare: Posting, answer: Reply, seconds: float
+) -> None:
+    limit = bare.reply(answer).outcome
+    assert isinstance(limit, RateLimited)
+    assert (limit.seconds, limit.everywhere) == (seconds, True)
+    assert limit.ban.startswith("HTTP 429")
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("120", 120.0), ("", 0.0), ("9999999", 86_400.0)])
+def test_a_503_may_ask_to_wait(posting: Posting, asked: str, seconds: float) -> None:
+    assert posting.attempt(Reply(503, "", {"Retry-After": asked})).retry_after == seconds
 
 
 def test_without_headers_there_is_no_bucket(bare: Posting) -> None:
@@ -309,7 +341,7 @@ def test_a_stalled_answer_is_given_up_in_time(
 ) -> None:
     monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.3)
     failed = posting.attempt(Stall())
-    assert (failed.status, failed.error, failed.permanent) == (0, "no answer within 0.3 s", False)
+    assert (failed.status, failed.error, failed.away) == (0, "no answer within 0.3 s", True)
     assert 300 <= failed.milliseconds < 10_000
 
 
