@@ -74,6 +74,11 @@ WHERE service = %(service)s AND scheduler = %(scheduler)s
       (SELECT max(started_at) FROM toast_runs
        WHERE service = %(service)s AND scheduler = %(scheduler)s AND result = 'ok'), '-infinity')"""
 
+_TOTAL = """
+SELECT coalesce(sum((counts ->> %(count)s)::bigint), 0)::bigint AS total FROM toast_runs
+WHERE service = %(service)s AND scheduler = %(scheduler)s
+  AND started_at > now() - interval '24 hours'"""
+
 
 @dataclass(slots=True)
 class Run:
@@ -157,3 +162,10 @@ def failing_since(
     values = {"service": service, "scheduler": scheduler, "error": f"{error.__name__}:"}
     row = connection.execute(_FAILING_SINCE, values).fetchone()
     return row["since"] if row else None
+
+
+def total_of_a_day(connection: Connection, service: str, scheduler: str, count: str) -> int:
+    """The sum of one count over the passes of the last 24 hours, of any process."""
+    values = {"service": service, "scheduler": scheduler, "count": count}
+    row = connection.execute(_TOTAL, values).fetchone()
+    return row["total"] if row else 0

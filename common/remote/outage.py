@@ -22,16 +22,18 @@ class OutageWatch(Generic[F]):
     destinations alone: they are returned, to be recorded.
     """
 
-    def __init__(
-        self, *, enough: int, reached: Callable[[], int], most_before_answer: int = FEW
-    ) -> None:
-        """``enough`` destinations are needed while none answers, FEW after that; ten times as
-        many as ``reached()``, the destinations that anybody has reached since the first failure.
-        ``most_before_answer`` are asked at once until one has answered."""
+    def __init__(self, *, one_server: bool, reached: Callable[[], int]) -> None:
+        """``one_server``: all destinations are on it, so that one is enough while none answers,
+        and FEW after that. Otherwise FEW are enough, and ten times as many as have answered.
+        ``reached()`` is how many destinations anybody has reached since the passes fail: they
+        count as if they had answered."""
         self.found = False
-        self._enough = enough
+        # Destinations to ask at once until one has answered.
+        self.most_before_answer = FEW
+        self._one_server = one_server
+        self._enough = 1 if one_server else FEW
         self._count_reached: Callable[[], int] | None = reached
-        self.most_before_answer = most_before_answer
+        self._answered: set[Hashable] = set()
         self._is_careful = True
         self._held: list[tuple[Hashable, F]] = []
         self._at_fault: set[Hashable] = set()
@@ -53,15 +55,17 @@ class OutageWatch(Generic[F]):
             return []
         return self._settle()
 
-    def answered(self) -> list[F]:
+    def answered(self, destination: Hashable) -> list[F]:
         """Count an answer; returns the failures that are now to be recorded."""
         if self.found:
             return []
-        self._enough = max(self._enough, FEW)
+        self._answered.add(destination)
+        many = _NEARLY_EVERY * len(self._answered)
+        self._enough = max(self._enough, FEW if self._one_server else many)
         return self._settle()
 
     def ended(self) -> list[F]:
-        """Decide at the end of the pass; returns the failures that are to be recorded."""
+        """Decide: no other destination can be asked. Returns the failures to be recorded."""
         self.found = self.found or (bool(self._held) and self._is_outage())
         return [] if self.found else self._settle()
 
@@ -75,9 +79,10 @@ class OutageWatch(Generic[F]):
         """How many destinations these are of."""
         return len({destination for destination, _ in self._held})
 
-    def holds(self, destination: Hashable) -> bool:
-        """Whether a failure of this destination is held back."""
-        return any(destination == each for each, _ in self._held)
+    def holds(self, *destinations: Hashable) -> bool:
+        """Whether a failure is held back, of each of these destinations."""
+        held = {destination for destination, _ in self._held}
+        return bool(held) and held.issuperset(destinations)
 
     def _settle(self) -> list[F]:
         failures = self.excused
@@ -90,6 +95,6 @@ class OutageWatch(Generic[F]):
         if self.destinations >= self._enough and self._count_reached:
             reached, self._count_reached = self._count_reached(), None
             if reached:
-                self._enough = max(FEW, _NEARLY_EVERY * reached)
+                self._enough = max(self._enough, _NEARLY_EVERY * reached)
                 self._is_careful = False
         return self.destinations >= self._enough

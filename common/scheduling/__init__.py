@@ -18,4 +18,5 @@ from common.scheduling.scheduler import (
     Remote,
     Scheduler,
     Service,
+    Suspicion,
 )

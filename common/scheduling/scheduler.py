@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, Protocol
 from common import config
 from common.config import Settings, Variable
 from common.config.kinds import Need
+from common.database import run_history
 from common.database.session import Session
 from common.database.table_access import TableAccess
+from common.errors import RemoteAway
 from common.events.envelope import Event
 from common.metrics.prometheus import Gauge, Metric
 from common.scheduling.live_service import LiveService
@@ -133,6 +135,14 @@ class Pass:
         """The database's time now: for what becomes due, or is recorded, in a long pass."""
         return self.time_at(time.monotonic())
 
+    @property
+    def away_since(self) -> datetime | None:
+        """The end of the first pass since the last success that raised RemoteAway; None if there
+        is none."""
+        return run_history.failing_since(
+            self.connection, self.settings.service, self.scheduler, RemoteAway
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Remote:
@@ -212,12 +222,22 @@ class Custom:
     can_be_quiet: bool = False
 
 
+class Suspicion(NamedTuple):
+    """A count of its passes that is 0 unless something is wrong: its name in their details, what
+    it counts, and what to do."""
+
+    detail: str
+    message: str
+    fix: str
+
+
 @dataclass(frozen=True, slots=True)
 class Scheduler:
     """One background job: its name, its switch, its interval and its work.
 
     ``needs`` are settings that must not be empty while it is enabled. ``backlog_gauge`` shows the
-    number of due rows by another name, too; its label is the service.
+    number of due rows by another name, too; its label is the service. `toast check` warns of its
+    ``suspicions``.
     """
 
     name: str
@@ -228,6 +248,7 @@ class Scheduler:
     needs: tuple[Variable[Any], ...] = ()
     backlog_gauge: Metric[Gauge] | None = None
     remotes: tuple[Remote, ...] = ()
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def variables(self) -> tuple[Variable[Any], ...]:

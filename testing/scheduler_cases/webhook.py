@@ -13,9 +13,13 @@ def webhook(**columns: object) -> Row:
     return Row("webhook_webhooks", {**NEVER, **columns})
 
 
-def delivery(**columns: object) -> Row:
+def delivery(*attempts: Row, **columns: object) -> Row:
     values = {"status": "failed", "attempt_count": 1, "webhook_id": webhook(), **columns}
-    return Row("webhook_deliveries", values)
+    return Row("webhook_deliveries", values, {"delivery_id": list(attempts)})
+
+
+def attempt(**columns: object) -> Row:
+    return Row("webhook_delivery_attempts", columns)
 
 
 WEBHOOK_RETRY = Case(
@@ -23,11 +27,15 @@ WEBHOOK_RETRY = Case(
     due={
         "failed once": delivery(),
         "failed a year ago": delivery(created_at=NOW - 365 * DAY, last_attempt_at=NOW - 365 * DAY),
+        "tried twice, but counted from 1 again": delivery(attempt(), attempt()),
         "planned before": delivery(next_retry_at=NOW - MINUTE, completed_at=NOW - HOUR),
     },
     stays={
         "no attempt left": delivery(attempt_count=3),
         "more attempts than there were": delivery(attempt_count=4),
+        "tried three times, but counted from 1 again": delivery(
+            attempt(attempt_number=1), attempt(attempt_number=1), attempt(deleted_at=NOW - HOUR)
+        ),
         "pending": delivery(status="pending"),
         "delivered": delivery(status="success"),
         "retrying": delivery(status="retrying", next_retry_at=NOW - MINUTE),
@@ -42,7 +50,7 @@ WEBHOOK_RETRY = Case(
 
 def old_delivery(*more_attempts: Row, **columns: object) -> Row:
     values = {**delivery().columns, "created_at": NOW - 31 * DAY, **columns}
-    attempts = [Row("webhook_delivery_attempts"), *more_attempts]
+    attempts = [attempt(), *more_attempts]
     return Row("webhook_deliveries", values, {"delivery_id": attempts})
 
 
@@ -50,7 +58,7 @@ WEBHOOK_CLEANUP = Case(
     webhook_cleanup.SCHEDULER,
     due={
         "created 31 days ago": old_delivery(),
-        "tried twice": old_delivery(Row("webhook_delivery_attempts", {"deleted_at": NOW - DAY})),
+        "tried twice": old_delivery(attempt(deleted_at=NOW - DAY)),
         "delivered": old_delivery(status="success"),
         "a microsecond too old": old_delivery(created_at=NOW - 30 * DAY - MICROSECOND),
         "soft-deleted": old_delivery(deleted_at=NOW - 29 * DAY),

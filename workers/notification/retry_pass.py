@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from psycopg.rows import DictRow
 
 from common import metrics
-from common.database import run_history
 from common.database.row_guard import RowGuard
 from common.errors import RemoteAway
 from common.logging import logs
@@ -78,8 +77,7 @@ class RetryPass:
         self._allow_loopback_http = allow_loopback_http
         # Why Discord was away in an earlier pass, and is in this one, else "".
         self._was_away = self._is_away = ""
-        # All channels are on one server.
-        self._outage = OutageWatch[_Sent](enough=1, reached=self._reached)
+        self._outage = OutageWatch[_Sent](one_server=True, reached=self._reached)
 
     def run(self, channels: list[Channel]) -> PassResult:
         """Send until nothing is due, the rest must wait too long, or a stop is requested.
@@ -200,19 +198,19 @@ class RetryPass:
         if isinstance(outcome, RateLimited):
             channel.next_ids.appendleft(notification.row["id"])
             self._apply_rate_limit(channel, outcome, reply.at)
-            return [] if outcome.ban else self._answered()
+            return [] if outcome.ban else self._answered(channel)
         sent = (notification, outcome, reply.at)
         if outcome.away:
             return self._outage.failed(channel.id, sent)
-        return [*self._answered(), sent]
+        return [*self._answered(channel), sent]
 
-    def _answered(self) -> list[_Sent]:
+    def _answered(self, channel: Channel) -> list[_Sent]:
         """Note that Discord works; returns the attempts that are now to be recorded."""
         if self._was_away:
             self._was_away = ""
             attempt_records.store_quiet(self._session, Quiet(), time.monotonic())
             _log.info("outage_ended", remote="discord")
-        return self._outage.answered()
+        return self._outage.answered(channel.id)
 
     def _record_attempts(self, attempts: Iterable[_Sent]) -> None:
         for notification, result, at in attempts:
@@ -254,7 +252,5 @@ class RetryPass:
 
     def _reached(self) -> int:
         """The channels that were reached since the passes fail, which shows that Discord works."""
-        since = run_history.failing_since(
-            self._session.connection, self._pass.settings.service, self._pass.scheduler, RemoteAway
-        )
+        since = self._pass.away_since
         return due_notifications.reached_since(self._session, since) if since else 0

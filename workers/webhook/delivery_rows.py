@@ -20,16 +20,19 @@ _HOST = r"""hashtextextended(lower(coalesce(
     substring(webhook.url FROM '^[A-Za-z]+://(\[[^]]*\]|[^/:?#]*)'), '')), 0)::text"""
 
 # Find due deliveries, without taking them: the first of every host, then the second of each, ...
+# First the host that was reached last: if that one fails, too, it is probably not its own fault.
 FIND = f"""
 WITH host AS MATERIALIZED (
-    SELECT id AS webhook_id, {_HOST} AS name FROM webhook_webhooks AS webhook WHERE {IS_ACTIVE}
+    SELECT id AS webhook_id, {_HOST} AS name, last_success_at
+    FROM webhook_webhooks AS webhook WHERE {IS_ACTIVE}
 ), due AS (
-    SELECT delivery.id, host.name AS host, delivery.next_retry_at,
+    SELECT delivery.id, host.name AS host, host.last_success_at, delivery.next_retry_at,
            row_number() OVER (PARTITION BY host.name ORDER BY delivery.next_retry_at) AS turn
     FROM webhook_deliveries AS delivery JOIN host USING (webhook_id)
     WHERE {IS_DUE}
 )
-SELECT host, id FROM due ORDER BY turn, next_retry_at LIMIT %(most)s"""
+SELECT host, id FROM due
+ORDER BY turn, last_success_at DESC NULLS LAST, next_retry_at LIMIT %(most)s"""
 
 # Take one delivery, if it is still due and no other process is taking it. A result row without a
 # lease means that the delivery was found but not changed.
@@ -94,6 +97,17 @@ FROM recorded"""
 
 _CHECK_LEASE = f"SELECT FROM webhook_deliveries WHERE {_HOLDS_LEASE}"
 
+_STATUS = "SELECT status FROM webhook_deliveries WHERE id = %s"
+
+# Give a delivery back that was sent for nothing, if we still hold the lease.
+RELEASE = f"""
+UPDATE webhook_deliveries SET next_retry_at = %(now)s + %(wait)s WHERE {_HOLDS_LEASE}"""
+
+# Hosts that a delivery has reached between these times, whichever process sent it.
+REACHED = f"""
+SELECT count(DISTINCT {_HOST}) AS reached FROM webhook_webhooks AS webhook
+WHERE {IS_ACTIVE} AND last_success_at > %(since)s AND last_success_at < %(until)s"""
+
 
 class NotRecorded(Exception):
     """The row is unchanged after the statement that should have changed it."""
@@ -145,6 +159,21 @@ class DeliveryRows:
             raise NotRecorded
         return recorded is not None
 
+    def release(self, delivery: Delivery, wait: timedelta) -> None:
+        """End the lease: the delivery is due again after ``wait``, with all its attempts."""
+        values = {**_lease(delivery), "now": self.now(), "wait": wait}
+        self._connection.execute(RELEASE, values)
+
+    def status(self, row: UUID) -> str:
+        """What another process made of a delivery."""
+        found = self._connection.execute(_STATUS, (row,)).fetchone()
+        return str(found["status"]) if found else "deleted"
+
+    def reached(self, since: datetime, until: datetime) -> int:
+        """The number of hosts that were reached between these times."""
+        row = self._connection.execute(REACHED, {"since": since, "until": until}).fetchone()
+        return row["reached"] if row else 0
+
     def set_aside(self, row: UUID, reason: str, first_delay: timedelta) -> str:
         """Set a delivery aside; returns the reason as stored."""
         return failed_rows.set_aside(
@@ -160,9 +189,7 @@ def _columns(attempt: Attempt, outcome: RetryDecision, now: datetime) -> dict[st
     delivery = attempt.delivery
     return {
         **attempt.columns(),
-        "id": delivery.id,
-        "lease": delivery.lease,
-        "attempts_before": delivery.attempt_count,
+        **_lease(delivery),
         "now": now,
         "status": outcome.status,
         "success": outcome.status == "success",
@@ -170,4 +197,13 @@ def _columns(attempt: Attempt, outcome: RetryDecision, now: datetime) -> dict[st
         "retry_after": outcome.retry_after,
         "completed": outcome.completed,
         "error": hide(outcome.error, *delivery.secrets),
+    }
+
+
+def _lease(delivery: Delivery) -> dict[str, object]:
+    """The values of _HOLDS_LEASE."""
+    return {
+        "id": delivery.id,
+        "lease": delivery.lease,
+        "attempts_before": delivery.attempt_count,
     }

@@ -25,6 +25,11 @@ class HostQueue:
         """The host whose turn it is of those that are free and have a delivery; or None."""
         return next((host for host in self._waiting if self._is_free(host)), None)
 
+    @property
+    def hosts(self) -> set[str]:
+        """The hosts that have a delivery, or a request in flight."""
+        return self._waiting.keys() | self._in_flight.keys()
+
     def pop(self) -> UUID | None:
         """Take out the next id whose host is free; None if there is none."""
         host = self.free_host

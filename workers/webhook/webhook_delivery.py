@@ -10,7 +10,13 @@ and its webhook the counters and times. No event.
 Any number of machines may share the work: a row is taken when it is sent, not earlier, and only
 while it is due. A crash, and a stop that does not wait for a slow receiver, leave rows whose
 lease ends: then they are due again, and sent once more with the same ``webhook-id``. An outcome
-that comes after its lease is dropped if another process has taken the row meanwhile.
+is dropped if another process has changed the row: after the lease, or during it as the live
+service's pool does, which knows no lease (``overtaken``).
+
+If three receivers fail in a row (no answer, 5xx) and none answers, it is an outage: their attempts
+are not counted (``excused``), they are due again, and the pass fails. Failures of fewer are their
+receivers' own. Beside each receiver that answers, or that anybody has reached since the passes
+fail, ten must fail.
 
 A delivery that cannot be taken, sent or recorded is set aside; the others go on. One that was
 sent and cannot be recorded is sent again a day later; one that its receiver has accepted, never.
@@ -19,10 +25,10 @@ sent and cannot be recorded is sent again a day later; one that its receiver has
 from common import config, metrics
 from common.database import failed_rows, own_tables
 from common.errors import PassError
-from common.scheduling import Custom, Pass, PassResult, Scheduler
+from common.scheduling import Custom, Pass, PassResult, Scheduler, Suspicion
 from common.scheduling.work import batched_pass
 from workers.webhook.due_deliveries import DUE_CONDITIONS, DUE_ROWS, GIVE_UP
-from workers.webhook.metrics import DELIVERY_FAILURES
+from workers.webhook.metrics import DELIVERY_FAILURES, OVERTAKEN
 from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
 
@@ -86,7 +92,8 @@ SCHEDULER = Scheduler(
     enabled=config.boolean(
         "WEBHOOK_DELIVERY_ENABLED",
         "false",
-        "whether deliveries are sent from here; not beside the live service's own pool",
+        "whether deliveries are sent from here; only if the live webhook service does not run: its"
+        " own pool cannot be switched off",
     ),
     interval=config.interval(
         "WEBHOOK_DELIVERY_INTERVAL", "1m", "time from one look for due deliveries to the next"
@@ -98,5 +105,13 @@ SCHEDULER = Scheduler(
         due=DUE_CONDITIONS,
         settings=(TIMEOUT, WORKER_COUNT, MAX_RETRIES, ALLOW_PRIVATE_CIDRS),
         tables=(*DELIVERING, own_tables.SETTING_ROWS_ASIDE),
+    ),
+    suspicions=(
+        Suspicion(
+            OVERTAKEN,
+            "deliveries were finished by another process at the same time, and sent twice",
+            "set WEBHOOK_DELIVERY_ENABLED=false while the live webhook service runs, whose delivery"
+            " pool cannot be switched off",
+        ),
     ),
 )

@@ -1,7 +1,9 @@
 """webhook-retry: a failed delivery with attempts left is scheduled for another.
 
 Due: failed deliveries, not deleted, with fewer than WEBHOOK_MAX_RETRIES attempts, whose webhook
-is active and not deleted (the delivery pool would fail any other again and again). Changes:
+is active and not deleted (the delivery pool would fail any other again and again). The rows of
+webhook_delivery_attempts count as well as ``attempt_count``: the live pool numbers the attempts of
+each retry from 1, so that its count never passes its own maximum. Changes:
 ``status`` retrying, ``next_retry_at`` 2^attempts minutes from now, at most a day, ``updated_at``
 now. No event: the delivery pool polls for these rows. A crash leaves complete batches; the rest
 is still due.
@@ -11,7 +13,7 @@ from common import config
 from common.database import Index, TableAccess
 from common.scheduling import Condition, Scheduler
 from common.scheduling.work.batched_change import BatchedChange
-from workers.webhook.tables import DELIVERIES, WEBHOOKS
+from workers.webhook.tables import ATTEMPTS, DELIVERIES, WEBHOOKS
 
 MAX_RETRIES = config.integer(
     "WEBHOOK_MAX_RETRIES",
@@ -26,6 +28,12 @@ _HAS_ACTIVE_WEBHOOK = """
     (EXISTS (SELECT FROM webhook_webhooks AS webhook
              WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)
     ) IS TRUE"""
+
+# The attempts that were made, counted no further than needed.
+_ATTEMPTS_MADE = """
+    (SELECT count(*) FROM (SELECT FROM webhook_delivery_attempts AS attempt
+                           WHERE attempt.delivery_id = webhook_deliveries.id
+                           LIMIT %(max_retries)s) AS made)"""
 
 # 2^11 minutes are more than a day already, and a larger exponent would overflow the interval. No
 # constraint forbids a count below 0: it is taken for 0.
@@ -42,13 +50,17 @@ SCHEDULING = BatchedChange(
         # serves it.
         Condition("attempts left", "attempt_count < %(max_retries)s OR attempt_count IS NULL"),
         Condition("webhook active", _HAS_ACTIVE_WEBHOOK),
+        Condition("fewer attempts made", f"{_ATTEMPTS_MADE} < %(max_retries)s"),
     ),
     changes={"status": "'retrying'", "updated_at": "%(now)s", "next_retry_at": _NEXT_RETRY},
     parameters={"max_retries": MAX_RETRIES},
     shows=("id", "webhook_id", "event_type", "attempt_count", "last_error", "updated_at"),
     since="updated_at",
     index=Index(("attempt_count",), "status = 'failed' AND deleted_at IS NULL"),
-    reads=(TableAccess.reading(WEBHOOKS, "webhook", _HAS_ACTIVE_WEBHOOK),),
+    reads=(
+        TableAccess.reading(WEBHOOKS, "webhook", _HAS_ACTIVE_WEBHOOK),
+        TableAccess.reading(ATTEMPTS, "attempt", _ATTEMPTS_MADE, needs=(Index(("delivery_id",)),)),
+    ),
 )
 
 SCHEDULER = Scheduler(

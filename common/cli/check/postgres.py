@@ -18,7 +18,7 @@ from common.cli.check import (
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import ERROR, Finding, Found, error, ok, warning
 from common.config import TOAST_MIGRATE
-from common.database import migrations
+from common.database import migrations, run_history
 from common.database.advice import advice
 from common.database.connection import Database
 from common.database.session import Session
@@ -150,6 +150,17 @@ def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
     yield error("own tables", f"not applied yet: {names}; {reason}", fix)
 
 
+def _passes(connection: Session, subject: Subject) -> Iterator[Finding]:
+    """Warn of what the passes of the last day have seen."""
+    if migrations.pending_inside(connection, subject.migrations):
+        return
+    for scheduler in subject.schedulers:
+        for detail, message, fix in scheduler.suspicions:
+            seen = run_history.total_of_a_day(connection, subject.name, scheduler.name, detail)
+            if seen:
+                yield warning("passes", f"{scheduler.name}: {seen:,} {message} in 24 hours", fix)
+
+
 # In this order.
 _CHECKS: Mapping[str, Check] = {
     "clocks": _clocks,
@@ -161,4 +172,5 @@ _CHECKS: Mapping[str, Check] = {
     "indexes": indexes.check,
     "pages": big_tables.check,
     "left rows": left_rows.check,
+    "passes": _passes,
 }

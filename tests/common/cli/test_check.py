@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -133,6 +133,27 @@ def test_without_a_service_all_are_checked_and_what_they_share_is_reported_once(
         workers.SERVICES
     )
     assert set(answer.trouble) == {"privileges"}  # the tests' role is a superuser
+
+
+def test_it_warns_of_deliveries_that_another_pool_has_finished_meanwhile(
+    roles: TestDatabase,
+) -> None:
+    for hours, overtaken in ((1, 30), (2, 6), (30, 999)):
+        roles.insert(
+            "toast_runs",
+            service="webhook",
+            scheduler="webhook-delivery",
+            started_at=datetime.now(UTC) - timedelta(hours=hours),
+            counts=json.dumps({"processed": 1, "overtaken": overtaken}),
+            result="ok",
+        )
+    env = own(roles, "webhook")
+    assert check("webhook", env=env).of("passes") == []
+    answer = check("webhook", env={**env, "WEBHOOK_DELIVERY_ENABLED": "true"})
+    [(level, message, fix)] = answer.of("passes")
+    assert level == "warning"
+    assert message.startswith("webhook-delivery: 36 deliveries were finished by another process")
+    assert "WEBHOOK_DELIVERY_ENABLED=false" in fix
 
 
 def test_what_only_a_disabled_scheduler_needs_is_not_checked(roles: TestDatabase) -> None:

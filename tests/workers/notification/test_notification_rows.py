@@ -303,7 +303,7 @@ def test_a_row_that_is_kept_as_it_was_is_not_sent_again(rows: Rows, body: str) -
 
 
 def test_a_row_whose_failure_cannot_be_recorded_is_set_aside_for_a_day(rows: Rows) -> None:
-    rows.server.order_always("odd", Reply(500, "no"))
+    rows.server.order_always("odd", Reply(400, {"message": "no"}))
     rows.add_trigger(NOTIFICATIONS, rows.is_odd, BODIES["ZZ001"])
     for minutes, asked in ((0, 1), (60, 1), (25 * 60, 2)):
         rows.run(at=NOW + timedelta(minutes=minutes))

@@ -12,6 +12,7 @@ import pytest
 from psycopg.rows import DictRow
 
 from common.config import load
+from common.logging.formatter import OURS
 from common.scheduling.scheduler import NOTHING, PassResult
 from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.standins.webhook_answers import SLOW_SECONDS
@@ -31,9 +32,11 @@ from tests.workers.webhook.deliveries import (
     rows,
     states,
 )
-from workers.webhook import SERVICE, webhook_retry
+from workers.webhook import SERVICE, delivery_pass, webhook_retry
 from workers.webhook.http_delivery.attempt import hide
 from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, SCHEDULER
+
+IGNORED, LOST = "lease_ignored", "lease_lost"
 
 
 def during_pass(now: datetime) -> bool:
@@ -434,31 +437,43 @@ def test_a_row_that_another_worker_is_taking_is_left_to_it(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "margin", "detail", "event", "status"),
     [
-        "next_retry_at = next_retry_at + interval '1 second'",
-        "attempt_count = attempt_count + 1",
-        "status = 'failed'",
+        ("next_retry_at = next_retry_at + '1 s'::interval", 15, "overtaken", IGNORED, "retrying"),
+        ("attempt_count = attempt_count + 1", 15, "overtaken", IGNORED, "retrying"),
+        ("status = 'success', completed_at = now()", 15, "overtaken", IGNORED, "success"),
+        ("status = 'failed'", -29.9, "dropped", LOST, "failed"),
     ],
 )
-def test_an_outcome_after_its_lease_overwrites_nothing(
-    database: TestDatabase, receiver: WebhookReceiver, change: str
+def test_an_outcome_of_a_row_that_another_process_has_changed_overwrites_nothing(
+    database: TestDatabase,
+    receiver: WebhookReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    change: str,
+    margin: float,
+    detail: str,
+    event: str,
+    status: str,
 ) -> None:
+    monkeypatch.setattr(delivery_pass, "LEASE_MARGIN", timedelta(seconds=margin))
     add(database, f"{receiver.url}/slow")
 
-    def another_worker() -> dict[UUID, DictRow]:
+    def another_process() -> dict[UUID, DictRow]:
         poll_until(lambda: len(receiver.received) == 1, PATIENCE, 0.01)
         database.query(f"UPDATE webhook_deliveries SET {change}")
         return states(database)
 
     with ThreadPoolExecutor() as pool:
-        changed = pool.submit(another_worker)
+        changed = pool.submit(another_process)
         result = deliver(database)
 
     assert states(database) == changed.result()
     assert database.query("SELECT id FROM webhook_delivery_attempts") == []
     assert webhook_row(database)["total_deliveries"] == 0
-    assert (result.processed, result.details["dropped"]) == (0, 1)
+    assert (result.processed, result.details[detail]) == (0, 1)
+    [record] = [record for record in caplog.records if record.message.startswith("lease_")]
+    assert (record.message, vars(record)[OURS]["status"]) == (event, status)
 
 
 def test_a_dry_run_shows_what_is_due_and_sends_nothing(

@@ -39,20 +39,35 @@ def decide(
     """
     if reply.is_success:
         return RetryDecision("success", attempt, completed=True)
-    error = reply.error or _status_error(reply.status)
+    error = error_of(reply)
     if reply.status == HTTPStatus.GONE:
         return RetryDecision("failed", max(attempt, max_attempts), completed=True, error=error)
     if attempt >= max_attempts:
         return RetryDecision("failed", attempt, completed=True, error=error)
+    wait = asked_wait(reply, now)
+    if wait is None:
+        return RetryDecision("failed", attempt, completed=False, error=error)
+    return RetryDecision("retrying", attempt, False, error, wait)
+
+
+def asked_wait(reply: ReceiverReply, now: datetime) -> timedelta | None:
+    """How long the receiver asks to wait, within our limits; None if it does not."""
     wait = retry_after.seconds(
         reply.retry_after, now, least=SHORTEST_RETRY_AFTER_SECONDS, most=LONGEST_RETRY_AFTER_SECONDS
     )
-    if wait is None:
-        return RetryDecision("failed", attempt, completed=False, error=error)
-    return RetryDecision("retrying", attempt, False, error, timedelta(seconds=wait))
+    return None if wait is None else timedelta(seconds=wait)
 
 
-def _status_error(status: int) -> str:
+def is_away(reply: ReceiverReply) -> bool:
+    """Whether the receiver was not reached, or says that it does not work."""
+    return not reply.refused and (not reply.status or reply.status >= 500)
+
+
+def error_of(reply: ReceiverReply) -> str:
+    """Why the delivery was not accepted."""
+    status = reply.status
+    if reply.error:
+        return reply.error
     if 300 <= status < 400:
         return f"HTTP {status}: redirects are not followed"
     if status == HTTPStatus.GONE:
