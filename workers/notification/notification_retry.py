@@ -6,12 +6,16 @@ in one transaction per attempt: a row in ``notification_attempts``; the notifica
 ``attempt_count``, ``discord_message_id``, ``sent_at`` and ``last_error``; the channel's counters
 and times. No event.
 
-A webhook that replies 404 or 401 is gone: this was its notification's last attempt, the others
-of the channel wait with the reason in ``last_error``, and the channel is not called again until
-an operator changes its row. A channel with a URL that is not allowed is handled the same way,
-without a call. Any other reply except 200 and 204, or no reply, is an ordinary failed attempt, as
+A webhook that Discord does not know (404, 401 with its own code) is gone: this was its
+notification's last attempt, the others of the channel wait with the reason in ``last_error``, and
+the channel is not called again until an operator changes its row. A channel with a URL that is not
+allowed is handled the same way, without a call. Any other error is an ordinary failed attempt, as
 is a payload that cannot be read. A 429 is no attempt: its wait is kept, also by later passes and
 other processes; what would take this pass over its interval is left to the next pass.
+
+While no channel answers (no reply, 5xx, a proxy's page), Discord is away: nothing is an attempt,
+and the pass ends after a few requests and fails. The same after a 429 of its edge, which has banned
+this address; nothing is sent before the end of the ban, and then one request first.
 
 A notification that cannot be read, sent or recorded is set aside for a day, or for good if it was
 delivered; the others go on. NULL means the same as in the live services: no attempts, the event's
