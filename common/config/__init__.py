@@ -29,6 +29,7 @@ from common.config.kinds import (
     text,
 )
 from common.config.network_kinds import Network, address, networks
+from common.config.outbound import OUTBOUND_CA_FILE, OUTBOUND_PROXY, egress, proxy
 from common.config.postgres import (
     DB_CHANNEL_BINDING,
     DB_HOST,

@@ -30,6 +30,7 @@ class Variable(Generic[T_co]):
     `parse` raises ValueError with a short reason; `expected` completes "expected …"; `default` is
     in the syntax of an operator, or None if the setting must be set. `live_parse` is how the live
     services read it, without our limits; where it raises ValueError, they take their default.
+    `caution` is what an operator is told while it is set.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Variable(Generic[T_co]):
     aliases: tuple[str, ...] = ()
     secret: bool = False
     live_parse: Callable[[str], object] = str
+    caution: str = ""
 
 
 # A switch, and a setting that must not be empty while the switch is on.

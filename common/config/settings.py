@@ -181,8 +181,17 @@ def load(
     faults += [*postgres.combination_faults(values), *kafka.combination_faults(values)]
     if faults:
         raise SettingsError(faults, warnings)
+    warnings += _cautions(declared.values(), found)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)
     return Settings(service, found, warnings, tuple(filter(None, used)))
+
+
+def _cautions(variables: Iterable[Variable[Any]], found: Mapping[str, _Found]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.name} is set: {each.caution}"
+        for each in variables
+        if each.caution and found[each.name].written
+    )
 
 
 def files(service: str) -> list[Path]:

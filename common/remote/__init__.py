@@ -1,1 +1,1 @@
-"""Calls to other servers: threads, rate limits and the Retry-After header."""
+"""Calls to other servers: HTTP, threads, rate limits and the Retry-After header."""

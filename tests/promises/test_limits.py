@@ -19,6 +19,7 @@ import pytest
 import trustme
 
 import workers
+from common.remote.http.name_lookup import MOST_LOOK_UPS
 from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, free_port, poll_until
 from devservers.needs import Unavailable
@@ -31,7 +32,6 @@ from testing.scheduler_cases.webhook import delivery, webhook
 from tests.support.role_work import install_refusals, work
 from tests.support.scrapes import ask
 from workers.notification.retry_pass import SENDERS
-from workers.webhook.http_delivery.ssrf_guard import MOST_LOOK_UPS
 from workers.webhook.webhook_delivery import MOST_WORKERS
 
 UNIT = (ROOT / "systemd" / "toast-.service.d" / "10-toast.conf").read_text("utf-8")
@@ -159,8 +159,8 @@ def test_the_most_deliveries_at_once_keep_within_the_limits_of_the_unit(
             all_sent = poll_until(lambda: receiver.most_in_flight == MOST_WORKERS, 2 * PATIENCE)
             assert all_sent, (receiver.most_in_flight, worker.log)
             # A look-up that has no end has a thread and a socket more.
-            assert 2 * MOST_WORKERS < worker.threads <= limit("TasksMax") - MOST_LOOK_UPS
-            assert 2 * MOST_WORKERS < worker.open_files <= limit("LimitNOFILE") - MOST_LOOK_UPS
+            assert MOST_WORKERS < worker.threads <= limit("TasksMax") - MOST_LOOK_UPS
+            assert MOST_WORKERS < worker.open_files <= limit("LimitNOFILE") - MOST_LOOK_UPS
             assert ask(port).status == ask(port, "/readyz").status == 200
             receiver.answer.set()
             worker.wait_for("pass_finished", processed=MOST_WORKERS)

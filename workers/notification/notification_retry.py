@@ -101,7 +101,12 @@ SCHEDULER = Scheduler(
             preview=_DUE_ROWS.preview,
             backlog=_DUE_ROWS.backlog,
             due=DUE_CONDITIONS,
-            settings=(MAX_RETRIES, ALLOW_LOOPBACK_HTTP),
+            settings=(
+                MAX_RETRIES,
+                ALLOW_LOOPBACK_HTTP,
+                config.OUTBOUND_PROXY,
+                config.OUTBOUND_CA_FILE,
+            ),
             tables=(*RETRYING, own_tables.SETTING_ROWS_ASIDE),
         )
     ),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from psycopg.rows import DictRow
 
-from common import metrics
+from common import config, metrics
 from common.database.row_guard import RowGuard
 from common.errors import RemoteAway
 from common.logging import logs
@@ -88,7 +88,7 @@ class RetryPass:
         """
         self._queue_channels(channels)
         with (
-            closing(Discord()) as remote,
+            closing(Discord(config.egress(self._pass.settings))) as remote,
             _Pool(lambda one: remote.post(one.message), SENDERS, "discord") as pool,
         ):
             try:

@@ -17,7 +17,6 @@ from uuid import UUID
 import psycopg
 
 from common import failpoints, metrics
-from common.config import Network
 from common.database.error_classification import contended, reason
 from common.database.failed_rows import FIRST_DELAY
 from common.database.row_guard import RowGuard
@@ -38,7 +37,6 @@ from workers.webhook.http_delivery.retry_decision import (
     error_of,
     is_away,
 )
-from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
 from workers.webhook.metrics import DELIVERY_FAILURES, OVERTAKEN
 
 _log = logs.logger(__name__)
@@ -65,16 +63,14 @@ class DeliveryPass:
     def __init__(
         self,
         current: Pass,
+        client: DeliveryClient,
         *,
-        timeout: timedelta,
         senders: int,
         max_attempts: int,
-        allowed_networks: tuple[Network, ...],
     ) -> None:
-        client = DeliveryClient(SsrfGuard(allowed_networks), timeout.total_seconds())
         self._pass = current
         self._max_attempts = max_attempts
-        self._rows = DeliveryRows(current, timeout + LEASE_MARGIN)
+        self._rows = DeliveryRows(current, timedelta(seconds=client.timeout) + LEASE_MARGIN)
         self._waiting = HostQueue()
         self._reread_at = -math.inf
         # Fewer receivers that are dead are usual.

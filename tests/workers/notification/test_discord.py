@@ -348,10 +348,11 @@ def test_a_stalled_answer_is_given_up_in_time(
 @pytest.mark.parametrize(
     ("reply", "then", "status", "error"),
     [
-        (b"HTTP/1.1 200 OK\r\n", b"X-More: to come\r\n", 0, "no answer within 1 s"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: to come\r\n", 200, ""),
+        (b"HTTP/1.1 103 Early Hints\r\n", b"X-More: to come\r\n", 0, "no answer within 1 s"),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x", 200, ""),
-        (b"", b"", 0, "RemoteDisconnected"),
-        (b"banana\r\n\r\n", b"", 0, "BadStatusLine"),
+        (b"", b"", 0, "the connection failed: RemoteDisconnected"),
+        (b"banana\r\n\r\n", b"", 0, "the answer is not HTTP: BadStatusLine"),
     ],
 )
 def test_a_slow_stream_of_bytes_does_not_extend_the_deadline(
@@ -371,7 +372,7 @@ def test_a_slow_stream_of_bytes_does_not_extend_the_deadline(
 
 def test_a_server_that_is_away_is_named_by_reason_not_by_url(posting: Posting) -> None:
     url = f"http://127.0.0.1:1/api/webhooks/1/{TOKEN}"
-    assert posting.attempt_at(url).error == "Connection refused"
+    assert posting.attempt_at(url).error == "the connection failed: Connection refused"
 
 
 def test_closing_ends_what_is_under_way(posting: Posting) -> None:

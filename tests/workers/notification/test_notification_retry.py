@@ -78,7 +78,7 @@ def test_a_failure_counts_as_one_attempt(retry: Retry) -> None:
         "e2": (BAD_GATEWAY, 502, "HTTP 502"),
         "e3": (EDGE_BLOCK, 403, "HTTP 403: error code: 1010"),
         "e4": (Reply(403, edge), 403, "HTTP 403: internal network error (code 40333)"),
-        "e5": (Stall(0), 0, "RemoteDisconnected"),
+        "e5": (Stall(0), 0, "the connection failed: RemoteDisconnected"),
     }
     retry.channel("news", last_success_at=AGO)
     retry.order("news", *(answer for answer, _, _ in answers.values()))

@@ -11,8 +11,8 @@ from email.utils import format_datetime
 import pytest
 
 from common import config
-from common.http import Client
 from common.logging import redaction
+from common.remote.http.client import Client
 from common.remote.rate_limit import SlidingWindow
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_game import Character, Guild

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from devservers.child_processes import PATIENCE, poll_until
 from devservers.standins.webhook_receiver import WebhookReceiver
@@ -115,10 +117,11 @@ def test_a_secret_is_found_nowhere_but_in_its_own_row(
     database: TestDatabase, receiver: WebhookReceiver
 ) -> None:
     secret = receiver.secret = "whsec_UGw0bnRlZC9TZWNyZXQr/w=="
-    password = "Pl4nted-Passw0rd"
+    password = "Pl4nted/Pässw0rd"
+    login = base64.b64encode(f"user:{password}".encode()).decode()
     for url in (
         f"{receiver.url}/echo",
-        f"http://user:{password}@127.0.0.1:{receiver.port}/",
+        f"http://user:{quote(password, safe='')}@127.0.0.1:{receiver.port}/echo/login",
         f"{receiver.url}/?key={secret}",
     ):
         add(database, add_webhook(database, url, secret=secret))
@@ -126,7 +129,14 @@ def test_a_secret_is_found_nowhere_but_in_its_own_row(
         process.wait_for("pass_finished", scheduler="webhook-delivery", processed=3)
         process.stop()
 
-    assert [request.verified for request in receiver.received] == [True, True]
+    assert [request.verified for request in receiver.received] == [True, True, True]
+    logins = [request.headers.get("authorization") for request in receiver.received]
+    assert sorted(map(str, logins)) == [f"Basic {login}", "None", "None"]
+    [logged_in] = database.query(
+        "SELECT * FROM webhook_delivery_attempts WHERE request_url LIKE '%%/echo/login'"
+    )
+    assert logged_in["request_url"] == f"{receiver.url}/echo/login"
+    assert json.loads(logged_in["request_headers"])["Authorization"] == "***"
     [echoed] = database.query(
         "SELECT * FROM webhook_delivery_attempts WHERE request_url LIKE '%%/echo'"
     )
@@ -141,5 +151,5 @@ def test_a_secret_is_found_nowhere_but_in_its_own_row(
     tables = ("webhook_deliveries", "webhook_delivery_attempts", "toast_runs", "toast_outbox")
     texts = [str(database.query(f"SELECT * FROM {table}")) for table in tables]
     for text in (process.log, *texts):
-        for planted in (secret, secret.replace("/", "%2F"), password, *signatures):
+        for planted in (secret, secret.replace("/", "%2F"), "ssw0rd", login, *signatures):
             assert planted not in text

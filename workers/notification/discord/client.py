@@ -7,7 +7,9 @@ reply repeats it.
 import threading
 import time
 
-from common import http, metrics
+from common import metrics
+from common.remote.http import client as http
+from common.remote.http.egress import Egress
 from workers.notification.discord import reply
 from workers.notification.discord.message import Message
 from workers.notification.discord.reply import DiscordReply, SendResult
@@ -20,7 +22,8 @@ _MOST_BYTES = 256 * 1024
 class Discord:
     """Posts to webhooks; safe to share between threads, each has its own connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, egress: Egress | None = None) -> None:
+        self._egress = egress
         self._thread = threading.local()
         self._clients: list[http.Client] = []
 
@@ -57,7 +60,7 @@ class Discord:
 
     def _client(self) -> http.Client:
         if not hasattr(self._thread, "client"):
-            self._thread.client = http.Client()
+            self._thread.client = http.Client(self._egress)
             self._clients.append(self._thread.client)
         client: http.Client = self._thread.client
         return client

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from common import http
 from common.remote import retry_after
+from common.remote.http import client as http
 from workers.notification.discord.rate_limits import Bucket
 from workers.notification.discord.webhook import Webhook
 

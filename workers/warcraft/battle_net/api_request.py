@@ -14,7 +14,7 @@ from workers.warcraft.battle_net.errors import (
 )
 
 if TYPE_CHECKING:
-    from common.http import Client, Response
+    from common.remote.http.client import Client, Response
 
 REPLY_SECONDS = 20.0
 # The roster of the largest guild, 1,000 members, has half a megabyte.
@@ -41,7 +41,7 @@ def request(
     ``options`` are those of `requests`. Raises Unavailable, Refused, NotFound or InvalidReply.
     """
     # Imported here: a worker with nothing to fetch does not load `requests`.
-    from common.http import NoResponse
+    from common.remote.http.no_response import NoResponse
 
     try:
         with metrics.remote_call("warcraft", remote) as outcome:

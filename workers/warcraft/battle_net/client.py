@@ -26,7 +26,7 @@ from workers.warcraft.battle_net.rate_limit import BUDGET
 from workers.warcraft.battle_net.tokens import TOKENS, Credentials
 
 if TYPE_CHECKING:
-    from common.http import Client
+    from common.remote.http.client import Client
 
 CLIENT_ID = config.text("BLIZZARD_CLIENT_ID", "", "Battle.net: id of the API client", secret=True)
 CLIENT_SECRET = config.text(
@@ -54,7 +54,7 @@ OAUTH_URL = Variable(
     "Battle.net: asked for tokens instead of its OAuth hosts",
 )
 CREDENTIALS = (CLIENT_ID, CLIENT_SECRET)
-SETTINGS = (REGION, API_URL, OAUTH_URL)
+SETTINGS = (REGION, API_URL, OAUTH_URL, config.OUTBOUND_PROXY, config.OUTBOUND_CA_FILE)
 
 # Without a locale every name in a reply is an object with all locales.
 LOCALE = "en_US"
@@ -81,6 +81,7 @@ class BattleNet:
             if not settings[variable]:
                 raise PassError(f"{variable.name} is not set")
         self._settings = settings
+        self._egress = config.egress(settings)
         self._wait = wait
         self._thread = threading.local()
 
@@ -123,9 +124,9 @@ class BattleNet:
     def _http(self) -> "Client":
         if not hasattr(self._thread, "client"):
             # Imported here: a worker with nothing to fetch does not load `requests`.
-            from common.http import Client
+            from common.remote.http.client import Client
 
-            self._thread.client = Client()
+            self._thread.client = Client(self._egress)
         client: Client = self._thread.client
         return client
 
@@ -150,16 +151,19 @@ def _credentials(settings: Settings, region: str) -> Credentials:
 
 
 def _address(settings: Settings) -> str:
+    """Where a connection goes: to the API, or to the proxy before it."""
+    if proxy := config.egress(settings).proxy:
+        return proxy.address
     return addresses.host_and_port(addresses.api_url(settings[REGION], settings[API_URL]))
 
 
 def _check(settings: Settings) -> str:
     """Get a token and nothing else."""
-    from common.http import Client
+    from common.remote.http.client import Client
 
     credentials = _credentials(settings, settings[REGION])
     try:
-        TOKENS.get(Client(), credentials)
+        TOKENS.get(Client(config.egress(settings)), credentials)
     except BattleNetError as error:
         raise PassError(f"{credentials.token_url} gives none ({error})") from error
     return f"a token from {credentials.token_url}"

@@ -13,7 +13,7 @@ from workers.warcraft.battle_net.api_request import request
 from workers.warcraft.battle_net.errors import InvalidReply, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from common.http import Client
+    from common.remote.http.client import Client
 
 # A token is not used in its last five minutes: it might expire on the way.
 SPARE_SECONDS = 300.0

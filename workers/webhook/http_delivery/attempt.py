@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from common import failpoints, metrics
+from common import metrics
 from common.logging.redaction import MASK, cut, redact, tokens
-from workers.webhook.http_delivery import signing
+from workers.webhook.http_delivery import signing, target_url
 from workers.webhook.http_delivery.delivery_client import (
     MOST_BODY_BYTES,
     DeliveryClient,
@@ -20,6 +20,7 @@ from workers.webhook.http_delivery.delivery_client import (
 # The largest bigint; a counter with this value stays.
 MOST_ATTEMPTS = 2**63 - 1
 
+_SECRET_HEADERS = ("signature", "authorization")
 _ORIGIN = re.compile(r"\w+://[^/?#@\s]*(?=[/?#]|$)")
 
 
@@ -44,10 +45,16 @@ class Delivery:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no text may hold: the secret, and the parts of the URL after its host that look like
-        a token. They are not registered with `redact`, because there are too many."""
+        """What no text may hold: the secret, the password of the URL, and the parts of the URL
+        after its host that look like a token. They are not registered with `redact`, because there
+        are too many."""
         key = self.secret.removeprefix("whsec_")
-        return (self.secret, key, *tokens(_ORIGIN.sub("", self.url, count=1)))
+        return (
+            self.secret,
+            key,
+            *target_url.login_secrets(self.url),
+            *tokens(_ORIGIN.sub("", target_url.without_login(self.url), count=1)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +69,16 @@ class Attempt:
         """The values for webhook_delivery_attempts, without secrets.
 
         Signatures are hidden too, also in the reply: with a signature and its body, a reader of
-        the table could replay the delivery or guess a weak secret.
+        the table could replay the delivery or guess a weak secret. So is a login.
         """
         reply, delivery = self.reply, self.delivery
-        signatures = {name: self.headers[name] for name in self.headers if _signs(name)}
-        values = [value.removeprefix("v1,") for value in signatures.values()]
+        secret = {name: self.headers[name] for name in self.headers if _is_secret(name)}
+        values = [value.removeprefix("v1,").removeprefix("Basic ") for value in secret.values()]
         hidden = (*delivery.secrets, *values)
         return {
             "attempt": delivery.attempt,
-            "request_url": hide(delivery.url, *hidden),
-            "request_headers": json.dumps({**self.headers, **dict.fromkeys(signatures, MASK)}),
+            "request_url": hide(target_url.without_login(delivery.url), *hidden),
+            "request_headers": json.dumps({**self.headers, **dict.fromkeys(secret, MASK)}),
             "request_body": delivery.event_payload,
             "response_status": reply.status,
             "response_headers": hide(json.dumps(dict(reply.headers)), *hidden),
@@ -91,9 +98,9 @@ def make(delivery: Delivery, client: DeliveryClient) -> Attempt:
         body=body,
         secret=delivery.secret,
     )
-    failpoints.reach("asked")
+    if authorization := target_url.authorization(delivery.url):
+        headers["Authorization"] = authorization
     reply = client.post(delivery.url, headers, body)
-    failpoints.reach("answered")
     metrics.count_call("webhook", "webhook", _outcome(reply), reply.seconds)
     return Attempt(delivery, headers, reply)
 
@@ -115,5 +122,5 @@ def _outcome(reply: ReceiverReply) -> str:
     return metrics.http_outcome(reply.status) if reply.status else "no_answer"
 
 
-def _signs(header: str) -> bool:
-    return "signature" in header.lower()
+def _is_secret(header: str) -> bool:
+    return any(word in header.lower() for word in _SECRET_HEADERS)

@@ -1,22 +1,14 @@
-"""One POST of a webhook: to a checked address, with one deadline for all steps, no redirects.
+"""One POST of a webhook: to a checked address, on a connection of its own."""
 
-Uses http.client: no redirects, no proxy from the environment, no decompression (the request has
-``identity``), and it accepts a connection made here. Each delivery has its own connection.
-"""
-
-import contextlib
-import http.client
-import socket
-import ssl
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from common.errors import limit_reached, naming_limits
+from common.remote.http.client import Client, NoResponse, Response
+from common.remote.http.egress import Egress
 from common.version import USER_AGENT
-from workers.webhook.http_delivery.private_networks import Address
-from workers.webhook.http_delivery.ssrf_guard import NameUnknown, SsrfGuard
+from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
 from workers.webhook.http_delivery.target_url import TargetUrl, TargetUrlRefused, parse
 
 MOST_BODY_BYTES = 10 * 1024
@@ -48,49 +40,17 @@ class ReceiverReply:
         return 200 <= self.status < 300
 
 
-class _Deadline:
-    """A time on the monotonic clock at which a connection is shut down.
-
-    A socket's own timeout begins anew with each call: a peer that sends a byte a second never
-    reaches it.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._at = time.monotonic() + seconds
-        self.passed = False
-
-    @property
-    def seconds_left(self) -> float:
-        return max(0.001, self._at - time.monotonic())
-
-    @contextlib.contextmanager
-    def over(self, transport: socket.socket) -> Iterator[None]:
-        """Shut the connection down if the deadline passes during the block."""
-        # A duplicate, because TLS detaches the original socket object.
-        with transport.dup() as duplicate:
-            timer = threading.Timer(self.seconds_left, self._cut, (duplicate,))
-            timer.daemon = True
-            with naming_limits():
-                timer.start()
-            try:
-                yield
-            finally:
-                timer.cancel()
-                timer.join()
-
-    def _cut(self, transport: socket.socket) -> None:
-        self.passed = True
-        with contextlib.suppress(OSError):  # closed by the peer meanwhile
-            transport.shutdown(socket.SHUT_RDWR)
-
-
 @dataclass(frozen=True, slots=True)
 class DeliveryClient:
-    """Sends deliveries, each within ``timeout`` seconds; safe to share between threads."""
+    """Sends deliveries, each within ``timeout`` seconds; safe to share between threads.
+
+    Where ``egress`` has a proxy, that looks up the names: the guard sees addresses in URLs only.
+    """
 
     guard: SsrfGuard
     timeout: float
-    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    egress: Egress = field(default_factory=Egress)
+    user_agent: str = USER_AGENT
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> ReceiverReply:
         """Send one request; remote failures are in the reply, not raised.
@@ -98,105 +58,57 @@ class DeliveryClient:
         Raises LimitReached if this process may open no more files or threads.
         """
         started = time.monotonic()
-        deadline = _Deadline(self.timeout)
         try:
-            destination = parse(url)
-            addresses = self.guard.addresses(destination, deadline.seconds_left)
-            with _connect(addresses, destination.port, deadline) as transport:
-                reply = self._exchange(transport, destination, headers, body, deadline)
+            reply = self._send(parse(url), headers, body)
         except TargetUrlRefused as refusal:
             reply = ReceiverReply(error=f"refused: {refusal}", refused=True)
-        except NameUnknown as error:
+        except NoResponse as error:
             reply = ReceiverReply(error=str(error))
-        # ValueError: what http.client raises for a header that cannot be sent.
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if limit := limit_reached(error):
-                raise limit from error
-            late = deadline.passed or isinstance(error, TimeoutError)
-            reply = ReceiverReply(error="no complete answer in time" if late else _reason(error))
         return replace(reply, seconds=time.monotonic() - started)
 
-    def _exchange(
-        self,
-        transport: socket.socket,
-        destination: TargetUrl,
-        headers: Mapping[str, str],
-        body: bytes,
-        deadline: _Deadline,
+    def _send(
+        self, destination: TargetUrl, headers: Mapping[str, str], body: bytes
     ) -> ReceiverReply:
-        connection = http.client.HTTPConnection(destination.host, destination.port)
-        with contextlib.closing(connection), deadline.over(transport):
-            transport.settimeout(deadline.seconds_left)
-            connection.sock = transport
-            if destination.scheme == "https":
-                # Certificate and SNI are for the name, not for the address.
-                connection.sock = self.tls.wrap_socket(transport, server_hostname=destination.host)
-            connection.request(
-                "POST", destination.target, body, request_headers(headers, destination)
+        if self.egress.proxy:
+            self.guard.check_literal(destination.host)
+        # Blanks around a value are no part of it, but `requests` refuses them.
+        sent = {name: value.strip(" \t") for name, value in headers.items()}
+        with closing(Client(self.egress, find=self.guard.addresses, keeps=False)) as client:
+            response = client.request(
+                "POST",
+                destination.url,
+                exact_url=True,
+                seconds=self.timeout,
+                most_bytes=MOST_BODY_BYTES + _SPARE_BYTES,
+                headers={"User-Agent": self.user_agent, **sent},
+                data=body,
             )
-            with connection.getresponse() as response:
-                # A connection that is shut down within the headers looks as if they ended there.
-                if deadline.passed:
-                    raise TimeoutError
-                return _reply(response)
+        return _reply(response)
 
 
-def _connect(addresses: Sequence[Address], port: int, deadline: _Deadline) -> socket.socket:
-    """A connection to the first address that accepts; each gets an equal share of the time."""
-    for position, address in enumerate(addresses[:-1]):
-        share = deadline.seconds_left / (len(addresses) - position)
-        with contextlib.suppress(OSError):
-            return socket.create_connection((str(address), port), share)
-    return socket.create_connection((str(addresses[-1]), port), deadline.seconds_left)
-
-
-def request_headers(headers: Mapping[str, str], destination: TargetUrl) -> dict[str, str]:
-    """Headers with those that every request needs; http.client would add port 443 to Host."""
-    own = {"Host": destination.host_header, "User-Agent": USER_AGENT, "Connection": "close"}
-    return own | dict(headers)
-
-
-def _reply(response: http.client.HTTPResponse) -> ReceiverReply:
+def _reply(response: Response) -> ReceiverReply:
     return ReceiverReply(
         status=response.status,
-        headers=_first_headers(response),
-        body=_first_body(response),
+        headers=_first_headers(response.headers),
+        body=_body(response),
         retry_after=response.headers.get("Retry-After", ""),
     )
 
 
-def _first_headers(response: http.client.HTTPResponse) -> dict[str, str]:
+def _first_headers(headers: Mapping[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     room = MOST_HEADER_CHARACTERS
-    for name, value in response.headers.items():
+    for name, value in headers.items():
         room -= len(name) + len(value)
         if room < 0:
             break
-        kept[name] = f"{kept[name]}, {value}" if name in kept else value
+        kept[name] = value
     return kept
 
 
-def _first_body(response: http.client.HTTPResponse) -> str:
+def _body(response: Response) -> str:
     """The beginning of the body, as far as it was received: only the status decides."""
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         return f"(not decoded: {encoding[:50]})"
-    body = bytearray()
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        while piece := response.read1(MOST_BODY_BYTES + _SPARE_BYTES - len(body)):
-            body += piece
-    return body.decode(errors="replace")
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"the certificate is not valid: {error.verify_message}"
-        case ssl.SSLError():
-            return f"TLS failed: {error.reason}"
-        case OSError():
-            return f"the connection failed: {error.strerror or type(error).__name__}"
-        case http.client.HTTPException():
-            return f"the answer is not HTTP: {type(error).__name__}"
-        case _:
-            return "a header of the request holds what no header may"
+    return response.body.decode(errors="replace")

@@ -8,8 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from common.config import Network
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from common.remote.http.name_lookup import Address
 
 _SPECIAL = {
     # IPv4

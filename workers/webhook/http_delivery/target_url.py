@@ -1,15 +1,17 @@
 """A strict parser for webhook URLs: what parsers read differently is refused.
 
 The owner of a webhook chooses its URL. Browsers, resolvers and libraries disagree on 0x7f.1,
-2130706433, 127.1, blanks, backslashes and user:password@.
+2130706433, 127.1, blanks, backslashes and a second @. A user and password become the header of
+Basic authorization, as in the live pool.
 """
 
 import ipaddress
 import re
-from dataclasses import dataclass
-from urllib.parse import quote
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from common.remote.http import egress
+from common.remote.http.origin import DEFAULT_PORTS, Origin
 
 _UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\\]|[^\S ]")
 _URL = re.compile(
@@ -17,6 +19,7 @@ _URL = re.compile(
     # ASCII: without it IGNORECASE accepts the long s (U+017F) for an s.
     re.IGNORECASE | re.ASCII,
 )
+_LOGIN = re.compile(r"(?P<scheme>[^/?#]*://)(?P<userinfo>[^/?#]*)@")
 _AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>.*))?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _NAME = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}")
@@ -30,19 +33,17 @@ class TargetUrlRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class TargetUrl:
-    """A URL's parts: ``host`` is a name or an address without brackets, in lower case; ``target``
-    the path and query for the request line."""
+class TargetUrl(Origin):
+    """A URL's parts: ``host`` in lower case; ``target`` the path and query for the request line;
+    ``authorization`` the value of that header, or ""."""
 
-    scheme: str
-    host: str
-    port: int
     target: str
+    authorization: str = field(default="", repr=False)
 
     @property
-    def host_header(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+    def url(self) -> str:
+        """The URL in its one spelling, without user and password."""
+        return f"{self.scheme}://{self.host_header}{self.target}"
 
 
 def parse(url: str) -> TargetUrl:
@@ -52,18 +53,43 @@ def parse(url: str) -> TargetUrl:
     parts = _URL.fullmatch(url)
     if not parts:
         raise TargetUrlRefused("not an http or https URL")
-    if "@" in parts["authority"]:
-        raise TargetUrlRefused("the URL holds credentials")
-    authority = _AUTHORITY.fullmatch(parts["authority"])
+    userinfo, at, host_and_port = parts["authority"].rpartition("@")
+    if not egress.is_userinfo(userinfo):
+        raise TargetUrlRefused("the URL's user and password are malformed; percent-encode them")
+    authority = _AUTHORITY.fullmatch(host_and_port)
     if not authority:
         raise TargetUrlRefused("the URL's host is malformed")
     scheme = parts["scheme"].lower()
     return TargetUrl(
         scheme=scheme,
         host=_host(authority["name"], authority["ipv6"]),
-        port=_port(authority["port"], _DEFAULT_PORTS[scheme]),
+        port=_port(authority["port"], DEFAULT_PORTS[scheme]),
         target=_target(parts["target"]),
+        authorization=egress.basic(userinfo) if at else "",
     )
+
+
+def without_login(url: str) -> str:
+    """Any URL without its user and password."""
+    return _LOGIN.sub(r"\g<scheme>", url, count=1)
+
+
+def login_secrets(url: str) -> tuple[str, ...]:
+    """The password in any URL, or the user that has none, as it is written and as it is meant."""
+    login = _LOGIN.match(url)
+    if not login:
+        return ()
+    user, colon, password = login["userinfo"].partition(":")
+    written = password if colon else user
+    return written, unquote(written)
+
+
+def authorization(url: str) -> str:
+    """The value of the Authorization header for this URL, "" without a user."""
+    try:
+        return parse(url).authorization
+    except TargetUrlRefused:
+        return ""
 
 
 def _host(name: str | None, ipv6: str | None) -> str:
