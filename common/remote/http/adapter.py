@@ -45,10 +45,11 @@ class Adapter(BaseAdapter):
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Raises OSError, NoResponse or http.client.BadStatusLine if no status line comes."""
         origin = _origin(request)
+        message = self._message(request, origin)
         stream = self._open(origin)
         is_reusable = False
         try:
-            sent, head = self._exchange(stream, self._message(request, origin))
+            sent, head = self._exchange(stream, message)
             if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._egress.proxy:
                 raise connecting.refusal(self._egress.proxy, head.status)
             content, complete = reply_body.read(stream, head, self.most_bytes)

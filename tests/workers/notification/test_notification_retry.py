@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from common.scheduling.scheduler import PassResult
 from devservers.standins.discord_answers import (
@@ -21,6 +24,8 @@ from devservers.standins.discord_answers import (
     Stall,
     rate_limited,
 )
+from devservers.standins.forward_proxy import ForwardProxy
+from devservers.standins.scripted_server import Script, ScriptedServer
 from testing.database import TestDatabase
 from testing.passes import NOW, open_pass
 from testing.processes import Process, environment, toast
@@ -591,3 +596,24 @@ def test_no_secret_gets_out(retry: Retry) -> None:
         texts += [str(found) for found in database.query(f"SELECT * FROM {table['name']}")]
     assert "webhook answered HTTP 404" in "".join(texts)
     assert not [text for text in texts if TOKEN in text or TOKEN[:12] in text]
+
+
+def test_a_proxy_is_the_way_to_discord(retry: Retry, tmp_path: Path) -> None:
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("discord.example").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    retry.channel("news", webhook_url=f"https://discord.example/api/webhooks/1/{TOKEN}")
+    notification = retry.add("news", "e1")
+    created = b'HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{"id":"9"}'
+
+    with (
+        ScriptedServer(Script([created]), tls=tls) as discord,
+        ForwardProxy({"discord.example": discord.port}) as proxy,
+    ):
+        url = f"http://127.0.0.1:{proxy.port}"
+        retry.run(OUTBOUND_PROXY=url, OUTBOUND_CA_FILE=str(tmp_path / "ca.pem"))
+
+    assert proxy.asked == ["discord.example:443"]
+    assert len(discord.heads) == 1
+    after = retry.row(notification)
+    assert (after["status"], after["discord_message_id"]) == ("success", "9")

@@ -16,9 +16,10 @@ from common.remote.http.client import Client
 from common.remote.rate_limit import SlidingWindow
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_game import Character, Guild
+from devservers.standins.forward_proxy import ForwardProxy
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
 from workers.warcraft.battle_net import addresses, api_request
-from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL
+from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL, REMOTE
 from workers.warcraft.battle_net.errors import StopRequested, Unavailable
 from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, RequestBudget
 from workers.warcraft.battle_net.tokens import Credentials, Tokens
@@ -366,6 +367,19 @@ def test_an_unreachable_battle_net_fails_the_pass(worker: WarcraftWorker) -> Non
 
 
 # --- settings ---------------------------------------------------------------------------------
+
+
+def test_a_proxy_is_the_way_to_the_tokens_and_the_api(worker: WarcraftWorker) -> None:
+    track(worker, 1)
+    api = dict.fromkeys(("BLIZZARD_API_URL", "BLIZZARD_OAUTH_URL"), "http://battle.example")
+    with ForwardProxy({"battle.example": worker.battle_net.port}) as proxy:
+        way = {"OUTBOUND_PROXY": f"http://127.0.0.1:{proxy.port}"}
+        assert worker.run(CHARACTERS, **api, **way).counts["processed"] == 1
+        # What readiness and `toast check` connect to, besides their request.
+        settings = worker.load(**api, **way)
+        assert REMOTE.address(settings) == f"127.0.0.1:{proxy.port}"
+        assert REMOTE.check(settings) == "a token from http://battle.example/token"
+    assert len(proxy.asked) == len(worker.battle_net.requests)
 
 
 def test_credentials_are_needed_while_a_sync_is_enabled(worker: WarcraftWorker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ from uuid import UUID
 import pytest
 from psycopg.rows import DictRow
 
-from common.config import load
+from common.config import SettingsError, load
 from common.logging.formatter import OURS
 from common.scheduling.scheduler import NOTHING, PassResult
+from common.version import VERSION
 from devservers.child_processes import PATIENCE, free_port, poll_until
+from devservers.standins.forward_proxy import ForwardProxy
 from devservers.standins.webhook_answers import SLOW_SECONDS
 from devservers.standins.webhook_receiver import WebhookReceiver
 from testing.database import TestDatabase
@@ -34,7 +37,7 @@ from tests.workers.webhook.deliveries import (
 )
 from workers.webhook import SERVICE, delivery_pass, webhook_retry
 from workers.webhook.http_delivery.attempt import hide
-from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, SCHEDULER
+from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, PROXY, SCHEDULER
 
 IGNORED, LOST = "lease_ignored", "lease_lost"
 
@@ -75,11 +78,57 @@ def test_a_delivery_arrives_as_the_live_pool_sends_it(
         "x-webhook-attempt": "2",
         "host": f"127.0.0.1:{receiver.port}",
         "accept-encoding": "identity",
+        "user-agent": f"ToxicToastGo-Webhook/1.0 toast-workers/{VERSION}",
     }
     assert {name: request.headers[name] for name in expected} == expected
     assert (result.processed, result.events, result.failed) == (1, 0, 0)
     assert result.details["delivered"] == 1
     assert outbox(database) == []
+
+
+def test_a_url_that_logs_in_and_a_name_of_its_own_are_sent(
+    database: TestDatabase, receiver: WebhookReceiver
+) -> None:
+    where = f"127.0.0.1:{receiver.port}/"
+    logins = {"us%C3%A9r:p%40ss:%25": "usér:p@ss:%", "token": "token:", "": ":"}
+    for login in logins:
+        add(database, f"http://{login}@{where}")
+    # As the live pool, which takes blanks off.
+    add(database, f"http://{where}plain", event_type=" blanks ")
+
+    deliver(database, WEBHOOK_USER_AGENT="ToxicToastGo-Webhook/1.0")
+
+    sent = {request.headers.get("authorization", "") for request in receiver.received}
+    assert sent == {"", *(basic(login) for login in logins.values())}
+    assert {r.headers["user-agent"] for r in receiver.received} == {"ToxicToastGo-Webhook/1.0"}
+    stored = rows(database, "SELECT request_url, request_headers FROM webhook_delivery_attempts")
+    assert {row["request_url"] for row in stored} == {f"http://{where}", f"http://{where}plain"}
+    headers = [json.loads(row["request_headers"]) for row in stored]
+    assert sorted(str(each.get("Authorization")) for each in headers) == ["***"] * 3 + ["None"]
+
+
+def basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+def test_through_a_proxy_the_guard_checks_the_addresses_in_urls(
+    database: TestDatabase, receiver: WebhookReceiver
+) -> None:
+    unknown = add(database, "http://hooks.invalid/hook")
+    refused = add(database, "http://10.0.0.1/hook")
+    delivered = add(database, "http://hooks.example/hook?a=1")
+
+    with ForwardProxy({"hooks.example": receiver.port}, login="us:pass") as proxy:
+        url = f"http://us:pass@127.0.0.1:{proxy.port}"
+        deliver(database, WEBHOOK_PROXY=url, WEBHOOK_ALLOW_PRIVATE_CIDRS="")
+
+    assert received(receiver) == {delivered: 1}
+    assert sorted(proxy.asked) == ["http://hooks.example/hook?a=1", "http://hooks.invalid/hook"]
+    errors = {row: attempt(database, row)["error"] for row in (unknown, refused)}
+    assert errors == {
+        unknown: "HTTP 502",
+        refused: "refused: the address 10.0.0.1 is private",
+    }
 
 
 def test_a_success_is_written_down_with_its_attempt(
@@ -507,4 +556,24 @@ def test_it_is_off_by_default_and_the_last_of_its_service(monkeypatch: pytest.Mo
     assert settings[SCHEDULER.enabled] is False
     assert settings[SCHEDULER.interval] == MINUTE
     assert settings[ALLOW_PRIVATE_CIDRS] == ()
+    assert settings.warnings == ()
     assert SERVICE.schedulers[-1] is SCHEDULER
+
+
+def test_a_proxy_is_warned_about_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_HOST", "db")
+    monkeypatch.setenv("DB_USER", "toast")
+    monkeypatch.setenv("WEBHOOK_PROXY", "http://us:pass@proxy.example:3128")
+    settings = load("webhook", SERVICE.variables)
+
+    [warning] = settings.warnings
+    assert warning.startswith("WEBHOOK_PROXY is set: the proxy looks up the names of webhooks")
+    assert settings.written(PROXY) == "(hidden)"
+    monkeypatch.setenv("WEBHOOK_PROXY", "http://us:p@ss@proxy.example:3128")
+    monkeypatch.setenv("WEBHOOK_USER_AGENT", "größe")
+    with pytest.raises(SettingsError) as faults:
+        load("webhook", SERVICE.variables)
+    agent, proxy = sorted(faults.value.faults, key=lambda fault: "PROXY" in fault)
+    assert "WEBHOOK_USER_AGENT" in agent
+    assert "expected http://[user:password@]host:port" in proxy
+    assert "p@ss" not in proxy
