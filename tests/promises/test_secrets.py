@@ -202,7 +202,7 @@ def _(stage: Stage) -> None:
 
 
 def _trigger_of_a_channel(stage: Stage, code: str) -> None:
-    echo = stage.enter(Echo(500))
+    echo = stage.enter(Echo(400))
     add_notification(stage.database, f"{echo.url}/api/webhooks/1/{DISCORD_TOKEN}?x={QUERY_TOKEN}")
     # Bare, as its shape would give it away.
     quoted = "split_part(NEW.webhook_url, '/', 7) || ' ' || NEW.webhook_url"

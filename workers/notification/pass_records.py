@@ -11,7 +11,6 @@ from common.logging import logs
 from common.scheduling import Pass, PassResult
 from workers.notification import attempt_records, unsent_notifications
 from workers.notification.attempt_records import gone_reason
-from workers.notification.discord.rate_limits import MARGIN
 from workers.notification.discord.reply import RateLimited, SendResult
 from workers.notification.due_notifications import Channel
 from workers.notification.retry_session import RetrySession
@@ -30,8 +29,6 @@ class PassRecords:
 
     def attempt(self, channel: Channel, row: DictRow, result: SendResult, at: float) -> None:
         """Record an attempt made at that time; a webhook that will not work again is given up."""
-        if result.retry_after:
-            channel.limits.pause_until(at + result.retry_after + MARGIN)
         done = attempt_records.record(self._session, channel, row, result, at)
         self._add(done, of=channel)
         if result.permanent:

@@ -131,6 +131,8 @@ class RetryPass:
             if pool.in_flight:
                 tick = min(seconds, _TICK_SECONDS) if self._may_ask(pool) else _TICK_SECONDS
                 self._record(pool.finished(tick))
+            elif seconds > _TICK_SECONDS and self._outage.excused and not self._is_away:
+                self._conclude()  # during a long wait no other channel can answer
             elif seconds < math.inf and self._may_ask(pool):
                 self._pass.wait(min(seconds, _PROGRESS_SECONDS))
                 self._pass.report_progress()
@@ -201,6 +203,7 @@ class RetryPass:
             return [] if outcome.ban else self._answered(channel)
         sent = (notification, outcome, reply.at)
         if outcome.away:
+            channel.limits.pause_until(reply.at + outcome.retry_after)
             return self._outage.failed(channel.id, sent)
         return [*self._answered(channel), sent]
 
@@ -208,7 +211,8 @@ class RetryPass:
         """Note that Discord works; returns the attempts that are now to be recorded."""
         if self._was_away:
             self._was_away = ""
-            attempt_records.store_quiet(self._session, Quiet(), time.monotonic())
+            quiet = Quiet(self._queue.quiet_until)
+            attempt_records.store_quiet(self._session, quiet, time.monotonic())
             _log.info("outage_ended", remote="discord")
         return self._outage.answered(channel.id)
 

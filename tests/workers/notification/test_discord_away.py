@@ -17,6 +17,7 @@ from devservers.standins.discord_answers import (
     Reply,
     Stall,
     edge_ban,
+    rate_limited,
 )
 from testing.passes import HOUR, MINUTE, NOW
 from testing.processes import environment, toast
@@ -121,16 +122,40 @@ def test_a_ban_by_the_edge_is_obeyed_and_then_tried_with_one_request(quick_retry
     assert second - probe >= 0.2
 
 
-def test_the_wait_that_a_503_asks_for_is_kept(quick_retry: Retry) -> None:
-    quick_retry.add_many(channels=4, each=1)
+@pytest.mark.parametrize(("channels", "each"), [(4, 1), (1, 4)])
+def test_the_wait_that_a_503_asks_for_is_kept(quick_retry: Retry, channels: int, each: int) -> None:
+    quick_retry.add_many(channels=channels, each=each)
     answer_all(quick_retry, Reply(503, "", {"Retry-After": "120"}))
     away(quick_retry)
     asked = len(quick_retry.requests)
+    assert asked == min(3, channels)
     answer_all(quick_retry, HEALTHY)
 
     away(quick_retry, 110 * SECOND)
     assert len(quick_retry.requests) == asked
     assert quick_retry.run(at=NOW + 3 * MINUTE).details == details(delivered=4)
+
+
+def test_a_503_of_one_channel_alone_lets_that_one_wait(quick_retry: Retry) -> None:
+    quick_retry.add_many(channels=2, each=2)
+    quick_retry.server.order_always("c2", Reply(503, "", {"Retry-After": "600"}))
+    result = quick_retry.run()
+    assert (result.failed, result.details) == (1, details(delivered=2, left=1))
+    assert quick_retry.run(at=NOW + INTERVAL) == PassResult(details=details(left=2))
+    quick_retry.server.order_always("c2", HEALTHY)
+    assert quick_retry.run(at=NOW + 3 * INTERVAL).details == details(delivered=2)
+
+
+def test_a_global_limit_that_ends_an_outage_is_kept(quick_retry: Retry) -> None:
+    quick_retry.add_many(channels=2, each=1)
+    answer_all(quick_retry, UNAVAILABLE)
+    away(quick_retry)
+    answer_all(quick_retry, rate_limited(900.0, everywhere=True))
+    limited = quick_retry.run(at=NOW + MINUTE)
+    assert limited.details == details(rate_limited=1, left=2)
+    asked = len(quick_retry.requests)
+    assert quick_retry.run(at=NOW + 2 * MINUTE).details == details(left=2)
+    assert len(quick_retry.requests) == asked
 
 
 @pytest.mark.parametrize("answer", [UNAVAILABLE, HTML_404, Stall(0)])
