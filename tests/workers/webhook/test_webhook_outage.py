@@ -165,4 +165,7 @@ def test_a_stop_during_an_outage_counts_no_attempt_either(
     result = deliver(database, stopping=all_asked)
 
     assert (result.complete, result.details) == (False, {"excused": 3})
-    assert {states(database)[row]["attempt_count"] for row in ids} == {1}
+    after = states(database)
+    assert {after[row]["attempt_count"] for row in ids} == {1}
+    # Due again, and not only when their lease would have ended.
+    assert max(after[row]["next_retry_at"] for row in ids) < NOW + 40 * SECOND
