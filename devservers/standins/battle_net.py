@@ -146,6 +146,8 @@ class BattleNetServer(HttpServer):
                 guild = self.game.guilds.get((region, realm, name))
                 make_guild = {"": documents.guild, "roster": documents.roster}.get("/".join(part))
                 return make_guild(guild) if guild and make_guild else None
+            case ("dynamic", "data", "wow", "realm", "index"):
+                return documents.realm_index(self.game.realms(region))
             case ("static", "data", "wow", "playable-class", "index"):
                 return documents.playable_index("classes", CLASSES)
             case ("static", "data", "wow", "playable-race", "index"):

@@ -15,13 +15,20 @@ _HOST = "https://eu.api.blizzard.com"
 class Text(str):
     """Translated text: without a locale it is an object with all locales."""
 
-    __slots__ = ()
+    __slots__ = ("russian",)
+    russian: str
+
+    def __new__(cls, english: str, russian: str = "") -> Text:
+        text = super().__new__(cls, english)
+        text.russian = russian or english
+        return text
 
 
 def in_every_locale(document: Any) -> Any:
     """The reply to a request without a locale."""
     if isinstance(document, Text):
-        return {locale: str(document) for locale in ("en_US", "de_DE", "fr_FR", "ko_KR")}
+        english = dict.fromkeys(("en_US", "de_DE", "fr_FR", "ko_KR"), str(document))
+        return {**english, "ru_RU": document.russian}
     if isinstance(document, dict):
         return {name: in_every_locale(value) for name, value in document.items()}
     if isinstance(document, list):
@@ -147,6 +154,10 @@ def playable_index(list_name: str, ids: Mapping[str, int]) -> Document:
     return {**_links("/data/wow/x/index"), list_name: list(entries)}
 
 
+def realm_index(realms: Iterable[Realm]) -> Document:
+    return {**_links("/data/wow/realm/index"), "realms": list(map(_realm, realms))}
+
+
 def _item(number: int, slot: str, name: str) -> Document:
     return {
         "item": {"key": _href(f"/data/wow/item/{200_000 + number}"), "id": 200_000 + number},
@@ -208,7 +219,8 @@ def _playable(kind: str, name: str, ids: Mapping[str, int]) -> Document:
 
 def _realm(realm: Realm) -> Document:
     key = _href("/data/wow/realm/1621")
-    return {"key": key, "name": Text(realm.name), "id": 1_621, "slug": realm.slug}
+    name = Text(realm.name, realm.russian)
+    return {"key": key, "name": name, "id": 1_621, "slug": realm.slug}
 
 
 def _faction(name: str) -> Document:

@@ -36,10 +36,11 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Realm:
-    """A realm's display name and its slug."""
+    """A realm's display name in English, its slug, and its name in Russian if that differs."""
 
     name: str
     slug: str
+    russian: str = ""
 
 
 @dataclass(slots=True)
@@ -96,6 +97,11 @@ class Game:
     def __init__(self, characters: Iterable[Character] = (), guilds: Iterable[Guild] = ()) -> None:
         self.characters = {character.key: character for character in characters}
         self.guilds = {guild.key: guild for guild in guilds}
+
+    def realms(self, region: str) -> set[Realm]:
+        """The realms of all in this region."""
+        them: list[Character | Guild] = [*self.characters.values(), *self.guilds.values()]
+        return {one.realm for one in them if one.region == region}
 
     def add(self, *them: Character | Guild) -> None:
         for one in them:

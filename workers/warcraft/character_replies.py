@@ -10,20 +10,23 @@
     "strength", "agility", "intellect", "stamina", "armor": {"base", "effective"}
     "melee_crit", "melee_haste", "mastery", "spell_crit", "dodge", "parry", "block":
         {"rating_normalized", "rating_bonus", "value"}
-These are the API's own objects without the other fields. What Battle.net may leave out is
-missing here too: an item's quality and level, numbers other than health, ratings.
+These are the API's own objects without the other fields. What Battle.net leaves out, or what cannot
+be used, is missing here too; an item without a slot is left out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from workers.warcraft.battle_net.addresses import character_path
+from workers.warcraft.battle_net import addresses
 from workers.warcraft.battle_net.client import BattleNet
-from workers.warcraft.battle_net.errors import NotFound
-from workers.warcraft.battle_net.json_reader import Reader
+from workers.warcraft.battle_net.errors import InvalidReply, NotFound
+from workers.warcraft.battle_net.json_reader import Faults, Reader
+from workers.warcraft.battle_net.realm_index import REALMS
 from workers.warcraft.due_subjects import SyncSubject
-from workers.warcraft.reference_rows import Reference
-from workers.warcraft.sync import Fetch
+from workers.warcraft.reference_rows import Reference, read_faction
+
+T = TypeVar("T")
 
 _NUMBERS = ("power", "versatility", "attack_power", "spell_power", "spell_penetration")
 _ATTRIBUTES = ("strength", "agility", "intellect", "stamina", "armor")
@@ -32,116 +35,171 @@ _RATING_PARTS = ("rating_normalized", "rating_bonus", "value")
 
 
 @dataclass(frozen=True, slots=True)
+class MemberOf:
+    """A character's guild and the slug of its realm, and how a row may spell them."""
+
+    name: str
+    realm: str
+    names: list[str]
+    realms: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
-    """The character itself; its guild by name and realm slug, None without one."""
+    """The character itself; None is what the reply does not tell.
+
+    ``guild`` is the name of its guild, and the slug and name of the guild's realm; without it,
+    ``has_guild`` is whether the reply has a guild that cannot be used.
+    """
 
     display_name: str
-    display_realm: str
-    level: int
-    item_level: int
-    achievement_points: int
-    faction: Reference
-    race: Reference
-    playable_class: Reference
-    guild: tuple[str, str] | None
+    display_realm: str | None
+    level: int | None
+    item_level: int | None
+    achievement_points: int | None
+    faction: Reference | None
+    race: Reference | None
+    playable_class: Reference | None
+    guild: tuple[str, str, str | None] | None
+    has_guild: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """Everything that is recorded of a character; ``avatar`` is a picture's URL."""
+    """Everything that is recorded of a character; None is what Battle.net does not tell.
+
+    ``avatar`` is a picture's URL. ``missing`` says what could not be used, '' if nothing.
+    """
 
     profile: Profile
-    equipment: list[dict[str, Any]]
-    stats: dict[str, Any]
+    guild: MemberOf | None
+    equipment: list[dict[str, Any]] | None
+    stats: dict[str, Any] | None
     avatar: str | None
+    missing: str
 
 
-def fetch(battle_net: BattleNet) -> Fetch[Character]:
-    """A function that fetches one character: four requests, one after the other."""
+class CharacterFetcher:
+    """Fetches one character: four requests, one after the other."""
 
-    def fetch_character(subject: SyncSubject) -> Character:
-        path = character_path(subject.realm, subject.name)
+    def __init__(self, battle_net: BattleNet) -> None:
+        self._battle_net = battle_net
 
-        def get(part: str, name: str) -> Reader:
-            return battle_net.get(subject.region, path + part, name=name)
+    def __call__(self, subject: SyncSubject) -> Character:
+        region, faults = subject.region, Faults()
+        realm = REALMS.slug(self._battle_net, region, subject.realm)
+        path = addresses.character_path(realm, subject.name)
 
-        profile = read_profile(get("", "profile"))
-        equipment = read_equipment(get("/equipment", "equipment"))
-        stats = read_stats(get("/statistics", "statistics"))
-        try:
-            avatar = read_avatar(get("/character-media", "media"))
-        except NotFound:
-            avatar = None  # Battle.net has no picture of it yet
-        return Character(profile, equipment, stats, avatar)
+        def part(name: str, path: str, read: Callable[[Reader, Faults], T | None]) -> T | None:
+            try:
+                reply = self._battle_net.get(region, path, name=name)
+            except NotFound as error:
+                if read is not read_avatar:  # a character may have no picture
+                    faults.note(error)
+                return None
+            return faults.part(read, reply, faults)
 
-    return fetch_character
+        profile = read_profile(self._battle_net.get(region, path, name="profile"), faults)
+        equipment = part("equipment", f"{path}/equipment", read_equipment)
+        stats = part("statistics", f"{path}/statistics", read_stats)
+        avatar = part("media", f"{path}/character-media", read_avatar)
+        guild = self._member_of(region, profile)
+        return Character(profile, guild, equipment, stats, avatar, missing=str(faults))
+
+    def _member_of(self, region: str, profile: Profile) -> MemberOf | None:
+        if profile.guild is None:
+            return None
+        name, realm, realm_name = profile.guild
+        realms = REALMS.realms(self._battle_net, region).spellings(realm, realm_name or realm)
+        names = [name, addresses.folded(name), addresses.slug(name)]
+        return MemberOf(name, realm, names, sorted(realms))
 
 
-def read_profile(reply: Reader) -> Profile:
-    faction = reply.object("faction")
-    guild = reply.object("guild") if "guild" in reply else None
+def read_profile(reply: Reader, faults: Faults) -> Profile:
+    """Read the profile. Raises InvalidReply if it does not even tell the character's name."""
+    part = faults.part
     return Profile(
         display_name=reply.text("name"),
-        display_realm=reply.object("realm").text("name"),
-        level=reply.whole("level"),
-        item_level=reply.whole("equipped_item_level"),
-        achievement_points=reply.whole("achievement_points"),
-        faction=Reference(faction.text("type").lower(), faction.text("name")),
-        race=Reference.named(reply.object("race").text("name")),
-        playable_class=Reference.named(reply.object("character_class").text("name")),
-        guild=(guild.text("name"), guild.object("realm").text("slug")) if guild else None,
+        display_realm=part(reply.text, "realm", "name"),
+        level=part(reply.whole, "level"),
+        item_level=part(reply.whole, "equipped_item_level"),
+        achievement_points=part(reply.whole, "achievement_points"),
+        faction=part(read_faction, reply),
+        race=part(_named, reply, "race"),
+        playable_class=part(_named, reply, "character_class"),
+        guild=part(_guild, reply, faults) if "guild" in reply else None,
+        has_guild="guild" in reply,
     )
 
 
-def read_equipment(reply: Reader) -> list[dict[str, Any]]:
+def read_equipment(reply: Reader, faults: Faults) -> list[dict[str, Any]]:
     # Sorted by slot, so that another order of the same items is not a change.
-    items = map(_item, reply.objects("equipped_items"))
+    items = reply.each("equipped_items", lambda entry: _item(entry, faults), faults)
     return sorted(items, key=lambda item: str(item["slot"]["type"]))
 
 
-def read_stats(reply: Reader) -> dict[str, Any]:
-    stats: dict[str, Any] = {"health": reply.number("health"), **_numbers(reply, _NUMBERS)}
+def read_stats(reply: Reader, faults: Faults) -> dict[str, Any]:
+    """Read the statistics. Raises InvalidReply if none of them can be used."""
+    optional = [name for name in _NUMBERS if name in reply]
+    stats: dict[str, Any] = _numbers(reply, ["health", *optional], faults)
     if "power_type" in reply:
-        power_type = reply.object("power_type")
-        stats["power_type"] = {"id": power_type.whole("id"), "name": power_type.text("name")}
+        stats["power_type"] = {
+            "id": faults.part(reply.whole, "power_type", "id"),
+            "name": faults.part(reply.text, "power_type", "name"),
+        }
     for name in _ATTRIBUTES:
-        attribute = reply.object(name)
-        stats[name] = {part: attribute.number(part) for part in ("base", "effective")}
+        if attribute := faults.part(reply.object, name):
+            stats[name] = _numbers(attribute, ["base", "effective"], faults)
     for name in _RATINGS:
-        if name in reply:
-            stats[name] = _numbers(reply.object(name), _RATING_PARTS)
-    return stats
+        if name in reply and (rating := faults.part(reply.object, name)):
+            parts = [part for part in _RATING_PARTS if part in rating]
+            stats[name] = _numbers(rating, parts, faults)
+    if not (known := _known(stats)):
+        raise InvalidReply("statistics has nothing that can be used")
+    return known
 
 
-def read_avatar(reply: Reader) -> str | None:
+def read_avatar(reply: Reader, faults: Faults) -> str | None:
     """The avatar's URL; characters not played for long have the format before 2020."""
     if "avatar_url" in reply:
         return reply.text("avatar_url")
-    if "assets" in reply:
-        for asset in reply.objects("assets"):
-            if asset.text("key") == "avatar":
-                return asset.text("value")
-    return None
+    if "assets" not in reply:
+        return None
+    assets = reply.each("assets", lambda asset: (asset.text("key"), asset.text("value")), faults)
+    return dict(assets).get("avatar")
 
 
-def _item(entry: Reader) -> dict[str, Any]:
-    slot = entry.object("slot")
+def _named(reply: Reader, field: str) -> Reference:
+    return Reference.named(reply.text(field, "name"))
+
+
+def _guild(reply: Reader, faults: Faults) -> tuple[str, str, str | None]:
+    guild = reply.object("guild")
+    return guild.text("name"), guild.text("realm", "slug"), faults.part(guild.text, "realm", "name")
+
+
+def _item(entry: Reader, faults: Faults) -> dict[str, Any]:
+    part = faults.part
     item: dict[str, Any] = {
-        "slot": {"type": slot.text("type"), "name": slot.text("name")},
-        "item": {"id": entry.object("item").whole("id")},
-        "name": entry.text("name"),  # the item's own object has no name
+        "slot": {"type": entry.text("slot", "type"), "name": part(entry.text, "slot", "name")},
+        "item": {"id": part(entry.whole, "item", "id")},
+        "name": part(entry.text, "name"),  # the item's own object has no name
     }
     if "quality" in entry:
-        quality = entry.object("quality")
-        item["quality"] = {"type": quality.text("type"), "name": quality.text("name")}
+        item["quality"] = {name: part(entry.text, "quality", name) for name in ("type", "name")}
     if "level" in entry:
-        level = entry.object("level")
         item["level"] = {
-            "value": level.whole("value"),
-            "display_string": level.text("display_string"),
+            "value": part(entry.whole, "level", "value"),
+            "display_string": part(entry.text, "level", "display_string"),
         }
-    return item
+    return _known(item)
 
 
-def _numbers(reader: Reader, names: tuple[str, ...]) -> dict[str, float]:
-    return {name: reader.number(name) for name in names if name in reader}
+def _numbers(reader: Reader, names: list[str], faults: Faults) -> dict[str, float | None]:
+    return {name: faults.part(reader.number, name) for name in names}
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    """Only what is known, at any depth."""
+    inner = {name: _known(v) if isinstance(v, dict) else v for name, v in values.items()}
+    return {name: value for name, value in inner.items() if value not in (None, {})}

@@ -4,7 +4,8 @@ Due: characters, not deleted, never synced or not within 90 % of the interval, a
 for a retry after a failure; the stalest first. Changes, in one transaction per character:
 ``character_details`` (with ``guild_id`` if that guild is tracked in the same region, or else
 NULL), ``character_equipment`` and ``character_stats`` (their JSON: see character_replies.py),
-``characters.updated_at``, and the faction, race and class if they are new. Events:
+``characters.updated_at``, and the faction, race and class if they are new. What Battle.net does not
+tell stays as it is stored; a new character gets 0 for a number, as in the live service. Events:
 ``warcraft.character.synced``, and ``...equipment.updated`` and ``...stats.updated`` if they have
 changed. A crash leaves complete characters; the rest is still due.
 """
@@ -17,8 +18,8 @@ from common import config
 from common.database import TableAccess
 from common.database.session import Session
 from common.events.envelope import NOW, Event
-from workers.warcraft import character_replies, reference_rows
-from workers.warcraft.character_replies import Character
+from workers.warcraft import reference_rows
+from workers.warcraft.character_replies import Character, CharacterFetcher, Profile
 from workers.warcraft.database_values import to_jsonb
 from workers.warcraft.due_subjects import region_of
 from workers.warcraft.sync import Sync
@@ -58,27 +59,42 @@ EQUIPMENT_UPDATED = Event(
 )
 STATS_UPDATED = Event("warcraft.character.stats.updated", key="character_id", fields=_CHANGED)
 
+# Columns that keep what is stored if Battle.net does not tell it, and what a new row then gets.
+_KEPT = {
+    "display_name": "subject.name",
+    "display_realm": "subject.realm",
+    **dict.fromkeys(("level", "item_level", "achievement_points"), "0"),
+    **dict.fromkeys(("class_id", "race_id", "faction_id", "thumbnail_url"), "NULL"),
+}
 _DETAILS = Upsert(
     DETAILS,
-    "subject",
+    "subject LEFT JOIN character_details AS stored ON stored.character_id = subject.id",
     key=("character_id",),
     values={
-        "character_id": "id",
-        "guild_id": f"""(
+        **{
+            name: f"coalesce(%({name})s, stored.{name}, {default})"
+            for name, default in _KEPT.items()
+        },
+        "character_id": "subject.id",
+        "guild_id": f"""coalesce((
             SELECT guild.id FROM guilds AS guild
-            WHERE guild.name = %(guild_name)s AND guild.realm = %(guild_realm)s
+            WHERE ARRAY[guild.name, lower(guild.name)] && %(guild_names)s::text[]
+              AND ARRAY[guild.realm, lower(guild.realm)] && %(guild_realms)s::text[]
               AND guild.deleted_at IS NULL AND {region_of("guild")} = %(region)s
-            LIMIT 1)""",
-        # The picture is kept if Battle.net has none any more.
-        "thumbnail_url": """coalesce(%(avatar)s, (
-            SELECT thumbnail_url FROM character_details WHERE character_id = subject.id))""",
+            ORDER BY guild.name <> %(guild_name)s, guild.realm <> %(guild_realm)s, guild.id
+            LIMIT 1), CASE WHEN %(keeps_guild)s THEN stored.guild_id END)""",
         "last_synced_at": "%(now)s",
     },
     always=True,
 )
 _EQUIPMENT, _STATS = (
-    Upsert(table, "subject", key=("character_id",), values={"character_id": "id"})
-    for table in (EQUIPMENT, STATS)
+    Upsert(
+        table,
+        f"subject WHERE %({column})s::jsonb IS NOT NULL",
+        key=("character_id",),
+        values={"character_id": "id"},
+    )
+    for table, column in ((EQUIPMENT, "equipment_json"), (STATS, "stats_json"))
 )
 
 _TOLD = "WHERE %(is_announced)s"
@@ -104,22 +120,35 @@ SELECT (SELECT count(*) FROM details) AS processed,
 
 def values(connection: Session, character: Character, now: datetime) -> dict[str, Any]:
     """The parameters of RECORD; creates the faction, race and class if they are new."""
-    profile = character.profile
-    faction_id = reference_rows.faction_id(connection, profile.faction, now)
-    guild_name, guild_realm = profile.guild or (None, None)
+    profile, guild = character.profile, character.guild
     return {
         **asdict(profile),
-        "guild_name": guild_name,
-        "guild_realm": guild_realm,
-        "class_id": reference_rows.class_id(connection, profile.playable_class, now),
-        "race_id": reference_rows.race_id(connection, profile.race, faction_id, now),
-        "faction_id": faction_id,
-        "class_name": profile.playable_class.name,
-        "race_name": profile.race.name,
-        "faction_name": profile.faction.name,
-        "avatar": character.avatar,
+        **_references(connection, profile, now),
+        "guild_name": guild and guild.name,
+        "guild_realm": guild and guild.realm,
+        "guild_names": guild.names if guild else [],
+        "guild_realms": guild.realms if guild else [],
+        "keeps_guild": profile.has_guild and guild is None,
+        "thumbnail_url": character.avatar,
         "equipment_json": to_jsonb(character.equipment),
         "stats_json": to_jsonb(character.stats),
+    }
+
+
+def _references(connection: Session, profile: Profile, now: datetime) -> dict[str, Any]:
+    faction, playable_class = profile.faction, profile.playable_class
+    faction_id = faction and reference_rows.faction_id(connection, faction, now)
+    race = profile.race if faction_id else None  # a new race needs its faction
+    return {
+        "faction_id": faction_id,
+        # The API's type of the faction, such as HORDE, as in the live service.
+        "faction_name": faction and faction.key.upper(),
+        "race_id": race
+        and faction_id
+        and reference_rows.race_id(connection, race, faction_id, now),
+        "race_name": race and race.name,
+        "class_id": playable_class and reference_rows.class_id(connection, playable_class, now),
+        "class_name": playable_class and playable_class.name,
     }
 
 
@@ -135,7 +164,7 @@ SCHEDULER = Sync(
         "CHARACTER_SYNC_ENABLED", "true", "whether characters are synced from Battle.net"
     ),
     summary="updates characters from Battle.net",
-    fetch=character_replies.fetch,
+    fetch=CharacterFetcher,
     record=RECORD,
     values=values,
     others=(

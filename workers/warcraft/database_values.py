@@ -27,9 +27,12 @@ def storable(session: Session, value: T) -> T:
     return result
 
 
-def to_jsonb(value: object) -> Jsonb:
-    """The value as jsonb; not escaped to ASCII, because most encodings reject \\u escapes."""
-    return Jsonb(value, dumps=_dumps)
+def to_jsonb(value: object) -> Jsonb | None:
+    """The value as jsonb, None as NULL.
+
+    It is not escaped to ASCII, because most encodings reject \\u escapes.
+    """
+    return None if value is None else Jsonb(value, dumps=_dumps)
 
 
 def _dumps(value: object) -> str:

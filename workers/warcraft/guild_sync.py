@@ -4,8 +4,9 @@ Due: guilds, not deleted, never synced or not within 90 % of the interval, and n
 retry after a failure; the stalest first. Changes, in one transaction per guild: ``guilds``, its
 ``guild_members`` (made equal to the roster; members are identified by realm and name),
 ``guild_id`` in the ``character_details`` of tracked characters that joined or left, and the
-faction if it is new. Event: ``warcraft.guild.synced``. A crash leaves complete guilds; the rest
-is still due.
+faction if it is new. What Battle.net does not tell stays as it is stored; while it does not tell
+who all the members are, none is removed. Event: ``warcraft.guild.synced``. A crash leaves complete
+guilds; the rest is still due.
 """
 
 from dataclasses import fields, replace
@@ -45,39 +46,44 @@ SYNCED = Event(
     },
 )
 
+# What Battle.net may not tell of a member.
+_KEPT = ("rank", "level", "class", "race")
 _MEMBERS = Upsert(
     GUILD_MEMBERS,
-    "roster",
+    # A new member whose rank or level is unknown is written when they are known.
+    "roster WHERE rank IS NOT NULL AND level IS NOT NULL",
     key=("guild_id", "character_realm", "character_name"),
-    values={
-        name: name
-        for name in (
-            *("guild_id", "character_realm", "character_name"),
-            *("rank", "level", "class", "race"),
-        )
-    },
+    values={name: name for name in ("guild_id", "character_realm", "character_name", *_KEPT)},
 )
 
 # Make the members equal to the roster, and announce the guild.
 RECORD = f"""
 , roster AS (
-    SELECT subject.id AS guild_id, member.*
-    FROM subject, unnest(
+    SELECT subject.id AS guild_id, told.character_name, told.character_realm,
+           {", ".join(f"coalesce(told.{column}, stored.{column}) AS {column}" for column in _KEPT)}
+    FROM subject CROSS JOIN unnest(
         %(name)s::text[], %(realm)s::text[], %(rank)s::bigint[], %(level)s::bigint[],
         %(playable_class)s::text[], %(race)s::text[]
-    ) AS member (character_name, character_realm, rank, level, class, race)
+    ) AS told (character_name, character_realm, rank, level, class, race)
+    LEFT JOIN guild_members AS stored
+        ON stored.guild_id = subject.id AND stored.character_name = told.character_name
+        AND stored.character_realm = told.character_realm
 ), departed AS (
     DELETE FROM guild_members AS member USING subject
-    WHERE member.guild_id = subject.id AND NOT EXISTS (
+    WHERE %(is_whole)s AND member.guild_id = subject.id AND NOT EXISTS (
         SELECT FROM roster WHERE roster.character_name = member.character_name
                              AND roster.character_realm = member.character_realm)
     RETURNING 1
 ), written AS ({_MEMBERS.sql}
     RETURNING 1
 ), tracked AS (
-    SELECT character.id AS character_id, roster.guild_id
-    FROM roster JOIN characters AS character
-        ON character.name = roster.character_name AND character.realm = roster.character_realm
+    SELECT DISTINCT character.id AS character_id, roster.guild_id
+    FROM roster
+    JOIN unnest(%(slugs)s::text[], %(spellings)s::text[]) AS realm (slug, spelling)
+        ON realm.slug = roster.character_realm
+    JOIN characters AS character
+        ON lower(character.name) = roster.character_name
+        AND realm.spelling IN (character.realm, lower(character.realm))
     WHERE character.deleted_at IS NULL AND {region_of("character")} = %(region)s
 ), joined AS (
     UPDATE character_details AS details SET guild_id = tracked.guild_id, updated_at = %(now)s
@@ -88,7 +94,7 @@ RECORD = f"""
 ), left_it AS (
     UPDATE character_details AS details SET guild_id = NULL, updated_at = %(now)s
     FROM subject
-    WHERE details.guild_id = subject.id
+    WHERE %(is_whole)s AND details.guild_id = subject.id
       AND details.character_id NOT IN (SELECT character_id FROM tracked)
     RETURNING 1
 ), announced AS ({SYNCED.insert("subject WHERE %(is_announced)s")})
@@ -102,15 +108,19 @@ SELECT (SELECT count(*) FROM subject) AS processed,
 
 def values(connection: Session, guild: Guild, now: datetime) -> dict[str, Any]:
     """The parameters of RECORD; creates the faction if it is new."""
+    faction, roster = guild.faction, guild.roster
     return {
-        "faction_id": reference_rows.faction_id(connection, guild.faction, now),
-        "faction_name": guild.faction.name,
+        "faction_id": faction and reference_rows.faction_id(connection, faction, now),
+        "faction_name": faction and faction.name,
         "member_count": guild.member_count,
         "achievement_points": guild.achievement_points,
         **{
-            field.name: [getattr(member, field.name) for member in guild.roster]
+            field.name: [getattr(member, field.name) for member in roster.members]
             for field in fields(Member)
         },
+        "slugs": [slug for slug, _ in roster.spellings],
+        "spellings": [spelling for _, spelling in roster.spellings],
+        "is_whole": roster.is_whole,
     }
 
 
@@ -118,9 +128,9 @@ SCHEDULER = Sync(
     kind="guild",
     table=GUILDS,
     changes={
-        "faction_id": "%(faction_id)s",
-        "member_count": "%(member_count)s",
-        "achievement_points": "%(achievement_points)s",
+        "faction_id": "coalesce(%(faction_id)s, faction_id)",
+        "member_count": "coalesce(%(member_count)s, member_count)",
+        "achievement_points": "coalesce(%(achievement_points)s, achievement_points)",
         "last_synced_at": "%(now)s",
     },
     last_synced="guild.last_synced_at",

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.database.session import Connection
+from workers.warcraft.battle_net.json_reader import Reader
 
 # Tries to find a row that another transaction creates at the same time.
 MOST_TRIES = 10
@@ -21,6 +22,11 @@ class Reference:
     def named(cls, name: str) -> "Reference":
         """A race or class: its key is its name in lower case with '-' for spaces."""
         return cls(name.lower().replace(" ", "-"), name)
+
+
+def read_faction(reply: Reader) -> Reference:
+    """The faction of a character's or guild's reply: its key is the API's type in lower case."""
+    return Reference(reply.text("faction", "type").lower(), reply.text("faction", "name"))
 
 
 def faction_id(connection: Connection, faction: Reference, now: datetime) -> UUID:

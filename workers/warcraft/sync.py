@@ -1,7 +1,8 @@
 """What both schedulers do: fetch the stalest first, record each in its own transaction, go on.
 
 A failure is stored with its reason and a retry time whose delay doubles, so a subject that always
-fails does not delay the others. The pass as a whole fails only if Battle.net does not reply, or an
+fails does not delay the others. What Battle.net does not tell of a subject is logged, and the rest
+is recorded. The pass as a whole fails only if Battle.net does not reply, or an
 error of our own happens for every subject.
 """
 
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from common import failpoints
 from common.config import Variable
@@ -34,7 +35,15 @@ from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT
 from workers.warcraft.database_values import storable
 from workers.warcraft.due_subjects import DueSubjects, SyncSubject
 
-T = TypeVar("T")
+
+class Fetched(Protocol):
+    """What was fetched of a subject; ``missing`` says what could not be used, '' if nothing."""
+
+    @property
+    def missing(self) -> str: ...
+
+
+T = TypeVar("T", bound=Fetched)
 
 _log = logs.logger(__name__)
 
@@ -179,22 +188,30 @@ WITH subject AS (
             [counts] = connection.execute(self._record, values)
             failpoints.reach("commit")
         if guard.error:
-            return self._failed(current, subject, guard.error)
+            return self._failed(current, subject, guard.error, outcome.missing)
+        if outcome.missing:
+            _log.warning("reply_incomplete", **self._fields(subject), missing=outcome.missing)
+            counts["incomplete"] = 1
         return PassResult(counts.pop("processed"), counts.pop("events"), details=counts)
 
-    def _failed(self, current: Pass, subject: SyncSubject, error: Exception) -> PassResult:
-        """Store the failure and count it; a 404 counts only after GRACE."""
+    def _failed(
+        self, current: Pass, subject: SyncSubject, error: Exception, incomplete: str = ""
+    ) -> PassResult:
+        """Store the failure and count it; a 404 counts only after GRACE.
+
+        ``incomplete`` says what could not be used of the subject, which may be the cause.
+        """
         missing = isinstance(error, NotFound)
         why, counts = failed_rows.set_aside(
             current.connection,
             current.scheduler,
             subject.id,
-            reason(error),
+            f"{reason(error)} ({incomplete})" if incomplete else reason(error),
             current.time_now(),
             first_delay=FIRST_DELAY_NOT_FOUND if missing else FIRST_DELAY,
             grace=GRACE if missing else timedelta(0),
         )
-        fields = {self.kind: str(subject), f"{self.kind}_id": subject.id, "reason": why}
+        fields = {**self._fields(subject), "reason": why}
         if not counts:
             _log.info("subject_not_found", **fields)
             return PassResult(details={"not_found": 1})
@@ -204,3 +221,7 @@ WITH subject AS (
         else:
             _log.error("sync_failed", **fields)
         return PassResult(failed=1, note=f"{self.kind} {subject}: {why}")
+
+    def _fields(self, subject: SyncSubject) -> dict[str, object]:
+        """Its fields in the log."""
+        return {self.kind: str(subject), f"{self.kind}_id": subject.id}

@@ -8,11 +8,11 @@ from common.database import Table, TableAccess
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Writes a row of ``table`` for each row of the CTE ``source``; ``key`` are its unique columns.
+    """Writes a row of ``table`` for each row of ``source``, which is the SQL after FROM.
 
-    ``values`` maps columns to their SQL; other columns get the parameter of their name, and
-    ``created_at`` and ``updated_at`` the time ``now``. A row that has these values already stays as
-    it is, unless ``always``.
+    ``key`` are the unique columns. ``values`` maps columns to their SQL; other columns get the
+    parameter of their name, and ``created_at`` and ``updated_at`` the time ``now``. A row that has
+    these values already stays as it is, unless ``always``.
     """
 
     table: Table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_game import Character, Guild
 from devservers.standins.forward_proxy import ForwardProxy
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
-from workers.warcraft.battle_net import addresses, api_request
+from workers.warcraft.battle_net import addresses, api_request, tokens
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL, REMOTE
 from workers.warcraft.battle_net.errors import StopRequested, Unavailable
 from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT, RequestBudget
@@ -83,12 +84,12 @@ def test_a_new_token_that_is_refused_too_fails_the_pass(worker: WarcraftWorker) 
 
 def test_a_token_is_not_used_in_its_last_five_minutes(battle_net: BattleNetServer) -> None:
     now = 1_000.0
-    tokens = Tokens(clock=lambda: now)
+    store = Tokens(clock=lambda: now)
     credentials = Credentials(f"{battle_net.url}/token", CLIENT_ID, CLIENT_SECRET)
     http = Client()
 
     def asked() -> int:
-        tokens.get(http, credentials)
+        store.get(http, credentials)
         return len(battle_net.asked("/token"))
 
     battle_net.token_seconds = 3_600
@@ -101,6 +102,31 @@ def test_a_token_is_not_used_in_its_last_five_minutes(battle_net: BattleNetServe
     assert (asked(), asked()) == (2, 2)
     now += 10.0
     assert asked() == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ({"expires_in": 86399.0}, 86_399),
+        ({"expires_in": "86399"}, 86_399),
+        *(
+            ({"expires_in": odd} if odd != "missing" else {}, tokens.UNTOLD_SECONDS)
+            for odd in ("missing", None, "soon", -1, 7.5, True, [86_399], 10**30)
+        ),
+    ],
+)
+def test_a_token_is_used_whatever_its_reply_says_of_its_life(
+    battle_net: BattleNetServer, told: dict[str, object], seconds: int
+) -> None:
+    now = 1_000.0
+    store = Tokens(clock=lambda: now)
+    body = json.dumps({"access_token": "some-token", **told}).encode()
+    battle_net.order("/token", body=body)
+    for moment, asked in ((0.0, 1), (seconds - 301.0, 1), (seconds - 300.0, 2)):
+        now = 1_000.0 + moment
+        credentials = Credentials(f"{battle_net.url}/token", CLIENT_ID, CLIENT_SECRET)
+        assert store.get(Client(), credentials) == "some-token"
+        assert len(battle_net.asked("/token")) == asked
 
 
 def test_refused_credentials_fail_the_pass_with_that_reason(worker: WarcraftWorker) -> None:
@@ -429,7 +455,7 @@ def test_the_list_works_without_credentials_and_hides_them(worker: WarcraftWorke
         assert (process.returncode, errors) == (0, "")
         assert re.search(r"warcraft +character-sync +6h +yes", output)
         assert re.search(r"warcraft +guild-sync +12h +yes", output)
-        assert re.search(r"BLIZZARD_REGION +eu +default", output)
+        assert re.search(r"BLIZZARD_REGION +us +default", output)
         assert CLIENT_ID not in output
         assert CLIENT_SECRET not in output
 

@@ -55,15 +55,17 @@ def host_and_port(url: str) -> str:
 
 
 def character_path(realm: str, name: str) -> str:
-    return f"/profile/wow/character/{_segment('realm', slug(realm))}/{_segment('name', name)}"
+    """The path of a character, by the slug of its realm."""
+    return f"/profile/wow/character/{_segment('realm', realm)}/{_segment('name', name)}"
 
 
 def guild_path(realm: str, name: str) -> str:
-    return f"/data/wow/guild/{_segment('realm', slug(realm))}/{_segment('name', slug(name))}"
+    """The path of a guild, by the slug of its realm."""
+    return f"/data/wow/guild/{_segment('realm', realm)}/{_segment('name', slug(name))}"
 
 
 def slug(name: str) -> str:
-    """The slug of a realm's or a guild's name; a slug stays the same.
+    """The slug of a guild's name, and of most realms'; a slug stays the same.
 
     Lower case, words joined by '-', other characters removed; accents stay: "Pozzo
     dell'Eternità" is pozzo-delleternità, "Aggra (Português)" is aggra-português.

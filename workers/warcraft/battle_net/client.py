@@ -1,7 +1,7 @@
 """The Battle.net API: its settings, and a GET with token, rate limit and retries.
 
-The token is only in the Authorization header, namespace and locale are always sent, 429 and 5xx
-are retried after the time that Battle.net gives, or else with back-off.
+The token is only in the Authorization header, a namespace is always sent, 429 and 5xx are retried
+after the time that Battle.net gives, or else with back-off.
 """
 
 import threading
@@ -35,8 +35,8 @@ CLIENT_SECRET = config.text(
 REGION = config.choice(
     "BLIZZARD_REGION",
     addresses.REGIONS,
-    "eu",
-    "Battle.net: region of characters and guilds whose own row names none",
+    "us",
+    "Battle.net: region of characters and guilds whose own row names none; as in the Go service",
 )
 _ADDRESS = "an http or https address, such as http://127.0.0.1:8080, or nothing"
 API_URL = Variable(
@@ -56,7 +56,6 @@ OAUTH_URL = Variable(
 CREDENTIALS = (CLIENT_ID, CLIENT_SECRET)
 SETTINGS = (REGION, API_URL, OAUTH_URL, config.OUTBOUND_PROXY, config.OUTBOUND_CA_FILE)
 
-# Without a locale every name in a reply is an object with all locales.
 LOCALE = "en_US"
 
 MOST_TRIES = 4
@@ -85,13 +84,26 @@ class BattleNet:
         self._wait = wait
         self._thread = threading.local()
 
-    def get(self, region: str, path: str, *, name: str, namespace: str = "profile") -> Reader:
+    def url(self, region: str) -> str:
+        """The address that is asked about a region. Raises Unaddressable."""
+        return addresses.api_url(region, self._settings[API_URL])
+
+    def get(
+        self,
+        region: str,
+        path: str,
+        *,
+        name: str,
+        namespace: str = "profile",
+        locale: str = LOCALE,
+    ) -> Reader:
         """Return the reply to a GET; ``name`` is its name in error messages.
 
-        Raises a BattleNetError, of which Unavailable only after MOST_TRIES.
+        Without a ``locale`` every name in it is an object with all locales. Raises a
+        BattleNetError, of which Unavailable only after MOST_TRIES.
         """
-        url = addresses.api_url(region, self._settings[API_URL]) + path
-        query = {"namespace": f"{namespace}-{region}", "locale": LOCALE}
+        url = self.url(region) + path
+        query = {"namespace": f"{namespace}-{region}"} | ({"locale": locale} if locale else {})
         tries = 0
         while True:
             tries += 1

@@ -11,6 +11,7 @@ from common.logging import redaction
 from workers.warcraft.battle_net import json_reader
 from workers.warcraft.battle_net.api_request import request
 from workers.warcraft.battle_net.errors import InvalidReply, NotFound, Refused, Unavailable
+from workers.warcraft.battle_net.json_reader import Faults
 
 if TYPE_CHECKING:
     from common.remote.http.client import Client
@@ -20,6 +21,8 @@ SPARE_SECONDS = 300.0
 # Battle.net returns the same token until it expires, also in its last minutes: getting it before
 # every request then would double the traffic.
 LEAST_SECONDS = 10.0
+# The life of a token whose reply does not tell it; one that ends sooner is refused and renewed.
+UNTOLD_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,13 @@ class Tokens:
                 "this region's Battle.net?)"
             ) from error
         try:
-            token = json_reader.parse(body, "token reply")
-            value, seconds = token.text("access_token"), token.whole("expires_in")
+            reply = json_reader.parse(body, "token reply")
+            value = reply.text("access_token")
         except InvalidReply as error:
             raise Unavailable(str(error)) from error
         redaction.register([value])
+        told = Faults().part(reply.whole, "expires_in")
+        seconds = UNTOLD_SECONDS if told is None else told
         return _Token(
             value, requested_at + max(seconds - SPARE_SECONDS, min(seconds, LEAST_SECONDS))
         )
