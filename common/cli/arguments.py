@@ -58,6 +58,7 @@ class _Commands:
         self._once()
         migrate = self._add("migrate", "create or update the tables of our own")
         self._settings_of(migrate)
+        migrate.add_argument("--topics", action="store_true", help="create missing topics, too")
         self._takeover()
         self._add("roles", "print SQL that creates a role for each service: db/roles.sql")
         self._outbox()

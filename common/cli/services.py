@@ -84,11 +84,16 @@ def print_warnings(several: Iterable[Settings]) -> None:
 
 def database(services: Services, options: argparse.Namespace) -> Database:
     """The database of the service of ``--service``, or of the common settings."""
+    return Database(settings_of(services, options))
+
+
+def settings_of(services: Services, options: argparse.Namespace) -> Settings:
+    """The common settings, as the service of ``--service`` has them."""
     name = options.service
     settings = config.load("toast" if name is None else services.named(name).name, ())
     print_warnings([settings])
     log_for_a_person(settings)
-    return Database(settings)
+    return settings
 
 
 def log_for_a_person(settings: Settings) -> None:

@@ -65,14 +65,20 @@ def connect(settings: Settings, seconds: float) -> Cluster:
     except KafkaException as error:
         raise KafkaUnavailable(errors.explain(error.args[0])) from error
     missing = _unreached(client, metadata, states, errors, deadline)
-    silence = f"no answer within {seconds:g} s"
+    silent = f"no answer within {seconds:g} s"
     faults = []
     for number in sorted(missing):
         broker = metadata.brokers[number]
         address = f"{broker.host}:{broker.port}"
-        unknown = broker_fault(number, address, silence, settings[KAFKA_BROKERS])
+        unknown = broker_fault(number, address, silent, settings[KAFKA_BROKERS])
         faults.append(errors.of_brokers.get(number, unknown))
-    return Cluster(client, metadata, faults)
+    return Cluster(client, metadata, faults if metadata.brokers else [_none(settings)])
+
+
+def _none(settings: Settings) -> BrokerFault:
+    first, *_ = settings[KAFKA_BROKERS]
+    fix = "look into the brokers' log: none of them has registered with the controller"
+    return BrokerFault(first, "the cluster's metadata name no broker", fix)
 
 
 class _BrokerStates:

@@ -30,6 +30,10 @@ from testing.scheduler_rows import Row
 from tests.support.advertised import advertised
 from tests.support.role_work import AsRole
 
+CREATE_FIRST = (
+    "`toast migrate --topics` creates them now; then restart the consumers: one that runs does not"
+    " notice a new topic"
+)
 PASSWORD = "pl4nted-password-of-a-role"
 BIG = 20_000
 
@@ -690,11 +694,11 @@ def test_topics_that_are_there_and_that_can_be_created(
 
     answer = check("foodfolio", env=env)
 
-    assert (answer.code, answer.trouble) == (0, {})
+    assert (answer.code, answer.trouble) == (0, {"readers": ["warning"]})
     missing = [topic for topic in workers.load("foodfolio").topics if topic != there]
     expected = [
         ("ok", f"there: {there}", ""),
-        ("ok", f"created with the first event: {', '.join(missing)}", ""),
+        ("ok", f"created with the first event: {', '.join(missing)}", CREATE_FIRST),
     ]
     assert answer.of("topics") == expected
     assert check("foodfolio", env=env).of("topics") == expected  # it has created nothing
@@ -733,10 +737,18 @@ def test_topics_that_may_not_be_used_are_errors(roles: TestDatabase) -> None:
         assert first[2].startswith(f"kafka-acls.sh --bootstrap-server {kafka.address} --add")
         assert rest == [
             ("ok", f"there: {fine}", ""),
-            ("ok", f"created with the first event: {missing}", ""),
+            ("ok", f"created with the first event: {missing}", CREATE_FIRST),
         ]
-
         rule(kafka, "ALLOW", "ALL")
+        rule(kafka, "DENY", "DESCRIBE")
+        level, message, fix = check("foodfolio", env=env).of("readers")[0]
+        assert (level, message) == (
+            "ok",
+            f"{fine}: whether a consumer group has it is not known:"
+            " this client may not see every group",
+        )
+        assert f"kafka-acls.sh --bootstrap-server {kafka.address} --add --cluster" in fix
+
         rule(kafka, "DENY", "CREATE")
         rule(kafka, "DENY", "CREATE", missing)
         answer = check("foodfolio", env=env)
