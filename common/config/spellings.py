@@ -9,6 +9,8 @@ import re
 
 from dotenv.parser import parse_stream
 
+# What needs no quotes.
+_PLAIN = re.compile(r"[\w.,:/@%+=~^*?!&|;()<>\[\]{}-]*", re.ASCII)
 # Blanks that systemd takes for a part of the name or value.
 _ODD = r"[^\S \t\r\n]"
 _UNQUOTED = r"[^=]*=(?!\s*['\"])"
@@ -108,11 +110,9 @@ def written(name: str, value: str) -> str:
     If there is none, it is one by which the workers do.
     """
     escaped = re.sub(r'[\\"]', r"\\\g<0>", value)
-    single = value.replace("\\", "\\\\").replace("'", "\\'")
-    plain = [value] if re.fullmatch(r"[\w.,:/@%+=~^*?!&|;()<>\[\]{}-]*", value, re.ASCII) else []
-    forms = [f"{name}={form}" for form in (*plain, f"'{value}'", f'"{escaped}"', f"'{single}'")]
-    fitting = [each for each in forms if _value(each) == value]
-    return next((each for each in fitting if not difference(each, value)), fitting[0])
+    plain = [value] if _PLAIN.fullmatch(value) else []
+    forms = [f"{name}={form}" for form in (*plain, f"'{value}'", f'"{escaped}"')]
+    return next(form for form in forms if _value(form) == value)
 
 
 def _value(statement: str) -> str | None:

@@ -224,7 +224,7 @@ def test_a_live_services_own_env_is_read_as_it_reads_it(
     path.write_text(
         "HOURS=6\nDB_HOST=10.0.0.5\nDB_PASSWORD=geheim\nCHARACTER_SYNC_INTERVAL=${HOURS}\n"
         "GUILD_SYNC_INTERVAL='1h$HOURS'\nGUILD_SYNC_ENABLED=on\nBLIZZARD_CLIENTID=geheim2\n"
-        "LINK_EXPIRATION_INTERVAL=5m\nKAFKA_BROKERS=a:1 # geheim3\n"
+        "LINK_EXPIRATION_INTERVAL=5m\nKAFKA_BROKERS=a:1 # geheim3\nDB_NAME=a\\$HOURS\n"
     )
     assert run(wish(path, named="warcraft")) == 0
     out = capsys.readouterr().out
@@ -233,6 +233,7 @@ def test_a_live_services_own_env_is_read_as_it_reads_it(
         "CHARACTER_SYNC_INTERVAL=6",
     ]
     assert block(out, "GUILD_SYNC_INTERVAL")[-1] == "GUILD_SYNC_INTERVAL=12h"
+    assert block(out, "DB_NAME")[-1] == "DB_NAME='a$HOURS'"
     assert block(out, "GUILD_SYNC_ENABLED")[-1] == "GUILD_SYNC_ENABLED=true"
     assert "but not for systemd" in block(out, "KAFKA_BROKERS")[1]
     assert f"BLIZZARD_CLIENTID ({path} line 7): the live service does not read it; " in out
@@ -250,6 +251,34 @@ def test_files_that_follow_count_more(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert block(out, "LINK_EXPIRATION_INTERVAL")[-1] == "LINK_EXPIRATION_INTERVAL=3h"
     assert block(out, "LOG_LEVEL")[-1] == "LOG_LEVEL=warn"
+
+
+@pytest.mark.parametrize(
+    ("environment", "dot_env", "expected"),
+    [
+        ("{LOG_LEVEL: warn, <<: *base}", "", "LOG_LEVEL=warn"),
+        ("{<<: [*base, {LOG_LEVEL: warn}]}", "", "LOG_LEVEL=debug"),
+        ("{<<: *base, LOG_LEVEL: '${LEVEL}'}", "LEVEL=warn", "LOG_LEVEL=warn"),
+        ("{LOG_LEVEL: '${LEVEL}'}", "LEVEL=${OF_THE_SHELL}", "#LOG_LEVEL="),
+        ("{LOG_LEVEL: '${LEVEL:?say it}'}", "", "#LOG_LEVEL="),
+        ("{LOG_LEVEL: }", "LOG_LEVEL=warn", "LOG_LEVEL=warn"),
+        ("[LOG_LEVEL]", "", "#LOG_LEVEL="),
+        ("['LOG_LEVEL=$$LEVEL']", "", "#LOG_LEVEL="),
+    ],
+)
+def test_a_value_is_the_one_that_compose_passes_on(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    environment: str,
+    dot_env: str,
+    expected: str,
+) -> None:
+    path = tmp_path / "compose.yml"
+    services = f"services: {{link: {{environment: {environment}}}}}"
+    path.write_text(f"x-base: &base {{LOG_LEVEL: debug}}\n{services}\n")
+    (tmp_path / ".env").write_text(dot_env)
+    assert run(wish(path)) == (1 if expected.startswith("#") else 0)
+    assert block(capsys.readouterr().out, "LOG_LEVEL")[-1] == expected
 
 
 @pytest.mark.parametrize(
