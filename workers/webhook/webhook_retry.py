@@ -56,6 +56,8 @@ SCHEDULING = BatchedChange(
     parameters={"max_retries": MAX_RETRIES},
     shows=("id", "webhook_id", "event_type", "attempt_count", "last_error", "updated_at"),
     since="updated_at",
+    # Each row is sent by the delivery pool, however old it is.
+    can_be_quiet=False,
     index=Index(("attempt_count",), "status = 'failed' AND deleted_at IS NULL"),
     reads=(
         TableAccess.reading(WEBHOOKS, "webhook", _HAS_ACTIVE_WEBHOOK),

@@ -81,7 +81,7 @@ def run(
     if wanted.as_json:
         output.show(output.as_json({**plan.facts, "done": report.facts if report else None}))
     elif report:
-        output.show(report.as_text())
+        output.show(f"\n{report.as_text()}")
     if report and any(each.result == "skipped" for each in report.schedulers):
         return exit_codes.FAILED
     if report:

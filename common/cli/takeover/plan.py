@@ -93,7 +93,10 @@ def why_left(scheduler: Scheduler, takeover: Takeover) -> str:
     """Why a pass of this scheduler cannot be part of the takeover; "" if it can."""
     if takeover.announced is None or scheduler.work.can_be_quiet:
         return ""
-    return "left to its worker, because it calls other servers for each row; or --announce all"
+    return (
+        "left to its worker, because each row leads to a call of another server, however old it "
+        "is; --announce all runs it"
+    )
 
 
 def _planned(runner: PassRunner, left: str, last_success: datetime | None) -> PlannedPass:

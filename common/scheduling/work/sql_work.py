@@ -25,11 +25,10 @@ class SqlWork(ABC):
     ``without`` are there always.
     """
 
-    can_be_quiet = True
-
     due: tuple[Condition, ...]
     shows: tuple[str, ...]
     since: str = UNKNOWN
+    can_be_quiet: bool = True
     parameters: Mapping[str, Variable[Any]] = field(default_factory=dict)
     # PostgreSQL would subtract an interval from a time anew for each row.
     ago: Mapping[str, Variable[timedelta]] = field(default_factory=dict)
