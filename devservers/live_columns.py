@@ -1,7 +1,5 @@
 """The columns of the live tables, and what a Go service writes where nothing is given."""
 
-from __future__ import annotations
-
 import uuid
 from datetime import UTC, datetime
 from typing import Any

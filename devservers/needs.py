@@ -4,8 +4,6 @@ The code that starts such a program raises Unavailable if it cannot run. Tests n
 tests/support/not_tried.py skips the test, and reports at the end what is missing and how to get it.
 """
 
-from __future__ import annotations
-
 import shutil
 
 # Debian has some programs in folders that are only on root's path.

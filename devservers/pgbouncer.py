@@ -1,7 +1,5 @@
 """PgBouncer itself, on loopback, before a PostgreSQL server of the tests."""
 
-from __future__ import annotations
-
 import os
 import signal
 from typing import Any, Literal

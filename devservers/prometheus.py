@@ -1,7 +1,5 @@
 """Prometheus itself, and promtool: the machine's, or Debian's package unpacked into `.cache/`."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The servers of campaigns and benchmarks, started at their first use."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Self, TypeVar

@@ -8,8 +8,6 @@ settings matter, a process is started afresh.
 While `opened` is in effect, `start` is used by testing.processes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import importlib

@@ -6,8 +6,6 @@ with Process("workers.link", env=environment(database, mock_broker)) as worker:
 answer = toast("once", "link", "--json", env=environment(database, mock_broker))
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

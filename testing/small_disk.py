@@ -1,7 +1,5 @@
 """A file system of a few megabytes that can be filled, for servers whose disk becomes full."""
 
-from __future__ import annotations
-
 import errno
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The messages of a topic, read by a real consumer."""
 
-from __future__ import annotations
-
 import json
 import uuid
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """How long the transactions of a process take, as pg_stat_activity shows them."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The warcraft worker on a test's database, with the Battle.net stand-in for its API."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

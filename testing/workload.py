@@ -3,8 +3,6 @@
 Every due row must be done once and announced once, every other row unchanged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import workers

@@ -1,7 +1,5 @@
 """The requests to the Battle.net stand-in, and the failures that a test orders."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ token, except those with `--gone ID`. discord_rules.py has the rules for request
 it in its own process, order other replies (discord_answers.py), and read the requests.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -4,8 +4,6 @@ They are written from Discord's documentation, not from our client, so that test
 client has wrong.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass

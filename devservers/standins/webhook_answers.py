@@ -10,8 +10,6 @@
 /garbage, /hang-up            bytes that are not HTTP; the connection closed
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

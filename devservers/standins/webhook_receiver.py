@@ -6,8 +6,6 @@ until SIGTERM or SIGINT. The reply is 200, except for the paths in webhook_answe
 With a secret, a request with a wrong signature or time gets 401 and is not `verified`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ssl
 import sys

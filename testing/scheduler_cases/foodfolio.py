@@ -1,7 +1,5 @@
 """Rows that are due for the schedulers of foodfolio, and rows that stay."""
 
-from __future__ import annotations
-
 from testing.passes import DAY, HOUR, MICROSECOND, NOW
 from testing.scheduler_rows import Case, Row
 from workers.foodfolio import item_expiration, stock_level

@@ -1,7 +1,5 @@
 """Rows that are due for the schedulers of notification, and rows that stay."""
 
-from __future__ import annotations
-
 from testing.passes import DAY, GO_ZERO_TIME, MICROSECOND, NOW
 from testing.scheduler_rows import Case, Row
 from workers.notification import notification_cleanup

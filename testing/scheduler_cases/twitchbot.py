@@ -1,7 +1,5 @@
 """Rows that are due for the schedulers of twitchbot, and rows that stay."""
 
-from __future__ import annotations
-
 from testing.passes import DAY, GO_ZERO_TIME, HOUR, MICROSECOND, NOW
 from testing.scheduler_rows import Case, Row
 from workers.twitchbot import message_cleanup, stream_closer

@@ -4,8 +4,6 @@ A round that was played is kept under the seed and the code that it judged, in .
 and is not played again; Ctrl-C loses no more than the round at hand.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

@@ -1,7 +1,5 @@
 """A fault campaign: a promise, rounds that put it to the test, and the figures they give."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

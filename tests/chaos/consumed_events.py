@@ -1,7 +1,5 @@
 """The events that consumers received: each once, or again with the same id and the same bytes."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

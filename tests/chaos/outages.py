@@ -1,7 +1,5 @@
 """Servers that are away for a while, and how late workers are in the meantime."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime

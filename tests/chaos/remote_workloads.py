@@ -1,7 +1,5 @@
 """Work for the schedulers that call others, and stand-ins for those."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass

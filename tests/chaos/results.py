@@ -1,7 +1,5 @@
 """What rounds have found, kept in .cache/, so that a campaign goes on where it was stopped."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """The stage of a round: one scheduler's due rows, its workers, and consumers of its events."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 

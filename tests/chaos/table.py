@@ -1,7 +1,5 @@
 """The table of the campaigns' results in docs/evidence.md."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path

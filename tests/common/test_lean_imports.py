@@ -1,7 +1,5 @@
 """psycopg goes without the modules that it does not need; every other program has them."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """The live tables of the tests and of `make run` are those that the live Go services make."""
 
-from __future__ import annotations
-
 import pytest
 
 from devservers import live_tables

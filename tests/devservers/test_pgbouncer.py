@@ -1,7 +1,5 @@
 """The pooler of the tests: it pools as PgBouncer does where others run it."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """The alternatives to the worker of link do its work, as the benchmarks of them claim."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

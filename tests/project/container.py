@@ -6,8 +6,6 @@ of the machine, so a server on its loopback is there inside as well; pip inside 
 packages from a folder that this machine's pip has filled.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

@@ -4,8 +4,6 @@ In a copy of the checkout, a scheduler, a setting, a field of an event and a ser
 hand, `make generate` writes the rest, and the checks and tests of the copy pass.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

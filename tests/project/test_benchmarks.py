@@ -1,8 +1,6 @@
 """The benchmarks of `make bench`: results, judgement, table and watch, and a floor that does
 the same as its worker."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterator

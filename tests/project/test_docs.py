@@ -1,7 +1,5 @@
 """The documents: a short README, links and paths that lead to something."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Log events have one form: a noun and a past participle, as in `pass_finished`."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Alert rules and dashboard, judged by promtool and by a Prometheus that scrapes real workers."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What a machine lacks is skipped, and listed before pytest's last line."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The rules of the house, as far as a program can check them."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """The fault campaigns of `make chaos`, a few rounds of each at a small size."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """The places at which a test may end a worker (what comes of it is in the campaign "kills")."""
 
-from __future__ import annotations
-
 import re
 import signal
 

@@ -1,7 +1,5 @@
 """What an idle worker carries and holds open: real processes, as the kernel sees them."""
 
-from __future__ import annotations
-
 import re
 import signal
 import time

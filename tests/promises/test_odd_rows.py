@@ -3,8 +3,6 @@
 Every nullable column of the tables of the set-based schedulers, and rows that a trigger refuses.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from uuid import UUID
 

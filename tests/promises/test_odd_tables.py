@@ -4,8 +4,6 @@ A ctid is unique in one heap only. So rows that are due lie here at the same pla
 rows that are not in another.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import random
 from uuid import UUID

@@ -1,7 +1,5 @@
 """PostgreSQL with TLS and certificates: passes work every way, and every wrong setting is named."""
 
-from __future__ import annotations
-
 import json
 import ssl
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The worlds of the tests are real: a client meets them, and the tests themselves do not."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 With CI=true such a test fails: there, nothing may be missing.
 """
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Generator

@@ -3,8 +3,6 @@
 The parts are in a schema of their own, so that nothing takes them for live tables.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from datetime import datetime

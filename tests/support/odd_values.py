@@ -1,7 +1,5 @@
 """Values that the live tables may hold, and that Python, JSON or arithmetic do not know."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

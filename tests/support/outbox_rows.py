@@ -1,7 +1,5 @@
 """Events put into the outbox directly, as a pass of some worker would have left them."""
 
-from __future__ import annotations
-
 import uuid
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """A scheduler whose pass a test supplies, and the settings to run it with in this process."""
 
-from __future__ import annotations
-
 import cmath
 from collections.abc import Callable, Sequence
 

@@ -6,8 +6,6 @@ with Process("workers.link", env=environment(database, METRICS_PORT=str(port))) 
     assert scrape(port).value("background_job_executions_total", result="ok") == 1
 """
 
-from __future__ import annotations
-
 import http.client
 import time
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@
 Commands that subprocess.run waits for, and servers in a thread of the test, need none.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Generator, Iterator

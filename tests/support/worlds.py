@@ -5,8 +5,6 @@ give: `plain`, `hostile` or `pooler`. What a worker meets differs. The tests' ow
 those of TestDatabase.connect, are the same in all of them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

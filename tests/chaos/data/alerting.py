@@ -1,7 +1,5 @@
 """Alerts fire on change only: stock and expiry dates flap, processes start again and again."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

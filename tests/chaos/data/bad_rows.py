@@ -1,7 +1,5 @@
 """One bad row stops no other: 50 of eight kinds among 10,000 due links."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from datetime import UTC, datetime

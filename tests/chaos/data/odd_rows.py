@@ -4,8 +4,6 @@ The model knows for every odd value whether its row is due. What a trigger refus
 with a SQLSTATE that speaks of the server, or keeps as it is, has to be set aside.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack

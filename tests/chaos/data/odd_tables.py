@@ -4,8 +4,6 @@ A ctid is unique in one heap only: here due rows and rows that are not lie at th
 different heaps, and a worker that takes one for the other changes what it must not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from random import Random

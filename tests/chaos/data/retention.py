@@ -1,7 +1,5 @@
 """Retention is invisible: transactions on the same table take no longer meanwhile."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """No row waits behind those that can never qualify, however many there are."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Rows that must not change: each as it is, with how many children it has."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from testing.database import TestDatabase

@@ -3,8 +3,6 @@
 The pass gets the stepped time as ``host_now``, which the workers' own guard compares.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from common.scheduling.work.clock_guard import MOST_DIFFERENCE, ClocksDiffer

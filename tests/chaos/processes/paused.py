@@ -1,7 +1,5 @@
 """A worker that is stopped in the middle, and goes on when others have taken over from it."""
 
-from __future__ import annotations
-
 import signal
 import time
 

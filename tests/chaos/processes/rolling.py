@@ -1,7 +1,5 @@
 """Eight workers of one service, restarted in turn, on rows that editors are writing to."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Intervals are a sixtieth of the usual ones. One set of workers is never killed, 
 was in the beginning; beside it one worker of the dice's choice comes and goes.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """A worker stops in time after SIGTERM at any moment, also while a server is unreachable."""
 
-from __future__ import annotations
-
 import signal
 import time
 from contextlib import AbstractContextManager, nullcontext

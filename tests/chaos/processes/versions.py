@@ -1,7 +1,5 @@
 """Two versions of the program on one database: an upgrade, a rollback, and both at a time."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

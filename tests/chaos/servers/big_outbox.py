@@ -1,7 +1,5 @@
 """A million events wait: a worker publishes them in little memory, and operators see them."""
 
-from __future__ import annotations
-
 import time
 
 from testing.arena import Arena

@@ -1,7 +1,5 @@
 """A standby takes over from a primary that was killed, again and again; workers know both hosts."""
 
-from __future__ import annotations
-
 import signal
 import time
 from collections.abc import Sequence

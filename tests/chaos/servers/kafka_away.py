@@ -1,7 +1,5 @@
 """Kafka away for long: passes go on, events wait, and are soon gone when it is back."""
 
-from __future__ import annotations
-
 import time
 
 from devservers.child_processes import poll_until

@@ -1,7 +1,5 @@
 """Transactions commit in another order than their events were numbered in; none is passed over."""
 
-from __future__ import annotations
-
 import threading
 import time
 from random import Random

@@ -1,7 +1,5 @@
 """A COMMIT whose reply is lost: the server has done it, and the worker cannot know."""
 
-from __future__ import annotations
-
 from devservers.child_processes import PATIENCE
 from devservers.tcp_proxy import TcpProxy
 from testing.arena import Arena

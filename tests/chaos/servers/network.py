@@ -1,7 +1,5 @@
 """A bad network: PostgreSQL, Kafka and the remote side, each behind a proxy with faults."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Workers whose database and environment are set against them, and that are killed besides."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,7 +1,5 @@
 """Per-key order, while publishers are killed and the broker bounces."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import defaultdict

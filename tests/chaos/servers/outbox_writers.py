@@ -1,7 +1,5 @@
 """Events put into the outbox beside the worker, numbered per key; and links that wake it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

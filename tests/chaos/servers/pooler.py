@@ -3,8 +3,6 @@
 What a worker sets in a session of the server, or leaves behind there, meets that client.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import threading
 from collections.abc import Iterator

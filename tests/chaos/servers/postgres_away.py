@@ -1,7 +1,5 @@
 """PostgreSQL away: for long, again and again, and frozen. Workers stay, and come back at once."""
 
-from __future__ import annotations
-
 import signal
 import time
 from collections.abc import Iterator

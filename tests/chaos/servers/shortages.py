@@ -1,7 +1,5 @@
 """Servers that have no more of something: room on the disk, connections, rights, a standby."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress

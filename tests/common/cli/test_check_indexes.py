@@ -1,8 +1,6 @@
 """With the indexes that `toast check` proposes, a pass with nothing due reads no big table from end
 to end."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """`toast status` as operators see it: the states, the processes, terminals, pipes and JSON."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

@@ -1,7 +1,5 @@
 """Plain text tables."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from common.cli.text_table import render

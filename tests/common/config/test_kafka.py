@@ -1,7 +1,5 @@
 """Kafka's settings for TLS and logins: what belongs together, and files that cannot be read."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """PostgreSQL's settings: what DB_HOST may hold, and what belongs together for TLS."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Obstacles: PostgreSQL refuses link-expiration, or is other than expected."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

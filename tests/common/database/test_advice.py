@@ -1,7 +1,5 @@
 """For every obstacle, `toast check` and the failed pass name the one thing to change."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, closing

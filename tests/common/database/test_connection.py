@@ -1,7 +1,5 @@
 """Connections to PostgreSQL: what a session is set to, and what no wait on it may exceed."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket

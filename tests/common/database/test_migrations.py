@@ -1,7 +1,5 @@
 """Our own tables: which role creates them, once, and the error where no role may."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A session of ours: its settings hold against those of others, and none stay in a pool."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

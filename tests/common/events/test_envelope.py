@@ -1,7 +1,5 @@
 """The content of a message: both shapes in one text, built by the database."""
 
-from __future__ import annotations
-
 import json
 import uuid
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """A log whose reader is slow, frozen or gone, or whose disk is full, delays nothing."""
 
-from __future__ import annotations
-
 import os
 import re
 import resource

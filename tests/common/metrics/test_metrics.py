@@ -1,7 +1,5 @@
 """The metrics of real workers after real work: names, labels, and that the numbers are true."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 from collections import Counter

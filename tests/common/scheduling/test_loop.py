@@ -1,7 +1,5 @@
 """The loop of a scheduler: when passes run, and when they end."""
 
-from __future__ import annotations
-
 import math
 import statistics
 import threading

@@ -1,7 +1,5 @@
 """One pass, and its row in the run history after every outcome."""
 
-from __future__ import annotations
-
 import os
 import socket
 import threading

@@ -1,7 +1,5 @@
 """Counting what waits, after scrapes: right, once a minute, bounded, and never outdated."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What strange and hostile clients get from a worker's endpoint, and what they cannot do to it."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import resource

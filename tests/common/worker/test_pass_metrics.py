@@ -1,7 +1,5 @@
 """The metrics of passes that fail, wait, or are left to another machine: real workers again."""
 
-from __future__ import annotations
-
 import signal
 import time
 from datetime import timedelta

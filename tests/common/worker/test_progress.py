@@ -1,7 +1,5 @@
 """How far a long pass is: in the log of a worker, and on a terminal under `toast once`."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

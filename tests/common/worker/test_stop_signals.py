@@ -1,7 +1,5 @@
 """Every signal that would end a worker stops it, and loses nothing."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterator
 

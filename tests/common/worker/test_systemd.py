@@ -1,7 +1,5 @@
 """What a real worker sends to systemd, over a socket as systemd opens it."""
 
-from __future__ import annotations
-
 import re
 import socket
 import time

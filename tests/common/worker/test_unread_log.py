@@ -1,7 +1,5 @@
 """Workers whose log is not read, closed, gone or full: the work goes on, and a stop is a stop."""
 
-from __future__ import annotations
-
 import json
 import resource
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Workers as real processes: cadence, signals, outages, and what reaches the topic."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

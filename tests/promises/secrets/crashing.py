@@ -4,8 +4,6 @@
 settings, runtime, threads, log.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 import warnings

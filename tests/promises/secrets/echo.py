@@ -1,7 +1,5 @@
 """A server that hides nothing: it answers with what it was sent, and with secrets."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Sequence

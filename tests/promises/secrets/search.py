@@ -1,7 +1,5 @@
 """Planted secrets, and a search for them, or for a piece of one, in all that a process left."""
 
-from __future__ import annotations
-
 import base64
 import html
 import json

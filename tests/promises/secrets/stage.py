@@ -1,7 +1,5 @@
 """Where secrets are planted and something then fails: what each path works with and leaves."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import threading

@@ -1,7 +1,5 @@
 """client-cleanup against a stand-in for the SSE service: who goes, and what a failure leaves."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The client of the SSE service's management interface, its wire format, and the stand-in."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Both warcraft syncs: with any odd value in one subject, the others are synced once."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows of webhook-delivery, its passes, and what both leave, for the tests of this folder."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 from uuid import UUID

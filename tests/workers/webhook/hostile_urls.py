@@ -1,7 +1,5 @@
 """Hundreds of URLs that an attacker might register as a webhook to reach other hosts."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """webhook-delivery and webhook-retry: with any odd value in one row, the others are done once."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
