@@ -273,11 +273,13 @@ def test_notifications_that_a_limit_holds_back_are_sent_later_and_count_no_attem
     assert database.query("SELECT * FROM toast_failed_rows") == []
 
 
-def test_a_sync_that_a_limit_holds_back_is_made_later(database: TestDatabase) -> None:
+def test_a_sync_that_a_limit_holds_back_is_made_later(
+    database: TestDatabase, mock_broker: str
+) -> None:
     install_refusals(database)
     with work("warcraft", database, ()) as given:
         database.query("UPDATE characters SET deleted_at = now()")
-        env = environment(database, **given, GUILD_SYNC_ENABLED="false")
+        env = environment(database, mock_broker, **given, GUILD_SYNC_ENABLED="false")
         with Process("workers.warcraft", env=env, fresh=True) as worker:
             worker.wait_for("pass_finished", processed=0)
             time.sleep(REACHED_SECONDS)  # then it has no session any more
@@ -292,8 +294,10 @@ def test_a_sync_that_a_limit_holds_back_is_made_later(database: TestDatabase) ->
             assert worker.stop() == 0
 
 
-def test_a_session_that_a_limit_holds_back_is_opened_later(database: TestDatabase) -> None:
-    env = environment(database, LINK_EXPIRATION_INTERVAL="1s")
+def test_a_session_that_a_limit_holds_back_is_opened_later(
+    database: TestDatabase, mock_broker: str
+) -> None:
+    env = environment(database, mock_broker, LINK_EXPIRATION_INTERVAL="1s")
     with Process("workers.link", env=env, fresh=True) as worker:
         worker.wait_for("pass_finished")
         link = database.insert("link_links", expires_at="2020-01-01")["id"]
