@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import select
 import socket
 import ssl
 import struct
+import termios
 import threading
 import time
 from collections.abc import Sequence
@@ -18,6 +21,8 @@ from devservers.child_processes import Server
 _RESET = struct.pack("ii", 1, 0)
 _HEAD_END = b"\r\n\r\n"
 _POLL_SECONDS = 0.05
+# A client that reads no more gets no more.
+_ARRIVAL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class ScriptedServer(Server):
                 connection.sendall(script.pieces[-1])
             if script.end == "stall":
                 self._wait_for_end(connection)
+            self._wait_for_arrival(connection)
             if script.end == "reset":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
@@ -93,6 +99,16 @@ class ScriptedServer(Server):
         missing = int(length or 0) - len(body)
         while whole and missing > 0 and (data := connection.recv(65536)):
             missing -= len(data)
+
+    def _wait_for_arrival(self, connection: socket.socket) -> None:
+        """Until all has arrived at the client's host: a reset throws away what is on the way."""
+        poll = select.poll()
+        poll.register(connection, 0)  # errors and the end are always reported
+        until = time.monotonic() + _ARRIVAL_SECONDS
+        while time.monotonic() < until and not poll.poll(0):
+            if fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)) == bytes(4):
+                return
+            time.sleep(0.0005)
 
     def _wait_for_end(self, connection: socket.socket) -> None:
         connection.settimeout(_POLL_SECONDS)

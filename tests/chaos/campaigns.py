@@ -1,5 +1,6 @@
 """Every campaign, in the order of the table in docs/evidence.md."""
 
+from tests.chaos.answers import strange_answers
 from tests.chaos.campaign import Campaign
 from tests.chaos.data import alerting, bad_rows, odd_rows, odd_tables, retention, starvation
 from tests.chaos.processes import (
@@ -38,6 +39,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     shortages.CAMPAIGN,
     lost_commit.CAMPAIGN,
     network.CAMPAIGN,
+    strange_answers.CAMPAIGN,
     rolling.CAMPAIGN,
     versions.CAMPAIGN,
     paused.CAMPAIGN,
