@@ -295,14 +295,14 @@ def test_a_429_is_obeyed_and_does_not_count_as_an_attempt(retry: Retry) -> None:
 def test_a_global_429_stops_all_senders(retry: Retry) -> None:
     retry.add_many(channels=6, each=3)
     for name in ("c1", "c2", "c4", "c5", "c6"):  # under way when it comes, done before it ends
-        retry.order(name, Reply(200), Reply(200, delay=1.1))
-    retry.order("c3", Reply(200), Reply(200, delay=0.4), rate_limited(1.4, everywhere=True))
+        retry.order(name, Reply(200), Reply(200, delay=1.9))
+    retry.order("c3", Reply(200), Reply(200, delay=1.2), rate_limited(2.2, everywhere=True))
 
     assert retry.run().details == details(delivered=18, rate_limited=1)
 
     assert retry.server.too_early() == []
     found = next(request.at for request in retry.requests if request.status == 429)
-    assert min(request.at for request in retry.requests[13:]) >= found + 1.4
+    assert min(request.at for request in retry.requests[13:]) >= found + 2.2
 
 
 def test_a_wait_longer_than_the_pass_leaves_the_rest_to_later_ones(retry: Retry) -> None:
