@@ -1,4 +1,4 @@
-"""The tables of schedulers: what each does, and the switches of the Go schedulers."""
+"""What follows from the schedulers: what each does, the Go schedulers' switches, the topics."""
 
 from collections.abc import Sequence
 
@@ -35,6 +35,12 @@ def switches() -> str:
         for service in SERVICES
     ]
     return markdown.table(("service", "set to `false` for the Go service"), rows)
+
+
+def topics() -> str:
+    """The setting of a live consumer that takes every topic."""
+    every = (topic for service in SERVICES for topic in service.topics)
+    return f"```\nKAFKA_TOPICS=<its other topics>,{','.join(dict.fromkeys(every))}\n```"
 
 
 def _summary(scheduler: Scheduler) -> str:

@@ -29,7 +29,7 @@ REGIONS: Mapping[str, Mapping[str, Content]] = {
     "docs/evidence.md": {"promises": rooms.promises},
     "docs/install.md": {"credentials": deployment.credentials_table},
     "docs/metrics.md": {"metrics": metrics.table},
-    "docs/takeover.md": {"switches": schedulers.switches},
+    "docs/takeover.md": {"switches": schedulers.switches, "topics": schedulers.topics},
     "docs/wire-format.md": {"messages": wire_format.messages},
     "monitoring/prometheus.yml": {"targets": deployment.scrape_targets},
     "supervisord.conf": {"programs": deployment.programs},
