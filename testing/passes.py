@@ -15,7 +15,8 @@ from psycopg.rows import DictRow
 from common import config
 from common.config import Need, Settings, Variable
 from common.database.connection import Database
-from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
+from common.scheduling.preview import Preview
+from common.scheduling.scheduler import NOTHING, Pass, PassResult, Scheduler
 from testing.database import TestDatabase
 
 # Far from the real clock, so that a statement with the server's time fails. The times that

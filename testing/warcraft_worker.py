@@ -16,7 +16,7 @@ from common.database.connection import Database
 from common.database.run_history import Run
 from common.logging import redaction
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Preview
+from common.scheduling.preview import Preview
 from devservers.checkout import ROOT
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_game import Character, Game, Guild, Realm

@@ -7,14 +7,13 @@ raised once, or its own; a worker loads only those that its schedulers import. `
 """
 
 from common.scheduling.live_service import LiveService
+from common.scheduling.preview import PREVIEW_ROWS, Preview
 from common.scheduling.scheduler import (
     NOTHING,
-    PREVIEW_ROWS,
     Condition,
     Custom,
     Pass,
     PassResult,
-    Preview,
     Remote,
     Scheduler,
     Service,

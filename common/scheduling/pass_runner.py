@@ -24,7 +24,8 @@ from common.scheduling import grants
 from common.scheduling.first_pass import FirstPass, Takeover
 from common.scheduling.heartbeat import Heartbeat
 from common.scheduling.observer import Observer
-from common.scheduling.scheduler import NOTHING, Pass, PassResult, Preview, Scheduler
+from common.scheduling.preview import Preview
+from common.scheduling.scheduler import NOTHING, Pass, PassResult, Scheduler
 from common.scheduling.unrecorded_runs import UnrecordedRuns
 
 _log = logs.logger(__name__)

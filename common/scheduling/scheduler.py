@@ -5,7 +5,7 @@ and on which thread passes run, and handles errors.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -20,9 +20,7 @@ from common.errors import RemoteAway
 from common.events.envelope import Event
 from common.metrics.prometheus import Gauge, Metric
 from common.scheduling.live_service import LiveService
-
-# Rows that a dry run shows.
-PREVIEW_ROWS = 10
+from common.scheduling.preview import Preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +65,6 @@ class PassResult:
 
 
 NOTHING = PassResult()
-
-
-@dataclass(frozen=True, slots=True)
-class Ages:
-    """How many due rows became due when: within the last 24 hours, before that within the last 7
-    days, and so on. ``unknown``: their rows do not say. ``oldest`` is the first time of all."""
-
-    day: int = 0
-    week: int = 0
-    month: int = 0
-    older: int = 0
-    unknown: int = 0
-    oldest: datetime | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a pass would do: the number of due rows, and the first of them.
-
-    ``ages`` are those of all due rows, None if nothing is known of them. The pass would leave at
-    most so many ``events``; one that adopts rows, so many to be tried again.
-    """
-
-    count: int
-    rows: Sequence[Mapping[str, Any]]
-    ages: Ages | None = None
-    events: int = 0
 
 
 class ReportProgress(Protocol):

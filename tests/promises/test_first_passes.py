@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from common.scheduling.scheduler import Ages, Scheduler
+from common.scheduling.preview import Ages
+from common.scheduling.scheduler import Scheduler
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, NOW, outbox, preview, run_pass
 from testing.scheduler_cases import CASES

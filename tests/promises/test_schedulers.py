@@ -7,15 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from common.scheduling.scheduler import (
-    NOTHING,
-    PREVIEW_ROWS,
-    Ages,
-    Pass,
-    PassResult,
-    Preview,
-    Scheduler,
-)
+from common.scheduling.preview import PREVIEW_ROWS, Ages, Preview
+from common.scheduling.scheduler import NOTHING, Pass, PassResult, Scheduler
 from common.scheduling.work import batched_pass
 from testing.database import TestDatabase
 from testing.passes import open_pass, outbox, preview, run_pass

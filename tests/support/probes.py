@@ -7,7 +7,8 @@ import pytest
 
 from common import config
 from common.config import Settings
-from common.scheduling.scheduler import Custom, Pass, PassResult, Preview, Scheduler
+from common.scheduling.preview import Preview
+from common.scheduling.scheduler import Custom, Pass, PassResult, Scheduler
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER
 

@@ -9,7 +9,7 @@ from common.cli.check.findings import Finding, warning
 from common.database.connection import Database
 from common.database.session import Session
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Preview
+from common.scheduling.preview import Preview
 
 
 def check(connection: Session, subject: Subject) -> Iterator[Finding]:

@@ -16,7 +16,8 @@ from common.errors import PassError
 from common.logging.redaction import redact
 from common.scheduling.first_pass import Takeover
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Ages, Preview, Scheduler
+from common.scheduling.preview import Ages, Preview
+from common.scheduling.scheduler import Scheduler
 
 _HEADER = ("scheduler", "due", "1 day", "7 days", "30 days", "older", "unknown")
 

@@ -11,7 +11,8 @@ from functools import cached_property
 from common.database import ctid, failed_rows, own_tables
 from common.database.table_access import Index, Table, TableAccess
 from common.events.envelope import Event
-from common.scheduling.scheduler import Pass, PassResult, Preview
+from common.scheduling.preview import Preview
+from common.scheduling.scheduler import Pass, PassResult
 from common.scheduling.work import batched_pass
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.clock_guard import require_agreement

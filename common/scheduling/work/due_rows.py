@@ -6,7 +6,8 @@ from typing import Any
 
 from common.database.failed_rows import not_set_aside
 from common.database.session import Connection
-from common.scheduling.scheduler import PREVIEW_ROWS, Ages, Condition, Pass, Preview
+from common.scheduling.preview import PREVIEW_ROWS, Ages, Preview
+from common.scheduling.scheduler import Condition, Pass
 
 # SQL for the moment at which a row became due, where nothing says it.
 UNKNOWN = "NULL::timestamptz"

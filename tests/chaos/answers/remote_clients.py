@@ -13,7 +13,10 @@ from uuid import uuid4
 from common.remote.http.client import Client
 from common.remote.http.egress import Egress
 from tests.chaos.answers.grammar import Answer
-from workers.notification.discord.client import Discord, SendResult, webhook
+from workers.notification.discord.client import Discord
+from workers.notification.discord.message import Message
+from workers.notification.discord.reply import SendResult
+from workers.notification.discord.webhook import webhook
 from workers.warcraft.battle_net import api_request
 from workers.warcraft.battle_net.errors import BattleNetError
 from workers.webhook.http_delivery import attempt
@@ -50,7 +53,7 @@ class Exchange:
 def discord(exchange: Exchange) -> Outcome:
     target = webhook(f"{exchange.url}/api/webhooks/1/token", allow_loopback_http=True)
     with closing(Discord(exchange.egress)) as remote:
-        outcome = remote.post(target, {"title": "t"}).outcome
+        outcome = remote.post(Message(target, {"title": "t"})).outcome
     if isinstance(outcome, SendResult):
         return Outcome(not outcome.error, outcome.status)
     return Outcome(taken=False)

@@ -19,7 +19,8 @@ from common.logging import redaction, throttle
 from common.scheduling import heartbeat
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Pass, PassResult, Preview
+from common.scheduling.preview import Preview
+from common.scheduling.scheduler import Pass, PassResult
 from devservers.child_processes import poll_until
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase

@@ -10,7 +10,8 @@ import warnings
 
 from common import config
 from common.errors import PassError
-from common.scheduling.scheduler import Custom, Pass, PassResult, Preview, Scheduler, Service
+from common.scheduling.preview import Preview
+from common.scheduling.scheduler import Custom, Pass, PassResult, Scheduler, Service
 from common.worker import worker_process
 
 ENABLED = config.boolean("PROBE_ENABLED", "true", "whether the probe runs")

@@ -16,7 +16,8 @@ from uuid import UUID
 import pytest
 from psycopg.rows import DictRow
 
-from common.scheduling.scheduler import PassResult, Preview
+from common.scheduling.preview import Preview
+from common.scheduling.scheduler import PassResult
 from devservers.child_processes import PATIENCE, poll_until
 from devservers.standins.discord import DiscordRequest, DiscordServer
 from testing import passes

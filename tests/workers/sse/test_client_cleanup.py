@@ -13,7 +13,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from common import config
 from common.config import SettingsError
 from common.errors import PassError
-from common.scheduling.scheduler import NOTHING, PassResult, Preview
+from common.scheduling.preview import Preview
+from common.scheduling.scheduler import NOTHING, PassResult
 from common.scheduling.work.clock_guard import ClocksDiffer
 from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, poll_until

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from common.database.connection import Database
 from common.scheduling.first_pass import Takeover
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Ages
+from common.scheduling.preview import Ages
 from devservers.standins.battle_net_game import Character, Guild
 from testing.warcraft_worker import AGGRA, WarcraftWorker
 from workers.warcraft import SERVICE

@@ -1,0 +1,36 @@
+"""What a pass would do: the result of a dry run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+# Rows that a dry run shows.
+PREVIEW_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How many due rows became due when: within the last 24 hours, before that within the last 7
+    days, and so on. ``unknown``: their rows do not say. ``oldest`` is the first time of all."""
+
+    day: int = 0
+    week: int = 0
+    month: int = 0
+    older: int = 0
+    unknown: int = 0
+    oldest: datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a pass would do: the number of due rows, and the first of them.
+
+    ``ages`` are those of all due rows, None if nothing is known of them. The pass would leave at
+    most so many ``events``; one that adopts rows, so many to be tried again.
+    """
+
+    count: int
+    rows: Sequence[Mapping[str, Any]]
+    ages: Ages | None = None
+    events: int = 0
