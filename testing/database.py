@@ -14,7 +14,7 @@ from psycopg.rows import DictRow, dict_row
 
 from common.database import migrations
 from common.database.session import Session
-from devservers import live_columns, live_tables
+from devservers import live_tables
 from devservers.child_processes import PATIENCE, poll_until
 from devservers.postgres import PostgresServer
 
@@ -131,12 +131,12 @@ class TestDatabase:
 
     def _zero_values(self, table: str, given: dict[str, object]) -> dict[str, object]:
         if table not in self._columns:
-            self._columns[table] = live_columns.without_default(self._connection(), table)
+            self._columns[table] = live_tables.without_default(self._connection(), table)
         missing = (column for column in self._columns[table] if column["name"] not in given)
         return {column["name"]: self._zero_value(column) for column in missing}
 
     def _zero_value(self, column: DictRow) -> object:
-        value = live_columns.zero_value(column)
+        value = live_tables.zero_value(column)
         if value is not None and column["parent"] is not None:
             return self.insert(column["parent"])[column["parent_column"]]
         return f"row{next(_numbers)}" if value == "" and column["is_unique"] else value

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from devservers import live_columns
+from devservers import live_tables
 from devservers.sample_data import content, deliveries, food, twitch, warcraft
 from devservers.sample_data.source import OPTIONAL, Remotes, Row, Source
 
@@ -48,8 +48,8 @@ def _copy(connection: psycopg.Connection[Any], table: str, rows: list[Row]) -> N
         unknown = rows[0].keys() - {*present, *OPTIONAL}
         assert not unknown, f"{table} has no {unknown}"
         missing = {
-            column["name"]: live_columns.zero_value(column)
-            for column in live_columns.without_default(connection, table)
+            column["name"]: live_tables.zero_value(column)
+            for column in live_tables.without_default(connection, table)
         }
         columns = [column for column in present if column in {**missing, **rows[0]}]
         names = sql.SQL(", ").join(map(sql.Identifier, columns))

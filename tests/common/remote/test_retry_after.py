@@ -1,5 +1,7 @@
 """Retry-After: seconds or a date, within limits; everything else is as no header."""
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +10,16 @@ from common.remote import retry_after
 
 NOW = datetime(2024, 2, 29, 12, 0, 0, 500_000, tzinfo=UTC)
 DAY = 86_400.0
+
+
+@pytest.fixture(autouse=True)
+def _far_from_greenwich() -> Iterator[None]:
+    """A date without a zone is in UTC, not in that of the host."""
+    with pytest.MonkeyPatch.context() as host:
+        host.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.mark.parametrize(

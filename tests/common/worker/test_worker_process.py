@@ -329,7 +329,7 @@ def test_a_worker_that_was_paused_for_longer_than_it_waits_goes_on(database: Tes
 def test_a_worker_whose_thread_died_ends_so_that_it_is_started_again(
     database: TestDatabase,
 ) -> None:
-    with Process("tests.support.doomed_worker", env=environment(database)) as worker:
+    with Process("tests.common.worker.doomed_worker", env=environment(database)) as worker:
         assert worker.exit_code() == exit_codes.BUG
     died = {record["thread"] for record in worker.records("exception_uncaught")}
     assert died == {"message-cleanup", "stream-closer"}
