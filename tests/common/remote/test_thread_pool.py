@@ -5,7 +5,9 @@ import threading
 import time
 from contextvars import ContextVar
 
-from common.errors import PassError
+import pytest
+
+from common.errors import LimitReached, PassError
 from common.remote.thread_pool import ThreadPool
 from devservers.child_processes import PATIENCE
 
@@ -88,3 +90,25 @@ def test_a_call_has_the_context_of_the_pass() -> None:
         pool.submit("a")
         assert list(pool.last(PATIENCE)) == [("a", "guild-sync")]
     word.reset(token)
+
+
+def test_after_a_limit_is_reached_the_pool_takes_no_more_and_hands_out_the_rest() -> None:
+    released = threading.Event()
+
+    def call(subject: str) -> str:
+        if subject == "one too many":
+            raise LimitReached("no more files")
+        released.wait(PATIENCE)
+        return subject
+
+    with ThreadPool(call, 3, "limited") as pool:
+        pool.submit("a")
+        pool.submit("one too many")
+        assert list(pool.finished(PATIENCE)) == []  # nothing to hand out, and a is under way
+        assert pool.is_full
+        assert pool.in_flight == 1
+        released.set()
+        rest: list[object] = []
+        with pytest.raises(LimitReached, match="no more files"):
+            rest.extend(pool.last(PATIENCE))
+        assert rest == [("a", "a")]
