@@ -3,7 +3,7 @@
 import itertools
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +83,7 @@ class TestDatabase:
 
     def query(self, statement: str, *parameters: object) -> list[DictRow]:
         """Every row of a statement; none for one that returns no rows."""
-        cursor = self._connection().execute(statement, parameters or None)
+        cursor = self._execute(statement, parameters or None)
         return cursor.fetchall() if cursor.description is not None else []
 
     def one(self, statement: str, *parameters: object) -> DictRow:
@@ -113,7 +113,17 @@ class TestDatabase:
             sql.SQL(", ").join(map(sql.Identifier, values)),
             sql.SQL(", ").join(sql.Placeholder() * len(values)),
         )
-        return self._connection().execute(statement, list(values.values())).fetchone() or {}
+        return self._execute(statement, list(values.values())).fetchone() or {}
+
+    def _execute(
+        self, statement: str | sql.Composed, parameters: Sequence[object] | None
+    ) -> psycopg.Cursor[DictRow]:
+        text = statement.encode() if isinstance(statement, str) else statement
+        try:
+            return self._connection().execute(text, parameters)
+        except psycopg.Error:
+            self.close()  # the statement may have begun a transaction
+            raise
 
     def _connection(self) -> psycopg.Connection[DictRow]:
         """The kept connection of this thread; a new one after a restart or for another server."""

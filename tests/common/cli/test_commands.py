@@ -227,7 +227,9 @@ def test_once_fails_if_kafka_does_not_get_the_events_of_its_own_pass(
     again = toast("once", "link", "--json", *options, env=env)
     assert again.code == 0  # its pass has written none
     found = json.loads(again.out)
-    assert (found["published"], found["waiting"], found["reason"]) == (0, 3, reason)
+    assert (found["published"], found["waiting"]) == (0, 3)
+    # How often it has tried by then may differ.
+    assert found["reason"].partition(" (")[0] == reason.partition(" (")[0]
     assert found["left"] == {"number": 0, "refused": 0, "why": ""}
 
 
