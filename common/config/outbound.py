@@ -20,7 +20,7 @@ def proxy(name: str, help: str, caution: str = "") -> Variable[str]:
 
 OUTBOUND_PROXY = proxy(
     "OUTBOUND_PROXY",
-    "HTTP proxy for requests to Discord and Battle.net, as http://[user:password@]host:port",
+    "HTTP proxy on the way to other servers' APIs, as http://[user:password@]host:port",
 )
 _FILE = kinds.file("OUTBOUND_CA_FILE", "")
 
@@ -42,8 +42,8 @@ OUTBOUND_CA_FILE = Variable(
     _ca_file,
     f"{_FILE.expected}, with certificates in PEM",
     "",
-    "PEM file of CAs that HTTPS requests to Discord, Battle.net and webhooks trust beside the"
-    " system's, such as that of a proxy that inspects TLS",
+    "PEM file of CAs that HTTPS requests trust beside the system's, such as that of a proxy that"
+    " inspects TLS",
 )
 
 

@@ -22,42 +22,21 @@ A delivery that cannot be taken, sent or recorded is set aside; the others go on
 sent and cannot be recorded is sent again a day later; one that its receiver has accepted, never.
 """
 
-from typing import TYPE_CHECKING
-
 from common import config, metrics
-from common.config import Settings, Variable
 from common.database import failed_rows, own_tables
 from common.errors import PassError
 from common.scheduling import Custom, Pass, PassResult, Scheduler, Suspicion
 from common.scheduling.work import batched_pass
-from common.version import VERSION
+from workers.webhook import receivers
 from workers.webhook.due_deliveries import DUE_CONDITIONS, DUE_ROWS, GIVE_UP
 from workers.webhook.metrics import DELIVERY_FAILURES, OVERTAKEN
 from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
 
-if TYPE_CHECKING:
-    from workers.webhook.http_delivery.delivery_client import DeliveryClient
-
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.
 metrics.RETRIES.labels("webhook", "delivery")
 DELIVERY_FAILURES.labels("webhook")
 
-
-def _header_value(text: str) -> str:
-    if not (text.isascii() and text.isprintable() and text == text.strip()):
-        raise ValueError("not ASCII, or with a control character or blanks around it")
-    return text
-
-
-TIMEOUT = config.duration(
-    "WEBHOOK_DELIVERY_TIMEOUT",
-    "30s",
-    "the longest that one attempt to deliver may take, from name look-up to the last byte",
-    minimum="1s",
-    maximum="5m",
-    bare="s",
-)
 # Each needs up to two threads and two files: the units' TasksMax= and LimitNOFILE= follow.
 MOST_WORKERS = 200
 WORKER_COUNT = config.integer(
@@ -67,38 +46,6 @@ WORKER_COUNT = config.integer(
     minimum=1,
     maximum=MOST_WORKERS,
 )
-ALLOW_PRIVATE_CIDRS = config.networks(
-    "WEBHOOK_ALLOW_PRIVATE_CIDRS",
-    "",
-    "networks that webhooks may lead to although they are not public",
-)
-USER_AGENT = Variable(
-    "WEBHOOK_USER_AGENT",
-    _header_value,
-    "one line of ASCII text",
-    f"ToxicToastGo-Webhook/1.0 toast-workers/{VERSION}",
-    "how deliveries name their sender; receivers may allow the live service's name only",
-)
-PROXY = config.proxy(
-    "WEBHOOK_PROXY",
-    "HTTP proxy for deliveries, as http://[user:password@]host:port; the address guard cannot see"
-    " through it, so it must refuse private networks itself",
-    caution="the proxy looks up the names of webhooks, and the address guard checks only addresses"
-    " that are written in URLs; let the proxy refuse private networks",
-)
-
-
-def _client(settings: Settings) -> "DeliveryClient":
-    # Imported here: while this scheduler is off, as by default, `requests` is not loaded.
-    from workers.webhook.http_delivery.delivery_client import DeliveryClient
-    from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
-
-    return DeliveryClient(
-        SsrfGuard(settings[ALLOW_PRIVATE_CIDRS]),
-        settings[TIMEOUT].total_seconds(),
-        config.egress(settings, PROXY),
-        settings[USER_AGENT],
-    )
 
 
 def run(current: Pass) -> PassResult:
@@ -108,13 +55,13 @@ def run(current: Pass) -> PassResult:
         given_up = batched_pass.run(current, GIVE_UP, batched_pass.parameters(current, {}))
     except PassError as error:
         failure = error  # raised below, after the due deliveries are sent
-    # Imported here, as in _client.
+    # Imported here: while this scheduler is off, as by default, `requests` is not loaded.
     from workers.webhook.delivery_pass import DeliveryPass
 
     settings = current.settings
     delivering = DeliveryPass(
         current,
-        _client(settings),
+        receivers.client(settings),
         senders=settings[WORKER_COUNT],
         max_attempts=settings[MAX_RETRIES],
     )
@@ -143,15 +90,7 @@ SCHEDULER = Scheduler(
         preview=DUE_ROWS.preview,
         backlog=DUE_ROWS.backlog,
         due=DUE_CONDITIONS,
-        settings=(
-            TIMEOUT,
-            WORKER_COUNT,
-            MAX_RETRIES,
-            ALLOW_PRIVATE_CIDRS,
-            USER_AGENT,
-            PROXY,
-            config.OUTBOUND_CA_FILE,
-        ),
+        settings=(WORKER_COUNT, MAX_RETRIES, *receivers.SETTINGS),
         tables=(*DELIVERING, own_tables.SETTING_ROWS_ASIDE),
     ),
     suspicions=(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from devservers.standins.scripted_server import Script
+from devservers.network.scripted_server import Script
 
 BODIES = (b"", b"{}", b'{"id": "9"}', b"\xff\x00<html>", b'{"x": "' + b"y" * 300_000 + b'"}')
 STATUSES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import ssl
@@ -19,7 +20,7 @@ import trustme
 
 from common.remote.http.egress import Egress
 from devservers.child_processes import PATIENCE, poll_until
-from devservers.standins.scripted_server import ScriptedServer
+from devservers.network.scripted_server import ScriptedServer
 from testing.arena import Arena
 from tests.chaos.answers import grammar
 from tests.chaos.answers.remote_clients import (
@@ -107,8 +108,9 @@ def _trusted(folder: Path) -> tuple[Egress, ssl.SSLContext]:
 
 
 def _held() -> dict[str, float]:
-    """What this process holds now."""
+    """What this process holds now, without freed memory that the allocator keeps."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
         "threads left": threading.active_count(),

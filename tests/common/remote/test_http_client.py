@@ -18,8 +18,8 @@ import trustme
 from common.remote.http.client import Client, NoResponse, Response
 from common.remote.http.egress import Egress, parse_proxy
 from devservers.child_processes import PATIENCE
-from devservers.standins.forward_proxy import ForwardProxy
-from devservers.standins.scripted_server import Script, ScriptedServer
+from devservers.network.forward_proxy import ForwardProxy
+from devservers.network.scripted_server import Script, ScriptedServer
 
 NAME = "remote.example"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

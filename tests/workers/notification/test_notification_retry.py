@@ -15,6 +15,8 @@ import pytest
 import trustme
 
 from common.scheduling.scheduler import PassResult
+from devservers.network.forward_proxy import ForwardProxy
+from devservers.network.scripted_server import Script, ScriptedServer
 from devservers.standins.discord_answers import (
     BAD_GATEWAY,
     EDGE_BLOCK,
@@ -24,8 +26,6 @@ from devservers.standins.discord_answers import (
     Stall,
     rate_limited,
 )
-from devservers.standins.forward_proxy import ForwardProxy
-from devservers.standins.scripted_server import Script, ScriptedServer
 from testing.database import TestDatabase
 from testing.passes import NOW, open_pass
 from testing.processes import Process, environment, toast

@@ -15,9 +15,9 @@ from common import config
 from common.logging import redaction
 from common.remote.http.client import Client
 from common.remote.rate_limit import SlidingWindow
+from devservers.network.forward_proxy import ForwardProxy
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.battle_net_game import Character, Guild
-from devservers.standins.forward_proxy import ForwardProxy
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
 from workers.warcraft.battle_net import addresses, api_request, tokens
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL, REMOTE

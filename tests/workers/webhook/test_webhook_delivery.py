@@ -17,7 +17,7 @@ from common.logging.formatter import OURS
 from common.scheduling.scheduler import NOTHING, PassResult
 from common.version import VERSION
 from devservers.child_processes import PATIENCE, free_port, poll_until
-from devservers.standins.forward_proxy import ForwardProxy
+from devservers.network.forward_proxy import ForwardProxy
 from devservers.standins.webhook_answers import SLOW_SECONDS
 from devservers.standins.webhook_receiver import WebhookReceiver
 from testing.database import TestDatabase
@@ -37,7 +37,8 @@ from tests.workers.webhook.deliveries import (
 )
 from workers.webhook import SERVICE, delivery_pass, webhook_retry
 from workers.webhook.http_delivery.attempt import hide
-from workers.webhook.webhook_delivery import ALLOW_PRIVATE_CIDRS, PROXY, SCHEDULER
+from workers.webhook.receivers import ALLOW_PRIVATE_CIDRS, PROXY
+from workers.webhook.webhook_delivery import SCHEDULER
 
 IGNORED, LOST = "lease_ignored", "lease_lost"
 

@@ -1,0 +1,1 @@
+"""An HTTP proxy, and a server that plays answers byte by byte."""
