@@ -34,7 +34,8 @@ class Pace:
         delay = self._due_at - time.monotonic()
         if delay > 0 and wait(delay):
             return False
-        # A slice that took long is made up for, an idle time is not.
-        latest = max(self._due_at, time.monotonic() - SLICE_SECONDS)
-        self._due_at = latest + number / self._per_second
+        # A wake-up that came late is made up for; an idle time, or a slow broker, is not.
+        now = time.monotonic()
+        keeps_up = now - self._due_at <= SLICE_SECONDS
+        self._due_at = (self._due_at if keeps_up else now) + number / self._per_second
         return True

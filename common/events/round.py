@@ -93,8 +93,9 @@ class Round:
         """The next events to send, at most one per key, to keep the order of each; and the rest."""
         sending: dict[tuple[str, str], StoredEvent] = {}
         later: list[StoredEvent] = []
+        most = self._pace.most_at_once
         for number, event in enumerate(events):
-            if len(sending) == self._pace.most_at_once:
+            if len(sending) == most:
                 later += events[number:]
                 break
             place = (event.topic, event.key)
