@@ -190,7 +190,7 @@ WITH subject AS (
         if guard.error:
             return self._failed(current, subject, guard.error, outcome.missing)
         if outcome.missing:
-            _log.warning("reply_incomplete", **self._fields(subject), missing=outcome.missing)
+            _log.warning("reply_parts_missing", **self._fields(subject), missing=outcome.missing)
             counts["incomplete"] = 1
         return PassResult(counts.pop("processed"), counts.pop("events"), details=counts)
 

@@ -119,7 +119,7 @@ def test_an_entry_that_cannot_be_read_costs_itself_only(
     broken = [None, 7, {"slug": "x"}, {"name": "x"}, {"slug": "y", "name": {"en_US": 4}}]
     worker.battle_net.order(PATH, edit=lambda reply: reply["realms"].extend(broken))
     assert worker.run(CHARACTERS).counts["processed"] == 1
-    [said] = [each for each in caplog.records if each.message == "reply_incomplete"]
+    [said] = [each for each in caplog.records if each.message == "reply_parts_missing"]
     assert "realm index.realms[1] is null" in said.toast_fields["missing"]  # type: ignore[attr-defined]
 
 

@@ -101,7 +101,7 @@ def _fetch(battle_net: "BattleNet", region: str) -> Realms:
     faults = Faults()
     realms = Realms(reply.each("realms", _realm, faults))
     if str(faults):
-        _log.warning("reply_incomplete", region=region, missing=str(faults))
+        _log.warning("reply_parts_missing", region=region, missing=str(faults))
     return realms
 
 
