@@ -34,8 +34,8 @@ def _first_passes(services: Services, options: argparse.Namespace) -> int:
         raise UsageError("--output is for --from FILE")
     if not 1 <= len(options.names) <= 2:
         raise UsageError("expected SERVICE [SCHEDULER], --from FILE or --switch-off")
-    wanted = first_passes.wanted(options)
     service, scheduler = services.named(options.names[0]), options.names[1:]
+    wanted = first_passes.wanted(options)
     if options.adopt and scheduler:
         raise UsageError("--adopt is for a whole service: leave SCHEDULER out")
     if options.adopt and not service.adoptions:
