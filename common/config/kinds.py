@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -56,12 +55,10 @@ def names(variables: Iterable[Variable[Any]]) -> tuple[str, ...]:
 def wrong(variable: Variable[Any], value: str, reason: ValueError, secrets: Iterable[str]) -> str:
     """Describe an invalid value and what was expected.
 
-    The value is hidden if it may be a secret that was meant for another setting; a path into a
-    folder of this machine is none, whatever its names look like.
+    The value is hidden if it may be a secret that was meant for another setting. A path is none.
     """
     shown = redact(value, *secrets)
-    is_path = re.match("/[^/\0]+(?=/)", value)
-    if variable.secret or (tokens(shown) and not (is_path and Path(is_path[0]).is_dir())):
+    if variable.secret or (tokens(shown) and not regular_file.is_path(value)):
         return f"(hidden); expected {variable.expected}"
     return f"{shown[:100]!r} ({redact(str(reason), *secrets)}); expected {variable.expected}"
 

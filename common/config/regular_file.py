@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,12 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
         if len(content) > _MOST_BYTES:
             raise OSError(errno.EFBIG, "it has more than 128 KiB", str(path))
         return content, os.fstat(file.fileno())
+
+
+def is_path(text: str) -> bool:
+    """True if it is an absolute path below a folder of this machine."""
+    begin = re.match("/[^/\0]+(?=/)", text)
+    return begin is not None and os.path.isdir(begin[0])
 
 
 def _without_waiting(path: str, flags: int) -> int:
