@@ -14,7 +14,8 @@ import workers
 from common.config import Settings, SettingsError
 from common.database.connection import Database
 from common.scheduling import service_settings
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 from demo.supervisor import WorkerProgram
 
 # A worker of an earlier launch may have had the same process number.

@@ -7,7 +7,7 @@ from typing import Any
 from common import exit_codes
 from common.cli import settings_reference
 from common.config import COMMON, Variable
-from common.scheduling.scheduler import Service
+from common.scheduling.service import Service
 from generate.services import SERVICES
 
 # Services that call addresses that change; all others may reach this machine only.

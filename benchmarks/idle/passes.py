@@ -16,7 +16,8 @@ from common.cli.check.checked_service import Subject
 from common.config import Settings
 from common.database.connection import Database
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.passes import load_settings

@@ -18,7 +18,7 @@ from common.database.session import Session
 from common.errors import PassError
 from common.events.messages import KafkaUnavailable
 from common.scheduling import grants
-from common.scheduling.scheduler import Service
+from common.scheduling.service import Service
 
 if TYPE_CHECKING:
     from common.events.cluster import Cluster

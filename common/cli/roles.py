@@ -10,7 +10,8 @@ from common.cli.services import Services
 from common.database import own_tables
 from common.scheduling import grants as rights
 from common.scheduling.grants import Right
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 
 SCHEMA = "public"
 OPERATOR = "toast_operator"

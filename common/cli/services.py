@@ -11,7 +11,8 @@ from common.config import Settings, SettingsError, Variable, suggestions
 from common.database.connection import Database
 from common.logging import logs, redaction
 from common.scheduling import service_settings
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 
 
 class UsageError(Exception):

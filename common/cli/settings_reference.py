@@ -11,7 +11,7 @@ from common import exit_codes
 from common.cli import output
 from common.cli.services import Services
 from common.config import COMMON, Variable
-from common.scheduling.scheduler import Service
+from common.scheduling.service import Service
 
 Sections = list[tuple[str, tuple[Variable[Any], ...]]]
 

@@ -5,6 +5,15 @@
 """
 
 from common.config.endpoint import METRICS_BIND, METRICS_HOSTS, metrics_port
+from common.config.environment import (
+    colours_wanted,
+    environment_default,
+    failpoint,
+    forget_libpq_variables,
+    journal_stream,
+    login,
+    notify_socket,
+)
 from common.config.kafka import (
     KAFKA,
     KAFKA_BROKERS,
@@ -57,12 +66,6 @@ from common.config.settings import (
     TOAST_MIGRATE,
     Settings,
     SettingsError,
-    colours_wanted,
-    environment_default,
-    failpoint,
     files,
-    forget_libpq_variables,
-    journal_stream,
     load,
-    notify_socket,
 )

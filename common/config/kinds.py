@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from common.config import go_syntax, regular_file
+from common.config import go_syntax
+from common.config.settings_files import regular_file
 from common.logging.redaction import redact, tokens
 
 T_co = TypeVar("T_co", covariant=True)

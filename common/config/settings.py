@@ -1,4 +1,4 @@
-"""Loads settings; the only module of the workers that reads the environment.
+"""Loads settings.
 
 A setting is declared once, as a `Variable`. `load` reads it from these sources, lowest first: its
 default, `/etc/toast/toast.env`, `/etc/toast/<service>.env`, `.env` in the root of a checkout
@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from common.config import kafka, postgres, sources
 from common.config.endpoint import METRICS_BIND, METRICS_HOSTS
-from common.config.env_file import Layer
 from common.config.kinds import (
     Need,
     Variable,
@@ -28,6 +27,7 @@ from common.config.kinds import (
     unmet,
     wrong,
 )
+from common.config.settings_files.env_file import Layer
 from common.logging.redaction import redact
 
 T = TypeVar("T")
@@ -197,37 +197,6 @@ def _cautions(variables: Iterable[Variable[Any]], found: Mapping[str, _Found]) -
 def files(service: str) -> list[Path]:
     """The settings files that count for this service, highest first, whether there or not."""
     return sources.files(service, os.environ)
-
-
-def notify_socket() -> str:
-    """systemd's NOTIFY_SOCKET, or "". Removed from the environment when read."""
-    return os.environ.pop("NOTIFY_SOCKET", "")
-
-
-def forget_libpq_variables() -> None:
-    """Remove the variables of PostgreSQL's client library from the environment."""
-    for name in sources.libpq_variables(os.environ):
-        os.environ.pop(name, None)
-
-
-def failpoint() -> str:
-    """The failpoint that a test arms, or "" (common/failpoints.py)."""
-    return os.environ.get("TOAST_FAILPOINT", "")
-
-
-def journal_stream() -> str:
-    """Device and inode of the stream to systemd's journal, or ""."""
-    return os.environ.get("JOURNAL_STREAM", "")
-
-
-def colours_wanted() -> bool:
-    """True unless NO_COLOR is set (https://no-color.org) or TERM is dumb."""
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def environment_default(name: str, value: str) -> None:
-    """Set an environment variable for a library unless it is set already."""
-    os.environ.setdefault(name, value)
 
 
 def _all_off(switches: Collection[str], values: Mapping[str, object]) -> str:

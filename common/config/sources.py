@@ -5,8 +5,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from common.config import env_file, regular_file, suggestions
-from common.config.env_file import Layer
+from common.config import suggestions
+from common.config.settings_files import env_file, regular_file
+from common.config.settings_files.env_file import Layer
 
 CONFIG_DIR_VARIABLE = "TOAST_CONFIG_DIR"
 # Set by systemd for a unit with LoadCredential=NAME:/path: a folder with a file NAME.

@@ -3,14 +3,13 @@
 A policy of the table lets nobody but its owner delete younger ones, or change any.
 """
 
-import os
-import pwd
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
+from common import config
 from common.database.session import Connection, Session
 from common.logging.redaction import redact
 
@@ -56,7 +55,7 @@ def record(
     if not changed.count:
         return
     entry = {
-        "login": connection.storable(login()),
+        "login": connection.storable(config.login()),
         "host": socket.gethostname(),
         "action": action,
         "subject": connection.storable(subject),
@@ -70,17 +69,6 @@ def record(
 def forget_old(connection: Connection) -> None:
     """Delete what is older than a year."""
     connection.execute(_FORGET)
-
-
-def login() -> str:
-    """Who runs this command: the login behind sudo, or the user of this process."""
-    behind_sudo = os.environ.get("SUDO_USER")
-    if behind_sudo and os.geteuid() == 0:
-        return behind_sudo
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a user of a container, without an entry
-        return f"uid {os.getuid()}"
 
 
 def listing(connection: Connection, since: timedelta | None) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,6 @@ from common.scheduling.scheduler import (
     PassResult,
     Remote,
     Scheduler,
-    Service,
     Suspicion,
 )
+from common.scheduling.service import Service

@@ -6,7 +6,8 @@ from itertools import groupby
 
 from common.database import own_tables
 from common.database.table_access import TableAccess
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from common import config
 from common.config import Settings, Variable
-from common.config.kinds import Need
 from common.database import run_history
 from common.database.session import Session
 from common.database.table_access import TableAccess
 from common.errors import RemoteAway
 from common.events.envelope import Event
 from common.metrics.prometheus import Gauge, Metric
-from common.scheduling.live_service import LiveService
 from common.scheduling.preview import Preview
 
 
@@ -235,43 +232,3 @@ class Scheduler:
     def topics(self) -> tuple[str, ...]:
         """The topics that it publishes to."""
         return tuple(event.topic for event in self.work.events)
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """The schedulers of one worker process, and its default port for metrics and health.
-
-    ``live`` is the live service beside it. ``adoptions`` are like schedulers, but only `toast
-    takeover --adopt` runs their passes.
-    """
-
-    name: str
-    schedulers: tuple[Scheduler, ...] = ()
-    metrics_port: int = 0
-    live: LiveService = field(default_factory=LiveService)
-    adoptions: tuple[Scheduler, ...] = ()
-
-    @property
-    def metrics(self) -> Variable[int]:
-        """The setting of the port."""
-        return config.metrics_port(self.metrics_port)
-
-    @property
-    def variables(self) -> tuple[Variable[Any], ...]:
-        """Every setting of this service, each once, in the order of its schedulers."""
-        every = (variable for scheduler in self.schedulers for variable in scheduler.variables)
-        return tuple({variable.name: variable for variable in (self.metrics, *every)}.values())
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """The settings that must not be empty, each with its switch."""
-        return tuple(
-            (scheduler.enabled, needed)
-            for scheduler in self.schedulers
-            for needed in scheduler.needs
-        )
-
-    @property
-    def topics(self) -> tuple[str, ...]:
-        """Every topic that this service publishes to."""
-        return tuple(topic for scheduler in self.schedulers for topic in scheduler.topics)

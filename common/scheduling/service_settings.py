@@ -5,7 +5,8 @@ from typing import Any
 
 from common import config
 from common.config import Settings, Variable
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 
 
 def load(

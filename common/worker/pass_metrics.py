@@ -10,7 +10,8 @@ from common.database import run_history
 from common.database.run_history import Run
 from common.scheduling import first_pass
 from common.scheduling.observer import Observer
-from common.scheduling.scheduler import NOTHING, Pass, PassResult, Service
+from common.scheduling.scheduler import NOTHING, Pass, PassResult
+from common.scheduling.service import Service
 from common.version import VERSION
 
 _RETRIED = "pass"

@@ -16,7 +16,8 @@ from common.errors import LimitReached, PassError, naming_limits
 from common.events.messages import KafkaUnavailable
 from common.logging.redaction import redact
 from common.scheduling import grants
-from common.scheduling.scheduler import Remote, Service
+from common.scheduling.scheduler import Remote
+from common.scheduling.service import Service
 
 # Results are cached for FRESH_SECONDS.
 FRESH_SECONDS = 2.0

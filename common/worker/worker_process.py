@@ -22,7 +22,8 @@ from common.scheduling import service_settings
 from common.scheduling.loop import Loop
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 from common.worker import pass_metrics, sentry
 from common.worker.backlog_sampler import BacklogSampler
 from common.worker.endpoint.endpoint import Endpoint

@@ -23,7 +23,11 @@ SYSTEMD = ROOT / "systemd"
 DROP_IN = "10-toast.conf"
 SHARED = SYSTEMD / "toast-.service.d" / DROP_IN
 INTERNET = {"notification", "warcraft", "webhook"}
-SECRETS = {"warcraft": ("BLIZZARD_CLIENT_ID", "BLIZZARD_CLIENT_SECRET")}
+SECRETS = {
+    "notification": ("OUTBOUND_PROXY",),
+    "warcraft": ("BLIZZARD_CLIENT_ID", "BLIZZARD_CLIENT_SECRET", "OUTBOUND_PROXY"),
+    "webhook": ("WEBHOOK_PROXY",),
+}
 KEYS = ("KAFKA_SSL_KEY_LOCATION.pem",)
 MOST_LINES_OF_A_UNIT = 14
 

@@ -6,9 +6,9 @@ not active. A delivery that is set aside (see delivery_pass.py) is not due.
 
 from typing import Any
 
-from common.database import ctid
 from common.database.failed_rows import not_set_aside
 from common.scheduling import Condition, Pass
+from common.scheduling.work import ctid
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.due_rows import DueRows, all_of
 

@@ -18,7 +18,7 @@ from common.cli.services import Services
 from common.config import SettingsError
 from common.logging import redaction
 from common.scheduling import service_settings
-from common.scheduling.scheduler import Service
+from common.scheduling.service import Service
 
 
 def run(services: Services, options: argparse.Namespace) -> int:

@@ -8,7 +8,8 @@ from common.database.migrations import Migration
 from common.database.table_access import TableAccess
 from common.scheduling import grants
 from common.scheduling.grants import Right
-from common.scheduling.scheduler import Remote, Scheduler, Service
+from common.scheduling.scheduler import Remote, Scheduler
+from common.scheduling.service import Service
 
 
 @dataclass(frozen=True, slots=True)

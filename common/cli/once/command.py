@@ -9,7 +9,8 @@ from common.cli.once import passes
 from common.cli.services import Services, log_for_a_person, print_warnings, scheduler_named
 from common.config import Settings
 from common.scheduling import service_settings
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 from common.worker.progress import ProgressLine
 
 

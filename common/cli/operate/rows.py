@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from functools import partial
 
 from common import exit_codes
-from common.cli.operate import bulk, listing
+from common.cli.operate import bulk, failed_rows, listing
+from common.cli.operate.failed_rows import Chosen
 from common.cli.operate.listing import Row
 from common.cli.services import Services, database, known
-from common.database import failed_rows_admin, migrations, own_tables
-from common.database.failed_rows_admin import Chosen
+from common.database import migrations, own_tables
 from common.database.session import Session
 from common.errors import PassError
 
 _HEADER = ("row", "scheduler", "since", "failures", "retry at", "state", "reason")
-_CHANGES = {"retry": failed_rows_admin.retry, "drop": failed_rows_admin.drop}
+_CHANGES = {"retry": failed_rows.retry, "drop": failed_rows.drop}
 
 
 def run(services: Services, options: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def run(services: Services, options: argparse.Namespace) -> int:
             return _change(connection, options, schedulers)
         if options.action == "show":
             return _show(connection, options, schedulers)
-        rows = failed_rows_admin.listing(connection, Chosen(schedulers, None, options.reason))
+        rows = failed_rows.listing(connection, Chosen(schedulers, None, options.reason))
         listing.show(rows, _HEADER, _cells, as_json=options.json, none="no row is set aside")
     return exit_codes.FINE
 
@@ -39,7 +39,7 @@ def _schedulers(services: Services, options: argparse.Namespace) -> list[str]:
 
 
 def _show(connection: Session, options: argparse.Namespace, schedulers: Sequence[str]) -> int:
-    found = list(failed_rows_admin.listing(connection, Chosen(schedulers, [options.id])))
+    found = list(failed_rows.listing(connection, Chosen(schedulers, [options.id])))
     if not found:
         raise PassError(f"row {options.id} is not set aside; see `toast rows`")
     for row in found:
@@ -50,7 +50,7 @@ def _show(connection: Session, options: argparse.Namespace, schedulers: Sequence
 def _change(connection: Session, options: argparse.Namespace, schedulers: Sequence[str]) -> int:
     bulk.require_choice(options, "service", "scheduler", "reason")
     chosen = Chosen(schedulers, options.id or None, options.reason)
-    found = {row["row_id"] for row in failed_rows_admin.listing(connection, chosen)}
+    found = {row["row_id"] for row in failed_rows.listing(connection, chosen)}
     if options.action == "drop" and not options.id:
         bulk.confirm(options, f"Leave {len(found)} rows alone for good?")
     do = partial(_CHANGES[options.action], connection, chosen)

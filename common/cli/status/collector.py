@@ -17,7 +17,8 @@ from common.errors import PassError
 from common.events import outbox_admin
 from common.events.outbox_admin import Summary
 from common.logging.redaction import redact
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 
 ANSWER_SECONDS = 10.0
 

@@ -14,7 +14,7 @@ from common.cli.status import collector, processes
 from common.cli.status import text as status_text
 from common.cli.status.collector import Status
 from common.config import Settings
-from common.scheduling.scheduler import Service
+from common.scheduling.service import Service
 
 WATCH_SECONDS = 2.0
 

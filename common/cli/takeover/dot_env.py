@@ -9,7 +9,7 @@ from dotenv.parser import Binding, parse_stream
 
 from common.cli.takeover.interpolation import InterpolationError, interpolate
 from common.cli.takeover.live_file import Given, LiveFileError, place
-from common.config import env_file, regular_file, spellings
+from common.config.settings_files import env_file, regular_file, spellings
 
 # What godotenv replaces, by a name that is set further up in the file.
 _EXPANDED = re.compile(r"(\\)?\$\(?\{?([A-Z0-9_]+)?\}?")

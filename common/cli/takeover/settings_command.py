@@ -12,7 +12,7 @@ from common.cli.takeover.live_file import Container, Given, LiveFile, LiveFileEr
 from common.cli.takeover.translation import Translation, translate
 from common.config import COMMON
 from common.config.kinds import names
-from common.scheduling.scheduler import Service
+from common.scheduling.service import Service
 
 _UNLIKE = 3
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from common.cli.output import printable
 from common.cli.takeover.translation import Carried, Translation
-from common.config import COMMON, spellings
+from common.config import COMMON
+from common.config.settings_files import spellings
 from common.errors import PassError
 
 _OWNER_ONLY = 0o600

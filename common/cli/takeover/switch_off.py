@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from common.scheduling import grants
-from common.scheduling.scheduler import Service
+from common.scheduling.service import Service
 
 
 def text(services: Sequence[Service], containers: Mapping[str, str]) -> str:

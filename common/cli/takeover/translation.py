@@ -7,7 +7,7 @@ from typing import Any
 from common.cli.takeover.live_file import Given
 from common.config import COMMON, DB_HOST, KAFKA_BROKERS, Variable, go_syntax, sources
 from common.config.kinds import names, wrong
-from common.scheduling.scheduler import Service
+from common.scheduling.service import Service
 
 
 @dataclass(frozen=True, slots=True)

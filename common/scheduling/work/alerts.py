@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from common.config import Variable
-from common.database import ctid, failed_rows, own_tables
+from common.database import failed_rows, own_tables
 from common.database.table_access import Index, Table, TableAccess
 from common.events.envelope import Event
 from common.scheduling.scheduler import NOTHING, Pass, PassResult
-from common.scheduling.work import batched_pass
+from common.scheduling.work import batched_pass, ctid
 from common.scheduling.work.batches import Collection, Statements
 from common.scheduling.work.due_rows import all_of, is_announced, not_left_out
 from common.scheduling.work.sql_work import SqlWork

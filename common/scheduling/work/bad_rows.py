@@ -10,11 +10,12 @@ from uuid import UUID
 
 import psycopg
 
-from common.database import ctid, failed_rows
+from common.database import failed_rows
 from common.database.error_classification import contended, reason, server_fault
 from common.errors import PassError
 from common.logging import logs
 from common.scheduling.scheduler import PassResult
+from common.scheduling.work import ctid
 from common.scheduling.work.batches import Batches, Done
 
 _log = logs.logger(__name__)

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from common.database import ctid, failed_rows, own_tables
+from common.database import failed_rows, own_tables
 from common.database.table_access import Index, Table, TableAccess
 from common.events.envelope import Event
 from common.scheduling.preview import Preview
 from common.scheduling.scheduler import Pass, PassResult
-from common.scheduling.work import batched_pass
+from common.scheduling.work import batched_pass, ctid
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.clock_guard import require_agreement
 from common.scheduling.work.due_rows import all_of, is_announced, not_left_out

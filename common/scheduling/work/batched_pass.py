@@ -12,10 +12,10 @@ from typing import Any
 
 import psycopg
 
-from common.database import ctid
 from common.database.error_classification import server_fault
 from common.errors import PassError
 from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling.work import ctid
 from common.scheduling.work.bad_rows import BadRows
 from common.scheduling.work.batches import Batches, Collection, Done, Statements
 from common.scheduling.work.due_rows import count

@@ -8,9 +8,9 @@ from uuid import UUID
 import psycopg
 
 from common import failpoints
-from common.database import ctid
 from common.logging import logs
 from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling.work import ctid
 
 _log = logs.logger(__name__)
 

@@ -7,11 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from common.config import Variable
-from common.database import ctid
 from common.events.envelope import Event
 from common.scheduling.preview import Preview
 from common.scheduling.scheduler import Condition, Pass
-from common.scheduling.work import batched_pass
+from common.scheduling.work import batched_pass, ctid
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.due_rows import UNKNOWN, DueRows
 

@@ -25,7 +25,8 @@ from common.events import outbox
 from common.scheduling import grants
 from common.scheduling.first_pass import Takeover
 from common.scheduling.pass_runner import PassRunner
-from common.scheduling.scheduler import Scheduler, Service
+from common.scheduling.scheduler import Scheduler
+from common.scheduling.service import Service
 from common.worker.pass_metrics import PassMetrics
 from devservers.checkout import ROOT
 from devservers.child_processes import free_port

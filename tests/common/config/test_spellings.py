@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from common.config import env_file, spellings
-from common.config.spellings import SPELLINGS
+from common.config.settings_files import env_file, spellings
+from common.config.settings_files.spellings import SPELLINGS
 
 NAME = "DB_PASSWORD"
 # Blanks of Go within a line; a line end is one only between statements.

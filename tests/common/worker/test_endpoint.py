@@ -20,11 +20,11 @@ from common.scheduling.heartbeat import STALLED_SECONDS
 from common.worker.endpoint.endpoint import Endpoint
 from common.worker.endpoint.server import CONNECTION_SECONDS, MOST_CONNECTIONS
 from devservers.child_processes import free_port
+from devservers.network.advertised import advertised
 from devservers.standins.sse import SseServer
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from tests.support.advertised import advertised
 from tests.support.scrapes import ask, ask_until
 
 TESTS = Path(__file__).parent

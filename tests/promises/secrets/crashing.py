@@ -11,7 +11,8 @@ import warnings
 from common import config
 from common.errors import PassError
 from common.scheduling.preview import Preview
-from common.scheduling.scheduler import Custom, Pass, PassResult, Scheduler, Service
+from common.scheduling.scheduler import Custom, Pass, PassResult, Scheduler
+from common.scheduling.service import Service
 from common.worker import worker_process
 
 ENABLED = config.boolean("PROBE_ENABLED", "true", "whether the probe runs")

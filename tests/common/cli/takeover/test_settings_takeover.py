@@ -17,7 +17,7 @@ from common.cli.takeover import compose_file, settings_files, switch_off
 from common.cli.takeover.live_file import LiveFileError
 from common.cli.takeover.settings_command import Wish, run
 from common.cli.takeover.translation import translate
-from common.config import env_file
+from common.config.settings_files import env_file
 from devservers.checkout import ROOT
 
 SERVICES = [workers.load(name) for name in workers.SERVICES]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from common.config import regular_file, spellings
+from common.config.settings_files import regular_file, spellings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Settings files: read, and compared with what other programs read in them."""
