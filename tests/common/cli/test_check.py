@@ -22,9 +22,10 @@ from common.cli.check.required_tables import fits
 from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, free_port
 from devservers.kafka import KafkaServer
-from devservers.network.advertised import advertised
+from testing.advertised import advertised
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.sse import SseServer
+from testing.advertised import advertised
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER, bare, environment, toast
 from testing.scheduler_rows import Row

@@ -13,7 +13,7 @@ from common.config import Settings
 from common.events import cluster
 from devservers.child_processes import free_port
 from devservers.mock_broker import Broker
-from devservers.network.advertised import advertised
+from testing.advertised import advertised
 
 SECONDS = 3.0
 

@@ -20,9 +20,10 @@ from common.scheduling.heartbeat import STALLED_SECONDS
 from common.worker.endpoint.endpoint import Endpoint
 from common.worker.endpoint.server import CONNECTION_SECONDS, MOST_CONNECTIONS
 from devservers.child_processes import free_port
-from devservers.network.advertised import advertised
+from testing.advertised import advertised
 from devservers.standins.sse import SseServer
 from devservers.tcp_proxy import TcpProxy
+from testing.advertised import advertised
 from testing.database import TestDatabase
 from testing.processes import Process, environment
 from tests.support.scrapes import ask, ask_until
