@@ -402,11 +402,12 @@ path("a receiver repeats all where its answer is cut off", '"response_status": 4
 )
 
 
-@path("receivers that cannot be reached", "credentials", "not be resolved", "failed", "a blank")
+@path("receivers that cannot be reached", "percent-encode", "not be resolved", "failed", "a blank")
 def _(stage: Stage) -> None:
     echo = stage.enter(Echo(200))
     for url in (
         f"https://user:{QUERY_TOKEN}@127.0.0.1:{echo.port}{SLACK_PATH}",
+        f"https://user:{QUERY_TOKEN}%@127.0.0.1:{echo.port}{SLACK_PATH}",
         f"https://127.0.0.1:{echo.port}{SLACK_PATH}",
         f"http://127.0.0.1:{free_port()}{SLACK_PATH}",
         f"http://no-such-host.invalid{SLACK_PATH}",

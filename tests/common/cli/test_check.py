@@ -22,7 +22,6 @@ from common.cli.check.required_tables import fits
 from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, free_port
 from devservers.kafka import KafkaServer
-from testing.advertised import advertised
 from devservers.standins.battle_net import BattleNetServer
 from devservers.standins.sse import SseServer
 from testing.advertised import advertised

@@ -20,7 +20,6 @@ from common.scheduling.heartbeat import STALLED_SECONDS
 from common.worker.endpoint.endpoint import Endpoint
 from common.worker.endpoint.server import CONNECTION_SECONDS, MOST_CONNECTIONS
 from devservers.child_processes import free_port
-from testing.advertised import advertised
 from devservers.standins.sse import SseServer
 from devservers.tcp_proxy import TcpProxy
 from testing.advertised import advertised
