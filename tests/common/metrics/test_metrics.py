@@ -43,6 +43,7 @@ FAMILIES = {
     "toast_job_interval_seconds": JOB,
     "toast_job_enabled": JOB,
     "toast_job_in_progress": JOB,
+    "toast_job_waits_for_takeover": JOB,
     "toast_job_consecutive_failures": JOB,
     "toast_job_items_total": {*JOB, "outcome"},
     "toast_retry_attempts_total": {"service", "kind"},
