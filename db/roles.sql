@@ -77,8 +77,6 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_blog;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_blog;
 END $$;
 
 DO $$ BEGIN
@@ -119,8 +117,6 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_foodfolio;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_foodfolio;
 END $$;
 
 DO $$ BEGIN
@@ -155,8 +151,6 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_link;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_link;
 END $$;
 
 DO $$ BEGIN
@@ -204,8 +198,6 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_notification;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_notification;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_notification;
 END $$;
 
 GRANT SELECT (number)
@@ -223,8 +215,6 @@ GRANT SELECT (id, service, occurred_at)
     ON public.toast_outbox TO toast_sse;
 GRANT SELECT (service)
     ON public.toast_outbox_set_aside TO toast_sse;
-GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-    ON public.toast_audit TO toast_sse;
 
 DO $$ BEGIN
     IF to_regclass('public.twitchbot_messages') IS NULL THEN
@@ -257,8 +247,6 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_twitchbot;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_twitchbot;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_twitchbot;
 END $$;
 
 DO $$ BEGIN
@@ -331,8 +319,6 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_warcraft;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_warcraft;
 END $$;
 
 DO $$ BEGIN
@@ -369,8 +355,6 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_webhook;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_webhook;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_webhook;
 END $$;
 
 DO $$ BEGIN
@@ -399,8 +383,7 @@ GRANT SELECT
     ON public.toast_runs TO toast_operator;
 GRANT UPDATE (retry_at)
     ON public.toast_failed_rows TO toast_operator;
-GRANT INSERT (login, host, action, subject, rows, first_rows, reason),
-      DELETE
+GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
     ON public.toast_audit TO toast_operator;
 GRANT SELECT,
       INSERT (id, service, topic, key, event_id, occurred_at, payload)

@@ -25,7 +25,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 import common
-import workers
 from devservers.checkout import ROOT
 from devservers.child_processes import bound_to_parent
 
@@ -179,11 +178,9 @@ def _prepare(request: bytes, output: Sequence[int]) -> None:
 
 
 def _import_all() -> None:
-    """All of common, with the libraries of Kafka and HTTP, and every service; not gRPC."""
+    """All of common, with the libraries of Kafka and HTTP; no service, whose metrics would show."""
     for module in pkgutil.walk_packages(common.__path__, "common."):
         importlib.import_module(module.name)
-    for name in workers.SERVICES:
-        workers.load(name)
     gc.freeze()
 
 

@@ -11,7 +11,7 @@ from common import exit_codes
 from common.cli import output
 from common.cli.services import Services, settings_of
 from common.config import Settings
-from common.database import migrations
+from common.database import audit, migrations, own_tables
 from common.database.connection import Database
 from common.database.migrations import NameTaken
 from common.database.session import Session
@@ -47,13 +47,15 @@ def _migrate(connection: Session, services: Sequence[Service]) -> tuple[list[str
     done: list[str] = []
     faults: dict[str, list[str]] = {}
     for service in services:
-        wanted = migrations.needed(grants.accesses(service.schedulers))
+        accesses = (*grants.accesses(service.schedulers), *own_tables.OPERATING)
+        wanted = migrations.needed(accesses)
         try:
             applied = migrations.migrate(connection, wanted)
         except NameTaken as fault:
             faults.setdefault(str(fault), []).append(service.name)
         else:
             done += [f"applied {migration.name}" for migration in applied]
+    audit.forget_old(connection)
     if not faults:
         done = sorted(done) or ["nothing to do: every migration has been applied"]
         done += migrations.newer(connection)

@@ -19,7 +19,7 @@ _OUTCOME = ("finished_at", "result", "counts", "error")
 ACTION = ("login", "host", "action", "subject", "rows", "first_rows", "reason")
 _FAILURE = ("reason", "failures", "failed_at", "grace", "retry_at")
 
-# The run history, the sampled metrics, `toast status`, and migrations, which are audited.
+# The run history, the sampled metrics, `toast status`.
 EVERY_WORKER = (
     TableAccess(MIGRATIONS, select=("number",)),
     TableAccess(
@@ -33,7 +33,6 @@ EVERY_WORKER = (
     TableAccess(FAILED_ROWS, select=("scheduler", "failed_at", "since", "grace")),
     TableAccess(OUTBOX, select=("id", "service", "occurred_at")),
     TableAccess(OUTBOX_SET_ASIDE, select=("service",)),
-    TableAccess(AUDIT, insert=ACTION),
 )
 
 # Adding and publishing events, and setting aside those that the broker refuses for good.
@@ -56,6 +55,9 @@ SETTING_ROWS_ASIDE = TableAccess(
     delete=True,
     unique=(("scheduler", "row_id"),),
 )
+
+# What the commands of operators use beside.
+OPERATING = (*EVERY_WORKER, TableAccess(AUDIT, select=("done_at", "role", *ACTION), insert=ACTION))
 
 # Storing the alerts that were raised.
 ALERTS = TableAccess(

@@ -73,7 +73,10 @@ def test_the_condition_is_asked_again_at_the_row_that_changes(
 ) -> None:
     """Only its tableoid distinguishes a row from a due one at the same place in another heap."""
     due = next(iter(case.due.values())).insert(database)["id"]
-    stays = [row.insert(database)["id"] for row in case.stays.values() if "id" not in row.columns]
+    # One that stays because of rows in other tables would make its due copy stay, too.
+    due_columns = [row.columns for row in case.due.values()]
+    by_itself = (row for row in case.stays.values() if row.columns not in due_columns)
+    stays = [row.insert(database)["id"] for row in by_itself if "id" not in row.columns]
     heap, other = give_heirs(database, case.table, heirs=1)
     for number, row in enumerate(stays):
         first, second = (heap, other) if number % 2 else (other, heap)

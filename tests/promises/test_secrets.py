@@ -406,6 +406,8 @@ path("a receiver repeats all where its answer is cut off", '"response_status": 4
 def _(stage: Stage) -> None:
     echo = stage.enter(Echo(200))
     for url in (
+        # One that is reached: else it is an outage, and few are asked.
+        f"http://localhost:{echo.port}{SLACK_PATH}",
         f"https://user:{QUERY_TOKEN}@127.0.0.1:{echo.port}{SLACK_PATH}",
         f"https://user:{QUERY_TOKEN}%@127.0.0.1:{echo.port}{SLACK_PATH}",
         f"https://127.0.0.1:{echo.port}{SLACK_PATH}",
@@ -456,7 +458,7 @@ path("Battle.net's login answers no JSON", "token reply is not JSON")(
     _battle_net("/token", 200, "<{}")
 )
 path("Battle.net answers no JSON", "is not JSON")(_battle_net("/character/", 200, "{} {}"))
-path("Battle.net answers other JSON", "sync_failed", "InvalidReply")(
+path("Battle.net answers other JSON", "sync_failed", "is missing")(
     _battle_net("/character/", 200, '{"name": "Ann", "realm": {}, "level": {}}')
 )
 

@@ -16,7 +16,7 @@ def run(services: Services, options: argparse.Namespace) -> int:
     """List the actions; the newest first."""
     period = since(options)
     with database(services, options).connect() as connection:
-        migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
+        migrations.require(connection, own_tables.OPERATING, may_apply=False)
         entries = audit.listing(connection, period)
         listing.show(entries, _HEADER, _cells, as_json=options.json, none="nothing was done")
     return exit_codes.FINE

@@ -51,7 +51,6 @@ def change(connection: Session, options: argparse.Namespace, do: Callable[[], Ch
         changed = do()
         action = f"{options.command} {options.action}"
         audit.record(connection, action, " ".join(filter(None, filters)), changed)
-        audit.forget_old(connection)
     return changed
 
 

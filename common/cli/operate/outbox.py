@@ -21,7 +21,7 @@ _CHANGES = {"retry": outbox_admin.retry, "drop": outbox_admin.drop}
 def run(services: Services, options: argparse.Namespace) -> int:
     """List the outbox, show one event, or change those that are chosen."""
     with database(services, options).connect() as connection:
-        migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
+        migrations.require(connection, own_tables.OPERATING, may_apply=False)
         if options.action in _CHANGES:
             return _change(connection, options)
         if options.action == "show":

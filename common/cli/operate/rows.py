@@ -21,7 +21,7 @@ def run(services: Services, options: argparse.Namespace) -> int:
     """List the rows, show one, or change those that are chosen."""
     schedulers = _schedulers(services, options)
     with database(services, options).connect() as connection:
-        migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
+        migrations.require(connection, own_tables.OPERATING, may_apply=False)
         if options.action in _CHANGES:
             return _change(connection, options, schedulers)
         if options.action == "show":

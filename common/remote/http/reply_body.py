@@ -95,10 +95,11 @@ def _unpacked(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         yield from pieces
         return
-    unpacker = zlib.decompressobj(_ANY_HEADER)
+    unpacker, is_empty = zlib.decompressobj(_ANY_HEADER), True
     for piece in pieces:
+        is_empty = False
         yield unpacker.decompress(piece, _PIECE_BYTES)
         while unpacker.unconsumed_tail:
             yield unpacker.decompress(unpacker.unconsumed_tail, _PIECE_BYTES)
-    if not unpacker.eof:
+    if not unpacker.eof and not is_empty:
         raise _Broken

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from testing.database import TestDatabase
-from testing.processes import Finished, environment, toast
+from devservers.postgres import PostgresServer
+from testing.database import TestDatabase, fresh_database
+from testing.processes import NO_BROKER, Finished, environment, toast
 from testing.topics import Topic
 from tests.support.outbox_rows import add_event
 
@@ -386,7 +387,9 @@ def test_the_audit_says_who_did_what_and_when(database: TestDatabase, env: dict[
     assert f"{new['login']} on {new['host']} as {new['role']}" in first
 
 
-def test_the_audit_is_kept_for_a_year(database: TestDatabase, env: dict[str, str]) -> None:
+def test_migrate_deletes_what_is_older_than_a_year(
+    database: TestDatabase, env: dict[str, str]
+) -> None:
     for years, login in ((2, "old"), (0, "new")):
         database.query(
             "INSERT INTO toast_audit (done_at, login, host, action, subject, rows, first_rows,"
@@ -394,22 +397,12 @@ def test_the_audit_is_kept_for_a_year(database: TestDatabase, env: dict[str, str
             years,
             login,
         )
-    set_aside(database, add_event(database))
-    toast("outbox", "drop", "--all", "--yes", env=env)
-    logins = [row["login"] for row in database.query("SELECT login FROM toast_audit ORDER BY id")]
-    assert logins == ["new", getpass.getuser()]
+    assert toast("migrate", env=env).code == 0
+    assert database.query("SELECT login FROM toast_audit") == [{"login": "new"}]
 
 
-def test_who_may_not_own_the_table_cannot_change_the_past(database: TestDatabase) -> None:
-    database.query(
-        "INSERT INTO toast_audit (login, host, action, subject, rows, first_rows, reason)"
-        " VALUES ('ann', 'h', 'x', '', 1, '{}', '')"
-    )
-    with database.session() as connection, connection.begin():
-        connection.execute("CREATE ROLE toast_auditor")
-        connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON toast_audit TO toast_auditor")
-        connection.execute("SET LOCAL ROLE toast_auditor")
-        assert connection.execute("DELETE FROM toast_audit").rowcount == 0
-        assert connection.execute("UPDATE toast_audit SET login = 'bob'").rowcount == 0
-        connection.execute("RESET ROLE")
-        connection.execute("DROP OWNED BY toast_auditor; DROP ROLE toast_auditor")
+def test_migrations_are_recorded_with_them(postgres_server: PostgresServer) -> None:
+    with fresh_database(postgres_server) as database:
+        database.query("DELETE FROM toast_migrations WHERE number = 8; DROP TABLE toast_audit")
+        toast("migrate", env=environment(database, NO_BROKER))
+        assert audited(database) == [("migrate", "", 1, ["0008_audit"])]

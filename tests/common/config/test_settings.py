@@ -150,6 +150,7 @@ def test_the_defaults_are_those_of_the_live_services(machine: Installation) -> N
         "LOG_FORMAT": "auto",
         "ENVIRONMENT": "production",
         "SENTRY_DSN": "",
+        "TOAST_FIRST_PASS": "go",
         "TOAST_MIGRATE": True,
     }
     assert settings.service == "link"

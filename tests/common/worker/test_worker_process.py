@@ -273,23 +273,19 @@ def test_a_failed_pass_is_tried_again_long_before_its_interval(
 
 
 def test_a_failing_scheduler_does_not_delay_its_sibling(database: TestDatabase) -> None:
-    database.query("DROP TABLE webhook_delivery_attempts")  # which only the clean-up needs
+    database.query("DROP TABLE twitchbot_messages")  # which only the clean-up needs
     old = EXPIRED - timedelta(days=365)
-    database.insert("webhook_deliveries", status="success", created_at=old, updated_at=old)
-    delivery = database.insert("webhook_deliveries", status="failed")["id"]
-    database.query("UPDATE webhook_webhooks SET active = true")
-    env = environment(
-        database, WEBHOOK_RETRY_SCHEDULER_INTERVAL="200ms", WEBHOOK_CLEANUP_INTERVAL="200ms"
-    )
-    with Process("workers.webhook", env=env) as worker:
-        worker.wait_for("pass_failed", scheduler="webhook-cleanup", count=3)
-        worker.wait_for("pass_finished", scheduler="webhook-retry", count=5)
+    stream = database.insert("twitchbot_streams", is_active=True, updated_at=old)["id"]
+    env = environment(database, MESSAGE_CLEANUP_INTERVAL="200ms", STREAM_CLOSER_INTERVAL="200ms")
+    with Process("workers.twitchbot", env=env) as worker:
+        worker.wait_for("pass_failed", scheduler="message-cleanup", count=3)
+        worker.wait_for("pass_finished", scheduler="stream-closer", count=5)
         assert worker.stop() == 0
-        assert worker.records("pass_failed", scheduler="webhook-retry") == []
-    assert database.query("SELECT status FROM webhook_deliveries WHERE id = %s", delivery) == [
-        {"status": "retrying"}
+        assert worker.records("pass_failed", scheduler="stream-closer") == []
+    assert database.query("SELECT is_active FROM twitchbot_streams WHERE id = %s", stream) == [
+        {"is_active": False}
     ]
-    assert "webhook_delivery_attempts" in runs(database, "webhook-cleanup")[0]["error"]
+    assert "twitchbot_messages" in runs(database, "message-cleanup")[0]["error"]
 
 
 def test_sigusr1_runs_every_scheduler_now(database: TestDatabase) -> None:

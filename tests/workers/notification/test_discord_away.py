@@ -62,7 +62,7 @@ def lead_to(retry: Retry, url: str) -> None:
         (BAD_GATEWAY, "HTTP 502", 2),
         (HTML_404, "HTTP 404", 4),
         (EDGE_BLOCK, "HTTP 403: error code: 1010", 4),
-        (Stall(0), "RemoteDisconnected", 4),
+        (Stall(0), "the connection failed: RemoteDisconnected", 4),
     ],
 )
 def test_an_outage_uses_no_attempt_and_after_it_everything_is_sent(
@@ -89,7 +89,7 @@ def test_an_outage_uses_no_attempt_and_after_it_everything_is_sent(
 @pytest.mark.parametrize(
     ("url", "error"),
     [
-        ("http://127.0.0.1:{port}/api/webhooks/", "Connection refused"),
+        ("http://127.0.0.1:{port}/api/webhooks/", "the connection failed: Connection refused"),
         ("https://discord.invalid/api/webhooks/", ""),
     ],
 )
