@@ -77,6 +77,10 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_blog;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_blog;
+    GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
+        ON public.toast_pauses TO toast_blog;
 END $$;
 
 DO $$ BEGIN
@@ -117,6 +121,10 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_foodfolio;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_foodfolio;
+    GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
+        ON public.toast_pauses TO toast_foodfolio;
 END $$;
 
 DO $$ BEGIN
@@ -151,6 +159,10 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_link;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_link;
+    GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
+        ON public.toast_pauses TO toast_link;
 END $$;
 
 DO $$ BEGIN
@@ -198,6 +210,10 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_notification;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_notification;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_notification;
+    GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
+        ON public.toast_pauses TO toast_notification;
 END $$;
 
 GRANT SELECT (number)
@@ -215,6 +231,10 @@ GRANT SELECT (id, service, occurred_at)
     ON public.toast_outbox TO toast_sse;
 GRANT SELECT (service)
     ON public.toast_outbox_set_aside TO toast_sse;
+GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+    ON public.toast_audit TO toast_sse;
+GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
+    ON public.toast_pauses TO toast_sse;
 
 DO $$ BEGIN
     IF to_regclass('public.twitchbot_messages') IS NULL THEN
@@ -247,6 +267,10 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_twitchbot;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_twitchbot;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_twitchbot;
+    GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
+        ON public.toast_pauses TO toast_twitchbot;
 END $$;
 
 DO $$ BEGIN
@@ -319,6 +343,10 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_warcraft;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_warcraft;
+    GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
+        ON public.toast_pauses TO toast_warcraft;
 END $$;
 
 DO $$ BEGIN
@@ -355,6 +383,10 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_webhook;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_webhook;
+    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+        ON public.toast_audit TO toast_webhook;
+    GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
+        ON public.toast_pauses TO toast_webhook;
 END $$;
 
 DO $$ BEGIN
@@ -383,7 +415,8 @@ GRANT SELECT
     ON public.toast_runs TO toast_operator;
 GRANT UPDATE (retry_at)
     ON public.toast_failed_rows TO toast_operator;
-GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+GRANT INSERT (login, host, action, subject, rows, first_rows, reason),
+      DELETE
     ON public.toast_audit TO toast_operator;
 GRANT SELECT,
       INSERT (id, service, topic, key, event_id, occurred_at, payload)
@@ -391,5 +424,10 @@ GRANT SELECT,
 GRANT SELECT,
       DELETE
     ON public.toast_outbox_set_aside TO toast_operator;
+GRANT SELECT,
+      INSERT,
+      UPDATE,
+      DELETE
+    ON public.toast_pauses TO toast_operator;
 
 COMMIT;

@@ -61,6 +61,7 @@ class _Commands:
         migrate.add_argument("--topics", action="store_true", help="create missing topics, too")
         self._takeover()
         self._add("roles", "print SQL that creates a role for each service: db/roles.sql")
+        self._pauses()
         self._outbox()
         self._rows()
         self._runs()
@@ -80,12 +81,30 @@ class _Commands:
             "scheduler", metavar="SCHEDULER", nargs="?", help="all enabled if left out"
         )
         once.add_argument("--dry-run", action="store_true", help="change nothing, show what is due")
+        once.add_argument("--force", action="store_true", help="run it even if it is paused")
         once.add_argument(
             "--no-wait-events",
             action="store_true",
             help="do not wait for a worker that publishes; events that are left are no failure",
         )
         _json(once)
+
+    def _pauses(self) -> None:
+        pause = self._add("pause", "let no worker run a scheduler, on any machine")
+        self._service(pause)
+        pause.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help="all if left out")
+        end = pause.add_mutually_exclusive_group(required=True)
+        end.add_argument("--for", dest="span", metavar="DURATION", help="for 2h, 30m, 7d, ...")
+        end.add_argument(
+            "--until", metavar="TIME", help="until '2026-12-24 18:00', by this machine's time zone"
+        )
+        end.add_argument("--indefinitely", action="store_true", help="until it is resumed")
+        pause.add_argument("--reason", metavar="TEXT", required=True, help="shown to everybody")
+        _json(pause)
+        resume = self._add("resume", "end the pause of a scheduler")
+        self._service(resume)
+        resume.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help="all if left out")
+        _json(resume)
 
     def _runs(self) -> None:
         runs = self._add("runs", "show the passes of the last 30 days, the newest first")

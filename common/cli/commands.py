@@ -31,6 +31,8 @@ _COMMANDS = {
     "takeover": "common.cli.takeover.command",
     "roles": "common.cli.roles",
     "outbox": "common.cli.operate.outbox",
+    "pause": "common.cli.operate.pauses",
+    "resume": "common.cli.operate.pauses",
     "rows": "common.cli.operate.rows",
     "runs": "common.cli.operate.runs",
     "audit": "common.cli.operate.audit_trail",

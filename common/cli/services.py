@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common import config
+from common import config, failpoints
 from common.cli import output
 from common.config import Settings, SettingsError, Variable, suggestions
 from common.database.connection import Database
@@ -43,6 +43,11 @@ def scheduler_named(service: Service, name: str) -> Scheduler:
     """A scheduler of the service. Raises UsageError with the nearest and all known names."""
     by_name = {scheduler.name: scheduler for scheduler in service.schedulers}
     return by_name[known(name, by_name, f"scheduler of {service.name}")]
+
+
+def schedulers_chosen(service: Service, name: str | None) -> list[Scheduler]:
+    """The named scheduler of the service, or all for None. Raises UsageError."""
+    return list(service.schedulers) if name is None else [scheduler_named(service, name)]
 
 
 def known(name: str, names: Iterable[str], what: str) -> str:
@@ -94,6 +99,10 @@ def settings_of(services: Services, options: argparse.Namespace) -> Settings:
     settings = config.load("toast" if name is None else services.named(name).name, ())
     print_warnings([settings])
     log_for_a_person(settings)
+    try:
+        failpoints.arm(config.failpoint())
+    except ValueError as fault:
+        raise SettingsError([str(fault)]) from None
     return settings
 
 

@@ -19,9 +19,14 @@ def parse(text: str) -> timedelta:
 
 def since(options: argparse.Namespace) -> timedelta | None:
     """The time span of ``--since``; None if it is not given. Raises UsageError."""
-    if options.since is None:
+    return option("--since", options.since)
+
+
+def option(name: str, text: str | None) -> timedelta | None:
+    """The time span that an option has; None if it is not given. Raises UsageError."""
+    if text is None:
         return None
     try:
-        return parse(options.since)
+        return parse(text)
     except ValueError as fault:
-        raise UsageError(f"--since {options.since!r} ({fault}); expected {EXPECTED}") from None
+        raise UsageError(f"{name} {text!r} ({fault}); expected {EXPECTED}") from None

@@ -95,6 +95,8 @@ class Run:
     error: str = ""
     # True once its start is recorded.
     begun: bool = False
+    # True if a pause has skipped or stopped it.
+    paused: bool = False
 
     def record_start(self, connection: Connection) -> None:
         """Record that the pass has begun."""

@@ -175,6 +175,13 @@ class Session(psycopg.Connection[DictRow]):
         return nullcontext()
 
     @property
+    def is_between_transactions(self) -> bool:
+        """True if a statement would neither join the transaction of others nor fail with them."""
+        states = psycopg.pq.TransactionStatus
+        idle = states.INTRANS if self._is_held else states.IDLE
+        return not self._in_transaction and self.info.transaction_status == idle
+
+    @property
     def server_encoding(self) -> str:
         """PostgreSQL's name of the encoding of this database."""
         return self.info.parameter_status("server_encoding") or "UTF8"

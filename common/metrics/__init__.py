@@ -33,8 +33,8 @@ BUILD = REGISTRY.gauge("toast_build_info", "Always 1; says the version.", ("vers
 
 EXECUTIONS = REGISTRY.counter(
     "background_job_executions_total",
-    "Passes that ended, by result: ok, failed, stopped (by a stop), skipped (another process runs"
-    " it, or it waits for `toast takeover`).",
+    "Passes that ended, by result: ok, failed, stopped (by a stop or pause), skipped (paused,"
+    " another process runs it, or it waits for `toast takeover`).",
     (*_JOB, "result"),
 )
 FAILURES = REGISTRY.counter("background_job_failures_total", "Passes that failed.", _JOB)
@@ -57,6 +57,12 @@ ENABLED = REGISTRY.gauge("toast_job_enabled", "1 where the scheduler is on.", _J
 IN_PROGRESS = REGISTRY.gauge("toast_job_in_progress", "1 while a pass runs.", _JOB)
 WAITS = REGISTRY.gauge(
     "toast_job_waits_for_takeover", "1 while a first pass waits for `toast takeover`.", _JOB
+)
+PAUSED = REGISTRY.gauge(
+    "toast_scheduler_paused",
+    "1 while an operator has paused the scheduler, by `toast pause`; seen by its passes, and"
+    " sampled like the backlog.",
+    _JOB,
 )
 ITEMS = REGISTRY.counter(
     "toast_job_items_total",

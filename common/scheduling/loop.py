@@ -1,8 +1,8 @@
 """The loop of a scheduler: passes at a fixed interval until the stop.
 
 The first pass runs at once, the next ones at multiples of the interval after it, on the monotonic
-clock; ticks during a pass are dropped. A failed pass is retried with back-off, never later than the
-next tick.
+clock; ticks during a pass are dropped. A failed pass is retried with back-off, and one that a pause
+skipped or stopped runs at its end; never later than the next tick.
 """
 
 import math
@@ -56,7 +56,8 @@ class Loop:
                 failures = failures + 1 if run.result == "failed" else 0
                 now = time.monotonic()
                 tick = next_tick(tick, self._interval, now)
-                self._due_at = min(tick, now + self._retry_after(failures))
+                soon = min(self._retry_after(failures), self.runner.pause_ends_in)
+                self._due_at = min(tick, now + soon)
                 self._wait(self._due_at - now)
             _log.info("scheduler_stopped", scheduler=self.name)
 

@@ -1,8 +1,10 @@
 """Runs one pass: everything around a scheduler's own work, from connect to record."""
 
+import math
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -12,6 +14,7 @@ from common.config import TOAST_MIGRATE, Settings
 from common.database import migrations, usable_tables
 from common.database.advice import advised
 from common.database.connection import Database
+from common.database.controls import pauses
 from common.database.error_classification import connection_lost, contended
 from common.database.migrations import MigrationsPending
 from common.database.run_history import Run
@@ -22,15 +25,14 @@ from common.logging.redaction import redact
 from common.logging.throttle import LogThrottle
 from common.scheduling import grants
 from common.scheduling.first_pass import FirstPass, Takeover
-from common.scheduling.heartbeat import Heartbeat
 from common.scheduling.observer import Observer
 from common.scheduling.preview import Preview
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Scheduler
+from common.scheduling.under_way.heartbeat import Heartbeat
+from common.scheduling.under_way.interruption import Interruption
 from common.scheduling.unrecorded_runs import UnrecordedRuns
 
 _log = logs.logger(__name__)
-
-_NOW = "SELECT clock_timestamp() AS now"
 
 
 class PassRunner:
@@ -45,6 +47,7 @@ class PassRunner:
         stop: threading.Event | None = None,
         observers: Sequence[Observer] = (),
         takeover: Takeover | None = None,
+        obeys_pauses: bool = True,
     ) -> None:
         """``stop`` ends a pass early; ``observers`` are called at the start, after each commit and
         at the end; ``takeover`` makes the passes those of `toast takeover`."""
@@ -55,6 +58,7 @@ class PassRunner:
         self._database = database
         self._stop = stop or threading.Event()
         self._takeover = takeover
+        self._obeys_pauses = obeys_pauses
         self._first_pass = FirstPass(scheduler, settings, takeover)
         self._observers = observers
         self._connection: Session | None = None
@@ -66,6 +70,8 @@ class PassRunner:
         self.connection_lost = False
         # Why the last pass failed if only an operator can fix that, else "".
         self.lasting_failure = ""
+        # Seconds until the end of the pause that has skipped or stopped the last pass.
+        self.pause_ends_in = math.inf
 
     def run(self) -> Run:
         """Run one pass; its result, or its error, is logged and in the returned Run."""
@@ -109,7 +115,7 @@ class PassRunner:
 
     def _attempt(self, run: Run) -> Exception | None:
         """Run the pass, and log and record how it ended; returns its error."""
-        self._done, self.connection_lost = NOTHING, False
+        self._done, self.connection_lost, self.pause_ends_in = NOTHING, False, math.inf
         started = time.monotonic()
         try:
             self._run(run, started)
@@ -130,13 +136,12 @@ class PassRunner:
             may_apply = self._settings[TOAST_MIGRATE]
             migrations.require(connection, self._tables, may_apply=may_apply)
             self._unrecorded.record(connection)
-            current = self._new_pass(connection, run)
+            current, interruption = self._begin(connection, run)
             for observer in self._observers:
                 observer.connected(run, current)
             run.started_at = current.now
             run.record_start(connection)
-            usable_tables.require(connection, self._tables)
-            result = self._first_pass.run(current, run)
+            result = self._work(current, run, interruption)
             run.seconds = time.monotonic() - started
             run.result = _outcome(result)
             run.counts = result.counts
@@ -145,26 +150,47 @@ class PassRunner:
         self._outage_log.reset()
         self._log_end(run, result)
 
-    def _new_pass(self, connection: Session, run: Run | None = None) -> Pass:
+    def _work(self, current: Pass, run: Run, interruption: Interruption) -> PassResult:
+        if interruption.pause:
+            result = PassResult(skipped=str(interruption.pause))
+        else:
+            usable_tables.require(current.connection, self._tables)
+            result = self._first_pass.run(current, run)
+        pause = interruption.pause
+        if pause is None or (result.complete and not result.skipped):
+            return result
+        run.paused = True
+        if pause.until:
+            self.pause_ends_in = (pause.until - current.time_now()).total_seconds()
+        return replace(result, note=str(pause))
+
+    def _new_pass(self, connection: Session) -> Pass:
+        """A pass that only looks."""
+        return self._begin(connection, None)[0]
+
+    def _begin(self, connection: Session, run: Run | None) -> tuple[Pass, Interruption]:
         def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
             if run is not None:
                 self._progressed(run, done, share)
 
-        row = connection.execute(_NOW).fetchone()
-        host_now = datetime.now(UTC)
-        now = row["now"] if row else host_now
+        job = self.service, self.scheduler.name
+        now, pause = pauses.now_and_pause(connection, *job)
+        interruption = Interruption(
+            self._stop, connection, job, pause, obeys_pauses=self._obeys_pauses and bool(run)
+        )
         announced = self._takeover.announced if self._takeover else None
-        return Pass(
+        current = Pass(
             scheduler=self.scheduler.name,
             connection=connection,
             settings=self._settings,
             now=now,
-            host_now=host_now,
-            stopping=self._stop.is_set,
-            wait=self._stop.wait,
+            host_now=datetime.now(UTC),
+            stopping=interruption.is_wanted,
+            wait=interruption.wait,
             report_progress=report_progress,
             quiet_until=None if announced is None else now - announced,
         )
+        return current, interruption
 
     def _progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         if done != NOTHING:
@@ -176,7 +202,7 @@ class PassRunner:
 
     def _log_end(self, run: Run, result: PassResult) -> None:
         write = _log.warning if result.failed else _log.info
-        why = {"reason": run.error} if result.skipped else {}
+        why = {"reason": run.error} if result.skipped or run.paused else {}
         seconds = round(run.seconds, 3)
         write("pass_finished", result=run.result, seconds=seconds, **run.counts, **why)
 

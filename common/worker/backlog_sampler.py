@@ -14,6 +14,7 @@ import psycopg
 from common import metrics
 from common.database import failed_rows, migrations, own_tables
 from common.database.connection import Database
+from common.database.controls import pauses
 from common.database.error_classification import connection_lost
 from common.database.session import Session
 from common.errors import LimitReached, PassError, naming_limits
@@ -99,6 +100,7 @@ class BacklogSampler:
 
     def _queries(self) -> Iterator[Callable[[Session], Iterator[Sample]]]:
         yield self._outbox
+        yield self._pauses
         for runner in self._runners:
             yield partial(self._failed_rows, runner)
             yield partial(self._backlog, runner)
@@ -108,6 +110,12 @@ class BacklogSampler:
         yield metrics.OUTBOX_WAITING, (self._service,), waiting.waiting
         yield metrics.OUTBOX_OLDEST, (self._service,), waiting.age
         yield metrics.OUTBOX_SET_ASIDE, (self._service,), waiting.set_aside
+
+    def _pauses(self, connection: Session) -> Iterator[Sample]:
+        paused = pauses.in_effect(connection)
+        for runner in self._runners:
+            job = self._service, runner.scheduler.name
+            yield metrics.PAUSED, job, job in paused
 
     def _failed_rows(self, runner: PassRunner, connection: Session) -> Iterator[Sample]:
         name = runner.scheduler.name

@@ -93,7 +93,9 @@ class PassMetrics(Observer):
             metrics.CONSECUTIVE_FAILURES.labels(*self._job).set(0)
         if run.result == "ok":
             metrics.LAST_SUCCESS.labels(*self._job).set(time.time())
-        if error is not None:
+        if error is None:  # sooner than the next sample
+            metrics.PAUSED.labels(*self._job).set(run.paused)
+        else:
             metrics.count_database_error(self._service, error)
 
     def _count(self, counts: Mapping[str, int], *, counted: Mapping[str, int] = _NONE) -> None:

@@ -17,9 +17,9 @@ from common.events.publisher import Publisher
 from common.events.round import Published, Stop
 from common.logging import logs
 from common.logging.throttle import LogThrottle
-from common.scheduling.heartbeat import Heartbeat
 from common.scheduling.observer import Observer
 from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling.under_way.heartbeat import Heartbeat
 from common.worker import status_line
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 import workers
-from common.scheduling import heartbeat
+from common.scheduling.under_way import heartbeat
 from devservers import live_tables
 from devservers.child_processes import poll_until
 from devservers.postgres import PostgresServer

@@ -5,7 +5,7 @@ A module of its own, and not a setting: no operator should run a worker like tha
 
 import sys
 
-from common.scheduling import heartbeat
+from common.scheduling.under_way import heartbeat
 from common.worker import worker_process
 from workers.twitchbot import SERVICE
 

@@ -21,7 +21,13 @@ def run(services: Services, options: argparse.Namespace) -> int:
         answer = passes.dry_run(chosen, settings)
     else:
         wait_events = not options.no_wait_events
-        answer = passes.run(chosen, settings, progress(), wait_events=wait_events)
+        answer = passes.run(
+            chosen,
+            settings,
+            progress(),
+            wait_events=wait_events,
+            obeys_pauses=not options.force,
+        )
     output.show_report(answer, as_json=options.json)
     return answer.exit_code
 

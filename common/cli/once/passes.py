@@ -38,15 +38,16 @@ def run(
     *,
     wait_events: bool = True,
     takeover: Takeover | None = None,
+    obeys_pauses: bool = True,
 ) -> OnceReport:
-    """Run one pass of each scheduler, then publish the outbox.
+    """Run one pass of each scheduler, unless it is paused, then publish the outbox.
 
     Without ``wait_events``, events that Kafka does not have in the end are no failure.
     SIGHUP, SIGINT and SIGTERM end it after the current batch, a second one or STOP_SECONDS at once.
     """
     # nohup, and a script's shell in the background, have some of them ignored.
     awaited = signals.not_ignored((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-    work = _Work(schedulers, settings, observers, wait_events, takeover)
+    work = _Work(schedulers, settings, observers, wait_events, takeover, obeys_pauses)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         work.thread.start()
@@ -79,6 +80,7 @@ class _Work(Observer):
         observers: Sequence[Observer],
         wait_events: bool,
         takeover: Takeover | None,
+        obeys_pauses: bool,
     ) -> None:
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run, name="once", daemon=True)
@@ -90,6 +92,7 @@ class _Work(Observer):
         self._publishing = Publishing(settings, self._database, own, self.stop)
         self._wait_events = wait_events
         self._takeover = takeover
+        self._obeys_pauses = obeys_pauses
         self._runs: dict[str, Run] = {}
         self._done = NOTHING
         self._started_at = 0.0
@@ -122,7 +125,9 @@ class _Work(Observer):
         run = self._runs.get(name)
         if run is None:
             return PassOutcome(name, "not run", {}, 0.0, "")
-        return PassOutcome(name, run.result or "stopped", run.counts, run.seconds, run.error)
+        return PassOutcome(
+            name, run.result or "stopped", run.counts, run.seconds, run.error, paused=run.paused
+        )
 
     def _run(self) -> None:
         with logs.bind(service=self._settings.service):
@@ -135,6 +140,7 @@ class _Work(Observer):
                         stop=self.stop,
                         observers=[self, *self._observers],
                         takeover=self._takeover,
+                        obeys_pauses=self._obeys_pauses,
                     ).run()
             if self._has_topics() and not self.stop.is_set():
                 self._publishing.run(wait=self._wait_events)

@@ -13,7 +13,7 @@ _COLUMNS = ("processed", "events", "failed")
 
 @dataclass(frozen=True, slots=True)
 class PassOutcome:
-    """The result of one scheduler; ``rows`` only in a dry run."""
+    """The result of one scheduler; ``rows`` only in a dry run, ``paused`` if it was."""
 
     name: str
     result: str
@@ -21,6 +21,7 @@ class PassOutcome:
     seconds: float
     error: str
     rows: Sequence[Mapping[str, Any]] | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class OnceReport:
     @property
     def failed(self) -> bool:
         lacks_events = self.wait_events and self.delivery.left != Left()
-        has_failed = any(each.result == "failed" for each in self.schedulers)
+        has_failed = any(each.result == "failed" or each.paused for each in self.schedulers)
         return not self.complete or has_failed or lacks_events
 
     @property
@@ -106,6 +107,11 @@ class OnceReport:
         header = ("scheduler", "result", *_COLUMNS, "took", "details")
         lines = [text_table.render(header, map(_row, self.schedulers))]
         lines += [f"{each.name}: {each.error}" for each in self.schedulers if each.error]
+        if any(each.paused for each in self.schedulers):
+            lines.append(
+                f"`toast resume {self.service}` ends a pause; `toast once {self.service} --force`"
+                " runs a pass nevertheless"
+            )
         events = self.delivery
         lines.append(f"published {events.published} events")
         if events.set_aside:

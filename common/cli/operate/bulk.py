@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from common import exit_codes
+from common import exit_codes, failpoints
 from common.cli import output
 from common.cli.services import UsageError
 from common.database import audit
@@ -42,15 +42,23 @@ def confirm(options: argparse.Namespace, question: str) -> None:
 
 
 def change(connection: Session, options: argparse.Namespace, do: Callable[[], Changed]) -> Changed:
-    """Do the action and record it, in one transaction."""
+    """Do what the command says to the rows that it chooses, and record it."""
     filters = (
         options.service,
         *(getattr(options, name, None) for name in ("scheduler", "topic", "reason")),
     )
+    action = f"{options.command} {options.action}"
+    return do_recorded(connection, action, " ".join(filter(None, filters)), do)
+
+
+def do_recorded(
+    connection: Session, action: str, subject: str, do: Callable[[], Changed], reason: str = ""
+) -> Changed:
+    """Do an action and record it, in one transaction."""
     with connection.begin():
         changed = do()
-        action = f"{options.command} {options.action}"
-        audit.record(connection, action, " ".join(filter(None, filters)), changed)
+        audit.record(connection, action, subject, changed, reason)
+        failpoints.reach("commit")
     return changed
 
 

@@ -5,7 +5,7 @@ import argparse
 from common import exit_codes
 from common.cli.operate import listing
 from common.cli.operate.listing import Row
-from common.cli.services import Services, database, scheduler_named
+from common.cli.services import Services, database, schedulers_chosen
 from common.cli.time_span import since
 from common.database import migrations, own_tables, run_history
 
@@ -18,11 +18,7 @@ def run(services: Services, options: argparse.Namespace) -> int:
     schedulers = [
         (service.name, scheduler.name)
         for service in chosen
-        for scheduler in (
-            [scheduler_named(service, options.scheduler)]
-            if options.scheduler
-            else service.schedulers
-        )
+        for scheduler in schedulers_chosen(service, options.scheduler)
     ]
     period = since(options)
     with database(services, options).connect() as connection:

@@ -12,13 +12,15 @@ from psycopg.rows import DictRow
 from common.cli.status import sessions
 from common.cli.status.sessions import Activity
 from common.config import Settings
+from common.database.controls import pauses
+from common.database.controls.pauses import Pause
 from common.database.session import Session
 from common.scheduling import first_pass
 from common.scheduling.overdue import overdue_after
 from common.scheduling.scheduler import Scheduler
 
 OK, FAILING, RUNNING, OVERDUE, WAITING = "ok", "failing", "running", "overdue", "waiting"
-DISABLED, NEVER_RAN, UNKNOWN = "disabled", "never ran", "unknown"
+DISABLED, NEVER_RAN, UNKNOWN, PAUSED = "disabled", "never ran", "unknown", "paused"
 
 # States in which an operator must act.
 BAD = frozenset({FAILING, OVERDUE, WAITING, NEVER_RAN, UNKNOWN})
@@ -70,6 +72,7 @@ class Job:
     ``durations`` are those of the last runs, oldest first. ``next_run`` is None if it is unknown,
     soon because of a failure, or will not happen because the process is down. ``running_for`` is
     set if the current pass takes unusually long, and ``waits`` is what it waits for, if known.
+    ``pause`` is the one that is in effect, also if the scheduler is disabled.
     """
 
     service: str
@@ -88,6 +91,7 @@ class Job:
     error: str = ""
     running_for: float | None = None
     waits: str = ""
+    pause: Pause | None = None
 
 
 # Stands for a run where there is none.
@@ -134,6 +138,7 @@ class History:
         row = connection.execute(_NOW).fetchone()
         assert row is not None
         self.now: datetime = row["now"]
+        self._pauses = pauses.in_effect(connection)
         self._sessions = sessions.of_workers(connection)
         self._recent = connection.execute(_RECENT, keys).fetchall()
         self._totals = {
@@ -158,6 +163,9 @@ class History:
             began = self._unrecorded_since(next_run, session)
         success = totals["last_success"]
         state = self._state(interval, last, began, success) if enabled else DISABLED
+        pause = self._pauses.get(key)
+        if pause and enabled:
+            state, next_run = PAUSED, pause.until
         running_for = self._slow_for(began, runs.durations)
         return Job(
             *key,
@@ -175,6 +183,7 @@ class History:
             error=last["error"] or runs.running["error"],
             running_for=running_for,
             waits=session.waits if session and running_for is not None else "",
+            pause=pause,
         )
 
     def _state(

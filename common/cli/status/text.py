@@ -22,6 +22,7 @@ _COLOURS = {
     job_history.NEVER_RAN: "1;33",
     job_history.UNKNOWN: "33",
     job_history.DISABLED: "2",
+    job_history.PAUSED: "35",
 }
 
 # Columns to drop if the terminal is too narrow, in this order; at 60 characters all are dropped.
@@ -83,6 +84,8 @@ def _about(job: Job) -> Iterator[str]:
         before = f", {_seconds(max(job.durations))} at most before" if job.durations else ""
         waits = f"; it waits {job.waits}" if job.waits else ""
         yield f"under way for {_seconds(job.running_for)}{before}{waits}"
+    if job.pause:
+        yield str(job.pause)
     if job.error:
         yield job.error
 

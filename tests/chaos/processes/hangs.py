@@ -11,7 +11,7 @@ from typing import Any
 
 from common.events.producer import MESSAGE_SECONDS
 from common.events.topics import ADMIN_SECONDS
-from common.scheduling import heartbeat
+from common.scheduling.under_way import heartbeat
 from common.worker import worker_process
 from devservers.standins.sse import SseServer, new_client
 from devservers.standins.webhook_receiver import WebhookReceiver

@@ -21,8 +21,8 @@ from common.database.connection import Database
 from common.database.run_history import Run
 from common.events.publisher import Publisher
 from common.events.round import Published, Stop
-from common.scheduling import heartbeat
 from common.scheduling.scheduler import PassResult
+from common.scheduling.under_way import heartbeat
 from common.worker import publisher_thread
 from common.worker.publisher_thread import PublisherThread
 from common.worker.sentry import Reports

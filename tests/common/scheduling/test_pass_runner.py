@@ -16,11 +16,11 @@ from common.database.migrations import MigrationsPending
 from common.database.run_history import Run
 from common.errors import PassError, RemoteAway
 from common.logging import redaction, throttle
-from common.scheduling import heartbeat
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.preview import Preview
 from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling.under_way import heartbeat
 from devservers.child_processes import poll_until
 from devservers.tcp_proxy import TcpProxy
 from testing.database import TestDatabase

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from common.logging import logs
-from common.scheduling.heartbeat import STALLED_SECONDS
+from common.scheduling.under_way.heartbeat import STALLED_SECONDS
 from common.worker.endpoint.endpoint import Endpoint
 from common.worker.endpoint.server import CONNECTION_SECONDS, MOST_CONNECTIONS
 from devservers.child_processes import free_port

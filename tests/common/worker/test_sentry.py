@@ -177,6 +177,15 @@ def test_rows_that_fail_are_a_warning_about_their_scheduler(
     assert event["message"].startswith("1 items of a pass failed: link_links ")
 
 
+def test_a_paused_scheduler_checks_in_too(database: TestDatabase, server: SentryServer) -> None:
+    pause = ("pause", "link", "--indefinitely", "--reason", "why")
+    assert toast(*pause, env=environment(database)).code == 0
+    with worker(database, server.dsn) as process:
+        process.wait_for("pass_finished", result="skipped")
+        server.wait_for(lambda: len(server.check_ins) == 2)
+    assert [each["status"] for each in server.check_ins] == ["in_progress", "ok"]
+
+
 def test_every_scheduler_checks_in_with_a_monitor_of_its_own(
     database: TestDatabase, server: SentryServer
 ) -> None:

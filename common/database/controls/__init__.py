@@ -1,0 +1,1 @@
+"""What operators tell running workers, by tables of our own."""
