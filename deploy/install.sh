@@ -8,7 +8,8 @@
 #
 # PREFIX      code                     /opt/toast-workers
 # SYSCONFDIR  settings, in toast/      /etc
-# BINDIR      the command toast        /usr/local/bin
+# BINDIR      the command toast        /usr/local/bin; its manual and completion in ../share
+# ZSHDIR      its completion in zsh    /usr/local/share/zsh/site-functions
 # UNITDIR     units of systemd         /usr/local/lib/systemd/system
 # STATEDIR    supervisord's socket     /var/lib/toast
 # LOGDIR      supervisord's logs       /var/log/toast
@@ -29,6 +30,8 @@ logdir=${LOGDIR:-/var/log/toast}
 destdir=${DESTDIR:-}
 python=${PYTHON:-python3}
 confdir=$sysconfdir/toast
+datadir=${bindir%/bin}/share
+zshdir=${ZSHDIR:-$datadir/zsh/site-functions}
 # /usr/local/lib, or /usr/lib in most packages.
 libdir=$destdir${unitdir%/systemd/system}
 user=toast
@@ -129,7 +132,8 @@ make_release() {
         grep -rlIF "$destdir$prefix" "$release/bin" "$release/pyvenv.cfg" |
             xargs -r sed -i "s|$destdir$prefix|$prefix|g"
     fi
-    mkdir "$release/etc"
+    mkdir -p "$release/etc" "$release/share"
+    cp "$source"/deploy/share/* "$release/share"
     sed -f "$source/deploy/supervisord.sed" "$source/supervisord.conf" |
         sed -e "s|@PREFIX@|$prefix|g" -e "s|@STATEDIR@|$statedir|g" -e "s|@LOGDIR@|$logdir|g" \
             -e "s|@CONFDIR@|$confdir|g" > "$release/etc/supervisord.conf"
@@ -234,15 +238,35 @@ write_folders() {
     done
 }
 
+# The links into the release in use, and where each leads to below `current`. Only a folder of /etc is
+# searched by every fish.
+links() {
+    cat << END
+$bindir/toast bin/toast
+$datadir/man/man1/toast.1 share/toast.1
+$datadir/bash-completion/completions/toast share/toast.bash
+$zshdir/_toast share/toast.zsh
+$sysconfdir/fish/completions/toast.fish share/toast.fish
+END
+}
+
+links_of_supervisord() {
+    cat << END
+$bindir/supervisord bin/supervisord
+$bindir/supervisorctl bin/supervisorctl
+$sysconfdir/supervisord.conf etc/supervisord.conf
+END
+}
+
 write_links() {
-    mkdir -p "$destdir$bindir"
-    ln -sfn "$prefix/current/bin/toast" "$destdir$bindir/toast"
+    links | while read -r path target; do
+        mkdir -p "$destdir${path%/*}"
+        ln -sfn "$prefix/current/$target" "$destdir$path"
+    done
     # `supervisorctl status` is ours only where no other supervisord is installed.
     [ -e "$sysconfdir/supervisor" ] && return
-    for link in "$bindir/supervisord bin/supervisord" "$bindir/supervisorctl bin/supervisorctl" \
-        "$sysconfdir/supervisord.conf etc/supervisord.conf"; do
-        path=${link% *}
-        [ -e "$destdir$path" ] || ln -sfn "$prefix/current/${link#* }" "$destdir$path"
+    links_of_supervisord | while read -r path target; do
+        [ -e "$destdir$path" ] || ln -sfn "$prefix/current/$target" "$destdir$path"
     done
 }
 
@@ -334,10 +358,9 @@ uninstall_all() {
         "$prefix/current/bin/supervisorctl" -c "$prefix/current/etc/supervisord.conf" shutdown ||
             true
     fi
-    for link in "$bindir/toast" "$bindir/supervisord" "$bindir/supervisorctl" \
-        "$sysconfdir/supervisord.conf"; do
-        case $(readlink "$destdir$link") in
-            "$prefix"/*) rm "$destdir$link" ;;
+    { links; links_of_supervisord; } | while read -r path _; do
+        case $(readlink "$destdir$path") in
+            "$prefix"/*) rm "$destdir$path" ;;
         esac
     done
     rm -rf "$destdir$prefix/releases" "$destdir$prefix/current"

@@ -5,13 +5,28 @@ from functools import partial
 
 from common.cli import roles
 from devservers.checkout import ROOT
-from generate import deployment, metrics, regions, rooms, schedulers, settings, wire_format
+from generate import (
+    completion,
+    deployment,
+    manual,
+    metrics,
+    regions,
+    rooms,
+    schedulers,
+    settings,
+    wire_format,
+)
 from generate.services import SERVICES
 
 Content = Callable[[], str]
 
 FILES: Mapping[str, Content] = {
     "db/roles.sql": lambda: f"{roles.sql(SERVICES)}\n",
+    "deploy/share/toast.1": manual.page,
+    **{
+        f"deploy/share/toast.{shell}": partial(completion.script, shell)
+        for shell in ("bash", "fish", "zsh")
+    },
     "docs/settings.md": settings.document,
     **{
         name.format(service.name): partial(content, service)
