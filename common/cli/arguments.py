@@ -71,7 +71,9 @@ class _Commands:
         status = self._add("status", "show what every scheduler last did, and what waits")
         self._service(status, optional=True)
         form = status.add_mutually_exclusive_group()
-        form.add_argument("--watch", action="store_true", help="keep the terminal current")
+        form.add_argument(
+            "--watch", action="store_true", help="keep the terminal current; q leaves"
+        )
         _json(form)
 
     def _once(self) -> None:

@@ -89,7 +89,7 @@ complete -c toast -n '_shtab_toast_using run' -s h -l help -d 'show this help me
 complete -c toast -n '_shtab_toast_using run; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
 complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a status -d 'show what every scheduler last did, and what waits'
 complete -c toast -n '_shtab_toast_using status' -s h -l help -d 'show this help message and exit'
-complete -c toast -n '_shtab_toast_using status' -l watch -d 'keep the terminal current'
+complete -c toast -n '_shtab_toast_using status' -l watch -d 'keep the terminal current; q leaves'
 complete -c toast -n '_shtab_toast_using status' -l json -d 'print one JSON object'
 complete -c toast -n '_shtab_toast_using status; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook; all if left out'
 complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a once -d 'run one pass now, publish its events and print the counts'

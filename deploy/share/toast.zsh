@@ -255,7 +255,7 @@ _shtab_toast_settings_defaults_added=0
 
 _shtab_toast_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--watch[keep the terminal current]"
+  "--watch[keep the terminal current\; q leaves]"
   "--json[print one JSON object]"
   ":one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook\; all if left out:(blog foodfolio link notification sse twitchbot warcraft webhook)"
 )

@@ -41,20 +41,43 @@ def as_json(found: Status) -> str:
     return output.as_json(answer)
 
 
-def as_text(found: Status, *, width: int | None = None, colours: bool = False) -> str:
-    """The status as printable text; no line is longer than ``width``, if given."""
-    clocks = {service: server.now for server in found.servers for service in server.services}
-    header, *body = _table([_row(job, clocks[job.service]) for job in found.jobs], width)
-    place = header.find("STATE")
-    lines = [_cut(line, width) for line in (*_head(found), "", header)]
-    for job, line in zip(found.jobs, body, strict=True):
-        line = _cut(line, width)
-        lines.append(_coloured(line, place, job.state) if colours else line)
+def as_text(
+    found: Status,
+    *,
+    width: int | None = None,
+    colours: bool = False,
+    urgent_first: bool = False,
+) -> str:
+    """The status as printable text; no line is longer than ``width``, if given.
+
+    If ``urgent_first``, it begins with the schedulers that are not ok, and ends with the servers.
+    """
+    jobs = sorted(found.jobs, key=_urgency) if urgent_first else found.jobs
+    head = [_cut(line, width) for line in _head(found)]
     details = [
-        f"{job.service} {job.scheduler}: {detail}" for job in found.jobs for detail in _about(job)
+        _cut(f"{job.service} {job.scheduler}: {detail}", width)
+        for job in jobs
+        for detail in _about(job)
     ]
-    lines += ["", *(_cut(detail, width) for detail in details)] if details else []
-    return "\n".join(lines)
+    table = _jobs(found, jobs, width, colours=colours)
+    parts = (table, details, head) if urgent_first else (head, table, details)
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _urgency(job: Job) -> tuple[bool, bool]:
+    """Sorts those first for which an operator must act, and those last that are ok."""
+    return job.state == job_history.OK, job.state not in job_history.BAD
+
+
+def _jobs(found: Status, jobs: Sequence[Job], width: int | None, *, colours: bool) -> list[str]:
+    """The table of these schedulers."""
+    clocks = {service: server.now for server in found.servers for service in server.services}
+    header, *body = _table([_row(job, clocks[job.service]) for job in jobs], width)
+    place = header.find("STATE")
+    cut = [_cut(line, width) for line in body]
+    if colours:
+        cut = [_coloured(line, place, job.state) for job, line in zip(jobs, cut, strict=True)]
+    return [_cut(header, width), *cut]
 
 
 def _head(found: Status) -> Iterator[str]:

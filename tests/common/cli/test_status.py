@@ -509,52 +509,148 @@ def test_no_line_is_wider_than_the_terminal(columns: int, database: TestDatabase
         assert "10 min ago" in failing
 
 
-def test_watch_keeps_the_terminal_current_and_leaves_it_as_it_was(
+def test_watch_keeps_the_terminal_current_without_a_keyboard_too(
     private_database: TestDatabase,
 ) -> None:
     database = private_database
     add_run(database, "ok")
-    env = environment(database, TERM="xterm")
-    with terminal(100, 20) as (ours, theirs):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "workers", "status", "link", "--watch"],
-            env=env,
-            stdout=theirs,
-            preexec_fn=bound_to_parent(signal.SIGKILL),
-        )
-        screen = Screen(ours)
+    with watched(environment(database, TERM="xterm"), "link", has_keys=False) as screen:
         screen.wait_for("link-expiration  \x1b[32mok\x1b[0m")
-        assert screen.output.startswith("\x1b[?1049h")
         add_run(database, "failed", ago=timedelta(), error="now it is bad")
         screen.wait_for("failing")
         database.server.stop("immediate")
         screen.wait_for("unknown")
         database.server.start()
         screen.wait_for("failing")
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 4, 60, 0, 0))
-        screen.wait_for("more lines: make the terminal higher")
-        child.send_signal(signal.SIGINT)
-        assert child.wait(PATIENCE) == 0
+        screen.resize(columns=60, lines=4)
+        screen.wait_for("lines cut: 0 above, 5 below; Ctrl-C leaves")
+        screen.program.send_signal(signal.SIGINT)
+        assert screen.program.wait(PATIENCE) == 0
+
+
+def test_watch_shows_first_what_is_not_ok_and_scrolls(database: TestDatabase) -> None:
+    every = [(name, each) for name in workers.SERVICES for each in workers.load(name).schedulers]
+    env = environment(database, **{each.enabled.name: "true" for _, each in every})
+    for service, scheduler in every[:-2]:
+        add_run(database, "ok", service=service, scheduler=scheduler.name, ago=timedelta(seconds=9))
+    # Not the last of them is bad, but the one before; the last waits.
+    add_run(database, "failed", service="webhook", scheduler=every[-2][1].name, error="bad")
+    with watched({**env, "TERM": "xterm", "NO_COLOR": "1"}, columns=80, lines=24) as screen:
+        screen.wait_for("arrow keys")
+        header, *rows = screen.lines()
+        assert header.startswith("SCHEDULER")
+        assert [row.split()[0] for row in rows[:14]] == [
+            *(each.name for _, each in every[-2:]),
+            *(each.name for _, each in every[:-2]),
+        ]
+        assert screen.lines()[-1].startswith("lines cut: 0 above, ")
+        assert len(screen.lines()) == 24
+        for key, above in (("j", 1), ("\x1b[B", 2), ("k", 1), ("\x1b[A", 0), ("\x1b[6~", 5)):
+            screen.press(key)
+            screen.wait_for(f"lines cut: {above} above, ")
+        screen.press("q")
+        assert screen.program.wait(PATIENCE) == 0
+
+
+BROKEN = """
+from common.cli.status import collector
+def collect(*ignored): raise RuntimeError("broken")
+collector.collect = collect
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [("q", 0), (signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129), ("an error", 1)],
+    ids=str,
+)
+def test_watch_leaves_the_terminal_as_it_was(
+    how: str | signal.Signals, code: int, database: TestDatabase, tmp_path: Path
+) -> None:
+    env = environment(database, TERM="xterm", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    if how == "an error":
+        (tmp_path / "sitecustomize.py").write_text(BROKEN)
+    with watched(env) as screen:
+        screen.wait_for("\x1b[?1049h")
+        if isinstance(how, signal.Signals):
+            screen.program.send_signal(signal.SIGTSTP)
+            assert poll_until(screen.is_stopped, PATIENCE)
+            assert screen.modes() == screen.modes_before
+            screen.wait_for("\x1b[?1049l")
+            screen.program.send_signal(signal.SIGCONT)
+            screen.wait_for("\x1b[?1049h")
+            screen.program.send_signal(how)
+        else:
+            screen.press(how)
+        assert screen.program.wait(PATIENCE) == code
         screen.wait_for("\x1b[?25h\x1b[?1049l")
+        assert screen.modes() == screen.modes_before
+
+
+@contextmanager
+def watched(
+    env: Mapping[str, str],
+    *arguments: str,
+    columns: int = 100,
+    lines: int = 20,
+    has_keys: bool = True,
+) -> Iterator["Screen"]:
+    """`toast status --watch` on a terminal of this size."""
+    with terminal(columns, lines) as (ours, theirs):
+        modes = termios.tcgetattr(theirs)
+        program = subprocess.Popen(
+            [sys.executable, "-m", "workers", "status", "--watch", *arguments],
+            env=env,
+            stdin=theirs if has_keys else subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=bound_to_parent(signal.SIGKILL),
+        )
+        try:
+            yield Screen(program, ours, theirs, modes)
+        finally:
+            program.kill()
+            program.wait()
 
 
 class Screen:
-    """Reads what a program writes to its terminal."""
+    """A program's terminal: what it writes there, and its keyboard."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.output = ""
+    def __init__(
+        self, program: subprocess.Popen[bytes], ours: int, theirs: int, modes: list[Any]
+    ) -> None:
+        self.program = program
+        self.modes_before = modes
+        self._ours, self._theirs = ours, theirs
+        self._output = ""
 
     def wait_for(self, text: str) -> None:
         """Wait until this is written, after what was waited for before."""
         deadline = time.monotonic() + PATIENCE
         seen = ""
         while text not in seen:
-            assert time.monotonic() < deadline, self.output[-3000:]
-            if _has_more(self._descriptor):
-                new = os.read(self._descriptor, 65536).decode()
+            assert time.monotonic() < deadline, self._output[-3000:]
+            if _has_more(self._ours):
+                new = os.read(self._ours, 65536).decode()
                 seen += new
-                self.output += new
+                self._output += new
+
+    def lines(self) -> list[str]:
+        """The lines of the last drawing."""
+        drawn = self._output.rpartition("\x1b[H")[2]
+        return drawn.removesuffix("\x1b[J").replace("\x1b[K", "").split("\r\n")
+
+    def press(self, key: str) -> None:
+        os.write(self._ours, key.encode())
+
+    def resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def modes(self) -> list[Any]:
+        return termios.tcgetattr(self._theirs)
+
+    def is_stopped(self) -> bool:
+        return Path(f"/proc/{self.program.pid}/stat").read_text().split()[2] == "T"
 
 
 def test_watch_needs_a_terminal(database: TestDatabase) -> None:
