@@ -45,11 +45,8 @@ class _Commands:
 
     def add_all(self) -> None:
         """Add all commands, in the order of the help."""
-        self._add("list", "show the schedulers, and where each of their settings came from")
-        settings = self._add("settings", "print the reference of all settings as a table")
-        settings.add_argument(
-            "--example", action="store_true", help="print a commented settings file instead"
-        )
+        _json(self._add("list", "show the schedulers, and where each setting came from"))
+        self._settings()
         inspect = self._add("check", "say what is missing for the workers, and what to do")
         self._service(inspect, optional=True)
         _json(inspect, "print a list of JSON objects")
@@ -66,6 +63,14 @@ class _Commands:
         self._rows()
         self._runs()
         self._audit()
+
+    def _settings(self) -> None:
+        settings = self._add("settings", "print the reference of all settings as a table")
+        form = settings.add_mutually_exclusive_group()
+        form.add_argument(
+            "--example", action="store_true", help="print a commented settings file instead"
+        )
+        _json(form, "print a list of JSON objects")
 
     def _status(self) -> None:
         status = self._add("status", "show what every scheduler last did, and what waits")

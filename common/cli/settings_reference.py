@@ -18,7 +18,7 @@ Sections = list[tuple[str, tuple[Variable[Any], ...]]]
 
 def run(services: Services, options: argparse.Namespace) -> int:
     """Print the table or, with ``--example``, the file."""
-    form = example if options.example else markdown
+    form = example if options.example else as_json if options.json else markdown
     output.show(form(services.every()))
     return exit_codes.FINE
 
@@ -40,6 +40,25 @@ def markdown(services: Sequence[Service]) -> str:
     ]
     return "\n".join(
         ["| read by | setting | default | meaning |", "| --- | --- | --- | --- |", *rows]
+    )
+
+
+def as_json(services: Sequence[Service]) -> str:
+    """A list of objects; ``default`` is null if the setting must be set."""
+    return output.as_json(
+        [
+            {
+                "read_by": title,
+                "setting": variable.name,
+                "aliases": variable.aliases,
+                "expected": variable.expected,
+                "default": variable.default,
+                "meaning": variable.help,
+                "secret": variable.secret,
+            }
+            for title, variables in sections(services)
+            for variable in variables
+        ]
     )
 
 

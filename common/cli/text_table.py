@@ -7,7 +7,7 @@ from common.cli.output import printable
 GAP = "  "
 
 
-def render(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def render(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Aligned columns under a header in capitals; columns of numbers align to the right.
 
     Characters that are not printable are escaped.

@@ -66,6 +66,7 @@ from common.config.settings import (
     TOAST_MIGRATE,
     Settings,
     SettingsError,
+    as_written,
     files,
     load,
 )

@@ -9,7 +9,7 @@ schedulers that read it are switched off, it is a warning.
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -184,6 +184,17 @@ def load(
     warnings += _cautions(declared.values(), found)
     used = (str(found[name].value) for name, variable in declared.items() if variable.secret)
     return Settings(service, found, warnings, tuple(filter(None, used)))
+
+
+def as_written(service: str, variables: Iterable[Variable[Any]]) -> Settings:
+    """These settings unchecked, to be shown: only ``written`` and ``origin`` have a meaning."""
+    unchecked = {
+        each.name: replace(each, parse=str, default=each.default or "") for each in variables
+    }
+    layers, _ = sources.read_layers(service, os.environ, names(unchecked.values()))
+    found, unclear = _find_all(unchecked, layers, ())
+    instead = {name: fault.instead(unchecked[name]) for name, fault in unclear.items()}
+    return Settings(service, {**found, **instead}, (), ())
 
 
 def _cautions(variables: Iterable[Variable[Any]], found: Mapping[str, _Found]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ _shtab_toast_outbox_subparsers=(list show retry drop)
 _shtab_toast_rows_subparsers=(list show retry drop)
 _shtab_toast_subparsers=(list settings check run status once migrate takeover roles outbox rows runs audit)
 
-_shtab_toast_list_option_strings=(-h --help)
-_shtab_toast_settings_option_strings=(-h --help --example)
+_shtab_toast_list_option_strings=(-h --help --json)
+_shtab_toast_settings_option_strings=(-h --help --example --json)
 _shtab_toast_check_option_strings=(-h --help --json)
 _shtab_toast_run_option_strings=(-h --help)
 _shtab_toast_status_option_strings=(-h --help --watch --json)
@@ -70,9 +70,11 @@ _shtab_toast_pos_0_choices=(list settings check run status once migrate takeover
 
 _shtab_toast_list__h_nargs=0
 _shtab_toast_list___help_nargs=0
+_shtab_toast_list___json_nargs=0
 _shtab_toast_settings__h_nargs=0
 _shtab_toast_settings___help_nargs=0
 _shtab_toast_settings___example_nargs=0
+_shtab_toast_settings___json_nargs=0
 _shtab_toast_check__h_nargs=0
 _shtab_toast_check___help_nargs=0
 _shtab_toast_check___json_nargs=0

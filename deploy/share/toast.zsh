@@ -12,7 +12,7 @@ _shtab_toast_commands() {
   local _commands=(
     audit:'show what operators did in the last year, the newest first'
     check:'say what is missing for the workers, and what to do'
-    list:'show the schedulers, and where each of their settings came from'
+    list:'show the schedulers, and where each setting came from'
     migrate:'create or update the tables of our own'
     once:'run one pass now, publish its events and print the counts'
     outbox:'show the events that wait or were set aside'
@@ -76,6 +76,7 @@ _shtab_toast_check_defaults_added=0
 
 _shtab_toast_list_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print one JSON object]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -248,6 +249,7 @@ _shtab_toast_runs_defaults_added=0
 _shtab_toast_settings_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--example[print a commented settings file instead]"
+  "--json[print a list of JSON objects]"
 )
 
 # guard to ensure default positional specs are added only once per session

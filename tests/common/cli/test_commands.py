@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from psycopg import sql
 
 import workers
+from common import config
 from common.cli import commands, services
 from devservers.child_processes import PATIENCE, bound_to_parent, free_port, poll_until
 from devservers.postgres import PostgresServer
@@ -80,9 +82,10 @@ def everything(database: TestDatabase) -> dict[str, Any]:
 def test_list_shows_every_scheduler_and_where_its_settings_come_from(tmp_path: Path) -> None:
     etc = tmp_path / "etc"
     etc.mkdir()
-    (etc / "toast.env").write_text("WEBHOOK_MAX_RETRIES=7\n")
-    (etc / "link.env").write_text("LINK_EXPIRATION_INTERVAL=90m\n")
-    answer = toast("list", env=bare(TOAST_CONFIG_DIR=str(etc), STREAM_CLOSER_ENABLED="f"))
+    (etc / "toast.env").write_text("WEBHOOK_MAX_RETRIES=7\nDB_HOST=a\nDB_PASSWORD=geheim\n")
+    (etc / "link.env").write_text("LINK_EXPIRATION_INTERVAL=90m\nDB_HOST=b\n")
+    env = bare(TOAST_CONFIG_DIR=str(etc), STREAM_CLOSER_ENABLED="f", DB_PORT="five")
+    answer = toast("list", env=env)
 
     assert (answer.code, answer.err) == (0, "")
     schedulers, settings = answer.out.split("\n\n")
@@ -102,6 +105,17 @@ def test_list_shows_every_scheduler_and_where_its_settings_come_from(tmp_path: P
     assert origins["STREAM_CLOSER_ENABLED"] == ["f", "environment"]
     assert origins["STREAM_CLOSER_INTERVAL"] == ["1h", "default"]
     assert "ends streams that the bot never ended" in schedulers
+
+    # Of every worker, whatever is wrong with them.
+    common = [re.split(" {2,}", line) for line in settings.splitlines()]
+    assert [row[:4] for row in common[1:6]] == [
+        ["DB_HOST", "a", f"{etc}/toast.env", "every other worker"],
+        ["DB_HOST", "b", f"{etc}/link.env", "toast-link"],
+        ["DB_PORT", "five", "environment", "every worker"],
+        ["DB_USER", "not set", "every worker", "PostgreSQL: role"],
+        ["DB_PASSWORD", "(hidden)", f"{etc}/toast.env", "every worker"],
+    ]
+    assert {row[0] for row in common} >= {variable.name for variable in config.COMMON}
 
 
 # --- once -------------------------------------------------------------------------------------

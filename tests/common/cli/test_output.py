@@ -17,7 +17,7 @@ import pytest
 
 import workers
 from common import config, exit_codes
-from common.cli import arguments, commands, services
+from common.cli import arguments, commands, list_command, services
 from common.cli.check import check
 from common.cli.once import passes
 from common.cli.status import collector, text
@@ -56,6 +56,8 @@ COMMANDS = list(of_parser())
 # `run` prints nothing, and runs until it is stopped.
 CALLS = [call(name) for name in COMMANDS if name != "run"]
 WITH_JSON = [words for words in CALLS if "json" in str(of_parser()[words[0]]._actions)]
+# All others read the database, or say why they cannot.
+OF_DATABASE = [words for words in WITH_JSON if words[0] not in ("list", "settings")]
 CALLS += [[*words, "--json"] for words in WITH_JSON] + [["--version"], ["outbox", "--help"]]
 
 # Redirections after which nothing can be written, and such that leave standard output.
@@ -235,7 +237,7 @@ def test_the_exit_codes_are_those_of_the_document() -> None:
     ],
     ids=["settings", "database away", "login"],
 )
-@pytest.mark.parametrize("words", WITH_JSON, ids=" ".join)
+@pytest.mark.parametrize("words", OF_DATABASE, ids=" ".join)
 def test_a_failure_is_json_too_where_that_is_wanted(
     words: list[str], settings: dict[str, str], code: int, expected: str, env: dict[str, str]
 ) -> None:
@@ -253,6 +255,7 @@ def test_an_unknown_service_is_json_too(env: dict[str, str]) -> None:
 
 # Words of the text that only make a table or a sentence of the values.
 LABELS = {
+    "list": "yes no",
     "once": "SCHEDULER TOOK DETAILS are",
     "status": """processes none is known to be up ON LAST RUN TOOK NEXT RUNS 24 H database the from
         not nor what its schedulers did yes no soon""",
@@ -278,8 +281,10 @@ def reports(
     sse = workers.load("sse")
     away = config.load("sse", sse.variables)
     checked = check([service])
+    listed = list_command.listing(services.Services(["link", "sse"], workers.load))
     found = collector.collect([(service, settings), (sse, away)], [])
     return {
+        "list": (listed.as_text(), listed.as_json()),
         "once": (outcome.as_text(), outcome.as_json()),
         "status": (text.as_text(found), text.as_json(found)),
         "check": (checked.as_text(), checked.as_json()),
