@@ -66,7 +66,7 @@ bench-watch: $(INSTALLED) ## Try the alternatives; fail if the workers have beco
 	@$(VENV)/bin/python -m pytest tests/project/alternatives_checks.py
 	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m benchmarks --watch
 
-generate: $(INSTALLED) ## Write the tables, roles and units that follow from the code
+generate: $(INSTALLED) ## Write the tables, roles, units, completion and manual that follow from the code
 	@$(VENV)/bin/python -m generate
 
 install: ## As root: put the workers on this machine, or a newer release of them

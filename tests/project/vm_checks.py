@@ -40,6 +40,12 @@ WATCHDOG_SECONDS = 60 + 30
 
 RELEASES = "/opt/toast-workers/releases"
 UNIT_FOLDER = "/usr/local/lib/systemd/system"
+MANUAL_AND_COMPLETION = (
+    "/usr/local/share/man/man1/toast.1",
+    "/usr/local/share/bash-completion/completions/toast",
+    "/usr/local/share/zsh/site-functions/_toast",
+    "/etc/fish/completions/toast.fish",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,7 @@ def test_it_installs_and_shows_the_next_steps(vm: Vm) -> None:
     example = vm.run("cat /etc/toast/*.env")
     assert all(line.startswith("#") for line in example.splitlines() if line)
     assert "#LINK_EXPIRATION_INTERVAL=1h" in example
+    assert len(vm.run(f"readlink -e {' '.join(MANUAL_AND_COMPLETION)}").splitlines()) == 4
     # Nothing of it can be changed by the user that the workers run as.
     assert vm.run(f"find {RELEASES} -not -user root -o -perm /022 -not -type l") == ""
 

@@ -459,7 +459,7 @@ def test_run_starts_the_worker(database: TestDatabase, env: dict[str, str]) -> N
         ("once", "required: SERVICE"),
         ("once link --yes", "unrecognized arguments: --yes"),
         ("outbox drop all", "invalid int value: 'all'"),
-        ("outbox retry --topik x", "argument ID: invalid int value: 'x'"),
+        ("outbox retry --topik=x", "unrecognized arguments: --topik=x"),
         ("rows drop 1", "invalid UUID value: '1'"),
         ("once lnik", "unknown service 'lnik'. Did you mean link? Known: blog, foodfolio, link"),
         ("run Webhooks", "unknown service 'Webhooks'. Did you mean webhook? Known: blog, "),
