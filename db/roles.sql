@@ -73,7 +73,7 @@ DO $$ BEGIN
           UPDATE (tries, retry_at, error),
           DELETE
         ON public.toast_outbox TO toast_blog;
-    GRANT SELECT (service),
+    GRANT SELECT (service, id, topic, key, occurred_at, error, set_aside_at),
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_blog;
@@ -117,7 +117,7 @@ DO $$ BEGIN
           UPDATE (tries, retry_at, error),
           DELETE
         ON public.toast_outbox TO toast_foodfolio;
-    GRANT SELECT (service),
+    GRANT SELECT (service, id, topic, key, occurred_at, error, set_aside_at),
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_foodfolio;
@@ -155,7 +155,7 @@ DO $$ BEGIN
           UPDATE (tries, retry_at, error),
           DELETE
         ON public.toast_outbox TO toast_link;
-    GRANT SELECT (service),
+    GRANT SELECT (service, id, topic, key, occurred_at, error, set_aside_at),
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_link;
@@ -339,7 +339,7 @@ DO $$ BEGIN
           UPDATE (tries, retry_at, error),
           DELETE
         ON public.toast_outbox TO toast_warcraft;
-    GRANT SELECT (service),
+    GRANT SELECT (service, id, topic, key, occurred_at, error, set_aside_at),
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_warcraft;

@@ -63,6 +63,7 @@ class _Commands:
         self._rows()
         self._runs()
         self._audit()
+        self._why()
 
     def _settings(self) -> None:
         settings = self._add("settings", "print the reference of all settings as a table")
@@ -126,6 +127,13 @@ class _Commands:
         self._settings_of(audit)
         _since(audit)
         _json(audit, _LINES)
+
+    def _why(self) -> None:
+        why = self._add("why", "say why a row was not processed: each condition, met or not")
+        self._service(why)
+        why.add_argument("scheduler", metavar="SCHEDULER", help="that should process it")
+        why.add_argument("id", metavar="ID", help="of the row; for client-cleanup, of the client")
+        _json(why)
 
     def _takeover(self) -> None:
         takeover = self._add("takeover", "take over from the live services: first passes, settings")

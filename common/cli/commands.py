@@ -36,6 +36,7 @@ _COMMANDS = {
     "rows": "common.cli.operate.rows",
     "runs": "common.cli.operate.runs",
     "audit": "common.cli.operate.audit_trail",
+    "why": "common.cli.operate.why",
 }
 
 

@@ -47,7 +47,12 @@ PUBLISHING = (
         update=("tries", "retry_at", "error"),
         delete=True,
     ),
-    TableAccess(OUTBOX_SET_ASIDE, insert=("id", *_EVENT, "tries", "error", "set_aside_at")),
+    # It reads them for `toast why`.
+    TableAccess(
+        OUTBOX_SET_ASIDE,
+        select=("id", "topic", "key", "occurred_at", "error", "set_aside_at"),
+        insert=("id", *_EVENT, "tries", "error", "set_aside_at"),
+    ),
 )
 
 SETTING_ROWS_ASIDE = TableAccess(

@@ -10,6 +10,9 @@ from psycopg.rows import class_row
 from common.database.audit import Changed
 from common.database.session import Connection, Session
 
+# Of one row, more events than these are a fault of their own.
+MOST_OF_KEY = 20
+
 _CHOSEN = """
     (%(ids)s::numeric[] IS NULL OR id = ANY (%(ids)s))
     AND (%(service)s::text IS NULL OR service = %(service)s)
@@ -29,6 +32,16 @@ _ONE = f"""
 SELECT {_COLUMNS}, set_aside_at, payload FROM toast_outbox_set_aside WHERE id = %(id)s
 UNION ALL
 SELECT {_COLUMNS}, NULL, payload FROM toast_outbox WHERE id = %(id)s"""
+
+# The primary key begins with the service.
+_OF_KEY = f"""
+SELECT * FROM (
+    SELECT id, topic, occurred_at, set_aside_at, error FROM toast_outbox_set_aside
+    WHERE service = %(service)s AND topic = ANY (%(topics)s) AND key = %(key)s
+    UNION ALL
+    SELECT id, topic, occurred_at, NULL, NULL FROM toast_outbox
+    WHERE service = %(service)s AND topic = ANY (%(topics)s) AND key = %(key)s
+) AS event ORDER BY id LIMIT {MOST_OF_KEY}"""
 
 _SUMMARY = f"""
 SELECT (SELECT count(*) FROM toast_outbox WHERE {_CHOSEN}) AS waiting,
@@ -99,6 +112,14 @@ def listing(connection: Session, chosen: Chosen) -> Iterator[dict[str, Any]]:
 def event(connection: Connection, number: int) -> dict[str, Any] | None:
     """An event with its payload; None if there is none with this id."""
     return connection.execute(_ONE, {"id": number}).fetchone()
+
+
+def of_key(
+    connection: Connection, service: str, topics: Sequence[str], key: str
+) -> list[dict[str, Any]]:
+    """The first events of these topics about one row: its id is their key."""
+    values = {"service": service, "topics": list(topics), "key": key}
+    return connection.execute(_OF_KEY, values).fetchall()
 
 
 def publishers(connection: Connection) -> dict[str, str]:

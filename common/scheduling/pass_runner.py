@@ -3,7 +3,8 @@
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -26,7 +27,7 @@ from common.logging.throttle import LogThrottle
 from common.scheduling import grants
 from common.scheduling.first_pass import FirstPass, Takeover
 from common.scheduling.observer import Observer
-from common.scheduling.preview import Preview
+from common.scheduling.preview import Preview, Reasons
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Scheduler
 from common.scheduling.under_way.heartbeat import Heartbeat
 from common.scheduling.under_way.interruption import Interruption
@@ -88,15 +89,28 @@ class PassRunner:
 
     def preview(self) -> Preview:
         """What a pass would do; in a read-only transaction."""
-        with self._database.connect() as connection:
-            migrations.require(connection, self._tables, may_apply=False)
-            usable_tables.require(connection, self._tables)
-            with connection.begin(read_only=True):
-                return self.preview_in(connection)
+        with self.connect_to_look() as connection, connection.begin(read_only=True):
+            return self.preview_in(connection)
 
     def preview_in(self, connection: Session) -> Preview:
         """As ``preview``, in a transaction of this connection."""
         return self.scheduler.work.preview(self._new_pass(connection))
+
+    def why(self, connection: Session, row: str) -> Reasons:
+        """Why a pass would find the row with this id, or not; in a read-only transaction.
+
+        Raises PassError if there is none.
+        """
+        with connection.begin(read_only=True):
+            return self.scheduler.work.why(self._new_pass(connection), row)
+
+    @contextmanager
+    def connect_to_look(self) -> Iterator[Session]:
+        """A connection for what changes nothing, if a pass can use all its tables."""
+        with self._database.connect() as connection:
+            migrations.require(connection, self._tables, may_apply=False)
+            usable_tables.require(connection, self._tables)
+            yield connection
 
     def backlog(self, connection: Session, most: int) -> int | None:
         """Count the due rows, at most ``most``; None if the scheduler has no cheap count."""

@@ -17,7 +17,7 @@ from common.database.table_access import TableAccess
 from common.errors import RemoteAway
 from common.events.envelope import Event
 from common.metrics.prometheus import Gauge, Metric
-from common.scheduling.preview import Preview
+from common.scheduling.preview import Preview, Reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,14 @@ class Remote:
 
 
 class Condition(NamedTuple):
-    """One of the conditions by which a row is due: its name for people, and its SQL."""
+    """One of the conditions by which a row is due: its name for people, and its SQL.
+
+    ``shows`` maps names to SQL for the values that decide it; None: the columns that it names.
+    """
 
     name: str
     sql: str
+    shows: Mapping[str, str] | None = None
 
 
 class Work(Protocol):
@@ -138,9 +142,10 @@ class Work(Protocol):
     BatchedChange, Alerts and Custom are kinds of it. ``backlog(pass, limit)`` counts the due rows,
     at most ``limit``; it is None if there is no cheap count. ``explain(pass)`` lets PostgreSQL plan
     the statements, and runs none; it is None if they are not known beforehand. ``due`` are the
-    conditions by which a row is due, all of them; empty if its rows are not found by SQL.
-    ``collects``: a pass creates a temporary table. ``can_be_quiet``: it tells nobody of the rows
-    that became due until the pass's ``quiet_until``.
+    conditions by which a row is due; empty if its rows are not found by SQL, and their ids are no
+    UUIDs. ``why(pass, id)`` checks each condition for one row; it raises PassError if there is
+    none. ``collects``: a pass creates a temporary table. ``can_be_quiet``: it tells nobody of the
+    rows that became due until the pass's ``quiet_until``.
     """
 
     @property
@@ -148,6 +153,9 @@ class Work(Protocol):
 
     @property
     def preview(self) -> Callable[[Pass], Preview]: ...
+
+    @property
+    def why(self) -> Callable[[Pass, str], Reasons]: ...
 
     @property
     def backlog(self) -> Callable[[Pass, int], int] | None: ...
@@ -180,6 +188,7 @@ class Custom:
 
     run: Callable[[Pass], PassResult]
     preview: Callable[[Pass], Preview]
+    why: Callable[[Pass, str], Reasons]
     backlog: Callable[[Pass, int], int] | None = None
     explain: Callable[[Pass], None] | None = None
     due: tuple[Condition, ...] = ()

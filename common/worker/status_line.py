@@ -52,3 +52,8 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return "just now"
+
+
+def ahead(seconds: float) -> str:
+    """`in 12 s`, `in 4 min`, `in 3 h`, `in 2 d`: in one unit, rounded down."""
+    return f"in {ago(seconds).removesuffix(' ago')}" if seconds >= 1 else "now"

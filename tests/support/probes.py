@@ -7,7 +7,8 @@ import pytest
 
 from common import config
 from common.config import Settings
-from common.scheduling.preview import Preview
+from common.errors import PassError
+from common.scheduling.preview import Preview, Reasons
 from common.scheduling.scheduler import Custom, Pass, PassResult, Scheduler
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER
@@ -20,13 +21,17 @@ def _nothing_is_due(current: Pass) -> Preview:
     return Preview(0, ())
 
 
+def _has_no_rows(current: Pass, row: str) -> Reasons:
+    raise PassError(f"no row {row}")
+
+
 def probe(
     run: Callable[[Pass], PassResult],
     preview: Callable[[Pass], Preview] = _nothing_is_due,
     name: str = "probe",
 ) -> Scheduler:
     """A scheduler whose pass is `run`."""
-    work = Custom(run=run, preview=preview)
+    work = Custom(run=run, preview=preview, why=_has_no_rows)
     return Scheduler(name, "does what a test supplies", ENABLED, INTERVAL, work)
 
 

@@ -9,9 +9,8 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common.database.failed_rows import not_set_aside
 from common.scheduling import Condition
-from common.scheduling.work.due_rows import all_of
+from common.scheduling.work.due_rows import all_of, not_set_aside
 from workers.notification.discord.rate_limits import ChannelLimits
 from workers.notification.retry_session import RetrySession
 
@@ -42,28 +41,38 @@ _WAITING = (
         "attempts left",
         "notification.attempt_count < %(max_retries)s OR notification.attempt_count IS NULL",
     ),
-    Condition("not set aside", not_set_aside("notification.id")),
+    not_set_aside("notification.id"),
 )
 DUE_CONDITIONS = (
     *_WAITING,
-    Condition("channel active and not deleted", _IS_OPEN),
-    Condition("webhook of the channel not gone", f"{_GONE} IS NULL"),
+    Condition(
+        "channel active and not deleted",
+        _IS_OPEN,
+        shows={f"channel.{name}": f"channel.{name}" for name in ("active", "deleted_at")},
+    ),
+    Condition("webhook of the channel not gone", f"{_GONE} IS NULL", shows={"channel gone": _GONE}),
 )
 IS_WAITING = all_of(_WAITING)
 _IS_DUE = all_of(DUE_CONDITIONS)
 
-_FROM = """
-FROM notification_notifications AS notification
-JOIN notification_channels AS channel ON channel.id = notification.channel_id"""
+_JOINED = "JOIN notification_channels AS channel ON channel.id = notification.channel_id"
+_FROM = f"""
+FROM notification_notifications AS notification {_JOINED}"""
+# Every notification, also without its channel.
+ALL_ROWS = f"notification_notifications AS notification LEFT {_JOINED}"
 
 # The order of a channel's notifications: NULL is the oldest. Python cannot represent every time of
 # PostgreSQL, so a position in the queue is kept as PostgreSQL's text.
 _TIME = "coalesce(notification.created_at, '-infinity')"
 
+SHOWN = (
+    *("notification.id", "channel.name AS channel", "notification.event_type"),
+    *("coalesce(notification.attempt_count, 0) AS attempt_count", "notification.created_at"),
+)
+
 # The notifications that the next pass sends, for a dry run.
 DUE = f"""
-SELECT notification.id, channel.name AS channel, notification.event_type,
-       coalesce(notification.attempt_count, 0) AS attempt_count, notification.created_at
+SELECT {", ".join(SHOWN)}
 {_FROM} WHERE {_IS_DUE}
 ORDER BY {_TIME}, notification.id"""
 

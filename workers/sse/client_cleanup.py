@@ -20,20 +20,13 @@ import threading
 import time
 from collections.abc import Container, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common import config
 from common.errors import PassError
 from common.logging import logs
-from common.scheduling import (
-    PREVIEW_ROWS,
-    Custom,
-    Pass,
-    PassResult,
-    Preview,
-    Remote,
-    Scheduler,
-)
+from common.scheduling import PREVIEW_ROWS, Custom, Pass, PassResult, Preview, Remote, Scheduler
+from common.scheduling.preview import Checked, Reasons
 from common.scheduling.work import clock_guard, pass_lock
 
 if TYPE_CHECKING:
@@ -195,16 +188,33 @@ def preview(current: Pass) -> Preview:
         cleanup = _Cleanup(current, service)
         due = [client for client in cleanup.list_clients() if cleanup.is_due(client)]
     due.sort(key=lambda client: client.last_active or current.now)
-    rows = [
-        {
-            "client_id": client.id,
-            "connected_at": client.connected_at,
-            "last_event_at": client.last_event_at,
-            "remote_addr": client.remote_addr,
-        }
-        for client in due[:PREVIEW_ROWS]
-    ]
-    return Preview(len(due), rows)
+    return Preview(len(due), [_shown(client) for client in due[:PREVIEW_ROWS]])
+
+
+def why(current: Pass, client_id: str) -> Reasons:
+    """Why a pass would disconnect this client, or not. Raises PassError if it is not connected."""
+    with _connect(current.settings) as service:
+        cleanup = _Cleanup(current, service)
+        clients = {client.id: client for client in cleanup.list_clients()}
+    if client_id not in clients:
+        address = current.settings[ADDRESS]
+        raise PassError(f"no client {client_id} is connected to the SSE service at {address}")
+    shown, last = _shown(clients[client_id]), clients[client_id].last_active
+    since = last and last + current.settings[INACTIVE_TIMEOUT]
+    is_due = cleanup.is_due(clients[client_id])
+    times = {name: shown[name] for name in ("connected_at", "last_event_at")}
+    limit = {INACTIVE_TIMEOUT.name: current.settings.written(INACTIVE_TIMEOUT)}
+    idle = Checked("without an event for too long", is_due, times, limit, None if is_due else since)
+    return Reasons("SSE service", current.now, shown, [idle], since)
+
+
+def _shown(client: "SseClient") -> dict[str, Any]:
+    return {
+        "client_id": client.id,
+        "connected_at": client.connected_at,
+        "last_event_at": client.last_event_at,
+        "remote_addr": client.remote_addr,
+    }
 
 
 def _address(settings: config.Settings) -> str:
@@ -235,7 +245,9 @@ SCHEDULER = Scheduler(
         "SSE_CLIENT_CLEANUP_INTERVAL", "5m", "time from one look for inactive clients to the next"
     ),
     work=pass_lock.exclusive(
-        Custom(run=run, preview=preview, settings=(INACTIVE_TIMEOUT, ADDRESS, CALL_TIMEOUT))
+        Custom(
+            run=run, preview=preview, why=why, settings=(INACTIVE_TIMEOUT, ADDRESS, CALL_TIMEOUT)
+        )
     ),
     remotes=(Remote("SSE service", _address, _check),),
 )

@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from common.config import Variable
-from common.database import Table, failed_rows
+from common.database import Table
 from common.events.envelope import Event
 from common.scheduling import Condition, Pass
-from common.scheduling.work.due_rows import DueRows, all_of, is_announced
+from common.scheduling.work.due_rows import DueRows, all_of, is_announced, not_set_aside
+from common.scheduling.work.one_row import OneRow
 from workers.warcraft.battle_net.client import REGION
 
 # A subject is due after this share of the interval: less than 1, so that a pass that starts a
@@ -76,16 +77,25 @@ class DueSubjects:
             Condition(
                 "not synced within the interval",
                 f"{synced} IS NULL OR {synced} <= %(synced_before)s",
+                shows={"last_synced_at": synced},
             ),
-            Condition("not set aside", failed_rows.not_set_aside(f"{self.kind}.id")),
+            not_set_aside(f"{self.kind}.id"),
         )
+
+    @property
+    def _shown(self) -> tuple[str, ...]:
+        own = (f"{self.kind}.{name}" for name in ("id", "name", "realm"))
+        region = f"{region_of(self.kind)} AS region"
+        return (*own, region, f"{self.last_synced} AS last_synced_at")
+
+    @property
+    def _rows(self) -> str:
+        return f"{self.table.name} AS {self.kind} {self.joined}"
 
     @property
     def _select(self) -> str:
         return f"""
-SELECT {self.kind}.id, {self.kind}.name, {self.kind}.realm, {region_of(self.kind)} AS region,
-       {self.last_synced} AS last_synced_at
-FROM {self.table.name} AS {self.kind} {self.joined} WHERE {all_of(self.due)}"""
+SELECT {", ".join(self._shown)} FROM {self._rows} WHERE {all_of(self.due)}"""
 
     @property
     def due_rows(self) -> DueRows:
@@ -95,6 +105,20 @@ FROM {self.table.name} AS {self.kind} {self.joined} WHERE {all_of(self.due)}"""
             self.parameters,
             since=_SINCE,
             events=len(self.events),
+        )
+
+    @property
+    def one_row(self) -> OneRow:
+        """Why one subject is due, or not."""
+        return OneRow(
+            table=self.table,
+            rows=self._rows,
+            alias=self.kind,
+            conditions=self.due,
+            shows=self._shown,
+            since=_SINCE,
+            parameters=self.parameters,
+            settings={"synced_before": self.interval},
         )
 
     def parameters(self, current: Pass) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class Sync(DueSubjects, Generic[T]):
                 Custom(
                     run=self._run,
                     preview=self.due_rows.preview,  # sends no request to Battle.net
+                    why=self.one_row.why,
                     backlog=self.due_rows.backlog,
                     due=self.due,
                     settings=SETTINGS,

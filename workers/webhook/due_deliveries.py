@@ -6,30 +6,33 @@ not active. A delivery that is set aside (see delivery_pass.py) is not due.
 
 from typing import Any
 
-from common.database.failed_rows import not_set_aside
 from common.scheduling import Condition, Pass
 from common.scheduling.work import ctid
 from common.scheduling.work.batches import Statements
-from common.scheduling.work.due_rows import DueRows, all_of
+from common.scheduling.work.due_rows import DueRows, all_of, not_set_aside
+from common.scheduling.work.one_row import OneRow
+from workers.webhook.tables import DELIVERIES
 
 DUE_CONDITIONS = (
     Condition("waits for a retry", "delivery.status = 'retrying'"),
     Condition("not deleted", "delivery.deleted_at IS NULL"),
     Condition("next_retry_at has come", "delivery.next_retry_at <= %(now)s"),
-    Condition("not set aside", not_set_aside("delivery.id")),
+    not_set_aside("delivery.id"),
 )
 IS_DUE = all_of(DUE_CONDITIONS)
 IS_ACTIVE = "webhook.active AND webhook.deleted_at IS NULL"
 
-# The deliveries that the next pass attempts or gives up, for a dry run.
-_DUE = f"""
-SELECT id, webhook_id, event_type, attempt_count, next_retry_at
-FROM webhook_deliveries AS delivery WHERE {IS_DUE}"""
+_SHOWN = ("id", "webhook_id", "event_type", "attempt_count", "next_retry_at")
+_FROM = "webhook_deliveries AS delivery"
 
+# The deliveries that the next pass attempts or gives up, for a dry run.
+_DUE = f"SELECT {', '.join(_SHOWN)} FROM {_FROM} WHERE {IS_DUE}"
+
+_HAS_ACTIVE_WEBHOOK = f"""
+    EXISTS (SELECT FROM webhook_webhooks AS webhook
+            WHERE webhook.id = delivery.webhook_id AND {IS_ACTIVE})"""
 _HAS_INACTIVE_WEBHOOK = f"""
-    {IS_DUE} AND id <> ALL (%(without)s::uuid[])
-    AND NOT EXISTS (SELECT FROM webhook_webhooks AS webhook
-                    WHERE webhook.id = delivery.webhook_id AND {IS_ACTIVE})"""
+    {IS_DUE} AND id <> ALL (%(without)s::uuid[]) AND NOT {_HAS_ACTIVE_WEBHOOK}"""
 
 # Fail the deliveries whose webhook is deleted or inactive, with the live pool's error text.
 GIVE_UP = Statements(
@@ -57,3 +60,13 @@ def _parameters(current: Pass) -> dict[str, Any]:
 
 
 DUE_ROWS = DueRows(_DUE, _parameters, since="next_retry_at")
+ONE_ROW = OneRow(
+    table=DELIVERIES,
+    rows=_FROM,
+    alias="delivery",
+    conditions=DUE_CONDITIONS,
+    # Without an active webhook the next pass gives it up.
+    shows=(*_SHOWN, f"{_HAS_ACTIVE_WEBHOOK} AS webhook_is_active"),
+    since="next_retry_at",
+    parameters=_parameters,
+)

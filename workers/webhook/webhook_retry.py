@@ -49,8 +49,12 @@ SCHEDULING = BatchedChange(
         # NULL attempts count as 0, as in the live service; no coalesce(), because no index
         # serves it.
         Condition("attempts left", "attempt_count < %(max_retries)s OR attempt_count IS NULL"),
-        Condition("webhook active", _HAS_ACTIVE_WEBHOOK),
-        Condition("fewer attempts made", f"{_ATTEMPTS_MADE} < %(max_retries)s"),
+        Condition("webhook active", _HAS_ACTIVE_WEBHOOK, shows={"webhook_id": "webhook_id"}),
+        Condition(
+            "fewer attempts made",
+            f"{_ATTEMPTS_MADE} < %(max_retries)s",
+            shows={"attempts made": _ATTEMPTS_MADE},
+        ),
     ),
     changes={"status": "'retrying'", "updated_at": "%(now)s", "next_retry_at": _NEXT_RETRY},
     parameters={"max_retries": MAX_RETRIES},

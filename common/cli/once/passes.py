@@ -6,12 +6,12 @@ A signal ends it as it ends a worker: after the batch that is being changed.
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import psycopg
 
 from common import signals
+from common.cli import output
 from common.cli.once.delivery import OwnEvents, Publishing
 from common.cli.once.report import Delivery, OnceReport, PassOutcome
 from common.config import Settings
@@ -162,13 +162,8 @@ def _preview(runner: PassRunner) -> PassOutcome:
     result, counts, error, rows = "ok", {"due": 0}, "", []
     try:
         preview = runner.preview()
-        counts, rows = {"due": preview.count}, [_readable(row) for row in preview.rows]
+        counts, rows = {"due": preview.count}, [output.readable(row) for row in preview.rows]
     except (psycopg.Error, PassError) as fault:
         result, error = "failed", redact(advised(str(fault), fault))
     seconds = time.monotonic() - started
     return PassOutcome(runner.scheduler.name, result, counts, seconds, error, rows)
-
-
-def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with secrets removed, which errors stored by the live services may hold."""
-    return {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}

@@ -9,7 +9,7 @@ from common.cli import output, text_table
 from common.cli.status import job_history
 from common.cli.status.collector import Server, Status
 from common.cli.status.job_history import Job
-from common.worker.status_line import ago
+from common.worker.status_line import ago, ahead
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -169,7 +169,7 @@ def _next(job: Job, now: datetime | None) -> str:
     if job.next_run is None or now is None:
         return "-"
     seconds = (job.next_run - now).total_seconds()
-    return f"in {ago(seconds).removesuffix(' ago')}" if seconds >= 1 else "now"
+    return ahead(seconds)
 
 
 def _seconds(seconds: float) -> str:

@@ -13,10 +13,11 @@ from common.config import Variable
 from common.database import failed_rows, own_tables
 from common.database.table_access import Index, Table, TableAccess
 from common.events.envelope import Event
-from common.scheduling.scheduler import NOTHING, Pass, PassResult
+from common.scheduling.scheduler import NOTHING, Condition, Pass, PassResult
 from common.scheduling.work import batched_pass, ctid
 from common.scheduling.work.batches import Collection, Statements
 from common.scheduling.work.due_rows import all_of, is_announced, not_left_out
+from common.scheduling.work.one_row import OneRow
 from common.scheduling.work.sql_work import SqlWork
 
 # An alert that stays true is raised again after this share of the interval: a pass that starts a
@@ -28,6 +29,20 @@ _INSERT = """
     INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
     SELECT %(scheduler)s, id, facts, CASE WHEN {is_announced} THEN %(now)s ELSE {quiet} END
     FROM due"""
+
+# True if the alert of a ``candidate`` was raised within the interval with the same facts, false if
+# earlier or with others, NULL if it has none. A scalar subquery uses the index, row by row; for a
+# join the planner would read all alerts in each batch.
+_IS_CURRENT = """(
+            SELECT alert.facts = candidate.facts AND alert.raised_at > %(repeat_before)s
+            FROM toast_alerts AS alert
+            WHERE alert.scheduler = %(scheduler)s AND alert.subject_id = candidate.id
+        )"""
+_IS_NEWS = Condition(
+    "no alert with the same facts within the interval",
+    f"{_IS_CURRENT} IS NOT TRUE",
+    shows={"facts": "candidate.facts"},
+)
 
 # When an alert was raised that is not announced: it is not repeated until its facts change.
 _QUIET = "timestamptz 'infinity'"
@@ -166,10 +181,23 @@ class Alerts(SqlWork):
         return (self.statements.due, raising, self.forgetting.batch)
 
     @property
+    def _one_row(self) -> OneRow:
+        candidate = f"CROSS JOIN LATERAL (SELECT {self._columns}) AS candidate"
+        return self._one_of(
+            self.table,
+            (f"{self.rows} AS {self.row} {candidate}", self.row),
+            [f"candidate.{name}" for name in self.shows],
+            more=(_IS_NEWS,),
+        )
+
+    @property
+    def _columns(self) -> str:
+        return ", ".join((*self.columns, f"{self.facts} AS facts"))
+
+    @property
     def _all_rows(self) -> str:
-        columns = ", ".join((*self.columns, f"{self.facts} AS facts"))
         return f"""
-    SELECT {columns} FROM {self.rows} AS {self.row}
+    SELECT {self._columns} FROM {self.rows} AS {self.row}
     WHERE {all_of(self.due)} AND {not_left_out(f"{self.row}.id")}"""
 
     def _values(self, current: Pass) -> dict[str, Any]:
@@ -183,15 +211,10 @@ def _to_raise(rows: str) -> str:
     An ``id`` is to be raised if no row of toast_alerts has its ``facts``, or none raised within the
     interval. ``is_current`` is NULL if the id has no row yet, otherwise false.
     """
-    # A scalar subquery uses the index, row by row; for a join the planner would read all alerts in
-    # each batch. OFFSET 0 prevents a second lookup.
+    # OFFSET 0 prevents a second lookup.
     return f"""
     SELECT * FROM (
-        SELECT candidate.*, (
-            SELECT alert.facts = candidate.facts AND alert.raised_at > %(repeat_before)s
-            FROM toast_alerts AS alert
-            WHERE alert.scheduler = %(scheduler)s AND alert.subject_id = candidate.id
-        ) AS is_current
+        SELECT candidate.*, {_IS_CURRENT} AS is_current
         FROM ({rows}) AS candidate
         OFFSET 0
     ) AS looked_up

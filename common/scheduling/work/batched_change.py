@@ -17,6 +17,7 @@ from common.scheduling.work import batched_pass, ctid
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.clock_guard import require_agreement
 from common.scheduling.work.due_rows import all_of, is_announced, not_left_out
+from common.scheduling.work.one_row import OneRow
 from common.scheduling.work.sql_work import SqlWork
 
 # FOR UPDATE asks for the right to update some column: of a table whose rows are only deleted, the
@@ -119,6 +120,10 @@ SELECT {", ".join(counts)}""",
             # What is to be deleted may wait for the next pass.
             urgent=bool(self.changes),
         )
+
+    @property
+    def _one_row(self) -> OneRow:
+        return self._one_of(self.table, (self.table.name, self.table.name), self.shows)
 
     @property
     def _told(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.database.failed_rows import not_set_aside
+from common.database import failed_rows
 from common.database.session import Connection
 from common.scheduling.preview import PREVIEW_ROWS, Ages, Preview
 from common.scheduling.scheduler import Condition, Pass
@@ -78,6 +78,11 @@ def is_announced(since: str) -> str:
     return f"({quiet_until} IS NULL OR {since} > {quiet_until})"
 
 
+def not_set_aside(column: str = "id") -> Condition:
+    """The row with this id is not set aside."""
+    return Condition("not set aside", failed_rows.not_set_aside(column), shows={})
+
+
 def not_left_out(column: str = "id") -> str:
     """SQL: a batch may change the row: it is not set aside, nor one of the ids in ``without``."""
-    return f"{not_set_aside(column)} AND {column} <> ALL (%(without)s::uuid[])"
+    return f"{not_set_aside(column).sql} AND {column} <> ALL (%(without)s::uuid[])"

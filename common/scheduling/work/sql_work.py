@@ -1,18 +1,20 @@
 """What BatchedChange and Alerts have in common: one query finds their due rows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from common.config import Variable
+from common.database.table_access import Table
 from common.events.envelope import Event
-from common.scheduling.preview import Preview
+from common.scheduling.preview import Preview, Reasons
 from common.scheduling.scheduler import Condition, Pass
 from common.scheduling.work import batched_pass, ctid
 from common.scheduling.work.batches import Statements
-from common.scheduling.work.due_rows import UNKNOWN, DueRows
+from common.scheduling.work.due_rows import UNKNOWN, DueRows, not_set_aside
+from common.scheduling.work.one_row import OneRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,10 @@ class SqlWork(ABC):
         """Count the due rows and fetch the first of them, without changes."""
         return self._due_rows.preview(current)
 
+    def why(self, current: Pass, row: str) -> Reasons:
+        """Check every condition for one row. Raises PassError if there is none with this id."""
+        return self._one_row.why(current, row)
+
     def backlog(self, current: Pass, most: int) -> int:
         """Count the due rows, at most ``most``."""
         return self._due_rows.backlog(current, most)
@@ -68,6 +74,31 @@ class SqlWork(ABC):
     @abstractmethod
     def events(self) -> tuple[Event, ...]:
         """The kinds of its events; each row leaves one of them, or none if there are none."""
+
+    @property
+    @abstractmethod
+    def _one_row(self) -> OneRow:
+        """How to find a row, and all conditions by which ``statements`` find it."""
+
+    def _one_of(
+        self,
+        table: Table,
+        rows: tuple[str, str],
+        shows: Sequence[str],
+        more: tuple[Condition, ...] = (),
+    ) -> OneRow:
+        """A row of the table, of which ``rows`` are the SQL and its alias there."""
+        source, alias = rows
+        return OneRow(
+            table=table,
+            rows=source,
+            alias=alias,
+            conditions=(*self.due, not_set_aside(f"{alias}.id"), *more),
+            shows=shows,
+            since=self.since,
+            parameters=self._values,
+            settings={**self.parameters, **self.ago},
+        )
 
     @property
     def _told(self) -> int:

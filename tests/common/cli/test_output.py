@@ -91,11 +91,6 @@ def env(module_database: TestDatabase, mock_broker: str) -> dict[str, str]:
         f"error{RAW}",
     )
     module_database.query(
-        "INSERT INTO toast_failed_rows (scheduler, row_id, reason, failures, failed_at, retry_at)"
-        " VALUES ('link-expiration', gen_random_uuid(), %s, 1, now(), 'tomorrow')",
-        f"reason{RAW}",
-    )
-    module_database.query(
         "INSERT INTO toast_audit (login, host, action, subject, rows, first_rows, reason)"
         " VALUES ('l', 'h', 'outbox drop', %s, 1, '{1}', '')",
         f"subject{RAW}",

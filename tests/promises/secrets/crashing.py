@@ -10,7 +10,7 @@ import warnings
 
 from common import config
 from common.errors import PassError
-from common.scheduling.preview import Preview
+from common.scheduling.preview import Preview, Reasons
 from common.scheduling.scheduler import Custom, Pass, PassResult, Scheduler
 from common.scheduling.service import Service
 from common.worker import worker_process
@@ -99,8 +99,11 @@ def _service(bug: str) -> Service:
     def preview(current: Pass) -> Preview:
         return Preview(0, ())
 
+    def why(current: Pass, row: str) -> Reasons:
+        raise PassError("it has no rows")
+
     settings = (SECRET,) if bug in BUGS else (SECRET, SETTING)
-    work = Custom(run=run, preview=preview, settings=settings)
+    work = Custom(run=run, preview=preview, why=why, settings=settings)
     probe = Scheduler("link-expiration", "has a bug", ENABLED, INTERVAL, work)
     return Service("link", (probe,))
 
