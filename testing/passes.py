@@ -15,7 +15,7 @@ from psycopg.rows import DictRow
 from common import config
 from common.config import Need, Settings, Variable
 from common.database.connection import Database
-from common.scheduling.preview import Preview
+from common.scheduling.preview import Preview, Reasons
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Scheduler
 from testing.database import TestDatabase
 
@@ -82,6 +82,12 @@ def preview(database: TestDatabase, scheduler: Scheduler, **details: Any) -> Pre
     with open_pass(database, scheduler, **details) as current, current.connection.transaction():
         current.connection.execute("SET TRANSACTION READ ONLY")
         return scheduler.work.preview(current)
+
+
+def why(database: TestDatabase, scheduler: Scheduler, row: object, **details: Any) -> Reasons:
+    """Why a pass would find the row with this id, or not."""
+    with open_pass(database, scheduler, **details) as current:
+        return scheduler.work.why(current, str(row))
 
 
 def outbox(database: TestDatabase) -> list[DictRow]:

@@ -22,7 +22,7 @@ PAGE_ROWS = 30
 # A hash of what an operator sets in a channel's row, without the counters and times that every
 # delivery changes. It is a hash of the stored bytes: an SQL_ASCII database does not check that they
 # are valid text.
-_ROW = """
+CHANNEL_ROW = """
     encode(sha256(convert_to(ROW(channel.name, channel.webhook_url, channel.event_types,
         channel.color, channel.active, channel.description, channel.deleted_at)::text,
         getdatabaseencoding())), 'hex')"""
@@ -31,7 +31,7 @@ _IS_OPEN = "(channel.active IS TRUE AND channel.deleted_at IS NULL)"
 
 _GONE = f"""
     (SELECT known.gone_reason FROM toast_discord_channels AS known
-     WHERE known.channel_id = channel.id AND known.gone_row = {_ROW})"""
+     WHERE known.channel_id = channel.id AND known.gone_row = {CHANNEL_ROW})"""
 
 _WAITING = (
     Condition("failed", "notification.status = 'failed'"),
@@ -80,7 +80,7 @@ ORDER BY {_TIME}, notification.id"""
 _FORGET_GONE = f"""
 UPDATE toast_discord_channels AS known SET gone_row = NULL, gone_reason = ''
 FROM notification_channels AS channel
-WHERE channel.id = known.channel_id AND known.gone_row <> {_ROW}"""
+WHERE channel.id = known.channel_id AND known.gone_row <> {CHANNEL_ROW}"""
 
 # Every channel with waiting notifications, and whether it may be called. No text columns: one
 # channel's unreadable text must not hide the others.
@@ -114,7 +114,7 @@ _READ = f"""
 SELECT notification.id, notification.event_id, notification.event_type,
        notification.event_payload, notification.created_at,
        coalesce(notification.attempt_count, 0) AS attempt_count, channel.name AS channel,
-       channel.webhook_url, coalesce(channel.color, 0) AS color, {_ROW} AS channel_row
+       channel.webhook_url, coalesce(channel.color, 0) AS color, {CHANNEL_ROW} AS channel_row
 {_FROM} WHERE notification.id = %(id)s AND {_IS_DUE}"""
 
 
