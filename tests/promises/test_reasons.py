@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import workers
 from common.scheduling.preview import Reasons
-from common.scheduling.scheduler import Pass, Scheduler
+from common.scheduling.scheduler import Pass
 from common.scheduling.work import due_rows
 from testing.database import TestDatabase
 from testing.passes import DAY, GO_ZERO_TIME, HOUR, MICROSECOND, NOW, open_pass
@@ -89,12 +89,12 @@ ROWS: Mapping[str, Sequence[Row]] = {
     },
     **MORE_ROWS,
 }
-SCHEDULERS = [
-    scheduler
+SCHEDULERS = {
+    scheduler.name: scheduler
     for name in workers.SERVICES
     for scheduler in workers.load(name).schedulers
     if scheduler.work.due
-]
+}
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,15 @@ class Plan:
 
 
 _NUMBER = st.integers(0, 1000)
-_RARELY = st.one_of(st.none(), st.none(), st.sampled_from(MOMENTS))
+_RETRY = st.sampled_from((None, None, NOW - MICROSECOND, NOW, NOW + MICROSECOND))
+_RAISED = st.sampled_from((None, *MOMENTS))
 PLANS = st.lists(
     st.builds(
         Plan,
         _NUMBER,
         st.dictionaries(_NUMBER, _NUMBER, max_size=2),
-        _RARELY,
-        _RARELY,
+        _RETRY,
+        _RAISED,
         st.booleans(),
     ),
     min_size=20,
@@ -125,15 +126,16 @@ PLANS = st.lists(
 )
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS, ids=lambda scheduler: scheduler.name)
+@pytest.mark.parametrize("name", SCHEDULERS)
 # To find the smallest rows that show a fault would take far longer than to find the fault.
 @hypothesis.settings(
     max_examples=4, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(plans=PLANS)
 def test_all_conditions_are_met_if_and_only_if_the_pass_finds_the_row(
-    scheduler: Scheduler, plans: list[Plan], module_database: TestDatabase
+    name: str, plans: list[Plan], module_database: TestDatabase
 ) -> None:
+    scheduler = SCHEDULERS[name]
     with open_pass(module_database, scheduler) as current, pytest.MonkeyPatch.context() as patch:
         patch.setattr(due_rows, "PREVIEW_ROWS", 1_000_000)
         rows = [_insert(current, module_database, plan) for plan in plans]
@@ -188,8 +190,7 @@ def _make_odd(
 
 
 def _why(current: Pass, row: UUID) -> Reasons:
-    scheduler = next(each for each in SCHEDULERS if each.name == current.scheduler)
-    return scheduler.work.why(current, str(row))
+    return SCHEDULERS[current.scheduler].work.why(current, str(row))
 
 
 def _facts(found: Reasons) -> Any:
