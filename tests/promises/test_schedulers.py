@@ -11,7 +11,7 @@ from common.scheduling.preview import PREVIEW_ROWS, Ages, Preview
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Scheduler
 from common.scheduling.work import batched_pass
 from testing.database import TestDatabase
-from testing.passes import open_pass, outbox, preview, run_pass
+from testing.passes import open_pass, outbox, preview, run_pass, why
 from testing.scheduler_cases import CASES
 from testing.scheduler_rows import Case, live_rows
 
@@ -34,10 +34,12 @@ def test_what_a_dry_run_shows_is_done_once_and_nothing_else(
     expected = case.after(database, due)
 
     shown = preview(database, case.scheduler)
+    found = {row: why(database, case.scheduler, row) for row in reasons}
     result = run_pass(database, case.scheduler)
     events = outbox(database)
 
     assert sorted(reasons[row["id"]] for row in shown.rows) == sorted(case.due)
+    assert {row for row, each in found.items() if each.is_due} == due
     announced = sorted(reasons[UUID(event["key"])] for event in events)
     assert announced == (sorted(case.due) if case.announces else [])
     assert live_rows(database) == expected

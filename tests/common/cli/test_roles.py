@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import urllib.request
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -17,10 +18,13 @@ from common import config
 from common.cli import roles
 from common.cli.once import passes
 from common.cli.once.report import OnceReport
+from common.cli.operate import row_facts
+from common.cli.operate.row_facts import Asked
 from common.cli.status import screen
 from common.config import Settings
 from common.database import failed_rows
 from common.database.connection import Database
+from common.errors import PassError
 from common.events import outbox
 from common.scheduling import grants
 from common.scheduling.first_pass import Takeover
@@ -118,8 +122,8 @@ def has_work(scheduler: Scheduler) -> bool:
 
 
 def do_everything(service: Service, settings: Settings) -> OnceReport:
-    """One pass of each scheduler and adoption and one round of the publisher, a dry run, status
-    and counts."""
+    """One pass of each scheduler and adoption and one round of the publisher, a dry run, status,
+    counts, and the reasons for a row."""
     database = Database(settings)
     shown = passes.dry_run(service.schedulers, settings)
     assert not shown.failed, shown.as_text()
@@ -132,7 +136,12 @@ def do_everything(service: Service, settings: Settings) -> OnceReport:
         outbox.of_service(connection, service.name, 10)
         for scheduler in service.schedulers:
             failed_rows.count(connection, scheduler.name, 10)
-            PassRunner(scheduler, settings, database).backlog(connection, 10)
+            runner = PassRunner(scheduler, settings, database)
+            runner.backlog(connection, 10)
+            row = str(uuid4())
+            with pytest.raises(PassError):
+                runner.why(connection, row)
+            row_facts.of(Asked(connection, scheduler, settings, row, datetime.now(UTC)))
     return answer
 
 
