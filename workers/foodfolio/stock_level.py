@@ -60,7 +60,11 @@ ALERTS = Alerts(
     row="stock",
     due=(
         Condition("not deleted", "stock.deleted_at IS NULL"),
-        Condition("no stock, or less than min_sku", _IS_SHORT),
+        Condition(
+            "no stock, or less than min_sku",
+            _IS_SHORT,
+            shows={name: f"stock.{name}" for name in ("current_stock", "min_sku")},
+        ),
     ),
     columns=_COLUMNS,
     facts="'stock ' || stock.current_stock || ' of ' || stock.min_sku",

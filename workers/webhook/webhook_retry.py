@@ -29,6 +29,12 @@ _HAS_ACTIVE_WEBHOOK = """
              WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)
     ) IS TRUE"""
 
+_WEBHOOK = {
+    f"webhook.{name}": f"""
+    (SELECT webhook.{name} FROM webhook_webhooks AS webhook WHERE webhook.id = webhook_id)"""
+    for name in ("active", "deleted_at")
+}
+
 # The attempts that were made, counted no further than needed.
 _ATTEMPTS_MADE = """
     (SELECT count(*) FROM (SELECT FROM webhook_delivery_attempts AS attempt
@@ -49,7 +55,7 @@ SCHEDULING = BatchedChange(
         # NULL attempts count as 0, as in the live service; no coalesce(), because no index
         # serves it.
         Condition("attempts left", "attempt_count < %(max_retries)s OR attempt_count IS NULL"),
-        Condition("webhook active", _HAS_ACTIVE_WEBHOOK, shows={"webhook_id": "webhook_id"}),
+        Condition("webhook active", _HAS_ACTIVE_WEBHOOK, shows=_WEBHOOK),
         Condition(
             "fewer attempts made",
             f"{_ATTEMPTS_MADE} < %(max_retries)s",

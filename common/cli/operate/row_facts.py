@@ -45,14 +45,11 @@ class Fact(NamedTuple):
 
 def of(asked: Asked) -> list[Fact]:
     """Every fact that a row of this scheduler can have."""
-    facts = [*_schedule(asked)]
-    if asked.scheduler.topics:
-        facts.insert(0, _events(asked))
-    if own_tables.ALERTS in asked.scheduler.tables:
-        facts.insert(0, _alert(asked))
-    if own_tables.SETTING_ROWS_ASIDE in asked.scheduler.tables:
-        facts.insert(0, _set_aside(asked))
-    return facts
+    scheduler = asked.scheduler
+    asides = [_set_aside(asked)] if own_tables.SETTING_ROWS_ASIDE in scheduler.tables else []
+    alerts = [_alert(asked)] if own_tables.ALERTS in scheduler.tables else []
+    events = [_events(asked)] if scheduler.topics else []
+    return [*asides, *alerts, *events, *_passes(asked)]
 
 
 def _set_aside(asked: Asked) -> Fact:
@@ -95,7 +92,7 @@ def _event(event: Mapping[str, Any], now: datetime) -> str:
     return f"{event['id']} {event['topic']} of {value(event['occurred_at'], now)}: {state}"
 
 
-def _schedule(asked: Asked) -> Sequence[Fact]:
+def _passes(asked: Asked) -> Sequence[Fact]:
     """The last and the next pass of the scheduler."""
     job_key = (asked.settings.service, asked.scheduler, asked.settings)
     job = History(asked.connection, [job_key]).job(*job_key)
@@ -135,7 +132,7 @@ def value(value: object, now: datetime) -> str:
     if value is None or isinstance(value, bool):
         return {None: "NULL", True: "true", False: "false"}[value]
     text = " ".join(str(value).split())
-    return text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]}..."
+    return text[:_CHARACTERS] + "..." * (len(text) > _CHARACTERS) or "''"
 
 
 def _when(moment: datetime, now: datetime) -> str:

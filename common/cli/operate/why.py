@@ -7,7 +7,7 @@ role.
 import argparse
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from common import exit_codes
@@ -123,11 +123,17 @@ class Answer:
         now = self.reasons.now
         met = "yes" if checked.is_met else "not yet" if checked.not_before else "no"
         settings = (f"{name}={written}" for name, written in checked.settings.items())
-        wait = f"from {value(checked.not_before, now)}" if checked.not_before else ""
+        is_said = checked.not_before is None or checked.not_before in checked.values.values()
+        wait = "" if is_said else f"from {value(checked.not_before, now)}"
         values = in_words(output.readable(checked.values), now)
         return (checked.name, met, "; ".join(filter(None, (values, *settings, wait))))
 
 
 def _as_facts(checked: Checked) -> dict[str, Any]:
-    facts = asdict(checked)
-    return {**facts, "met": facts.pop("is_met"), "values": output.readable(checked.values)}
+    return {
+        "name": checked.name,
+        "met": checked.is_met,
+        "values": output.readable(checked.values),
+        "settings": checked.settings,
+        "not_before": checked.not_before,
+    }

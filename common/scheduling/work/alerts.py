@@ -188,6 +188,7 @@ class Alerts(SqlWork):
             (f"{self.rows} AS {self.row} {candidate}", self.row),
             [f"candidate.{name}" for name in self.shows],
             more=(_IS_NEWS,),
+            settings={"repeat_before": self.interval},
         )
 
     @property

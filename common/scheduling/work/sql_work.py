@@ -16,6 +16,8 @@ from common.scheduling.work.batches import Statements
 from common.scheduling.work.due_rows import UNKNOWN, DueRows, not_set_aside
 from common.scheduling.work.one_row import OneRow
 
+_NO_SETTINGS: Mapping[str, Variable[Any]] = {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SqlWork(ABC):
@@ -86,8 +88,10 @@ class SqlWork(ABC):
         rows: tuple[str, str],
         shows: Sequence[str],
         more: tuple[Condition, ...] = (),
+        settings: Mapping[str, Variable[Any]] = _NO_SETTINGS,
     ) -> OneRow:
-        """A row of the table, of which ``rows`` are the SQL and its alias there."""
+        """A row of the table, of which ``rows`` are the SQL and its alias there; ``more`` are
+        conditions besides those of ``due``, with their ``settings``."""
         source, alias = rows
         return OneRow(
             table=table,
@@ -97,7 +101,7 @@ class SqlWork(ABC):
             shows=shows,
             since=self.since,
             parameters=self._values,
-            settings={**self.parameters, **self.ago},
+            settings={**self.parameters, **self.ago, **settings},
         )
 
     @property
