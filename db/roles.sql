@@ -77,8 +77,6 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_blog;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_blog;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_blog;
 END $$;
@@ -121,8 +119,6 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_foodfolio;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_foodfolio;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_foodfolio;
 END $$;
@@ -159,8 +155,6 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_link;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_link;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_link;
 END $$;
@@ -210,8 +204,6 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_notification;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_notification;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_notification;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_notification;
 END $$;
@@ -231,8 +223,6 @@ GRANT SELECT (id, service, occurred_at)
     ON public.toast_outbox TO toast_sse;
 GRANT SELECT (service)
     ON public.toast_outbox_set_aside TO toast_sse;
-GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-    ON public.toast_audit TO toast_sse;
 GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
     ON public.toast_pauses TO toast_sse;
 
@@ -267,8 +257,6 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_twitchbot;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_twitchbot;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_twitchbot;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_twitchbot;
 END $$;
@@ -343,8 +331,6 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_warcraft;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_warcraft;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_warcraft;
 END $$;
@@ -383,8 +369,6 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_webhook;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_webhook;
-    GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
-        ON public.toast_audit TO toast_webhook;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_webhook;
 END $$;
@@ -415,8 +399,7 @@ GRANT SELECT
     ON public.toast_runs TO toast_operator;
 GRANT UPDATE (retry_at)
     ON public.toast_failed_rows TO toast_operator;
-GRANT INSERT (login, host, action, subject, rows, first_rows, reason),
-      DELETE
+GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
     ON public.toast_audit TO toast_operator;
 GRANT SELECT,
       INSERT (id, service, topic, key, event_id, occurred_at, payload)

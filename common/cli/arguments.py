@@ -132,7 +132,7 @@ class _Commands:
         why = self._add("why", "say why a row was not processed: each condition, met or not")
         self._service(why)
         why.add_argument("scheduler", metavar="SCHEDULER", help="that should process it")
-        why.add_argument("id", metavar="ID", help="of the row; for client-cleanup, of the client")
+        why.add_argument("id", metavar="ID", help="of the row, or of what else it processes")
         _json(why)
 
     def _takeover(self) -> None:

@@ -7,7 +7,7 @@ raised once, or its own; a worker loads only those that its schedulers import. `
 """
 
 from common.scheduling.live_service import LiveService
-from common.scheduling.preview import PREVIEW_ROWS, Preview
+from common.scheduling.preview import PREVIEW_ROWS, Checked, Preview, Reasons
 from common.scheduling.scheduler import (
     NOTHING,
     Condition,

@@ -67,8 +67,8 @@ function _shtab_toast_using
   test "$_shtab_toast_cmdpath" = "$argv"
 end
 
-set -g _shtab_toast_commands list settings check run status once migrate takeover roles outbox 'outbox list' 'outbox show' 'outbox retry' 'outbox drop' rows 'rows list' 'rows show' 'rows retry' 'rows drop' runs audit
-set -g _shtab_toast_opts_with_value --announce --from --output --reason --scheduler --service --since --topic
+set -g _shtab_toast_commands list settings check run status once migrate takeover roles pause resume outbox 'outbox list' 'outbox show' 'outbox retry' 'outbox drop' rows 'rows list' 'rows show' 'rows retry' 'rows drop' runs audit why
+set -g _shtab_toast_opts_with_value --announce --for --from --output --reason --scheduler --service --since --topic --until
 
 complete -c toast -e
 complete -c toast -f
@@ -97,6 +97,7 @@ complete -c toast -n '_shtab_toast_using status; and test $_shtab_toast_npos -eq
 complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a once -d 'run one pass now, publish its events and print the counts'
 complete -c toast -n '_shtab_toast_using once' -s h -l help -d 'show this help message and exit'
 complete -c toast -n '_shtab_toast_using once' -l dry-run -d 'change nothing, show what is due'
+complete -c toast -n '_shtab_toast_using once' -l force -d 'run it even if it is paused'
 complete -c toast -n '_shtab_toast_using once' -l no-wait-events -d 'do not wait for a worker that publishes; events that are left are no failure'
 complete -c toast -n '_shtab_toast_using once' -l json -d 'print one JSON object'
 complete -c toast -n '_shtab_toast_using once; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
@@ -119,6 +120,20 @@ complete -c toast -n '_shtab_toast_using takeover; and test $_shtab_toast_npos -
 complete -c toast -n '_shtab_toast_using takeover; and test $_shtab_toast_npos -eq 1' -ka "(_toast_schedulers)" -d 'show what its first passes would do; with --from and --switch-off: services, all if left out'
 complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a roles -d 'print SQL that creates a role for each service: db/roles.sql'
 complete -c toast -n '_shtab_toast_using roles' -s h -l help -d 'show this help message and exit'
+complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a pause -d 'let no worker run a scheduler, on any machine'
+complete -c toast -n '_shtab_toast_using pause' -s h -l help -d 'show this help message and exit'
+complete -c toast -n '_shtab_toast_using pause' -l for -x -d 'for 2h, 30m, 7d, ...'
+complete -c toast -n '_shtab_toast_using pause' -l until -x -d 'until '"'"'2026-12-24 18:00'"'"', by this machine'"'"'s time zone'
+complete -c toast -n '_shtab_toast_using pause' -l indefinitely -d 'until it is resumed'
+complete -c toast -n '_shtab_toast_using pause' -l reason -x -d 'shown to everybody'
+complete -c toast -n '_shtab_toast_using pause' -l json -d 'print one JSON object'
+complete -c toast -n '_shtab_toast_using pause; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
+complete -c toast -n '_shtab_toast_using pause; and test $_shtab_toast_npos -eq 1' -ka "(_toast_schedulers)" -d 'all if left out'
+complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a resume -d 'end the pause of a scheduler'
+complete -c toast -n '_shtab_toast_using resume' -s h -l help -d 'show this help message and exit'
+complete -c toast -n '_shtab_toast_using resume' -l json -d 'print one JSON object'
+complete -c toast -n '_shtab_toast_using resume; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
+complete -c toast -n '_shtab_toast_using resume; and test $_shtab_toast_npos -eq 1' -ka "(_toast_schedulers)" -d 'all if left out'
 complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a outbox -d 'show the events that wait or were set aside'
 complete -c toast -n '_shtab_toast_using outbox' -s h -l help -d 'show this help message and exit'
 complete -c toast -n '_shtab_toast_using outbox' -l service -xka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'only those of this service, in the database of its settings'
@@ -191,3 +206,8 @@ complete -c toast -n '_shtab_toast_using audit' -s h -l help -d 'show this help 
 complete -c toast -n '_shtab_toast_using audit' -l service -xka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'use this service'"'"'s settings, not only the common'
 complete -c toast -n '_shtab_toast_using audit' -l since -x -d 'only those of the last 7d, 12h, ...'
 complete -c toast -n '_shtab_toast_using audit' -l json -d 'print all, each as a JSON object in a line'
+complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a why -d 'say why a row was not processed: each condition, met or not'
+complete -c toast -n '_shtab_toast_using why' -s h -l help -d 'show this help message and exit'
+complete -c toast -n '_shtab_toast_using why' -l json -d 'print one JSON object'
+complete -c toast -n '_shtab_toast_using why; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
+complete -c toast -n '_shtab_toast_using why; and test $_shtab_toast_npos -eq 1' -ka "(_toast_schedulers)" -d 'that should process it'

@@ -16,6 +16,8 @@ _shtab_toast_commands() {
     migrate:'create or update the tables of our own'
     once:'run one pass now, publish its events and print the counts'
     outbox:'show the events that wait or were set aside'
+    pause:'let no worker run a scheduler, on any machine'
+    resume:'end the pause of a scheduler'
     roles:'print SQL that creates a role for each service: db/roles.sql'
     rows:'show the rows that could not be processed and were set aside'
     run:'run the worker of one service until it is stopped'
@@ -23,6 +25,7 @@ _shtab_toast_commands() {
     settings:'print the reference of all settings as a table'
     status:'show what every scheduler last did, and what waits'
     takeover:'take over from the live services: first passes, settings'
+    why:'say why a row was not processed: each condition, met or not'
   )
   _describe 'toast commands' _commands
 }
@@ -94,6 +97,7 @@ _shtab_toast_migrate_defaults_added=0
 _shtab_toast_once_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--dry-run[change nothing, show what is due]"
+  "--force[run it even if it is paused]"
   "--no-wait-events[do not wait for a worker that publishes\; events that are left are no failure]"
   "--json[print one JSON object]"
   ":one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook:(blog foodfolio link notification sse twitchbot warcraft webhook)"
@@ -158,6 +162,30 @@ _shtab_toast_outbox_show_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_toast_outbox_show_defaults_added=0
+
+_shtab_toast_pause_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--for[for 2h, 30m, 7d, ...]:DURATION:"
+  "--until[until \'2026-12-24 18\:00\', by this machine\'s time zone]:TIME:"
+  "--indefinitely[until it is resumed]"
+  "--reason[shown to everybody]:TEXT:"
+  "--json[print one JSON object]"
+  ":one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook:(blog foodfolio link notification sse twitchbot warcraft webhook)"
+  ":all if left out:_toast_schedulers"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_toast_pause_defaults_added=0
+
+_shtab_toast_resume_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print one JSON object]"
+  ":one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook:(blog foodfolio link notification sse twitchbot warcraft webhook)"
+  ":all if left out:_toast_schedulers"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_toast_resume_defaults_added=0
 
 _shtab_toast_roles_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -282,6 +310,17 @@ _shtab_toast_takeover_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_toast_takeover_defaults_added=0
 
+_shtab_toast_why_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print one JSON object]"
+  ":one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook:(blog foodfolio link notification sse twitchbot warcraft webhook)"
+  ":that should process it:_toast_schedulers"
+  ":of the row, or of what else it processes:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_toast_why_defaults_added=0
+
 
 _shtab_toast() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->toast'
@@ -307,6 +346,8 @@ _shtab_toast() {
         migrate) _arguments -C -s $_shtab_toast_migrate_options ;;
         once) _arguments -C -s $_shtab_toast_once_options ;;
         outbox) _shtab_toast_outbox ;;
+        pause) _arguments -C -s $_shtab_toast_pause_options ;;
+        resume) _arguments -C -s $_shtab_toast_resume_options ;;
         roles) _arguments -C -s $_shtab_toast_roles_options ;;
         rows) _shtab_toast_rows ;;
         run) _arguments -C -s $_shtab_toast_run_options ;;
@@ -314,6 +355,7 @@ _shtab_toast() {
         settings) _arguments -C -s $_shtab_toast_settings_options ;;
         status) _arguments -C -s $_shtab_toast_status_options ;;
         takeover) _arguments -C -s $_shtab_toast_takeover_options ;;
+        why) _arguments -C -s $_shtab_toast_why_options ;;
       esac
   esac
 }

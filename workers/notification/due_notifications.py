@@ -2,17 +2,21 @@
 one after the other, oldest first. Memory is bounded by the number of channels."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from common.scheduling import Condition
+from common.config import Variable
+from common.scheduling import Condition, Pass
 from common.scheduling.work.due_rows import all_of, not_set_aside
+from common.scheduling.work.one_row import OneRow
 from workers.notification.discord.rate_limits import ChannelLimits
 from workers.notification.retry_session import RetrySession
+from workers.notification.tables import NOTIFICATIONS
 
 # In toast_discord_channels, the row of Discord as a whole has this channel id.
 ALL_CHANNELS = UUID(int=0)
@@ -59,20 +63,20 @@ _JOINED = "JOIN notification_channels AS channel ON channel.id = notification.ch
 _FROM = f"""
 FROM notification_notifications AS notification {_JOINED}"""
 # Every notification, also without its channel.
-ALL_ROWS = f"notification_notifications AS notification LEFT {_JOINED}"
+_ALL = f"notification_notifications AS notification LEFT {_JOINED}"
 
 # The order of a channel's notifications: NULL is the oldest. Python cannot represent every time of
 # PostgreSQL, so a position in the queue is kept as PostgreSQL's text.
 _TIME = "coalesce(notification.created_at, '-infinity')"
 
-SHOWN = (
+_SHOWN = (
     *("notification.id", "channel.name AS channel", "notification.event_type"),
     *("coalesce(notification.attempt_count, 0) AS attempt_count", "notification.created_at"),
 )
 
 # The notifications that the next pass sends, for a dry run.
 DUE = f"""
-SELECT {", ".join(SHOWN)}
+SELECT {", ".join(_SHOWN)}
 {_FROM} WHERE {_IS_DUE}
 ORDER BY {_TIME}, notification.id"""
 
@@ -142,6 +146,20 @@ class Channel:
     limits: ChannelLimits = field(default_factory=ChannelLimits)
     next_ids: deque[UUID] = field(default_factory=deque)
     last: tuple[str, UUID] | None = None
+
+
+def one_row(parameters: Callable[[Pass], Mapping[str, Any]], max_retries: Variable[int]) -> OneRow:
+    """Why one notification is due, or not; ``parameters`` are those of the conditions."""
+    return OneRow(
+        table=NOTIFICATIONS,
+        rows=_ALL,
+        alias="notification",
+        conditions=DUE_CONDITIONS,
+        shows=_SHOWN,
+        since="created_at",
+        parameters=parameters,
+        settings={"max_retries": max_retries},
+    )
 
 
 def forget_gone(session: RetrySession) -> None:

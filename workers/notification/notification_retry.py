@@ -32,13 +32,12 @@ from common import config, metrics
 from common.database import own_tables
 from common.scheduling import Custom, Pass, PassResult, Scheduler
 from common.scheduling.work.due_rows import DueRows
-from common.scheduling.work.one_row import OneRow
 from common.scheduling.work.pass_lock import exclusive
 from workers.notification import due_notifications
-from workers.notification.due_notifications import ALL_ROWS, DUE, DUE_CONDITIONS, SHOWN
+from workers.notification.due_notifications import DUE, DUE_CONDITIONS
 from workers.notification.metrics import RETRY_QUEUE
 from workers.notification.retry_session import RetrySession
-from workers.notification.tables import NOTIFICATIONS, RETRYING
+from workers.notification.tables import RETRYING
 
 # From the start, at 0: an increase from nothing to 1 is none to Prometheus.
 metrics.RETRIES.labels("notification", "notification")
@@ -88,16 +87,6 @@ def _parameters(current: Pass) -> dict[str, Any]:
 
 
 _DUE_ROWS = DueRows(DUE, _parameters, since="created_at")
-_ONE_ROW = OneRow(
-    table=NOTIFICATIONS,
-    rows=ALL_ROWS,
-    alias="notification",
-    conditions=DUE_CONDITIONS,
-    shows=SHOWN,
-    since="created_at",
-    parameters=_parameters,
-    settings={"max_retries": MAX_RETRIES},
-)
 
 SCHEDULER = Scheduler(
     name="notification-retry",
@@ -110,7 +99,7 @@ SCHEDULER = Scheduler(
         Custom(
             run=_run,
             preview=_DUE_ROWS.preview,
-            why=_ONE_ROW.why,
+            why=due_notifications.one_row(_parameters, MAX_RETRIES).why,
             backlog=_DUE_ROWS.backlog,
             due=DUE_CONDITIONS,
             settings=(

@@ -20,13 +20,23 @@ import threading
 import time
 from collections.abc import Container, Iterable, Sequence
 from datetime import timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from common import config
 from common.errors import PassError
 from common.logging import logs
-from common.scheduling import PREVIEW_ROWS, Custom, Pass, PassResult, Preview, Remote, Scheduler
-from common.scheduling.preview import Checked, Reasons
+from common.scheduling import (
+    PREVIEW_ROWS,
+    Checked,
+    Custom,
+    Pass,
+    PassResult,
+    Preview,
+    Reasons,
+    Remote,
+    Scheduler,
+)
 from common.scheduling.work import clock_guard, pass_lock
 
 if TYPE_CHECKING:
@@ -195,17 +205,16 @@ def why(current: Pass, client_id: str) -> Reasons:
     """Why a pass would disconnect this client, or not. Raises PassError if it is not connected."""
     with _connect(current.settings) as service:
         cleanup = _Cleanup(current, service)
-        clients = {client.id: client for client in cleanup.list_clients()}
-    if client_id not in clients:
+        client = next((each for each in cleanup.list_clients() if each.id == client_id), None)
+    if client is None:
         address = current.settings[ADDRESS]
         raise PassError(f"no client {client_id} is connected to the SSE service at {address}")
-    shown, last = _shown(clients[client_id]), clients[client_id].last_active
-    since = last and last + current.settings[INACTIVE_TIMEOUT]
-    is_due = cleanup.is_due(clients[client_id])
-    times = {name: shown[name] for name in ("connected_at", "last_event_at")}
+    since = client.last_active and client.last_active + current.settings[INACTIVE_TIMEOUT]
+    times = {"connected_at": client.connected_at, "last_event_at": client.last_event_at}
     limit = {INACTIVE_TIMEOUT.name: current.settings.written(INACTIVE_TIMEOUT)}
+    is_due = cleanup.is_due(client)
     idle = Checked("without an event for too long", is_due, times, limit, None if is_due else since)
-    return Reasons("SSE service", current.now, shown, [idle], since)
+    return Reasons("SSE service", current.now, _shown(client), [idle], since)
 
 
 def _shown(client: "SseClient") -> dict[str, Any]:
@@ -215,10 +224,6 @@ def _shown(client: "SseClient") -> dict[str, Any]:
         "last_event_at": client.last_event_at,
         "remote_addr": client.remote_addr,
     }
-
-
-def _address(settings: config.Settings) -> str:
-    return settings[ADDRESS]
 
 
 def _check(settings: config.Settings) -> str:
@@ -249,5 +254,5 @@ SCHEDULER = Scheduler(
             run=run, preview=preview, why=why, settings=(INACTIVE_TIMEOUT, ADDRESS, CALL_TIMEOUT)
         )
     ),
-    remotes=(Remote("SSE service", _address, _check),),
+    remotes=(Remote("SSE service", itemgetter(ADDRESS), _check),),
 )
