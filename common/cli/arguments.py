@@ -9,9 +9,8 @@ from typing import Any, NoReturn
 
 from common import exit_codes
 from common.cli import output
+from common.cli.options import LINES, add_filters, add_json, add_list_options, add_since
 from common.version import VERSION
-
-_LINES = "print all, each as a JSON object in a line"
 
 
 def parser(services: Sequence[str]) -> argparse.ArgumentParser:
@@ -45,11 +44,11 @@ class _Commands:
 
     def add_all(self) -> None:
         """Add all commands, in the order of the help."""
-        _json(self._add("list", "show the schedulers, and where each setting came from"))
+        add_json(self._add("list", "show the schedulers, and where each setting came from"))
         self._settings()
         inspect = self._add("check", "say what is missing for the workers, and what to do")
         self._service(inspect, optional=True)
-        _json(inspect, "print a list of JSON objects")
+        add_json(inspect, "print a list of JSON objects")
         self._service(self._add("run", "run the worker of one service until it is stopped"))
         self._status()
         self._once()
@@ -71,7 +70,7 @@ class _Commands:
         form.add_argument(
             "--example", action="store_true", help="print a commented settings file instead"
         )
-        _json(form, "print a list of JSON objects")
+        add_json(form, "print a list of JSON objects")
 
     def _status(self) -> None:
         status = self._add("status", "show what every scheduler last did, and what waits")
@@ -80,7 +79,7 @@ class _Commands:
         form.add_argument(
             "--watch", action="store_true", help="keep the terminal current; q leaves"
         )
-        _json(form)
+        add_json(form)
 
     def _once(self) -> None:
         once = self._add("once", "run one pass now, publish its events and print the counts")
@@ -95,7 +94,7 @@ class _Commands:
             action="store_true",
             help="do not wait for a worker that publishes; events that are left are no failure",
         )
-        _json(once)
+        add_json(once)
 
     def _pauses(self) -> None:
         pause = self._add("pause", "let no worker run a scheduler, on any machine")
@@ -108,32 +107,32 @@ class _Commands:
         )
         end.add_argument("--indefinitely", action="store_true", help="until it is resumed")
         pause.add_argument("--reason", metavar="TEXT", required=True, help="shown to everybody")
-        _json(pause)
+        add_json(pause)
         resume = self._add("resume", "end the pause of a scheduler")
         self._service(resume)
         resume.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help="all if left out")
-        _json(resume)
+        add_json(resume)
 
     def _runs(self) -> None:
         runs = self._add("runs", "show the passes of the last 30 days, the newest first")
         self._service(runs, optional=True)
         runs.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help="all if left out")
         runs.add_argument("--failed", action="store_true", help="only those that failed")
-        _since(runs)
-        _json(runs, _LINES)
+        add_since(runs)
+        add_json(runs, LINES)
 
     def _audit(self) -> None:
         audit = self._add("audit", "show what operators did in the last year, the newest first")
         self._settings_of(audit)
-        _since(audit)
-        _json(audit, _LINES)
+        add_since(audit)
+        add_json(audit, LINES)
 
     def _why(self) -> None:
         why = self._add("why", "say why a row was not processed: each condition, met or not")
         self._service(why)
         why.add_argument("scheduler", metavar="SCHEDULER", help="that should process it")
         why.add_argument("id", metavar="ID", help="of the row, or of what else it processes")
-        _json(why)
+        add_json(why)
 
     def _takeover(self) -> None:
         takeover = self._add("takeover", "take over from the live services: first passes, settings")
@@ -159,7 +158,7 @@ class _Commands:
         answer = takeover.add_mutually_exclusive_group()
         answer.add_argument("--dry-run", action="store_true", help="only show them")
         answer.add_argument("--yes", action="store_true", help="do them without a question")
-        _json(takeover)
+        add_json(takeover)
         takeover.add_argument(
             "--from",
             dest="files",
@@ -209,23 +208,23 @@ class _Commands:
         """Add a command whose actions list, show or change what is chosen by ids or filters."""
         command = self._add(name, help)
         command.set_defaults(action="list", id=[], **dict.fromkeys(filters))
-        _list_options(command, filters)
+        add_list_options(command, filters)
         parsers = command.add_subparsers(metavar="[ACTION]")
         for action, about in actions.items():
             parser = parsers.add_parser(action, help=about, description=about)
             parser.set_defaults(action=action)
             if action == "list":
-                _list_options(parser, filters)
+                add_list_options(parser, filters)
             elif action == "show":
                 parser.add_argument("id", metavar="ID", type=id_type)
-                _filters(parser, ("service",))
-                _json(parser)
+                add_filters(parser, ("service",))
+                add_json(parser)
             else:
                 parser.add_argument("id", metavar="ID", type=id_type, nargs="*")
-                _filters(parser, filters)
+                add_filters(parser, filters)
                 parser.add_argument("--all", action="store_true", help="all of them")
                 parser.add_argument("--yes", action="store_true", help="do not ask")
-                _json(parser)
+                add_json(parser)
 
     def _add(self, name: str, help: str) -> argparse.ArgumentParser:
         command = self._commands.add_parser(name, help=help, description=help)
@@ -243,33 +242,3 @@ class _Commands:
         command.add_argument(
             "--service", metavar="SERVICE", help="use this service's settings, not only the common"
         )
-
-
-def _list_options(command: argparse.ArgumentParser, filters: Sequence[str]) -> None:
-    _filters(command, filters)
-    _json(command, _LINES)
-
-
-_FILTERS = {
-    "service": "only those of this service, in the database of its settings",
-    "scheduler": "only those of this scheduler",
-    "topic": "only those of this topic",
-    "reason": "only those whose reason has this text",
-}
-
-
-def _filters(command: argparse.ArgumentParser, names: Sequence[str]) -> None:
-    for name in names:
-        # Without a default, which would replace an option before the action of a command.
-        command.add_argument(
-            f"--{name}", metavar=name.upper(), default=argparse.SUPPRESS, help=_FILTERS[name]
-        )
-
-
-def _since(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--since", metavar="DURATION", help="only those of the last 7d, 12h, ...")
-
-
-def _json(command: argparse._ActionsContainer, help: str = "print one JSON object") -> None:
-    # Without a default, which would replace a --json before the action of a command.
-    command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help)

@@ -157,7 +157,7 @@ class PassRunner:
             run.record_start(connection)
             result = self._work(current, run, interruption)
             run.seconds = time.monotonic() - started
-            run.result = _outcome(result)
+            run.result = result.outcome
             run.counts = result.counts
             run.error = redact(result.skipped or result.note) or run.error
             run.record_end(connection)
@@ -256,9 +256,3 @@ def _is_transient(error: Exception) -> bool:
     # /readyz checks for pending migrations itself.
     passing = isinstance(error, RemoteAway | MigrationsPending)
     return passing or connection_lost(error) or contended(error)
-
-
-def _outcome(result: PassResult) -> str:
-    if result.skipped:
-        return "skipped"
-    return "ok" if result.complete else "stopped"

@@ -51,6 +51,13 @@ class PassResult:
         )
 
     @property
+    def outcome(self) -> str:
+        """How the pass ended: ok, stopped or skipped."""
+        if self.skipped:
+            return "skipped"
+        return "ok" if self.complete else "stopped"
+
+    @property
     def counts(self) -> dict[str, int]:
         """All counts in one flat dict, for logs, the run history and ``--json``."""
         return {
