@@ -77,6 +77,9 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_blog;
+    GRANT SELECT (service, scheduler, host, process, requested_at),
+          DELETE
+        ON public.toast_triggers TO toast_blog;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_blog;
 END $$;
@@ -119,6 +122,9 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_foodfolio;
+    GRANT SELECT (service, scheduler, host, process, requested_at),
+          DELETE
+        ON public.toast_triggers TO toast_foodfolio;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_foodfolio;
 END $$;
@@ -155,6 +161,9 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_link;
+    GRANT SELECT (service, scheduler, host, process, requested_at),
+          DELETE
+        ON public.toast_triggers TO toast_link;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_link;
 END $$;
@@ -204,6 +213,9 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_notification;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_notification;
+    GRANT SELECT (service, scheduler, host, process, requested_at),
+          DELETE
+        ON public.toast_triggers TO toast_notification;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_notification;
 END $$;
@@ -223,6 +235,9 @@ GRANT SELECT (id, service, occurred_at)
     ON public.toast_outbox TO toast_sse;
 GRANT SELECT (service)
     ON public.toast_outbox_set_aside TO toast_sse;
+GRANT SELECT (service, scheduler, host, process, requested_at),
+      DELETE
+    ON public.toast_triggers TO toast_sse;
 GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
     ON public.toast_pauses TO toast_sse;
 
@@ -257,6 +272,9 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_twitchbot;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_twitchbot;
+    GRANT SELECT (service, scheduler, host, process, requested_at),
+          DELETE
+        ON public.toast_triggers TO toast_twitchbot;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_twitchbot;
 END $$;
@@ -331,6 +349,9 @@ DO $$ BEGIN
           INSERT (id, service, topic, key, event_id, occurred_at, payload, tries, error,
                   set_aside_at)
         ON public.toast_outbox_set_aside TO toast_warcraft;
+    GRANT SELECT (service, scheduler, host, process, requested_at),
+          DELETE
+        ON public.toast_triggers TO toast_warcraft;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_warcraft;
 END $$;
@@ -369,6 +390,9 @@ DO $$ BEGIN
         ON public.toast_outbox TO toast_webhook;
     GRANT SELECT (service)
         ON public.toast_outbox_set_aside TO toast_webhook;
+    GRANT SELECT (service, scheduler, host, process, requested_at),
+          DELETE
+        ON public.toast_triggers TO toast_webhook;
     GRANT SELECT (service, scheduler, until, reason, paused_by, host, paused_at)
         ON public.toast_pauses TO toast_webhook;
 END $$;
@@ -407,6 +431,10 @@ GRANT SELECT,
 GRANT SELECT,
       DELETE
     ON public.toast_outbox_set_aside TO toast_operator;
+GRANT SELECT,
+      INSERT,
+      DELETE
+    ON public.toast_triggers TO toast_operator;
 GRANT SELECT,
       INSERT,
       UPDATE,

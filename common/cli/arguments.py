@@ -1,40 +1,22 @@
 """The command line of ``toast``: its commands and their arguments."""
 
 import argparse
-import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
 
-from common import exit_codes
-from common.cli import output
 from common.cli.options import LINES, add_filters, add_json, add_list_options, add_since
+from common.cli.parser import Parser
 from common.version import VERSION
 
 
 def parser(services: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of the command line; ``command`` names the command, ``json`` if JSON is wanted."""
-    parser = _Parser(prog="toast", description="The background jobs of ToxicToast.")
+    parser = Parser(prog="toast", description="The background jobs of ToxicToast.")
     parser.add_argument("--version", action="version", version=f"toast-workers {VERSION}")
     parser.set_defaults(json=False)
     _Commands(parser, services).add_all()
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Exit on wrong usage; the message may quote any argument."""
-        self.print_usage(sys.stderr)
-        output.complain(f"{self.prog}: error: {output.printable(message, keep='')}")
-        self.exit(exit_codes.USAGE)
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Print help or version, of which argparse would hide that it cannot be written."""
-        if file is sys.stdout:
-            output.write_raw(message)
-        else:
-            super()._print_message(message, file)
 
 
 class _Commands:
@@ -58,6 +40,7 @@ class _Commands:
         self._takeover()
         self._add("roles", "print SQL that creates a role for each service: db/roles.sql")
         self._pauses()
+        self._trigger()
         self._outbox()
         self._rows()
         self._runs()
@@ -84,9 +67,7 @@ class _Commands:
     def _once(self) -> None:
         once = self._add("once", "run one pass now, publish its events and print the counts")
         self._service(once)
-        once.add_argument(
-            "scheduler", metavar="SCHEDULER", nargs="?", help="all enabled if left out"
-        )
+        _scheduler(once, "all enabled if left out")
         once.add_argument("--dry-run", action="store_true", help="change nothing, show what is due")
         once.add_argument("--force", action="store_true", help="run it even if it is paused")
         once.add_argument(
@@ -99,7 +80,7 @@ class _Commands:
     def _pauses(self) -> None:
         pause = self._add("pause", "let no worker run a scheduler, on any machine")
         self._service(pause)
-        pause.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help="all if left out")
+        _scheduler(pause)
         end = pause.add_mutually_exclusive_group(required=True)
         end.add_argument("--for", dest="span", metavar="DURATION", help="for 2h, 30m, 7d, ...")
         end.add_argument(
@@ -110,13 +91,22 @@ class _Commands:
         add_json(pause)
         resume = self._add("resume", "end the pause of a scheduler")
         self._service(resume)
-        resume.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help="all if left out")
+        _scheduler(resume)
         add_json(resume)
+
+    def _trigger(self) -> None:
+        trigger = self._add("trigger", "let the running worker of this machine do a pass now")
+        self._service(trigger)
+        _scheduler(trigger, "all enabled if left out")
+        trigger.add_argument(
+            "--no-wait", dest="wait", action="store_false", help="do not wait for its end"
+        )
+        add_json(trigger)
 
     def _runs(self) -> None:
         runs = self._add("runs", "show the passes of the last 30 days, the newest first")
         self._service(runs, optional=True)
-        runs.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help="all if left out")
+        _scheduler(runs)
         runs.add_argument("--failed", action="store_true", help="only those that failed")
         add_since(runs)
         add_json(runs, LINES)
@@ -242,3 +232,7 @@ class _Commands:
         command.add_argument(
             "--service", metavar="SERVICE", help="use this service's settings, not only the common"
         )
+
+
+def _scheduler(command: argparse.ArgumentParser, help: str = "all if left out") -> None:
+    command.add_argument("scheduler", metavar="SCHEDULER", nargs="?", help=help)

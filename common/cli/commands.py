@@ -9,7 +9,7 @@ from importlib import import_module
 
 import psycopg
 
-from common import exit_codes
+from common import config, exit_codes, failpoints
 from common.cli import arguments as command_line
 from common.cli import output
 from common.cli.output import OutputError
@@ -33,6 +33,7 @@ _COMMANDS = {
     "outbox": "common.cli.operate.outbox",
     "pause": "common.cli.operate.pauses",
     "resume": "common.cli.operate.pauses",
+    "trigger": "common.cli.operate.trigger",
     "rows": "common.cli.operate.rows",
     "runs": "common.cli.operate.runs",
     "audit": "common.cli.operate.audit_trail",
@@ -55,6 +56,7 @@ def _run_command(services: Services, options: argparse.Namespace) -> int:
     run: Callable[[Services, argparse.Namespace], int]
     run = import_module(_COMMANDS[options.command]).run
     try:
+        _arm_failpoint()
         return run(services, options)
     except UsageError as error:
         code, text = exit_codes.USAGE, f"toast: {error}"
@@ -66,3 +68,10 @@ def _run_command(services: Services, options: argparse.Namespace) -> int:
     if options.json:
         output.show(output.as_json({"error": text.removeprefix("toast: ")}))
     return code
+
+
+def _arm_failpoint() -> None:
+    try:
+        failpoints.arm(config.failpoint())
+    except ValueError as fault:
+        raise SettingsError([str(fault)]) from None

@@ -130,6 +130,7 @@ def _of_operator() -> list[Right]:
         *(Right(set_aside, "SELECT"), Right(set_aside, "DELETE")),
         Right(own_tables.FAILED_ROWS.name, "UPDATE", "retry_at"),
         *(Right(own_tables.AUDIT.name, "INSERT", column) for column in own_tables.ACTION),
+        *(Right(own_tables.TRIGGERS.name, each) for each in ("SELECT", "INSERT", "DELETE")),
         *(Right(own_tables.PAUSES.name, each) for each in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     ]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common import config, failpoints
+from common import config
 from common.cli import output
 from common.config import Settings, SettingsError, Variable, suggestions
 from common.database.connection import Database
@@ -99,10 +99,6 @@ def settings_of(services: Services, options: argparse.Namespace) -> Settings:
     settings = config.load("toast" if name is None else services.named(name).name, ())
     print_warnings([settings])
     log_for_a_person(settings)
-    try:
-        failpoints.arm(config.failpoint())
-    except ValueError as fault:
-        raise SettingsError([str(fault)]) from None
     return settings
 
 

@@ -13,15 +13,17 @@ OUTBOX = Table("toast_outbox")
 OUTBOX_SET_ASIDE = Table("toast_outbox_set_aside")
 AUDIT = Table("toast_audit")
 PAUSES = Table("toast_pauses")
+TRIGGERS = Table("toast_triggers")
 
 _EVENT = ("service", "topic", "key", "event_id", "occurred_at", "payload")
 _RUN = ("id", "service", "scheduler", "host", "process", "started_at")
 _OUTCOME = ("finished_at", "result", "counts", "error")
 ACTION = ("login", "host", "action", "subject", "rows", "first_rows", "reason")
 _PAUSE = ("until", "reason", "paused_by", "host", "paused_at")
+TRIGGER = ("service", "scheduler", "host", "process", "requested_at")
 _FAILURE = ("reason", "failures", "failed_at", "grace", "retry_at")
 
-# The run history, pauses, the sampled metrics, and `toast status`.
+# The run history, pauses and triggers, the sampled metrics, and `toast status`.
 EVERY_WORKER = (
     TableAccess(MIGRATIONS, select=("number",)),
     TableAccess(
@@ -35,6 +37,7 @@ EVERY_WORKER = (
     TableAccess(FAILED_ROWS, select=("scheduler", "failed_at", "since", "grace")),
     TableAccess(OUTBOX, select=("id", "service", "occurred_at")),
     TableAccess(OUTBOX_SET_ASIDE, select=("service",)),
+    TableAccess(TRIGGERS, select=TRIGGER, delete=True),
     TableAccess(PAUSES, select=("service", "scheduler", *_PAUSE)),
 )
 

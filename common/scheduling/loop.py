@@ -29,6 +29,10 @@ class Loop:
         self._interval = interval
         self._stopping = stopping
         self._wake = threading.Event()
+        # Why it was woken: set before the event, and read after it is cleared.
+        self._is_wanted = False
+        self._requested_at = -math.inf
+        self._ended_at = -math.inf
         self._due_at = math.inf
         self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
@@ -44,6 +48,12 @@ class Loop:
 
     def wake(self) -> None:
         """Run the next pass now, or notice the stop; the ticks stay the same."""
+        self._is_wanted = True
+        self._wake.set()
+
+    def request(self, requested_at: float) -> None:
+        """Run a pass now, unless one ended after this moment of the monotonic clock."""
+        self._requested_at = requested_at
         self._wake.set()
 
     def _run(self) -> None:
@@ -58,13 +68,22 @@ class Loop:
                 tick = next_tick(tick, self._interval, now)
                 soon = min(self._retry_after(failures), self.runner.pause_ends_in)
                 self._due_at = min(tick, now + soon)
-                self._wait(self._due_at - now)
+                self._ended_at = now
+                self._wait()
             _log.info("scheduler_stopped", scheduler=self.name)
 
-    def _wait(self, seconds: float) -> None:
-        self._wake.wait(min(seconds, threading.TIMEOUT_MAX))
-        # Cleared only here, before the stop is checked, so the stop is not missed.
-        self._wake.clear()
+    def _wait(self) -> None:
+        while True:
+            seconds = max(0.0, self._due_at - time.monotonic())
+            is_woken = self._wake.wait(min(seconds, threading.TIMEOUT_MAX))
+            # Cleared only here, before the stop is checked, so the stop is not missed.
+            self._wake.clear()
+            if self._must_run() or not is_woken:
+                return
+
+    def _must_run(self) -> bool:
+        is_wanted, self._is_wanted = self._is_wanted, False
+        return is_wanted or self._requested_at > self._ended_at
 
     def _retry_after(self, failures: int) -> float:
         if not failures:

@@ -35,11 +35,6 @@ class WorkerThreads:
         for each in self._all:
             each.start()
 
-    def run_now(self) -> None:
-        """Start the next pass of every loop at once."""
-        for loop in self._loops:
-            loop.wake()
-
     def died(self) -> list[str]:
         """The names of the threads that have ended."""
         return [each.thread.name for each in self._all if not each.thread.is_alive()]
@@ -83,7 +78,8 @@ class WorkerThreads:
         """
         deadline = time.monotonic() + seconds
         self._stopping.set()
-        self.run_now()
+        for loop in self._loops:
+            loop.wake()
         _join(self._loops, deadline - PUBLISH_SECONDS - CLOSE_SECONDS)
         for loop in self._loops:
             loop.runner.abort_connection()

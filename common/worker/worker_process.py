@@ -1,9 +1,9 @@
 """One worker process: the loops of one service, its publisher, and the signals.
 
 SIGTERM stops it, and so does every other signal that would end it, apart from crashes: it finishes
-the current batches, publishes their events and exits with 0 within STOP_SECONDS. SIGUSR1 runs every
-scheduler now. Invalid settings end it with exit code 78; neither an unreachable server nor a log
-that cannot be written ever ends it.
+the current batches, publishes their events and exits with 0 within STOP_SECONDS. SIGUSR1 runs the
+schedulers of `toast trigger` now, or all if it names none. Invalid settings end it with exit code
+78; neither an unreachable server nor a log that cannot be written ever ends it.
 """
 
 import logging
@@ -36,6 +36,7 @@ from common.worker.sentry import PassReports, Reports
 from common.worker.status_line import LastPass
 from common.worker.systemd import SystemdNotifier
 from common.worker.threads import WorkerThreads
+from common.worker.triggers import Triggers
 
 if TYPE_CHECKING:
     from common.worker.publisher_thread import PublisherThread
@@ -101,6 +102,7 @@ class Worker:
             for runner in runners
         ]
         self._threads = WorkerThreads(loops, publisher, stopping)
+        self._triggers = Triggers(service.name, database, loops)
         self._schedulers = ",".join(each.name for each in enabled)
         pass_metrics.describe(service, settings)
         sampler = BacklogSampler(service.name, database, runners)
@@ -144,8 +146,7 @@ class Worker:
                 if self._threads.died():
                     return exit_codes.BUG
             elif received == signal.SIGUSR1:
-                _log.info("run_now_requested")
-                self._threads.run_now()
+                self._triggers.wake()
             else:
                 _log.info("stop_requested", signal=signals.name(received))
                 return exit_codes.FINE

@@ -67,7 +67,7 @@ function _shtab_toast_using
   test "$_shtab_toast_cmdpath" = "$argv"
 end
 
-set -g _shtab_toast_commands list settings check run status once migrate takeover roles pause resume outbox 'outbox list' 'outbox show' 'outbox retry' 'outbox drop' rows 'rows list' 'rows show' 'rows retry' 'rows drop' runs audit why
+set -g _shtab_toast_commands list settings check run status once migrate takeover roles pause resume trigger outbox 'outbox list' 'outbox show' 'outbox retry' 'outbox drop' rows 'rows list' 'rows show' 'rows retry' 'rows drop' runs audit why
 set -g _shtab_toast_opts_with_value --announce --for --from --output --reason --scheduler --service --since --topic --until
 
 complete -c toast -e
@@ -134,6 +134,12 @@ complete -c toast -n '_shtab_toast_using resume' -s h -l help -d 'show this help
 complete -c toast -n '_shtab_toast_using resume' -l json -d 'print one JSON object'
 complete -c toast -n '_shtab_toast_using resume; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
 complete -c toast -n '_shtab_toast_using resume; and test $_shtab_toast_npos -eq 1' -ka "(_toast_schedulers)" -d 'all if left out'
+complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a trigger -d 'let the running worker of this machine do a pass now'
+complete -c toast -n '_shtab_toast_using trigger' -s h -l help -d 'show this help message and exit'
+complete -c toast -n '_shtab_toast_using trigger' -l no-wait -d 'do not wait for its end'
+complete -c toast -n '_shtab_toast_using trigger' -l json -d 'print one JSON object'
+complete -c toast -n '_shtab_toast_using trigger; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
+complete -c toast -n '_shtab_toast_using trigger; and test $_shtab_toast_npos -eq 1' -ka "(_toast_schedulers)" -d 'all enabled if left out'
 complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a outbox -d 'show the events that wait or were set aside'
 complete -c toast -n '_shtab_toast_using outbox' -s h -l help -d 'show this help message and exit'
 complete -c toast -n '_shtab_toast_using outbox' -l service -xka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'only those of this service, in the database of its settings'

@@ -25,6 +25,7 @@ _shtab_toast_commands() {
     settings:'print the reference of all settings as a table'
     status:'show what every scheduler last did, and what waits'
     takeover:'take over from the live services: first passes, settings'
+    trigger:'let the running worker of this machine do a pass now'
     why:'say why a row was not processed: each condition, met or not'
   )
   _describe 'toast commands' _commands
@@ -310,6 +311,17 @@ _shtab_toast_takeover_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_toast_takeover_defaults_added=0
 
+_shtab_toast_trigger_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--no-wait[do not wait for its end]"
+  "--json[print one JSON object]"
+  ":one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook:(blog foodfolio link notification sse twitchbot warcraft webhook)"
+  ":all enabled if left out:_toast_schedulers"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_toast_trigger_defaults_added=0
+
 _shtab_toast_why_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print one JSON object]"
@@ -355,6 +367,7 @@ _shtab_toast() {
         settings) _arguments -C -s $_shtab_toast_settings_options ;;
         status) _arguments -C -s $_shtab_toast_status_options ;;
         takeover) _arguments -C -s $_shtab_toast_takeover_options ;;
+        trigger) _arguments -C -s $_shtab_toast_trigger_options ;;
         why) _arguments -C -s $_shtab_toast_why_options ;;
       esac
   esac

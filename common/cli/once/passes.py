@@ -13,7 +13,7 @@ import psycopg
 from common import signals
 from common.cli import output
 from common.cli.once.delivery import OwnEvents, Publishing
-from common.cli.once.report import Delivery, OnceReport, PassOutcome
+from common.cli.once.report import NOT_RUN, Delivery, OnceReport, PassOutcome
 from common.config import Settings
 from common.database.advice import advised
 from common.database.connection import Database
@@ -124,7 +124,7 @@ class _Work(Observer):
     def _outcome(self, name: str) -> PassOutcome:
         run = self._runs.get(name)
         if run is None:
-            return PassOutcome(name, "not run", {}, 0.0, "")
+            return PassOutcome(name, NOT_RUN, {}, 0.0, "")
         return PassOutcome(
             name, run.result or "stopped", run.counts, run.seconds, run.error, paused=run.paused
         )

@@ -8,6 +8,7 @@ from typing import Any
 from common import exit_codes
 from common.cli import output, text_table
 
+NOT_RUN = "not run"
 _COLUMNS = ("processed", "events", "failed")
 
 
@@ -22,6 +23,22 @@ class PassOutcome:
     error: str
     rows: Sequence[Mapping[str, Any]] | None = None
     paused: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return self.result in ("failed", NOT_RUN) or self.paused
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "name": self.name,
+            "result": self.result,
+            "counts": dict(self.counts),
+            "seconds": round(self.seconds, 3),
+            "error": self.error,
+            **({} if self.rows is None else {"rows": self.rows}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +87,7 @@ class OnceReport:
     @property
     def failed(self) -> bool:
         lacks_events = self.wait_events and self.delivery.left != Left()
-        has_failed = any(each.result == "failed" or each.paused for each in self.schedulers)
+        has_failed = any(each.failed for each in self.schedulers)
         return not self.complete or has_failed or lacks_events
 
     @property
@@ -86,17 +103,7 @@ class OnceReport:
     @property
     def facts(self) -> dict[str, Any]:
         """For JSON: service, schedulers, what became of the events, ended_by."""
-        schedulers = [
-            {
-                "name": outcome.name,
-                "result": outcome.result,
-                "counts": dict(outcome.counts),
-                "seconds": round(outcome.seconds, 3),
-                "error": outcome.error,
-                **({} if outcome.rows is None else {"rows": outcome.rows}),
-            }
-            for outcome in self.schedulers
-        ]
+        schedulers = [outcome.facts for outcome in self.schedulers]
         about = {"service": self.service, "schedulers": schedulers, **asdict(self.delivery)}
         return {**about, "ended_by": self._ended_by()}
 
@@ -104,14 +111,7 @@ class OnceReport:
         """Due rows in a dry run, otherwise counts and events, as text."""
         if self.dry_run:
             return "\n\n".join(map(_preview_text, self.schedulers))
-        header = ("scheduler", "result", *_COLUMNS, "took", "details")
-        lines = [text_table.render(header, map(_row, self.schedulers))]
-        lines += [f"{each.name}: {each.error}" for each in self.schedulers if each.error]
-        if any(each.paused for each in self.schedulers):
-            lines.append(
-                f"`toast resume {self.service}` ends a pause; `toast once {self.service} --force`"
-                " runs a pass nevertheless"
-            )
+        lines = outcome_lines(self.service, self.schedulers)
         events = self.delivery
         lines.append(f"published {events.published} events")
         if events.set_aside:
@@ -128,6 +128,19 @@ class OnceReport:
 
     def _ended_by(self) -> str:
         return signal.Signals(self.signal).name if self.signal else ""
+
+
+def outcome_lines(service: str, outcomes: Sequence[PassOutcome]) -> list[str]:
+    """A table of the passes of a service, and what there is to say of them."""
+    header = ("scheduler", "result", *_COLUMNS, "took", "details")
+    lines = [text_table.render(header, map(_row, outcomes))]
+    lines += [f"{each.name}: {each.error}" for each in outcomes if each.error]
+    if any(each.paused for each in outcomes):
+        lines.append(
+            f"`toast resume {service}` ends a pause; `toast once {service} --force`"
+            " runs a pass nevertheless"
+        )
+    return lines
 
 
 def _left_text(left: Left | None) -> str:

@@ -8,10 +8,11 @@ from functools import partial
 
 from common import exit_codes
 from common.cli import output, time_span
-from common.cli.operate import bulk
+from common.cli.operate import bulk, local_worker
 from common.cli.services import Services, UsageError, database, schedulers_chosen
 from common.database import migrations, own_tables
-from common.database.controls import pauses
+from common.database.audit import Changed
+from common.database.controls import pauses, triggers
 from common.database.session import Session
 
 _TIME = "a time to come, such as '2026-12-24 18:00'; add +01:00 or Z if it is not this machine's"
@@ -70,8 +71,13 @@ def _pause(
 
 
 def _resume(connection: Session, options: argparse.Namespace, names: Sequence[str]) -> None:
-    do = partial(pauses.end, connection, options.service, names)
+    process = local_worker.find(connection, options.service, names)
+    if process and not local_worker.may_wake(process):
+        process = None  # it runs at its next tick, as workers of other machines do
+    do = partial(_end, connection, options.service, names, process)
     changed = bulk.do_recorded(connection, "resume", _subject(options), do)
+    if process and changed.count:
+        local_worker.wake(process)
     if options.json:
         resumed = {"service": options.service, "resumed": list(changed.first)}
         output.show(output.as_json(resumed))
@@ -79,6 +85,14 @@ def _resume(connection: Session, options: argparse.Namespace, names: Sequence[st
         output.show("\n".join(f"{name}: resumed" for name in changed.first))
     else:
         output.show(f"{_subject(options)} was not paused")
+
+
+def _end(connection: Session, service: str, names: Sequence[str], process: int | None) -> Changed:
+    """End the pauses, and let the worker of this machine run at once."""
+    changed = pauses.end(connection, service, names)
+    if process:
+        triggers.request(connection, triggers.new(connection, service, changed.first, process))
+    return changed
 
 
 def _subject(options: argparse.Namespace) -> str:

@@ -24,6 +24,7 @@ from common.cli.status import screen
 from common.config import Settings
 from common.database import failed_rows
 from common.database.connection import Database
+from common.database.controls import triggers
 from common.errors import PassError
 from common.events import outbox
 from common.scheduling import grants
@@ -134,6 +135,7 @@ def do_everything(service: Service, settings: Settings) -> OnceReport:
     screen.show([(service, settings)], as_json=True)
     with database.connect() as connection:
         outbox.of_service(connection, service.name, 10)
+        triggers.take(connection, service.name, ["any"])
         for scheduler in service.schedulers:
             failed_rows.count(connection, scheduler.name, 10)
             runner = PassRunner(scheduler, settings, database)

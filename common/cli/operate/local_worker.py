@@ -1,0 +1,46 @@
+"""The running worker of a service on this machine, whoever started it."""
+
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from common.database.controls import triggers
+from common.database.session import Connection
+
+
+def find(connection: Connection, service: str, schedulers: Sequence[str]) -> int | None:
+    """The process of the worker that ran one of these schedulers last; None if there is none."""
+    return next(filter(is_running, triggers.processes(connection, service, schedulers)), None)
+
+
+def is_running(process: int) -> bool:
+    """Whether this is a worker: unlike other processes, it takes SIGUSR1 and does not end by it."""
+    # Of the thread that waits for signals, the kernel shows them as not blocked.
+    return any(map(_blocks, Path(f"/proc/{process}/task").glob("*/status")))
+
+
+def _blocks(thread: Path) -> bool:
+    with suppress(OSError):
+        for line in thread.read_text().splitlines():
+            name, _, mask = line.partition(":")
+            if name == "SigBlk":
+                return bool(int(mask, 16) >> (signal.SIGUSR1 - 1) & 1)
+    return False
+
+
+def may_wake(process: int) -> bool:
+    """Whether this user may send it a signal."""
+    with suppress(ProcessLookupError):
+        try:
+            os.kill(process, 0)
+        except PermissionError:
+            return False
+    return True
+
+
+def wake(process: int) -> None:
+    """Let it read its triggers; a worker that has ended meanwhile is no error."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGUSR1)
