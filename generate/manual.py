@@ -81,24 +81,36 @@ def _described(parser: argparse.ArgumentParser, hidden: Sequence[str]) -> Iterat
 def _synopsis(command: argparse.ArgumentParser) -> str:
     """The command with all that may follow it."""
     words = [f"\\fB{_text(command.prog)}\\fR"]
+    group_of = {
+        action: group
+        for group in command._mutually_exclusive_groups
+        for action in group._group_actions
+    }
     for action in command._actions:
-        if action.dest == "help":
-            continue
-        name = _name(action, " ")
-        if action.nargs == "*":
-            name = f"[{name} ...]"
-        elif action.nargs == "?" or (action.option_strings and not action.required):
-            name = f"[{name}]"
-        words.append(name)
+        group = group_of.get(action)
+        if group is None:
+            words += [] if action.dest == "help" else [_use(action)]
+        elif action is group._group_actions[0]:
+            choice = " | ".join(map(_name, group._group_actions))
+            words.append(f"({choice})" if group.required else f"[{choice}]")
     return " ".join(words)
 
 
-def _name(action: argparse.Action, gap: str = " ") -> str:
+def _use(action: argparse.Action) -> str:
+    """Its name, in brackets if it can be left out."""
+    name = _name(action)
+    if action.nargs == "*":
+        return f"[{name} ...]"
+    is_optional = action.option_strings and not action.required
+    return f"[{name}]" if is_optional or action.nargs == "?" else name
+
+
+def _name(action: argparse.Action) -> str:
     """Its option strings, and the placeholder of its value."""
     options = ", ".join(f"\\fB{_text(each)}\\fR" for each in action.option_strings)
     takes_value = action.nargs != 0
     value = f"\\fI{_text(str(action.metavar or action.dest))}\\fR" if takes_value else ""
-    return gap.join(filter(None, (options, value)))
+    return " ".join(filter(None, (options, value)))
 
 
 def _rows(document: str, header: str) -> Iterator[str]:
@@ -122,7 +134,8 @@ def _sentence(text: str) -> str:
 def _sentence_of(text: str) -> str:
     text = f"{text[:1].upper()}{text[1:]}"
     # A line that begins with one of these would be a request.
-    return f"\\&{text}." if text.startswith((".", "'")) else f"{text}."
+    text = text if text.endswith(".") else f"{text}."
+    return f"\\&{text}" if text.startswith((".", "'")) else text
 
 
 def _text(text: str) -> str:
