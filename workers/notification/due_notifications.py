@@ -37,6 +37,11 @@ _GONE = f"""
     (SELECT known.gone_reason FROM toast_discord_channels AS known
      WHERE known.channel_id = channel.id AND known.gone_row = {CHANNEL_ROW})"""
 
+# No request before then: Discord has limited the channel.
+_QUIET_UNTIL = """
+    (SELECT known.quiet_until FROM toast_discord_channels AS known
+     WHERE known.channel_id = channel.id)"""
+
 _WAITING = (
     Condition("failed", "notification.status = 'failed'"),
     Condition("not deleted", "notification.deleted_at IS NULL"),
@@ -155,7 +160,7 @@ def one_row(parameters: Callable[[Pass], Mapping[str, Any]], max_retries: Variab
         rows=_ALL,
         alias="notification",
         conditions=DUE_CONDITIONS,
-        shows=_SHOWN,
+        shows=(*_SHOWN, f"{_QUIET_UNTIL} AS channel_quiet_until"),
         since="created_at",
         parameters=parameters,
         settings={"max_retries": max_retries},

@@ -1,4 +1,4 @@
-"""What is known of one row beside its conditions: failures, events, alerts, and the passes."""
+"""What is known of one row beside its conditions: failures, alerts, events, and the passes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -93,7 +93,7 @@ def _event(event: Mapping[str, Any], now: datetime) -> str:
 
 
 def _passes(asked: Asked) -> Sequence[Fact]:
-    """The last and the next pass of the scheduler."""
+    """The pause, the last and the next pass of the scheduler."""
     job_key = (asked.settings.service, asked.scheduler, asked.settings)
     job = History(asked.connection, [job_key]).job(*job_key)
     counts = ", ".join(f"{count} {name}" for name, count in job.counts.items() if count)
@@ -103,7 +103,9 @@ def _passes(asked: Asked) -> Sequence[Fact]:
     passes = {
         name: known[name] for name in ("state", "last_run", "counts", "error", "last_success")
     }
+    pause = asdict(job.pause) if job.pause else None
     return (
+        Fact("pause", pause, "pause", [str(job.pause) if job.pause else "none"]),
         Fact("last_pass", passes, "last pass", ["; ".join(lines)]),
         Fact("next_pass", job.next_run, "next pass", [_next_pass(asked, job)]),
     )
@@ -113,6 +115,8 @@ def _next_pass(asked: Asked, job: Job) -> str:
     enabled, interval = asked.scheduler.enabled, asked.settings.written(asked.scheduler.interval)
     if not job.enabled:
         return f"none: {enabled.name}=false ({asked.settings.origin(enabled)})"
+    if job.pause and job.pause.until is None:
+        return "when the scheduler is resumed"
     if job.state == job_history.FAILING:
         return "soon, because the last one failed"
     if job.next_run is None:

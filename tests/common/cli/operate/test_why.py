@@ -149,6 +149,21 @@ def test_the_passes_of_the_scheduler_and_its_switch_are_told(
     assert line_of(off, "next pass") == "none: LINK_EXPIRATION_ENABLED=false (environment)"
 
 
+def test_a_pause_is_why_there_is_no_pass(
+    module_database: TestDatabase, env: dict[str, str]
+) -> None:
+    row = link(module_database)
+    pause = ("link", "link-expiration", "--indefinitely", "--reason", "the index is rebuilt")
+    assert toast("pause", *pause, env=env).code == 0
+    shown = text(env, "link", "link-expiration", row)
+    found = why(env, "link", "link-expiration", row)
+    assert toast("resume", "link", env=env).code == 0
+    assert line_of(shown, "pause").startswith("paused until it is resumed, by ")
+    assert line_of(shown, "next pass") == "when the scheduler is resumed"
+    assert (found["pause"]["reason"], found["next_pass"]) == ("the index is rebuilt", None)
+    assert line_of(text(env, "link", "link-expiration", row), "pause") == "none"
+
+
 def test_an_alert_that_was_raised_is_why_there_is_no_other(
     module_database: TestDatabase, env: dict[str, str]
 ) -> None:
