@@ -17,8 +17,10 @@ from testing.scheduler_cases.webhook import delivery, webhook
 from tests.support.outbox_rows import add_event
 from workers.foodfolio import item_expiration
 
-# A bit more than whole units, which are rounded down.
-NOW = datetime.now(UTC) + MINUTE
+
+def soon() -> datetime:
+    """A bit after now: whole units from now on are rounded down."""
+    return datetime.now(UTC) + MINUTE
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def env(module_database: TestDatabase) -> dict[str, str]:
 
 
 def link(database: TestDatabase, **columns: object) -> UUID:
-    values = {"expires_at": NOW + 4 * DAY, **columns}
+    values = {"expires_at": soon() + 4 * DAY, **columns}
     row: UUID = database.insert("link_links", **values)["id"]
     return row
 
@@ -57,9 +59,10 @@ def line_of(shown: str, name: str) -> str:
 def test_a_row_whose_time_has_not_come_is_said_with_its_time(
     module_database: TestDatabase, env: dict[str, str]
 ) -> None:
-    row = link(module_database)
+    expires_at = soon() + 4 * DAY
+    row = link(module_database, expires_at=expires_at)
     shown = text(env, "link", "link-expiration", str(row).upper())
-    at = f"{NOW + 4 * DAY:%Y-%m-%d %H:%M:%S} UTC, in 4 d"
+    at = f"{expires_at:%Y-%m-%d %H:%M:%S} UTC, in 4 d"
     first, second, *_ = shown.splitlines()
     assert first == f"link-expiration: link_links {row} is not due before {at}"
     assert second.endswith(f"; expires_at {at}")
@@ -90,7 +93,7 @@ def test_what_will_never_come_is_no_matter_of_time(
 def test_a_row_that_is_set_aside_is_said_with_its_reason(
     module_database: TestDatabase, env: dict[str, str]
 ) -> None:
-    row = link(module_database, expires_at=NOW - HOUR)
+    row = link(module_database, expires_at=soon() - HOUR)
     assert why(env, "link", "link-expiration", row)["due"]
     module_database.insert(
         "toast_failed_rows",
@@ -98,7 +101,7 @@ def test_a_row_that_is_set_aside_is_said_with_its_reason(
         row_id=row,
         reason="a trigger refused it",
         failures=2,
-        retry_at=NOW + HOUR,
+        retry_at=soon() + HOUR,
     )
     found = why(env, "link", "link-expiration", row)
     assert (found["due"], unmet(found)) == (False, ["not set aside"])
@@ -138,8 +141,8 @@ def test_the_passes_of_the_scheduler_and_its_switch_are_told(
         scheduler="link-expiration",
         result="ok",
         counts='{"processed": 3}',
-        started_at=NOW - HOUR / 2,
-        finished_at=NOW - HOUR / 2,
+        started_at=soon() - HOUR / 2,
+        finished_at=soon() - HOUR / 2,
     )
     shown = text(env, "link", "link-expiration", row)
     module_database.query("DELETE FROM toast_runs")
@@ -167,7 +170,7 @@ def test_a_pause_is_why_there_is_no_pass(
 def test_an_alert_that_was_raised_is_why_there_is_no_other(
     module_database: TestDatabase, env: dict[str, str]
 ) -> None:
-    item = module_database.insert("foodfolio_item_details", expiry_date=NOW - DAY)["id"]
+    item = module_database.insert("foodfolio_item_details", expiry_date=soon() - DAY)["id"]
     before = why(env, "foodfolio", "item-expiration", item)
     assert (before["due"], before["alert"]) == (True, None)
     run_pass(module_database, item_expiration.SCHEDULER, now=datetime.now(UTC))
