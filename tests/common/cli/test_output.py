@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
+from uuid import UUID
 
 import pytest
 
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("only_link_expiration")
 
 # Ten characters, as many as the code of a link may have.
 RAW = "\x1b[1mKä\x07\x9b\u202e\x7f"
+LINK = UUID(int=1)
 
 
 def of_parser() -> dict[str, argparse.ArgumentParser]:
@@ -49,7 +51,8 @@ def of_parser() -> dict[str, argparse.ArgumentParser]:
 def call(name: str) -> list[str]:
     """A call of the command, of the service link where it takes one."""
     takes = {action.dest for action in of_parser()[name]._get_positional_actions()}
-    return [name, "link"] if takes & {"service", "names"} else [name]
+    row = ["link-expiration", str(LINK)] if "id" in takes else []
+    return [name, "link", *row] if takes & {"service", "names"} else [name]
 
 
 COMMANDS = list(of_parser())
@@ -76,7 +79,7 @@ def env(module_database: TestDatabase, mock_broker: str) -> dict[str, str]:
         " DROP FUNCTION IF EXISTS refuse() CASCADE;"
         + refusal("UPDATE ON link_links", "true", message=f"refused{RAW}")
     )
-    module_database.insert("link_links", short_code=RAW, expires_at=EXPIRED)
+    module_database.insert("link_links", id=LINK, short_code=RAW, expires_at=EXPIRED)
     add_event(module_database, key=f"key{RAW}")
     module_database.query("UPDATE toast_outbox SET error = %s", f"error{RAW}")
     module_database.query(
