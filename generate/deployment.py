@@ -33,6 +33,7 @@ Description=toast-workers, {name}: {schedulers}
 [Service]
 Type=notify
 ExecStart=/opt/toast-workers/current/bin/toast run {name}
+ExecReload=/bin/kill -HUP $MAINPID
 User=toast
 {rest}
 

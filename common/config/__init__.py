@@ -10,6 +10,7 @@ from common.config.environment import (
     environment_default,
     failpoint,
     forget_libpq_variables,
+    hand_on_notify_socket,
     journal_stream,
     login,
     notify_socket,

@@ -11,6 +11,12 @@ def notify_socket() -> str:
     return os.environ.pop("NOTIFY_SOCKET", "")
 
 
+def hand_on_notify_socket(address: str) -> None:
+    """Put it back, for the program that this process becomes."""
+    if address:
+        os.environ["NOTIFY_SOCKET"] = address
+
+
 def forget_libpq_variables() -> None:
     """Remove the variables of PostgreSQL's client library from the environment."""
     for name in sources.libpq_variables(os.environ):

@@ -2,8 +2,9 @@
 
 SIGTERM stops it, and so does every other signal that would end it, apart from crashes: it finishes
 the current batches, publishes their events and exits with 0 within STOP_SECONDS. SIGUSR1 runs the
-schedulers of `toast trigger` now, or all if it names none. Invalid settings end it with exit code
-78; neither an unreachable server nor a log that cannot be written ever ends it.
+schedulers of `toast trigger` now, or all if it names none. SIGHUP reloads the settings. Invalid
+settings at its start end it with exit code 78; neither an unreachable server nor a log that cannot
+be written ever ends it.
 """
 
 import logging
@@ -24,7 +25,7 @@ from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Scheduler
 from common.scheduling.service import Service
-from common.worker import pass_metrics, sentry
+from common.worker import pass_metrics, reload, sentry
 from common.worker.backlog_sampler import BacklogSampler
 from common.worker.endpoint.endpoint import Endpoint
 from common.worker.endpoint.page import METRICS, Page, verdict
@@ -78,8 +79,11 @@ class Worker:
     def __init__(
         self, service: Service, settings: Settings, reports: Reports | None = None
     ) -> None:
+        self._service = service
         self._reports = reports
-        self._systemd = SystemdNotifier(config.notify_socket())
+        self._notify_socket = config.notify_socket()
+        self._systemd = SystemdNotifier(self._notify_socket)
+        self._starts_anew = False
         database, stopping = Database(settings), threading.Event()
         publisher = _publisher(service, settings, database, reports)
         enabled = [each for each in service.schedulers if settings[each.enabled]]
@@ -123,11 +127,15 @@ class Worker:
         self._endpoint.open()
         self._systemd.ready()
         code = self._serve(awaited)
-        self._systemd.stopping()
+        if not self._starts_anew:
+            self._systemd.stopping()
         failpoints.reach("stopping")
         has_ended = self._threads.stop(STOP_SECONDS)
         if self._reports:
             self._reports.flush()
+        if self._starts_anew:
+            _log.info("worker_reloaded")
+            reload.start_anew(self._notify_socket)
         _log.info("worker_stopped", exit_code=code)
         if not has_ended:
             # A thread is blocked in a call that cannot be aborted, and the interpreter's exit might
@@ -147,6 +155,11 @@ class Worker:
                     return exit_codes.BUG
             elif received == signal.SIGUSR1:
                 self._triggers.wake()
+            elif received == signal.SIGHUP and reload.is_meant():
+                _log.info("reload_requested")
+                self._starts_anew = reload.is_possible(self._service)
+                if self._starts_anew:
+                    return exit_codes.FINE
             else:
                 _log.info("stop_requested", signal=signals.name(received))
                 return exit_codes.FINE

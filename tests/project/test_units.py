@@ -29,7 +29,7 @@ SECRETS = {
     "webhook": ("WEBHOOK_PROXY",),
 }
 KEYS = ("KAFKA_SSL_KEY_LOCATION.pem",)
-MOST_LINES_OF_A_UNIT = 15
+MOST_LINES_OF_A_UNIT = 16
 
 every_service = pytest.mark.parametrize("service", workers.SERVICES)
 
@@ -69,6 +69,7 @@ def test_a_unit_has_only_what_another_projects_unit_must_not_get(service: str) -
         "[Service]",
         "Type=notify",
         f"ExecStart=/opt/toast-workers/current/bin/toast run {service}",
+        "ExecReload=/bin/kill -HUP $MAINPID",
         "User=toast",
         *(f"LoadCredential={name}:toast.{name}" for name in SECRETS.get(service, ())),
         *local,

@@ -48,7 +48,7 @@ def test_every_signal_that_would_end_the_process_is_awaited() -> None:
     assert set(ENDING.values()) - ignored <= signals.ending()
 
 
-@pytest.mark.parametrize("name", ["SIGHUP", "SIGQUIT", "SIGRTMIN+1"])
+@pytest.mark.parametrize("name", ["SIGUSR2", "SIGQUIT", "SIGRTMIN+1"])
 def test_a_signal_in_the_middle_of_a_batch_lets_it_finish(
     due_links: TestDatabase, mock_broker: str, name: str
 ) -> None:
