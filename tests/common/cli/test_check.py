@@ -301,7 +301,7 @@ def test_pending_migrations_are_an_error_where_no_worker_applies_them(roles: Tes
 def test_before_the_first_start_the_rest_is_checked_as_well(roles: TestDatabase) -> None:
     roles.query(
         "DROP TABLE toast_migrations, toast_runs, toast_failed_rows, toast_outbox,"
-        " toast_outbox_set_aside"
+        " toast_outbox_set_aside, toast_pauses, toast_triggers"
     )
     answer = check("twitchbot", env=environment(roles))
     assert answer.code == 0

@@ -52,12 +52,13 @@ def call(name: str) -> list[str]:
     """A call of the command, of the service link where it takes one."""
     takes = {action.dest for action in of_parser()[name]._get_positional_actions()}
     row = ["link-expiration", str(LINK)] if "id" in takes else []
-    return [name, "link", *row] if takes & {"service", "names"} else [name]
+    more = ["--indefinitely", "--reason", "x"] if name == "pause" else row
+    return [name, "link", *more] if takes & {"service", "names"} else [name]
 
 
 COMMANDS = list(of_parser())
-# `run` prints nothing, and runs until it is stopped.
-CALLS = [call(name) for name in COMMANDS if name != "run"]
+# `run` prints nothing, and runs until it is stopped; `trigger` needs such a worker.
+CALLS = [call(name) for name in COMMANDS if name not in ("run", "trigger")]
 WITH_JSON = [words for words in CALLS if "json" in str(of_parser()[words[0]]._actions)]
 # All others read the database, or say why they cannot.
 OF_DATABASE = [words for words in WITH_JSON if words[0] not in ("list", "settings")]
@@ -75,7 +76,7 @@ def env(module_database: TestDatabase, mock_broker: str) -> dict[str, str]:
     """The settings of a database whose rows, errors and sessions are hostile to a terminal."""
     module_database.query(
         "DELETE FROM toast_outbox; DELETE FROM toast_outbox_set_aside; DELETE FROM link_links;"
-        " DELETE FROM toast_runs; DELETE FROM toast_failed_rows;"
+        " DELETE FROM toast_runs; DELETE FROM toast_failed_rows; DELETE FROM toast_pauses;"
         " DROP FUNCTION IF EXISTS refuse() CASCADE;"
         + refusal("UPDATE ON link_links", "true", message=f"refused{RAW}")
     )

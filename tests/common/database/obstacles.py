@@ -127,7 +127,7 @@ TABLES = (
     Obstacle(
         "no table of our own",
         "DROP TABLE toast_migrations, toast_runs, toast_outbox, toast_outbox_set_aside,"
-        " toast_failed_rows",
+        " toast_failed_rows, toast_pauses, toast_triggers",
         "=> run `toast migrate` as the owner of the database, then db/roles.sql",
         "run `toast migrate` once with a role that may (permission denied for schema public)",
         in_words=True,

@@ -162,6 +162,8 @@ EVERY = {
     "toast_failed_rows",
     "toast_outbox",
     "toast_outbox_set_aside",
+    "toast_pauses",
+    "toast_triggers",
 }
 
 

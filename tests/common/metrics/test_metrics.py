@@ -44,6 +44,7 @@ FAMILIES = {
     "toast_job_enabled": JOB,
     "toast_job_in_progress": JOB,
     "toast_job_waits_for_takeover": JOB,
+    "toast_scheduler_paused": JOB,
     "toast_job_consecutive_failures": JOB,
     "toast_job_items_total": {*JOB, "outcome"},
     "toast_retry_attempts_total": {"service", "kind"},
