@@ -24,7 +24,7 @@ JOB = ("link", "link-expiration")
 WHY = ("--reason", "a receiver is broken")
 WHO = f"by {getpass.getuser()} on {socket.gethostname()}"
 LINKS = 60_000
-BATCH_SECONDS = 0.5
+BATCH_SECONDS = 0.3
 # After the batch in hand.
 OBEY_SECONDS = 2.0
 
@@ -106,7 +106,7 @@ def test_a_pass_under_way_ends_after_its_batch_and_goes_on_at_the_end_of_the_pau
     with Process("workers.link", env=environment(database)) as worker:  # its interval is an hour
         assert poll_until(lambda: active(database) < LINKS, PATIENCE)
         began = time.monotonic()
-        answer = pause(database, "link", "--for", "4s")
+        answer = pause(database, "link", "--for", "3s")
         stopped = worker.wait_for("pass_finished", result="stopped")
         assert time.monotonic() - began < OBEY_SECONDS + BATCH_SECONDS
         assert f"link-expiration: {stopped['reason']}" in answer.out
