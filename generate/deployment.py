@@ -78,13 +78,21 @@ def unit(service: Service) -> str:
     return _UNIT.format(
         name=service.name,
         schedulers=", ".join(scheduler.name for scheduler in service.schedulers),
-        rest="\n".join([*_credentials(service.variables), network]),
+        rest="\n".join([*_credentials(_own(service)), network]),
     )
 
 
 def shared_credentials() -> str:
-    """The lines by which systemd hands on the secrets and keys that every worker has."""
-    return "\n".join(_credentials(COMMON))
+    """The lines by which systemd hands on the secrets and keys of more than one service."""
+    shared = {each.name: each for service in SERVICES for each in service.variables}
+    own = {each.name for service in SERVICES for each in _own(service)}
+    return "\n".join(_credentials([*COMMON, *(shared[name] for name in shared if name not in own)]))
+
+
+def _own(service: Service) -> list[Variable[Any]]:
+    """The settings that no other service has."""
+    others = {each.name for other in SERVICES if other is not service for each in other.variables}
+    return [each for each in service.variables if each.name not in others]
 
 
 def credentials_table() -> str:

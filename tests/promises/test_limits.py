@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import resource
-import signal
 import ssl
 import threading
 import time
@@ -12,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -286,18 +286,18 @@ def test_a_sync_that_a_limit_holds_back_is_made_later(
     install_refusals(database)
     with work("warcraft", database, ()) as given:
         database.query("UPDATE characters SET deleted_at = now()")
-        env = environment(database, mock_broker, **given, GUILD_SYNC_ENABLED="false")
+        often = {"GUILD_SYNC_ENABLED": "false", "CHARACTER_SYNC_INTERVAL": "4s"}
+        env = environment(database, mock_broker, **given, **often)
         with Process("workers.warcraft", env=env, fresh=True) as worker:
             worker.wait_for("pass_finished", processed=0)
             time.sleep(REACHED_SECONDS)  # then it has no session any more
-            database.query("UPDATE characters SET deleted_at = NULL")
             # Enough to open a session with PostgreSQL, and then for no connection to Battle.net.
             limit_files(worker, worker.open_files + 1)
-            worker.send(signal.SIGUSR1)
+            database.query("UPDATE characters SET deleted_at = NULL")
             assert worker.wait_for("pass_failed")["error"] == NO_MORE_FILES
             limit_files(worker, limit("LimitNOFILE"))
-            worker.send(signal.SIGUSR1)
-            assert worker.wait_for("pass_finished", count=2)["processed"] > 0
+            done = partial(worker.records, "pass_finished")
+            assert poll_until(lambda: any(each["processed"] for each in done()), PATIENCE)
             assert worker.stop() == 0
 
 
