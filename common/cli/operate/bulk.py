@@ -1,11 +1,10 @@
 """What the actions on many rows have in common: the choice, the question and the answer."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 
 from common import exit_codes, failpoints
-from common.cli import output
+from common.cli import output, question
 from common.cli.services import UsageError
 from common.database import audit
 from common.database.audit import Changed
@@ -27,17 +26,16 @@ def _as_given(name: str) -> str:
     return "an ID" if name == "id" else f"--{name}"
 
 
-def confirm(options: argparse.Namespace, question: str) -> None:
+def confirm(options: argparse.Namespace, text: str) -> None:
     """Ask at a terminal, unless ``--yes`` is given.
 
     Raises UsageError elsewhere, and PassError if the answer is no.
     """
     if options.yes:
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(f"{question} Nothing is changed: add --yes to do it")
-    output.write_raw(f"{question} [y/N] ")
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if not question.is_possible():
+        raise UsageError(f"{text} Nothing is changed: add --yes to do it")
+    if not question.ask(text):
         raise PassError("nothing is changed")
 
 

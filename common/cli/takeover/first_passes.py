@@ -5,13 +5,12 @@ became due long ago leave no event. If it is killed, the next one does the rest.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from common import config, exit_codes
-from common.cli import output
+from common import exit_codes
+from common.cli import output, question, time_span
 from common.cli.once import passes
 from common.cli.services import UsageError
 from common.cli.takeover import plan as planning
@@ -19,9 +18,6 @@ from common.config import Settings
 from common.scheduling.first_pass import Takeover
 from common.scheduling.observer import Observer
 from common.scheduling.scheduler import Scheduler
-
-_DAYS = config.days("since", None, "")
-_DURATION = config.duration("since", None, "", minimum="1s", maximum="876000h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +49,13 @@ def parse(announce: str) -> Takeover:
     word, _, length = announce.partition(":")
     try:
         if word == "since":
-            is_days = length.endswith("d")
-            return Takeover(_DAYS.parse(length[:-1]) if is_days else _DURATION.parse(length))
+            return Takeover(time_span.parse(length))
         reason = "unknown"
     except ValueError as fault:
         reason = str(fault)
     raise UsageError(
-        f"--announce {announce!r} ({reason}); expected all, none, or since: and a number of days "
-        "or a Go duration, such as since:7d or since:12h"
+        f"--announce {announce!r} ({reason}); expected all, none, or since: and "
+        f"{time_span.EXPECTED}"
     )
 
 
@@ -94,8 +89,7 @@ def _is_confirmed(wanted: Wanted) -> bool:
         return not wanted.only_show
     if wanted.as_json:
         return False
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not question.is_possible():
         output.show("nothing is changed: add --yes to do it")
         return False
-    output.write_raw("Do this now? [y/N] ")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return question.ask("Do this now?")

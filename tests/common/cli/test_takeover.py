@@ -201,7 +201,7 @@ def test_a_wrong_choice_names_what_is_expected(announce: str, reason: str) -> No
         first_passes.parse(announce)
     assert str(refused.value) == (
         f"--announce {announce!r} ({reason}); expected all, none, or since: and a number of days "
-        "or a Go duration, such as since:7d or since:12h"
+        "or a Go duration, such as 7d or 12h"
     )
 
 
