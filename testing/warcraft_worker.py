@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -91,6 +92,13 @@ class WarcraftWorker:
     def run(self, scheduler: str, **settings: str) -> Run:
         """One pass in this process."""
         return self._runner(scheduler, settings).run()
+
+    def run_at_once(self, *schedulers: str) -> list[Run]:
+        """A pass of each at the same time, in this process."""
+        # Made one after the other: their settings come from variables of the process.
+        runners = [self._runner(scheduler, {}) for scheduler in schedulers]
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(PassRunner.run, runners))
 
     def preview(self, scheduler: str, **settings: str) -> Preview:
         """A dry run in this process."""

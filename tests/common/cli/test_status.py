@@ -357,7 +357,7 @@ def test_a_long_history_is_read_in_a_moment(database: TestDatabase) -> None:
     )
     started = time.monotonic()
     found = job(database)
-    assert time.monotonic() - started < 5 * empty  # nearly all of it is the start of Python
+    assert time.monotonic() - started < empty + 1.0
     assert (found["state"], found["runs_24h"]) == ("failing", pytest.approx(8640, abs=5))
 
 

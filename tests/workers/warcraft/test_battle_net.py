@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -274,8 +273,7 @@ def test_a_pause_holds_every_thread_and_a_stop_ends_the_wait() -> None:
 def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(worker: WarcraftWorker) -> None:
     track(worker, 24)
     worker.track(*(Guild(f"Guild {letter}", SILVERMOON) for letter in "abcdefghijkl"))
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(worker.run, (CHARACTERS, GUILDS)))
+    worker.run_at_once(CHARACTERS, GUILDS)
     requests = worker.battle_net.asked("/wow/")
     assert len(requests) == 24 * 4 + 12 * 2 + 2
     assert {request.status for request in requests} == {200}

@@ -570,8 +570,7 @@ def test_a_stop_in_mid_pass_is_quick_and_leaves_whole_characters(
 def test_two_workers_at_once_ask_for_each_character_once(worker: WarcraftWorker) -> None:
     _track_many(worker, 12)
     worker.battle_net.latency = 0.05
-    with ThreadPoolExecutor() as pool:
-        runs = list(pool.map(worker.run, (SYNC, SYNC)))
+    runs = worker.run_at_once(SYNC, SYNC)
     assert sorted(run.result for run in runs) == ["ok", "skipped"]
     assert len(worker.battle_net.asked("/character/")) == 48
     assert len(worker.events()) == 36

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -311,8 +310,7 @@ def test_both_syncs_at_once_agree_and_create_each_reference_row_once(
             guild.add(character)
             worker.track(character)
     worker.battle_net.latency = 0.02
-    with ThreadPoolExecutor() as pool:
-        runs = list(pool.map(worker.run, (SYNC, "character-sync")))
+    runs = worker.run_at_once(SYNC, "character-sync")
     assert [run.counts["processed"] for run in runs] == [6, 12]
     assert worker.battle_net.most_in_flight <= 8
     assert [worker.count(table) for table in ("factions", "races", "classes")] == [1, 1, 1]
