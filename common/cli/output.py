@@ -1,4 +1,4 @@
-"""What the commands print: to any pipe, in any encoding, without control characters."""
+"""What the commands print and ask: to any pipe, in any encoding, without control characters."""
 
 import contextlib
 import json
@@ -83,6 +83,17 @@ def show_lines(lines: Iterable[str]) -> None:
 def show_report(report: Report, *, as_json: bool) -> None:
     """Show the report in one of its forms. Raises OutputError."""
     show(report.as_json() if as_json else report.as_text())
+
+
+def can_ask() -> bool:
+    """Whether a person can answer a question: input and output are a terminal."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def ask(question: str) -> bool:
+    """Ask at the terminal; True only if the answer is yes. Raises OutputError."""
+    write_raw(f"{question} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def complain(text: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from common import exit_codes, failpoints
-from common.cli import output, question
+from common.cli import output
 from common.cli.services import UsageError
 from common.database import audit
 from common.database.audit import Changed
@@ -33,9 +33,9 @@ def confirm(options: argparse.Namespace, text: str) -> None:
     """
     if options.yes:
         return
-    if not question.is_possible():
+    if not output.can_ask():
         raise UsageError(f"{text} Nothing is changed: add --yes to do it")
-    if not question.ask(text):
+    if not output.ask(text):
         raise PassError("nothing is changed")
 
 

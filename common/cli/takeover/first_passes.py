@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from common import exit_codes
-from common.cli import output, question, time_span
+from common.cli import output, time_span
 from common.cli.once import passes
 from common.cli.services import UsageError
 from common.cli.takeover import plan as planning
@@ -89,7 +89,7 @@ def _is_confirmed(wanted: Wanted) -> bool:
         return not wanted.only_show
     if wanted.as_json:
         return False
-    if not question.is_possible():
+    if not output.can_ask():
         output.show("nothing is changed: add --yes to do it")
         return False
-    return question.ask("Do this now?")
+    return output.ask("Do this now?")
