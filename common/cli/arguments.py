@@ -149,6 +149,9 @@ class _Commands:
         answer.add_argument("--dry-run", action="store_true", help="only show them")
         answer.add_argument("--yes", action="store_true", help="do them without a question")
         add_json(takeover)
+        self._settings_to_take_over(takeover)
+
+    def _settings_to_take_over(self, takeover: argparse.ArgumentParser) -> None:
         takeover.add_argument(
             "--from",
             dest="files",

@@ -112,12 +112,7 @@ class Worker:
         sampler = BacklogSampler(service.name, database, runners)
         readiness = Readiness(service, settings, database)
         pages = _pages(service.name, self._threads, sampler, readiness)
-        self._endpoint = Endpoint(
-            settings[config.METRICS_BIND],
-            settings[service.metrics],
-            settings[config.METRICS_HOSTS],
-            pages,
-        )
+        self._endpoint = _endpoint(service, settings, pages)
 
     def run(self, awaited: set[int]) -> int:
         """Start the threads, serve these signals, stop the threads; returns the exit code."""
@@ -178,6 +173,11 @@ class Worker:
             if self._reports:
                 text = "a pass has made no progress for too long, and was broken off"
                 self._reports.problem("stalled", text, scheduler=scheduler)
+
+
+def _endpoint(service: Service, settings: Settings, pages: Mapping[str, MakePage]) -> Endpoint:
+    address, port = settings[config.METRICS_BIND], settings[service.metrics]
+    return Endpoint(address, port, settings[config.METRICS_HOSTS], pages)
 
 
 def _pages(
