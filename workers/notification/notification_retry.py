@@ -62,7 +62,7 @@ ALLOW_LOOPBACK_HTTP = config.boolean(
 
 
 def _run(current: Pass) -> PassResult:
-    session = RetrySession(current.connection, _parameters(current), current.now)
+    session = RetrySession(current, _parameters(current))
     due_notifications.forget_gone(session)
     channels = due_notifications.channels(session)
     if not channels:

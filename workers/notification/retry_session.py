@@ -1,27 +1,29 @@
 """The session of one pass of notification-retry: what all its statements and times share."""
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from time import monotonic
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
 from common.database.session import Session
+from common.scheduling import Pass
 
 
 @dataclass(frozen=True, slots=True)
 class RetrySession:
     """``parameters`` are those of the SQL in due_notifications.IS_WAITING.
 
-    ``now`` is the database's time at the start of the pass; it goes on as the monotonic clock does.
+    ``current`` is the pass, ``connection`` its connection.
     """
 
-    connection: Session
+    current: Pass
     parameters: dict[str, Any]
-    now: datetime
-    _started: float = field(default_factory=monotonic)
+
+    @property
+    def connection(self) -> Session:
+        return self.current.connection
 
     def execute(self, statement: str, **values: Any) -> psycopg.Cursor[DictRow]:
         """Execute, with texts that this database's encoding can hold."""
@@ -33,8 +35,8 @@ class RetrySession:
 
     def time(self, seconds: float) -> datetime:
         """Convert from the monotonic clock to the database's time."""
-        return self.now + timedelta(seconds=seconds - self._started)
+        return self.current.time_at(seconds)
 
     def seconds(self, time: datetime) -> float:
         """Convert from the database's time to the monotonic clock."""
-        return self._started + (time - self.now).total_seconds()
+        return self.current.started + (time - self.current.now).total_seconds()

@@ -73,7 +73,8 @@ def explain(session: RetrySession, channel: Channel, why: str, at: float) -> Pas
 
 def forget_set_aside(session: RetrySession) -> None:
     """Delete the set-aside records whose retry time had come before this pass."""
-    failed_rows.forget_recovered(session.connection, session.parameters["scheduler"], session.now)
+    current = session.current
+    failed_rows.forget_recovered(session.connection, current.scheduler, current.now)
 
 
 def _explain_one_by_one(session: RetrySession, values: dict[str, Any], at: float) -> PassResult:

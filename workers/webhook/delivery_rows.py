@@ -1,6 +1,5 @@
 """The rows of webhook-delivery: find, take and record deliveries, one statement each."""
 
-import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -123,11 +122,8 @@ class DeliveryRows:
         self._connection = current.connection
         self._scheduler = current.scheduler
         self._lease = lease
-        self._started = current.now - timedelta(seconds=time.monotonic())
-
-    def now(self) -> datetime:
-        """The database's time: rows become due while a pass waits for receivers."""
-        return self._started + timedelta(seconds=time.monotonic())
+        # Rows become due while a pass waits for receivers.
+        self.now = current.time_now
 
     def find(self) -> list[tuple[str, UUID]]:
         """The host and id of due deliveries, hosts taking turns; takes nothing."""
