@@ -167,7 +167,7 @@ def load(
     every = (*COMMON, *declared.values())
     known = names(every)
     layers, faults = sources.read_layers(service, os.environ, known)
-    warnings = sources.warnings(layers, known)
+    warnings = sources.warnings(service, layers, known)
     secrets = sources.values_of(layers, names(each for each in every if each.secret))
     found, wrong_values = _find_all(declared, layers, secrets)
     values = {name: each.value for name, each in found.items()}

@@ -61,18 +61,26 @@ def values_of(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...
     return tuple(value for layer in layers for name, value in layer.values.items() if name in names)
 
 
-def warnings(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
+def warnings(service: str, layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
     """One line for each thing that is ignored, or read differently elsewhere; without values."""
     known = {None, *names}
     remarks = (text for layer in layers for name, text in layer.remarks if name in known)
-    return (*_resemblances(layers, names), *remarks)
+    return (*_resemblances(service, layers, names), *remarks)
 
 
-def _resemblances(layers: Iterable[Layer], names: Collection[str]) -> Iterator[str]:
+def _resemblances(service: str, layers: Iterable[Layer], names: Collection[str]) -> Iterator[str]:
     for layer in layers:
-        for name in layer.values:
-            if name.isprintable() and (meant := resembled(name, names)) is not None:
+        for name in filter(str.isprintable, layer.values):
+            meant = resembled(name, names)
+            if meant is None and name not in names and _is_of(service, name):
+                meant = ""
+            if meant is not None:
                 yield f"{name} in {layer.place} is not a setting{did_you_mean(meant)}"
+
+
+def _is_of(service: str, name: str) -> bool:
+    """Whether the name begins with that of the service; commands without one call it toast."""
+    return service != "toast" and name.startswith(f"{service.upper()}_")
 
 
 def resembled(name: str, names: Collection[str]) -> str | None:

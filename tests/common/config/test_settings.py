@@ -502,6 +502,8 @@ RETRY_SETTINGS = (
         ("WEBHOOK_RETRY_MAX_ATTEMPTS", "; did you mean WEBHOOK_MAX_RETRIES?"),
         ("WEBHOOK_RETRY_JITTER_SECONDS_OF_ALL", ""),
         ("KAFKA_SASL_USER", "; did you mean KAFKA_SASL_USERNAME?"),
+        # It begins with the name of its service.
+        ("LINK_CACHE_TTL", ""),
     ],
 )
 def test_a_name_that_begins_like_a_setting_and_is_none_is_named(
@@ -529,7 +531,7 @@ def test_slips_are_found_in_every_place(machine: Installation) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "LINK_EXPIRE_EVERY",  # one word in common
+        "EXPIRE_LINK_EVERY",  # one word in common
         "MESSAGE_CLEANUP_INTERVAL",  # another service's
         "DB_SSLMODE",  # an alias, itself near DB_SSL_MODE
         "KAFKA_BROKERS",

@@ -385,7 +385,9 @@ def test_a_broker_that_advertises_what_nobody_can_reach_is_named(
         env = environment(database, brokers, METRICS_PORT=str(port))
         with Process("workers.link", env=env):
             answer = ask_until(port, "/readyz", 503)
-    assert answer.text.startswith(f"Kafka: broker 1, advertised as 127.0.0.1:{unused}: ")
+    # Behind what failed: the metadata may have come or not.
+    assert answer.text.startswith("Kafka: ")
+    assert f"broker 1, advertised as 127.0.0.1:{unused}: " in answer.text
     assert "Connection refused => start it, or correct its advertised.listeners" in answer.text
 
 
