@@ -557,7 +557,7 @@ def test_it_is_off_by_default_and_the_last_of_its_service(monkeypatch: pytest.Mo
     assert settings[SCHEDULER.enabled] is False
     assert settings[SCHEDULER.interval] == MINUTE
     assert settings[ALLOW_PRIVATE_CIDRS] == ()
-    assert settings.warnings == ()
+    assert not any("WEBHOOK_" in warning for warning in settings.warnings)
     assert SERVICE.schedulers[-1] is SCHEDULER
 
 
@@ -567,7 +567,7 @@ def test_a_proxy_is_warned_about_without_its_password(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WEBHOOK_PROXY", "http://us:pass@proxy.example:3128")
     settings = load("webhook", SERVICE.variables)
 
-    [warning] = settings.warnings
+    [warning] = (each for each in settings.warnings if "WEBHOOK_" in each)
     assert warning.startswith("WEBHOOK_PROXY is set: the proxy looks up the names of webhooks")
     assert settings.written(PROXY) == "(hidden)"
     monkeypatch.setenv("WEBHOOK_PROXY", "http://us:p@ss@proxy.example:3128")
