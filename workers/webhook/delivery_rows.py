@@ -16,7 +16,7 @@ MOST_FOUND = 10_000
 # Enough of the URL to tell hosts apart; malformed URLs are refused later. A hash, because one URL
 # may hold text that the server cannot convert to UTF-8, which would fail the whole query.
 _HOST = r"""hashtextextended(lower(coalesce(
-    substring(webhook.url FROM '^[A-Za-z]+://(\[[^]]*\]|[^/:?#]*)'), '')), 0)::text"""
+    substring(webhook.url FROM '^[A-Za-z]+://(?:[^/?#]*@)?(\[[^]]*\]|[^/:?#]*)'), '')), 0)::text"""
 
 # Find due deliveries, without taking them: the first of every host, then the second of each, ...
 # First the host that was reached last: if that one fails, too, it is probably not its own fault.

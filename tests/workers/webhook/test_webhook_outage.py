@@ -76,7 +76,9 @@ def test_an_outage_uses_no_attempt_and_after_it_everything_is_sent(
     assert set(statuses(database).values()) == {"success"}
 
 
-@pytest.mark.parametrize("url", ["http://{host}:{port}/", "http://{name}.invalid/"])
+@pytest.mark.parametrize(
+    "url", ["http://{host}:{port}/", "http://{name}.invalid/", "http://user:pw@{host}:{port}/"]
+)
 def test_a_network_that_is_down_uses_no_attempt(database: TestDatabase, url: str) -> None:
     port = free_port()
     webhooks = [
@@ -127,6 +129,17 @@ def test_dead_receivers_among_healthy_ones_or_alone_use_their_attempts(
     assert result.details == ({"delivered": 3 * healthy} if healthy else {}) | {
         "undelivered": 3 * dead
     }
+    assert {row["attempt_count"] for row in states(database).values()} == {2}
+
+
+def test_one_dead_receiver_with_several_logins_uses_its_attempts(
+    database: TestDatabase, receivers: list[WebhookReceiver]
+) -> None:
+    answer_all(receivers, "/status/503")
+    for user in ("ann", "bob", "cid", "dora:pw"):
+        url = receivers[0].url.replace("//", f"//{user}@")
+        add(database, add_webhook(database, f"{url}/hook"), attempt_count=1)
+    assert deliver(database).details == {"undelivered": 4}
     assert {row["attempt_count"] for row in states(database).values()} == {2}
 
 
