@@ -9,10 +9,10 @@ from requests.structures import CaseInsensitiveDict
 
 from common.remote.http.stream import Stream
 
-_MOST_STATUS_LINE_BYTES = 8 * 1024
 # More than any server sends on purpose; a body after more than this is not read.
 _MOST_HEADER_BYTES = 256 * 1024
-_STATUS_LINE = re.compile(rb"HTTP/1\.(?P<minor>\d) (?P<status>[1-9]\d\d)(?: [^\r\n]*)?\r?\n")
+# What a phrase holds, and which blanks come before it, decides nothing: the status has come.
+_STATUS_LINE = re.compile(rb"HTTP/1\.(?P<minor>\d)[ \t]+(?P<status>[1-9]\d\d)(?:[ \t\r][^\n]*)?\n")
 _EMPTY_LINES = (b"\r\n", b"\n")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -34,7 +34,7 @@ def read(stream: Stream) -> Head:
     Raises OSError or http.client.BadStatusLine if no status line of a final reply comes.
     """
     while True:
-        line = stream.line(_MOST_STATUS_LINE_BYTES)
+        line = stream.line(_MOST_HEADER_BYTES)
         if not line:
             raise http.client.RemoteDisconnected("")
         status_line = _STATUS_LINE.fullmatch(line)

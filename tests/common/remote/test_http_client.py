@@ -122,6 +122,23 @@ def test_once_a_status_line_has_come_nothing_after_it_takes_it_back(
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        b"HTTP/1.1 200 " + b"long " * 2_000,
+        b"HTTP/1.1  200 OK",
+        b"HTTP/1.1\t200\tOK",
+        b"HTTP/1.1 200 O\rK",
+        b"HTTP/1.1 200 OK\r",
+        b"HTTP/1.1 103 " + b"long " * 2_000 + b"\r\n\r\nHTTP/1.1 200 OK",
+    ],
+    ids=lambda line: repr(line[:24]),
+)
+def test_how_a_status_line_is_spaced_decides_nothing(play: Play, line: bytes) -> None:
+    answer = post(play(Script([line + b"\r\nContent-Length: 2\r\n\r\nok"])).url)
+    assert (answer.status, answer.body) == (200, b"ok")
+
+
+@pytest.mark.parametrize(
     ("sent", "reason"),
     [
         (b"", "the connection failed: RemoteDisconnected"),
