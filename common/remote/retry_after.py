@@ -18,9 +18,11 @@ def seconds(value: object, now: datetime, *, most: float, least: float = 0.0) ->
 
     ``value`` is a header's text or a JSON value: a number of seconds, also with a fraction, which
     some servers send, or an HTTP date. A date without a zone is in UTC, one in the past means no
-    wait. Returns None if it is neither.
+    wait. Of several numbers, as two headers leave them, the longest counts. Returns None if it is
+    neither.
     """
-    wait = number(value)
+    numbers = [number(each) for each in str(value).split(",")]
+    wait = None if None in numbers else max(filter(None, numbers), default=0.0)
     if wait is None:
         wait = _until(str(value), now)
     return None if wait is None else min(max(wait, least), most)

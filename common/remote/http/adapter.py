@@ -50,13 +50,18 @@ class Adapter(BaseAdapter):
         is_reusable = False
         try:
             sent, head = self._exchange(stream, message)
-            if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._egress.proxy:
-                raise connecting.refusal(self._egress.proxy, head.status)
+            self._require_of_origin(origin, head)
             content, complete = reply_body.read(stream, head, self.most_bytes)
             is_reusable = sent and complete and self._keeps and _is_persistent(head)
         finally:
             self._done(origin, stream, is_reusable)
         return _response(request, head, Body(content, complete))
+
+    def _require_of_origin(self, origin: Origin, head: Head) -> None:
+        """Raise NoResponse for what the proxy says itself; through a tunnel, nothing is."""
+        proxy = self._egress.proxy if origin.scheme == "http" else None
+        if proxy and head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise connecting.refusal(proxy, head.status)
 
     def close(self) -> None:
         """Close all streams, from any thread; a running request gets no more data."""

@@ -85,7 +85,7 @@ class Client:
             prepared = self._session.prepare_request(requests.Request(method, url, **options))
             if exact_url:
                 prepared.url = url
-            # Streamed: `requests` would take the body for text and look for its encoding.
+            # Streamed: otherwise `requests` copies the body, which the adapter has read.
             response = self._session.send(prepared, stream=True, allow_redirects=False)
         except (
             OSError,

@@ -98,6 +98,8 @@ def _unpacked(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     unpacker, is_empty = zlib.decompressobj(_ANY_HEADER), True
     for piece in pieces:
         is_empty = False
+        if unpacker.eof:
+            continue  # zlib would keep whatever follows the end, without a bound
         yield unpacker.decompress(piece, _PIECE_BYTES)
         while unpacker.unconsumed_tail:
             yield unpacker.decompress(unpacker.unconsumed_tail, _PIECE_BYTES)
