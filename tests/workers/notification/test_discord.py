@@ -197,6 +197,8 @@ GONE, ITS_OWN, AWAY = (True, False), (False, False), (False, True)
         (Reply(400, {"message": "no", "code": [[1]]}), "HTTP 400: no", ITS_OWN),
         # Not from the API, but from its edge, or from a proxy on the way.
         (Reply(404, "<html>nginx 404</html>", HTML), "HTTP 404", AWAY),
+        (Reply(404, {"code": 404, "message": "no page"}), "HTTP 404: no page (code 404)", AWAY),
+        (Reply(401, {"code": True, "message": "log in"}), None, AWAY),
         (Reply(401, "<html>login</html>", HTML), "HTTP 401", AWAY),
         (Reply(407, "", HTML), "HTTP 407", AWAY),
         (EDGE_BLOCK, "HTTP 403: error code: 1010", AWAY),

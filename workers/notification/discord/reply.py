@@ -109,7 +109,12 @@ def _is_away(status: int, body: Mapping[str, Any]) -> bool:
     code = body.get("code")
     if status < 400 or status >= 500 or code == _EDGE_CODE:
         return True
-    return status in _PROXY_STATUSES and not isinstance(code, int)
+    return status in _PROXY_STATUSES and not _is_discords(code)
+
+
+def _is_discords(code: object) -> bool:
+    """Whether this is a code of Discord's: 0, or from 10,000 on; a proxy writes the status."""
+    return type(code) is int and (code == 0 or code >= 10_000)
 
 
 def _rate_limited(response: http.Response, body: Mapping[str, Any], error: str) -> RateLimited:

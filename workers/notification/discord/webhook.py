@@ -40,7 +40,7 @@ def webhook(url: str, *, allow_loopback_http: bool) -> Webhook:
     """
     try:
         parts = urlsplit(url.strip())
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port  # a port that is none raises ValueError
     except ValueError:
         raise UnusableUrl("the webhook URL is not a URL") from None
     loopback = allow_loopback_http and parts.scheme == "http" and _is_loopback(host)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from common.logging import logs
 from workers.warcraft.battle_net import addresses
-from workers.warcraft.battle_net.errors import BattleNetError, StopRequested
+from workers.warcraft.battle_net.errors import BattleNetError, InvalidReply, StopRequested
 from workers.warcraft.battle_net.json_reader import Faults, Reader
 
 if TYPE_CHECKING:
@@ -99,10 +99,12 @@ def _fetch(battle_net: "BattleNet", region: str) -> Realms:
     name = "realm index"
     reply = battle_net.get(region, PATH, name=name, namespace="dynamic", locale="")
     faults = Faults()
-    realms = Realms(reply.each("realms", _realm, faults))
+    realms = list(reply.each("realms", _realm, faults))
     if str(faults):
         _log.warning("reply_parts_missing", region=region, missing=str(faults))
-    return realms
+    if not realms:
+        raise InvalidReply(f"{name} has no realm")
+    return Realms(realms)
 
 
 def _realm(entry: Reader) -> tuple[str, list[str]]:
