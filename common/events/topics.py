@@ -63,6 +63,8 @@ def failure(answer: Future[Any]) -> KafkaError | None:
     except KafkaException as error:
         reason: KafkaError = error.args[0]
         return reason
+    except TimeoutError:
+        return KafkaError(KafkaError._TIMED_OUT)
     return None
 
 

@@ -61,14 +61,15 @@ class Loop:
             _log.info("scheduler_started", scheduler=self.name, interval=self._interval)
             tick, failures = time.monotonic(), 0
             while not self._stopping.is_set():
-                self._due_at = math.inf
+                self._due_at, began = math.inf, time.monotonic()
                 run = self.runner.run()
                 failures = failures + 1 if run.result == "failed" else 0
                 now = time.monotonic()
                 tick = next_tick(tick, self._interval, now)
                 soon = min(self._retry_after(failures), self.runner.pause_ends_in)
                 self._due_at = min(tick, now + soon)
-                self._ended_at = now
+                # A pass that a pause has cut short does not serve who resumes meanwhile.
+                self._ended_at = began if run.paused else now
                 self._wait()
             _log.info("scheduler_stopped", scheduler=self.name)
 

@@ -26,8 +26,9 @@ class PassResult:
 
     ``processed`` rows changed or handled, ``events`` put into the outbox, ``failed`` rows set
     aside; ``details`` has the scheduler's own counts. ``note`` is one line with the reason of a
-    failed row. ``complete`` is False if a stop ended the pass early. ``skipped`` is why this
-    process skipped the pass (another process holds the lock).
+    failed row. ``complete`` is False if a stop or a pause ended the pass early. ``skipped`` is
+    why the pass was not run: it is paused, another process runs it, or it waits for `toast
+    takeover`.
     """
 
     processed: int = 0
@@ -84,11 +85,11 @@ class Pass:
 
     ``now`` is the database's clock at the start of the pass; every decision uses it. ``host_now``
     is this machine's clock at the same moment, and ``started`` its monotonic clock, in seconds.
-    ``stopping()`` is True once the worker is to stop; ``wait(seconds)`` waits that long, and
-    returns True as soon as the worker is to stop. Call ``report_progress(done)`` after each commit
-    and every minute of a long wait: a pass that does not call it counts as stalled. Rows that
-    became due at ``quiet_until`` or earlier are changed without an event; None: each one is
-    announced.
+    ``stopping()`` is True once the pass is to end: the worker stops, or the scheduler is paused;
+    ``wait(seconds)`` waits that long, and returns True as soon as it is. Call
+    ``report_progress(done)`` after each commit and every minute of a long wait: a pass that does
+    not call it counts as stalled. Rows that became due at ``quiet_until`` or earlier are changed
+    without an event; None: each one is announced.
     """
 
     scheduler: str

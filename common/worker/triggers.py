@@ -53,7 +53,7 @@ class Triggers:
             with self._database.connect_for(READ_SECONDS) as connection:
                 return triggers.take(connection, self._service, list(self._loops))
         except (psycopg.Error, LimitReached) as error:
-            _log.debug("trigger_read_failed", error=error)
+            _log.warning("trigger_read_failed", error=error)
             return {}
 
     def _wake_all(self) -> None:
