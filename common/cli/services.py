@@ -89,12 +89,17 @@ def print_warnings(several: Iterable[Settings]) -> None:
 
 
 def database(services: Services, options: argparse.Namespace) -> Database:
-    """The database of the service of ``--service``, or of the common settings."""
-    return Database(settings_of(services, options))
+    """The database of the service that is named, or of the common settings."""
+    return database_of(settings_of(services, options), options)
+
+
+def database_of(settings: Settings, options: argparse.Namespace) -> Database:
+    """The database, in sessions with the command's name: a worker's mean that a pass runs."""
+    return Database(settings, application_name=f"toast {options.command}")
 
 
 def settings_of(services: Services, options: argparse.Namespace) -> Settings:
-    """The common settings, as the service of ``--service`` has them."""
+    """The common settings, as the service that is named has them."""
     name = options.service
     settings = config.load("toast" if name is None else services.named(name).name, ())
     print_warnings([settings])

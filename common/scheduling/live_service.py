@@ -24,13 +24,14 @@ class LiveService:
     """What a live service reads otherwise than its worker; all by name of our setting.
 
     ``defaults`` are its own. ``only_names`` has the only one of our names by which it reads a
-    setting. ``whole_numbers`` it reads as digits without a unit. ``stays_on`` is a sentence about
-    what cannot be switched off in it.
+    setting. ``whole_numbers`` it reads as digits without a unit; ``positive`` are those of which it
+    takes 0 for not set. ``stays_on`` is a sentence about what cannot be switched off in it.
     """
 
     defaults: Mapping[str, str] = field(default_factory=dict)
     only_names: Mapping[str, str] = field(default_factory=dict)
     whole_numbers: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
     stays_on: str = ""
 
     def names_of(self, variable: Variable[Any]) -> tuple[str, ...]:
@@ -53,9 +54,9 @@ class LiveService:
 
     def can_read(self, variable: Variable[Any], text: str) -> bool:
         """False if it takes its default instead of this text."""
-        is_number = variable.name in self.whole_numbers
+        is_number = variable.name in (*self.whole_numbers, *self.positive)
         try:
-            (go_syntax.parse_integer if is_number else variable.live_parse)(text)
+            value = (go_syntax.parse_integer if is_number else variable.live_parse)(text)
         except ValueError:
             return False
-        return True
+        return variable.name not in self.positive or value != 0

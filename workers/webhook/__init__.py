@@ -9,6 +9,7 @@ SERVICE = Service(
     metrics_port=9808,
     live=LiveService(
         whole_numbers=("WEBHOOK_DELIVERY_TIMEOUT",),
+        positive=("WEBHOOK_WORKER_COUNT",),
         stays_on="its delivery pool cannot be switched off (WEBHOOK_WORKER_COUNT=0 means 10), so "
         "WEBHOOK_DELIVERY_ENABLED stays false for the worker while it runs",
     ),

@@ -12,9 +12,8 @@ from common.cli import output
 from common.cli.once.command import chosen_schedulers
 from common.cli.once.report import NOT_RUN, PassOutcome, outcome_lines
 from common.cli.operate import bulk, listing, local_worker
-from common.cli.services import Services
+from common.cli.services import Services, database_of
 from common.database import migrations, own_tables
-from common.database.connection import Database
 from common.database.controls import pauses, triggers
 from common.database.controls.triggers import Trigger
 from common.database.session import Session
@@ -39,7 +38,7 @@ def run(services: Services, options: argparse.Namespace) -> int:
             raise PassError(
                 f"{each.name} is off, so no worker runs it; `toast once {subject}` does"
             )
-    with Database(settings).connect() as connection:
+    with database_of(settings, options).connect() as connection:
         migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
         trigger = _request(connection, options.service, [each.name for each in chosen], subject)
         if not options.wait:

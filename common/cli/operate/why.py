@@ -17,12 +17,12 @@ from common.cli.operate.row_facts import Asked, Fact, in_words, value
 from common.cli.services import (
     Services,
     UsageError,
+    database_of,
     log_for_a_person,
     print_warnings,
     scheduler_named,
 )
 from common.config import Settings
-from common.database.connection import Database
 from common.scheduling import service_settings
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.preview import Checked, Reasons
@@ -38,8 +38,7 @@ def run(services: Services, options: argparse.Namespace) -> int:
     scheduler = scheduler_named(service, options.scheduler)
     row = _row_id(scheduler, options.id)
     settings = _settings(service, scheduler)
-    # Not named like a worker, whose sessions show that a pass runs.
-    runner = PassRunner(scheduler, settings, Database(settings, application_name="toast why"))
+    runner = PassRunner(scheduler, settings, database_of(settings, options))
     with runner.connect_to_look() as connection:
         reasons = runner.why(connection, row)
         facts = row_facts.of(Asked(connection, scheduler, settings, row, reasons.now))

@@ -67,7 +67,7 @@ def _read(
         origin = place(path, env_file.line_of(binding))
         name, statement = binding.key or "", binding.original.string
         if binding.error or (binding.value is None and not may_pass_on):
-            raise LiveFileError(f"{origin}: expected NAME=value")
+            raise LiveFileError(f"{origin}: expected NAME=value; write = for a colon")
         if binding.value is None:
             found[name] = Given(name, "", origin, (PASSED_ON,), is_open=True)
             continue

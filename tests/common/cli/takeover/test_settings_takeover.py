@@ -176,6 +176,7 @@ def test_what_cannot_be_taken_as_it_is_is_said(printed: dict[str, str]) -> None:
     timeout = block(webhook, "WEBHOOK_DELIVERY_TIMEOUT")
     assert "the live service takes its default instead" in timeout[1]
     assert timeout[-1] == "WEBHOOK_DELIVERY_TIMEOUT=30s"
+    assert timeout[1].endswith("is '30s' (the live service takes its default instead)")
     workers_line = block(webhook, "WEBHOOK_WORKER_COUNT")
     assert "WEBHOOK_WORKER_COUNT is '500' (out of range)" in workers_line[1]
     assert workers_line[-1] == "#WEBHOOK_WORKER_COUNT="
@@ -239,6 +240,18 @@ def test_a_live_services_own_env_is_read_as_it_reads_it(
     assert f"BLIZZARD_CLIENTID ({path} line 7): the live service does not read it; " in out
     assert "LINK_EXPIRATION" not in out
     assert "geheim" not in out
+
+
+def test_a_number_of_workers_that_means_the_default_is_written_as_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text("DB_HOST=db\nDB_PASSWORD=x\nWEBHOOK_WORKER_COUNT=0\n")
+    assert run(wish(path, named="webhook")) == 0
+    assert block(capsys.readouterr().out, "WEBHOOK_WORKER_COUNT")[1:] == [
+        "# WEBHOOK_WORKER_COUNT is '0' (the live service takes its default instead)",
+        "WEBHOOK_WORKER_COUNT=10",
+    ]
 
 
 def test_files_that_follow_count_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
