@@ -18,9 +18,11 @@ def advertised(brokers: str, ports: Mapping[str, int]) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         # One for each: a broker that a client reaches by itself would tell it the truth.
         ways = {each: stack.enter_context(TcpProxy(_port(each))) for each in addresses}
-        told = {each: ports.get(each, way.port) for each, way in ways.items()}
+        advertised_ports = {each: ports.get(each, way.port) for each, way in ways.items()}
         for way in ways.values():
-            way.replaced = {_place(_port(each)): _place(port) for each, port in told.items()}
+            way.replaced = {
+                _place(_port(each)): _place(port) for each, port in advertised_ports.items()
+            }
         yield f"127.0.0.1:{ways[addresses[0]].port}"
 
 

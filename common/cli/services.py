@@ -50,6 +50,17 @@ def schedulers_chosen(service: Service, name: str | None) -> list[Scheduler]:
     return list(service.schedulers) if name is None else [scheduler_named(service, name)]
 
 
+def schedulers_to_run(
+    service: Service, name: str | None = None
+) -> tuple[Sequence[Scheduler], Settings]:
+    """The named scheduler, even if it is disabled, or all enabled ones; and the settings."""
+    named = [scheduler_named(service, name)] if name else []
+    settings = service_settings.load(service, used=named)
+    print_warnings([settings])
+    log_for_a_person(settings)
+    return named or [each for each in service.schedulers if settings[each.enabled]], settings
+
+
 def known(name: str, names: Iterable[str], what: str) -> str:
     """Return the name if it is known. Raises UsageError with the nearest and all known names."""
     every = list(names)

@@ -30,7 +30,7 @@ class Variable(Generic[T_co]):
     `parse` raises ValueError with a short reason; `expected` completes "expected …"; `default` is
     in the syntax of an operator, or None if the setting must be set. `live_parse` is how the live
     services read it, without our limits; where it raises ValueError, they take their default.
-    `caution` is what an operator is told while it is set.
+    `caution` is a warning that operators get while it is set.
     """
 
     name: str

@@ -70,8 +70,8 @@ class OutageWatch(Generic[F]):
         return [] if self.found else self._settle()
 
     @property
-    def excused(self) -> list[F]:
-        """The failures that no destination is to blame for, if an outage is found."""
+    def held(self) -> list[F]:
+        """The failures that are held back; once an outage is found, nobody's fault."""
         return [failure for _, failure in self._held]
 
     @property
@@ -85,7 +85,7 @@ class OutageWatch(Generic[F]):
         return bool(held) and held.issuperset(destinations)
 
     def _settle(self) -> list[F]:
-        failures = self.excused
+        failures = self.held
         self._at_fault.update(destination for destination, _ in self._held)
         self._held.clear()
         self._is_careful = False

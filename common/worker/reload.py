@@ -35,7 +35,7 @@ def is_possible(service: Service) -> bool:
 def start_anew(notify_socket: str) -> NoReturn:
     """Replace the program of this process, by the same command, release and environment.
 
-    Signals that come meanwhile stay blocked, and are served by the new one.
+    Signals that come from now on stay blocked, and are served by the new one.
     """
     logging.shutdown()
     config.hand_on_notify_socket(notify_socket)

@@ -128,7 +128,9 @@ class Worker:
         has_ended = self._threads.stop(STOP_SECONDS)
         if self._reports:
             self._reports.flush()
-        if self._starts_anew:
+        # A stop that came meanwhile: the new program would start everything to end it again.
+        awaits_end = signal.sigpending() & awaited - {signal.SIGHUP, signal.SIGUSR1}
+        if self._starts_anew and not awaits_end:
             _log.info("worker_reloaded")
             reload.start_anew(self._notify_socket)
         _log.info("worker_stopped", exit_code=code)

@@ -131,7 +131,7 @@ class RetryPass:
             if pool.in_flight:
                 tick = min(seconds, _TICK_SECONDS) if self._may_ask(pool) else _TICK_SECONDS
                 self._record(pool.finished(tick))
-            elif seconds > _TICK_SECONDS and self._outage.excused and not self._is_away:
+            elif seconds > _TICK_SECONDS and self._outage.held and not self._is_away:
                 self._conclude()  # during a long wait no other channel can answer
             elif seconds < math.inf and self._may_ask(pool):
                 self._pass.wait(min(seconds, _PROGRESS_SECONDS))
@@ -234,8 +234,8 @@ class RetryPass:
         """Decide whose fault the last failures are."""
         self._record_attempts(self._outage.ended())
         if self._outage.found and not self._is_away:
-            _, result, at = self._outage.excused[-1]
-            wait = max(each.retry_after for _, each, _ in self._outage.excused)
+            _, result, at = self._outage.held[-1]
+            wait = max(each.retry_after for _, each, _ in self._outage.held)
             self._call_nobody(at + wait, at, f"Discord is away: {result.error}")
 
     def _call_nobody(self, until: float, at: float, why: str = "") -> None:

@@ -97,7 +97,7 @@ _EQUIPMENT, _STATS = (
     for table, column in ((EQUIPMENT, "equipment_json"), (STATS, "stats_json"))
 )
 
-_TOLD = "WHERE %(is_announced)s"
+_ANNOUNCED = "USING (id) WHERE %(is_announced)s"
 
 # Record one character and announce it.
 RECORD = f"""
@@ -107,9 +107,9 @@ RECORD = f"""
     RETURNING character_id AS id
 ), stats AS ({_STATS.sql}
     RETURNING character_id AS id
-), announced_sync AS ({SYNCED.insert(f"subject JOIN details USING (id) {_TOLD}")}
-), announced_equipment AS ({EQUIPMENT_UPDATED.insert(f"subject JOIN equipment USING (id) {_TOLD}")}
-), announced_stats AS ({STATS_UPDATED.insert(f"subject JOIN stats USING (id) {_TOLD}")}
+), announced_sync AS ({SYNCED.insert(f"subject JOIN details {_ANNOUNCED}")}
+), announced_equipment AS ({EQUIPMENT_UPDATED.insert(f"subject JOIN equipment {_ANNOUNCED}")}
+), announced_stats AS ({STATS_UPDATED.insert(f"subject JOIN stats {_ANNOUNCED}")}
 )
 SELECT (SELECT count(*) FROM details) AS processed,
        (SELECT count(*) FROM equipment) AS equipment_changed,

@@ -41,7 +41,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The members that can be told; ``is_whole`` if these are all of them.
+    """The members that can be read; ``is_whole`` if these are all of them.
 
     ``spellings`` are pairs of a realm of theirs and a way in which a row may write it.
     """

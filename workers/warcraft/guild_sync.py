@@ -59,15 +59,15 @@ _MEMBERS = Upsert(
 # Make the members equal to the roster, and announce the guild.
 RECORD = f"""
 , roster AS (
-    SELECT subject.id AS guild_id, told.character_name, told.character_realm,
-           {", ".join(f"coalesce(told.{column}, stored.{column}) AS {column}" for column in _KEPT)}
+    SELECT subject.id AS guild_id, reply.character_name, reply.character_realm,
+           {", ".join(f"coalesce(reply.{column}, stored.{column}) AS {column}" for column in _KEPT)}
     FROM subject CROSS JOIN unnest(
         %(name)s::text[], %(realm)s::text[], %(rank)s::bigint[], %(level)s::bigint[],
         %(playable_class)s::text[], %(race)s::text[]
-    ) AS told (character_name, character_realm, rank, level, class, race)
+    ) AS reply (character_name, character_realm, rank, level, class, race)
     LEFT JOIN guild_members AS stored
-        ON stored.guild_id = subject.id AND stored.character_name = told.character_name
-        AND stored.character_realm = told.character_realm
+        ON stored.guild_id = subject.id AND stored.character_name = reply.character_name
+        AND stored.character_realm = reply.character_realm
 ), departed AS (
     DELETE FROM guild_members AS member USING subject
     WHERE %(is_whole)s AND member.guild_id = subject.id AND NOT EXISTS (

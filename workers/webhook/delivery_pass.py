@@ -153,10 +153,10 @@ class DeliveryPass:
         self._record_all(self._outage.ended())
         if not self._outage.found:
             return
-        excused = self._outage.excused
-        for each in excused:
+        held = self._outage.held
+        for each in held:
             self._release(each)
-        why = hide(error_of(excused[-1].reply), *excused[-1].delivery.secrets)
+        why = hide(error_of(held[-1].reply), *held[-1].delivery.secrets)
         hosts = self._outage.destinations
         _log.warning("outage_found", remote="webhook", reason=why, hosts=hosts)
         raise RemoteAway(

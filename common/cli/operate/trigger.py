@@ -9,10 +9,9 @@ from typing import Any
 
 from common import exit_codes
 from common.cli import output
-from common.cli.once.command import chosen_schedulers
 from common.cli.once.report import NOT_RUN, PassOutcome, outcome_lines
 from common.cli.operate import bulk, listing, local_worker
-from common.cli.services import Services, database_of
+from common.cli.services import Services, database_of, schedulers_to_run
 from common.database import migrations, own_tables
 from common.database.controls import pauses, triggers
 from common.database.controls.triggers import Trigger
@@ -31,7 +30,7 @@ Run = Mapping[str, Any]
 
 def run(services: Services, options: argparse.Namespace) -> int:
     """Trigger the named scheduler, or all that are enabled, and wait for the passes."""
-    chosen, settings = chosen_schedulers(services.named(options.service), options.scheduler)
+    chosen, settings = schedulers_to_run(services.named(options.service), options.scheduler)
     subject = " ".join(filter(None, (options.service, options.scheduler)))
     for each in chosen:
         if not settings[each.enabled]:

@@ -2,8 +2,8 @@
 
 import argparse
 
-from common.cli.once.command import chosen_schedulers, progress
-from common.cli.services import Services, UsageError
+from common.cli.once.command import progress
+from common.cli.services import Services, UsageError, schedulers_to_run
 from common.cli.takeover import first_passes, settings_command
 
 
@@ -40,7 +40,7 @@ def _first_passes(services: Services, options: argparse.Namespace) -> int:
         raise UsageError("--adopt is for a whole service: leave SCHEDULER out")
     if options.adopt and not service.adoptions:
         raise UsageError(f"{service.name} has no rows that a crash of the live service leaves")
-    chosen, settings = chosen_schedulers(service, *scheduler)
+    chosen, settings = schedulers_to_run(service, *scheduler)
     return first_passes.run(
         service.adoptions if options.adopt else chosen, settings, wanted, progress()
     )

@@ -99,8 +99,8 @@ class BatchedChange(SqlWork):
         ]
         more = ""
         if self.event:
-            told = f"changed WHERE {is_announced(self.since)}"
-            more = f", announced AS ({self.event.insert(told)})"
+            announced_rows = f"changed WHERE {is_announced(self.since)}"
+            more = f", announced AS ({self.event.insert(announced_rows)})"
             counts.append("(SELECT count(*) FROM announced) AS events")
         for child in self.children:
             more += _delete_children(child)
@@ -126,8 +126,8 @@ SELECT {", ".join(counts)}""",
         return self._one_of(self.table, (self.table.name, self.table.name), self.shows)
 
     @property
-    def _told(self) -> int:
-        return 1 if self.is_retried else super()._told
+    def _events_per_row(self) -> int:
+        return 1 if self.is_retried else super()._events_per_row
 
     @property
     def _change(self) -> str:

@@ -105,13 +105,15 @@ class SqlWork(ABC):
         )
 
     @property
-    def _told(self) -> int:
+    def _events_per_row(self) -> int:
         """How many events one row leaves that is not to be quiet."""
         return 1 if self.events else 0
 
     @property
     def _due_rows(self) -> DueRows:
-        return DueRows(self.statements.due, self._values, since=self.since, events=self._told)
+        return DueRows(
+            self.statements.due, self._values, since=self.since, events=self._events_per_row
+        )
 
     def _values(self, current: Pass) -> dict[str, Any]:
         """The values of the parameters in this pass."""

@@ -43,7 +43,7 @@ def test_failures_are_recorded_unless_they_are_an_outage(
     watch = OutageWatch[str](one_server=one_server, reached=lambda: reached)
     assert play(watch, order) == (recorded or "")
     assert watch.found is (recorded is None)
-    assert bool(watch.excused) is watch.found
+    assert bool(watch.held) is watch.found
 
 
 def test_only_a_few_are_asked_until_one_answers() -> None:

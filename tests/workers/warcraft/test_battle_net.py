@@ -109,7 +109,7 @@ def test_a_token_is_not_used_in_its_last_five_minutes(battle_net: BattleNetServe
         ({"expires_in": 86399.0}, 86_399),
         ({"expires_in": "86399"}, 86_399),
         *(
-            ({"expires_in": odd} if odd != "missing" else {}, tokens.UNTOLD_SECONDS)
+            ({"expires_in": odd} if odd != "missing" else {}, tokens.DEFAULT_SECONDS)
             for odd in ("missing", None, "soon", -1, 7.5, True, [86_399], 10**30)
         ),
     ],

@@ -22,7 +22,7 @@ SPARE_SECONDS = 300.0
 # every request then would double the traffic.
 LEAST_SECONDS = 10.0
 # The life of a token whose reply does not tell it; one that ends sooner is refused and renewed.
-UNTOLD_SECONDS = 3600
+DEFAULT_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class Tokens:
         except InvalidReply as error:
             raise Unavailable(str(error)) from error
         redaction.register([value])
-        told = Faults().part(reply.whole, "expires_in")
-        seconds = UNTOLD_SECONDS if told is None else told
+        given = Faults().part(reply.whole, "expires_in")
+        seconds = DEFAULT_SECONDS if given is None else given
         return _Token(
             value, requested_at + max(seconds - SPARE_SECONDS, min(seconds, LEAST_SECONDS))
         )
