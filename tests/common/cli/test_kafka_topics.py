@@ -15,6 +15,7 @@ from devservers.child_processes import PATIENCE, poll_until
 from devservers.kafka import KafkaServer
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER, environment, toast
+from tests.promises.takeover.live_side import DEFAULT_TOPICS
 
 TOPIC = "blog.post.scheduled.published"
 
@@ -25,13 +26,13 @@ def has_partitions(consumer: Consumer) -> bool:
 
 
 @contextmanager
-def consumer(brokers: str, group: str, topic: str) -> Iterator[Consumer]:
-    """A consumer that has partitions of the topic."""
+def consumer(brokers: str, group: str, *topics: str) -> Iterator[Consumer]:
+    """A consumer that has partitions of the topics."""
     consumer = Consumer(
         {"bootstrap.servers": brokers, "group.id": group, "enable.auto.commit": False}
     )
     try:
-        consumer.subscribe([topic])
+        consumer.subscribe(list(topics))
         assert poll_until(lambda: has_partitions(consumer), PATIENCE)
         yield consumer
     finally:
@@ -98,3 +99,22 @@ def test_migrate_names_the_broker_that_cannot_be_asked_for_topics(
     assert answer.out.startswith("nothing to do: every migration has been applied")
     assert "toast: Kafka: " in answer.err
     assert f"{NO_BROKER}/bootstrap: Connect to ipv4#{NO_BROKER} failed" in answer.err
+
+
+def test_check_names_the_topics_that_a_live_consumer_lacks_by_default(
+    module_database: TestDatabase, kafka_server: KafkaServer
+) -> None:
+    group = f"sse-{uuid.uuid4().hex}"
+    client = {"BLIZZARD_CLIENT_ID": "any", "BLIZZARD_CLIENT_SECRET": "a-secret"}
+    nowhere = dict.fromkeys(("BLIZZARD_API_URL", "BLIZZARD_OAUTH_URL"), f"http://{NO_BROKER}")
+    env = environment(module_database, kafka_server.address, **client, **nowhere)
+    assert toast("migrate", "--topics", env=env).code == 0
+    topics = {name: set(workers.load(name).topics) for name in workers.SERVICES}
+    every = set().union(*topics.values())
+    with consumer(kafka_server.address, group, *every & DEFAULT_TOPICS):
+        answers = [toast("check", name, "--json", env=env) for name in topics if topics[name]]
+
+    found = [one for each in answers for one in json.loads(each.out) if one["check"] == "readers"]
+    read = {one["message"].split(":")[0] for one in found if group in one["message"]}
+    unread = {one["message"].split(":")[0] for one in found if one["level"] == "warning"}
+    assert (read, unread) == (every & DEFAULT_TOPICS, every - DEFAULT_TOPICS)

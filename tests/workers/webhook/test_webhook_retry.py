@@ -1,10 +1,8 @@
 """webhook-retry: when a delivery is tried again, and when no more."""
 
-import pytest
-
 from testing.database import TestDatabase
 from testing.passes import MINUTE, NOW, run_pass
-from testing.scheduler_cases.webhook import attempt, delivery
+from testing.scheduler_cases.webhook import delivery
 from workers.webhook import webhook_retry
 
 
@@ -42,33 +40,3 @@ def test_a_delivery_behind_thousands_without_attempts_left_is_reached(
 
     rows = database.query("SELECT id FROM webhook_deliveries WHERE status = 'retrying'")
     assert [row["id"] for row in rows] == [behind]
-
-
-# What the live pool does with a delivery whose receiver is dead: it numbers the attempts of each
-# retry from 1, up to its own maximum, and stores the last number.
-LIVE_POOL = """
-WITH retried AS (
-    UPDATE webhook_deliveries SET status = 'failed', attempt_count = %(own_maximum)s,
-        next_retry_at = NULL WHERE status = 'retrying' RETURNING id
-)
-INSERT INTO webhook_delivery_attempts (delivery_id, attempt_number, request_url, request_headers,
-    request_body, response_status, response_headers, response_body, success, error, duration_ms,
-    created_at)
-SELECT id, number, '', '', '', 503, '', '', false, 'HTTP 503', 1, now()
-FROM retried, generate_series(1, %(own_maximum)s) AS number"""
-
-
-@pytest.mark.parametrize(("own_maximum", "retries"), [(1, 4), (2, 2), (3, 2)])
-def test_a_dead_receiver_is_not_retried_without_end_beside_the_live_pool(
-    database: TestDatabase, own_maximum: int, retries: int
-) -> None:
-    delivery(attempt(attempt_number=1)).insert(database)
-    for _ in range(retries):
-        planned = run_pass(database, webhook_retry.SCHEDULER, WEBHOOK_MAX_RETRIES="5")
-        assert planned.processed == 1
-        with database.connect() as live_pool:
-            live_pool.execute(LIVE_POOL, {"own_maximum": own_maximum})
-
-    assert run_pass(database, webhook_retry.SCHEDULER, WEBHOOK_MAX_RETRIES="5").processed == 0
-    [row] = database.query("SELECT attempt_count FROM webhook_deliveries")
-    assert row["attempt_count"] == own_maximum < 5
