@@ -45,6 +45,8 @@ SERVICES = {
     for name in workers.SERVICES
     for scheduler in workers.load(name).schedulers
 }
+TOPICS = {topic for name in workers.SERVICES for topic in workers.load(name).topics}
+UNIQUE = {case.scheduler.name: case.unique for case in CASES}
 POOL = LivePool()
 
 
@@ -113,8 +115,8 @@ def test_the_count_to_compare_with_is_that_of_the_dry_run(
 
 # --- what the live passes leave ---------------------------------------------------------------
 
-# Rows that are due, and what fills the page of the live query before them: newer rows, or where it
-# has no order, rows that were written earlier.
+# A row that is due, and so many others that fill the page of the live query before it: newer ones,
+# or those written earlier where it has no order.
 LEFT = {
     "post-publisher": (post(created_at=NOW), Row("blog_posts", {"status": "draft"}), 100),
     "item-expiration": (item(), item(expiry_date=None), 1000),
@@ -139,7 +141,7 @@ def test_a_first_pass_is_what_the_live_passes_have_left(name: str, database: Tes
     service, scheduler = SERVICES[name]
     row, newer, page = LEFT[name]
     if newer:
-        newer.insert_many(database, page, unique="slug" if name == "post-publisher" else "")
+        newer.insert_many(database, page, UNIQUE[name])
     for _ in range(OLD):
         row.insert(database)
     now = datetime.now(UTC)
@@ -284,19 +286,17 @@ def test_the_live_pool_sends_what_it_had_read_before_our_lease_and_the_log_says_
 
 # --- topics -----------------------------------------------------------------------------------
 
-OURS_ALL = {topic for name in workers.SERVICES for topic in workers.load(name).topics}
-
 
 def test_the_page_names_the_topics_that_live_consumers_lack() -> None:
-    missing = OURS_ALL - DEFAULT_TOPICS
-    assert (len(OURS_ALL & DEFAULT_TOPICS), len(missing)) == (5, 5)
+    missing = TOPICS - DEFAULT_TOPICS
+    assert (len(TOPICS & DEFAULT_TOPICS), len(missing)) == (5, 5)
     assert missing == {
         "blog.post.scheduled.published",
-        *(topic for topic in OURS_ALL if topic.startswith("warcraft.")),
+        *(topic for topic in TOPICS if topic.startswith("warcraft.")),
     }
     assert "lacks\n`blog.post.scheduled.published` and all four of warcraft" in PAGE
 
     [value] = re.findall(r"^KAFKA_TOPICS=(.*)$", PAGE, re.MULTILINE)
-    others = ",".join(sorted(DEFAULT_TOPICS - OURS_ALL))
+    others = ",".join(sorted(DEFAULT_TOPICS - TOPICS))
     topics = value.replace("<its other topics>", others).split(",")
-    assert sorted(topics) == sorted(DEFAULT_TOPICS | OURS_ALL)
+    assert sorted(topics) == sorted(DEFAULT_TOPICS | TOPICS)
