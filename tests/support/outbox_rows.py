@@ -1,4 +1,4 @@
-"""Events put into the outbox directly, as a pass of some worker would have left them."""
+"""Events put into the outbox directly, as a pass would have left them, or the publisher."""
 
 import uuid
 from datetime import UTC, datetime
@@ -11,6 +11,11 @@ _INSERT = """
 INSERT INTO toast_outbox (service, topic, key, event_id, occurred_at, payload, tries, retry_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 RETURNING id"""
+
+_SET_ASIDE = """
+WITH refused AS (DELETE FROM toast_outbox WHERE id = ANY (%s) RETURNING *)
+INSERT INTO toast_outbox_set_aside
+SELECT id, service, topic, key, event_id, occurred_at, payload, 5, %s, now() FROM refused"""
 
 
 def add_event(
@@ -31,3 +36,8 @@ def add_event(
     [row] = database.query(_INSERT, *values)
     number: int = row["id"]
     return number
+
+
+def set_aside(database: TestDatabase, *events: int, error: str = "no") -> None:
+    """Set events aside, as after five refusals."""
+    database.query(_SET_ASIDE, list(events), error)

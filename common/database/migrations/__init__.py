@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 
+from common import failpoints
 from common.database import audit
 from common.database.audit import Changed
 from common.database.session import Connection, Session
@@ -135,6 +136,7 @@ def migrate(connection: Session, wanted: Sequence[Migration]) -> tuple[Migration
             connection.execute(migration.sql.encode())
             connection.execute(_RECORD, (migration.number, migration.name))
         _audit(connection, missing)
+        failpoints.reach("commit")
     for migration in missing:
         _log.info("migration_applied", migration=migration.name)
     return missing

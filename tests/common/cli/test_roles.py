@@ -37,7 +37,7 @@ from devservers.checkout import ROOT
 from devservers.child_processes import free_port
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER, Process, bare, environment, toast
-from tests.support.outbox_rows import add_event
+from tests.support.outbox_rows import add_event, set_aside
 from tests.support.role_work import TOO_LARGE, AsRole, install_refusals, work
 
 ROLES = ROOT / "db" / "roles.sql"
@@ -297,12 +297,7 @@ def test_a_pass_that_lacks_a_right_fails_and_names_the_table(
 
 def test_the_operator_sees_and_handles_the_outbox(granted: TestDatabase) -> None:
     event = add_event(granted, payload="{}")
-    granted.query(
-        "WITH refused AS (DELETE FROM toast_outbox WHERE id = %s RETURNING *)"
-        " INSERT INTO toast_outbox_set_aside SELECT id, service, topic, key, event_id,"
-        " occurred_at, payload, 5, 'no', now() FROM refused",
-        event,
-    )
+    set_aside(granted, event)
     env = environment(as_role(granted, "toast_operator"), NO_BROKER)
     for words in ("outbox", f"outbox retry {event}", "migrate"):
         answer = toast(*words.split(), env=env)

@@ -14,7 +14,7 @@ from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE, run_pass
 from testing.processes import Finished, environment, toast
 from testing.scheduler_cases.webhook import delivery, webhook
-from tests.support.outbox_rows import add_event
+from tests.support.outbox_rows import add_event, set_aside
 from workers.foodfolio import item_expiration
 
 
@@ -115,12 +115,7 @@ def test_events_of_the_row_are_named_whether_they_wait_or_were_set_aside(
 ) -> None:
     row = link(module_database, is_active=False)
     refused, waits = (add_event(module_database, key=str(row)) for _ in range(2))
-    module_database.query(
-        "WITH refused AS (DELETE FROM toast_outbox WHERE id = %s RETURNING *)"
-        " INSERT INTO toast_outbox_set_aside SELECT id, service, topic, key, event_id,"
-        " occurred_at, payload, 5, 'Message size too large', now() FROM refused",
-        refused,
-    )
+    set_aside(module_database, refused, error="Message size too large")
     add_event(module_database, key=str(uuid4()))
     found = why(env, "link", "link-expiration", row)
     assert [event["id"] for event in found["events"]] == [refused, waits]

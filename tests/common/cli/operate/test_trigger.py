@@ -5,27 +5,27 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase
-from testing.processes import Process, environment, toast
+from testing.processes import Finished, Process, environment, toast
 from tests.support.expired_links import insert_expired, slow_down
 
 JOB = ("link", "link-expiration")
+# May read every file, such as the interpreter's, but may not signal a process of root's.
+ANOTHER_USER = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
+)
 RUNS = "SELECT scheduler, count(*) AS n FROM toast_runs WHERE process = %s GROUP BY scheduler"
-
-
-@pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    module_database.query(
-        "DROP FUNCTION IF EXISTS pause CASCADE; DELETE FROM toast_runs; DELETE FROM toast_audit;"
-        " DELETE FROM toast_pauses; DELETE FROM link_links"
-    )
-    return module_database
 
 
 def runs(database: TestDatabase, worker: Process) -> dict[str, int]:
@@ -137,13 +137,73 @@ def test_a_worker_that_is_killed_or_does_not_listen_is_said(
     assert "link-expiration is off, so no worker runs it; `toast once link li" in refused.err
 
 
+def frozen(worker: Process) -> bool:
+    """Stop the worker like a debugger does; whether it has stopped."""
+    worker.send(signal.SIGSTOP)
+    return poll_until(lambda: stopped(worker), PATIENCE)
+
+
+def stopped(worker: Process) -> bool:
+    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 @pytest.mark.usefixtures("only_link_expiration")
-def test_a_command_that_is_killed_leaves_no_half_action(database: TestDatabase) -> None:
-    with Process("workers.link", env=environment(database)) as worker:
+def test_a_worker_that_does_not_answer_is_said_in_time_and_the_trigger_is_withdrawn(
+    database: TestDatabase,
+) -> None:
+    env = environment(database)
+    with Process("workers.link", env=env) as worker:
         worker.wait_for("pass_finished")
-        env = environment(database, TOAST_FAILPOINT="commit")
-        assert toast("trigger", *JOB, env=env).code == -signal.SIGKILL
-        assert database.query("SELECT 1 FROM toast_triggers UNION SELECT 1 FROM toast_audit") == []
-        os.kill(worker.pid, signal.SIGUSR1)
-        worker.wait_for("run_now_requested")
+        assert frozen(worker)
+        began = time.monotonic()
+        command = [sys.executable, "-m", "tests.common.cli.operate.impatient_command"]
+        answer = subprocess.run(
+            [*command, "trigger", *JOB], env=env, capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert time.monotonic() - began < PATIENCE / 2
+    assert answer.returncode == 1
+    assert "link-expiration: its worker does not run it" in answer.stdout
+    assert answer.stdout.endswith("Restart it\n")
+    assert database.query("SELECT FROM toast_triggers") == []
+
+
+def test_a_trigger_that_no_worker_took_is_void_after_a_minute(database: TestDatabase) -> None:
+    job = ("twitchbot", "message-cleanup")
+    with Process("workers.twitchbot", env=environment(database)) as worker:
         worker.wait_for("pass_finished", count=2)
+        assert frozen(worker)
+        assert trigger(database, *job, "--no-wait")[0] == 0
+        database.query("UPDATE toast_triggers SET requested_at = now() - interval '61 seconds'")
+        worker.send(signal.SIGCONT)
+        # A signal without a trigger is for all schedulers.
+        worker.wait_for("run_now_requested")
+        worker.wait_for("pass_finished", count=4)
+        assert worker.records("pass_triggered") == []
+        assert trigger(database, *job)[0] == 0
+    assert database.query("SELECT FROM toast_triggers") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.usefixtures("only_link_expiration")
+def test_the_worker_of_another_user_is_named_and_not_woken(database: TestDatabase) -> None:
+    env = environment(database)
+
+    def as_another(*arguments: str) -> Finished:
+        command = [*ANOTHER_USER, sys.executable, "-m", "workers", *arguments]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE)
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    with Process("workers.link", env=env) as worker:
+        worker.wait_for("pass_finished")
+        refused = as_another("trigger", *JOB)
+        assert (refused.code, refused.out) == (1, "")
+        text = f"toast: the worker, process {worker.pid}, is another user's: use sudo\n"
+        assert refused.err.endswith(text)
+        assert database.query("SELECT FROM toast_triggers UNION SELECT FROM toast_audit") == []
+
+        toast("pause", *JOB, "--for", "1h", "--reason", "why", env=env)
+        resumed = as_another("resume", *JOB)
+        assert (resumed.code, resumed.out) == (0, "link-expiration: resumed\n")
+        assert database.query("SELECT FROM toast_triggers UNION SELECT FROM toast_pauses") == []
+        assert worker.ended is None
+        assert worker.records("run_now_requested") == []

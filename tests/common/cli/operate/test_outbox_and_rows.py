@@ -16,19 +16,10 @@ from devservers.postgres import PostgresServer
 from testing.database import TestDatabase, fresh_database
 from testing.processes import NO_BROKER, Finished, environment, toast
 from testing.topics import Topic
-from tests.support.outbox_rows import add_event
+from tests.support.outbox_rows import add_event, set_aside
 
 TOPIC = "link.expired"
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    module_database.query(
-        "DELETE FROM toast_outbox; DELETE FROM toast_outbox_set_aside; DELETE FROM toast_runs;"
-        " DELETE FROM toast_failed_rows; DELETE FROM toast_audit; DELETE FROM link_links"
-    )
-    return module_database
 
 
 @pytest.fixture
@@ -46,17 +37,6 @@ def audited(database: TestDatabase) -> list[tuple[str, str, int, list[str]]]:
 
 
 # --- outbox -----------------------------------------------------------------------------------
-
-
-def set_aside(database: TestDatabase, *events: int, error: str = "no") -> None:
-    """Set events aside, as the publisher does after five refusals."""
-    database.query(
-        "WITH refused AS (DELETE FROM toast_outbox WHERE id = ANY (%s) RETURNING *)"
-        " INSERT INTO toast_outbox_set_aside SELECT id, service, topic, key, event_id,"
-        " occurred_at, payload, 5, %s, now() FROM refused",
-        list(events),
-        error,
-    )
 
 
 def left_aside(database: TestDatabase) -> list[int]:

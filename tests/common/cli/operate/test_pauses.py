@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import signal
 import socket
 import time
 from contextlib import ExitStack
@@ -27,15 +26,6 @@ LINKS = 60_000
 BATCH_SECONDS = 0.3
 # After the batch in hand.
 OBEY_SECONDS = 2.0
-
-
-@pytest.fixture
-def database(module_database: TestDatabase) -> TestDatabase:
-    module_database.query(
-        "DELETE FROM toast_runs; DELETE FROM toast_audit; DELETE FROM toast_pauses;"
-        " DELETE FROM link_links; DELETE FROM toast_outbox"
-    )
-    return module_database
 
 
 def pause(database: TestDatabase, *arguments: str, **settings: str) -> Finished:
@@ -180,16 +170,3 @@ def test_what_is_wrong_is_said(
     answer = toast("pause", *arguments, env=environment(database))
     assert answer.code == 2
     assert complaint in answer.err
-
-
-@pytest.mark.parametrize("command", ["pause", "resume"])
-def test_a_command_that_is_killed_leaves_no_half_action(
-    database: TestDatabase, command: str
-) -> None:
-    if command == "resume":
-        pause(database, *JOB, "--for", "1h")
-    before = database.query("SELECT * FROM toast_pauses"), audited(database)
-    options = ("--for", "2h", *WHY) if command == "pause" else ()
-    env = environment(database, TOAST_FAILPOINT="commit")
-    assert toast(command, *JOB, *options, env=env).code == -signal.SIGKILL
-    assert (database.query("SELECT * FROM toast_pauses"), audited(database)) == before
