@@ -13,7 +13,13 @@ from devservers.standins.sse import SseServer, new_client
 from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE, run_pass
 from testing.processes import Finished, environment, toast
-from testing.scheduler_cases.webhook import delivery, webhook
+from testing.scheduler_cases.blog import post
+from testing.scheduler_cases.foodfolio import item
+from testing.scheduler_cases.link import link as expired_link
+from testing.scheduler_cases.notification import notification
+from testing.scheduler_cases.twitchbot import message, stream
+from testing.scheduler_cases.webhook import delivery, old_delivery, webhook
+from testing.scheduler_rows import Row
 from tests.support.outbox_rows import add_event, set_aside
 from workers.foodfolio import item_expiration
 
@@ -75,19 +81,50 @@ def test_a_row_whose_time_has_not_come_is_said_with_its_time(
     assert line_of(shown, "next pass") == "when its worker starts, then every 1h"
 
 
-def test_what_will_never_come_is_no_matter_of_time(
+def test_what_is_never_met_is_no_matter_of_time(
     module_database: TestDatabase, env: dict[str, str]
 ) -> None:
-    for odd in ("infinity", None):
-        row = link(module_database)
-        statement = "UPDATE link_links SET expires_at = %s, deleted_at = now() WHERE id = %s"
-        module_database.query(statement, odd, row)
-        found = why(env, "link", "link-expiration", row)
-        assert (found["due"], unmet(found)) == (False, ["not deleted", "expires_at has come"])
-        shown = text(env, "link", "link-expiration", row)
-        assert shown.splitlines()[0].endswith("is not due: 2 of 4 conditions not met")
-        assert line_of(shown, "not deleted").startswith("no ")
-    assert "expires_at NULL" in line_of(shown, "expires_at has come")
+    row = link(module_database, expires_at=None, deleted_at=soon())
+    found = why(env, "link", "link-expiration", row)
+    assert (found["due"], unmet(found)) == (False, ["not deleted", "expires_at has come"])
+    shown = text(env, "link", "link-expiration", row)
+    assert shown.splitlines()[0].endswith("is not due: 2 of 4 conditions not met")
+    assert line_of(shown, "not deleted").startswith("no ")
+    assert line_of(shown, "expires_at has come") == "no expires_at NULL"
+
+
+# The time that decides, by scheduler: a due row but for it, and the condition.
+TIMES = {
+    "blog post-publisher": (post(), "published_at", "published_at has come"),
+    "foodfolio item-expiration": (item(), "expiry_date", "expired, or will soon"),
+    "link link-expiration": (expired_link(), "expires_at", "expires_at has come"),
+    "notification notification-cleanup": (notification(), "created_at", "older than it is kept"),
+    "twitchbot message-cleanup": (message(), "created_at", "older than it is kept"),
+    "twitchbot stream-closer": (stream(), "updated_at", "without an update for too long"),
+    "webhook webhook-cleanup": (old_delivery(), "created_at", "older than it is kept"),
+    "webhook webhook-delivery": (
+        delivery(status="retrying"),
+        "next_retry_at",
+        "next_retry_at has come",
+    ),
+    "warcraft guild-sync": (Row("guilds"), "last_synced_at", "not synced within the interval"),
+}
+ENDS = {
+    "infinity": "not yet {} the end of time (infinity, or the year 9999 and later)",
+    "-infinity": "yes {} the beginning of time (-infinity, or the year 1 and before)",
+}
+
+
+@pytest.mark.parametrize("job", TIMES)
+@pytest.mark.parametrize("moment", ENDS)
+def test_the_ends_of_time_are_told_for_every_condition(
+    job: str, moment: str, module_database: TestDatabase, env: dict[str, str]
+) -> None:
+    row, column, condition = TIMES[job]
+    given = row.insert(module_database)["id"]
+    module_database.query(f"UPDATE {row.table} SET {column} = %s WHERE id = %s", moment, given)
+    found = line_of(text(env, *job.split(), given), condition)
+    assert found.split(";")[0] == ENDS[moment].format(column)
 
 
 def test_a_row_that_is_set_aside_is_said_with_its_reason(
