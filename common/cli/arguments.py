@@ -5,8 +5,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from common.cli.options import LINES, add_filters, add_json, add_list_options, add_since
-from common.cli.parser import Parser
+from common.cli.parser import (
+    LINES,
+    Parser,
+    add_filters,
+    add_json,
+    add_list_options,
+    add_since,
+)
 from common.version import VERSION
 
 

@@ -30,14 +30,14 @@ _COMMANDS = {
     "migrate": "common.cli.migrate_command",
     "takeover": "common.cli.takeover.command",
     "roles": "common.cli.roles",
-    "outbox": "common.cli.operate.outbox",
-    "pause": "common.cli.operate.pauses",
-    "resume": "common.cli.operate.pauses",
-    "trigger": "common.cli.operate.trigger",
-    "rows": "common.cli.operate.rows",
-    "runs": "common.cli.operate.runs",
-    "audit": "common.cli.operate.audit_trail",
-    "why": "common.cli.operate.why",
+    "outbox": "common.cli.operate.commands.outbox",
+    "pause": "common.cli.operate.commands.pauses",
+    "resume": "common.cli.operate.commands.pauses",
+    "trigger": "common.cli.operate.commands.trigger",
+    "rows": "common.cli.operate.commands.rows",
+    "runs": "common.cli.operate.commands.runs",
+    "audit": "common.cli.operate.commands.audit_trail",
+    "why": "common.cli.operate.commands.why",
 }
 
 

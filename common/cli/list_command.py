@@ -7,7 +7,8 @@ from typing import Any
 
 from common import config, exit_codes
 from common.cli import output, text_table
-from common.cli.services import Services, with_settings
+from common.cli.loading import with_settings
+from common.cli.services import Services
 from common.config import Settings, Variable
 from common.scheduling.service import Service
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from common import exit_codes
 from common.cli import output
-from common.cli.services import Services, settings_of
+from common.cli.loading import settings_of
+from common.cli.services import Services
 from common.config import Settings
 from common.database import audit, migrations, own_tables
 from common.database.connection import Database

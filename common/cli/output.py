@@ -4,9 +4,9 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from common import standard_files
 from common.logging.redaction import redact
@@ -110,11 +110,6 @@ def printable(text: str, keep: str = "\n") -> str:
         each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
         for each in text
     )
-
-
-def readable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with secrets removed, which errors stored by the live services may hold."""
-    return {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def as_json(value: object) -> str:

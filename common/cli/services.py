@@ -1,16 +1,9 @@
-"""What the commands share: the services, their settings and database, and the error of usage."""
+"""The services by name, and the error of a name that none has."""
 
-import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from common import config
-from common.cli import output
-from common.config import Settings, SettingsError, Variable, suggestions
-from common.database.connection import Database
-from common.logging import logs, redaction
-from common.scheduling import service_settings
+from common.config import suggestions
 from common.scheduling.scheduler import Scheduler
 from common.scheduling.service import Service
 
@@ -38,6 +31,14 @@ class Services:
         """Every service, in order."""
         return self.chosen(None)
 
+    def jobs(self, service: str | None, scheduler: str | None) -> list[tuple[str, str]]:
+        """The chosen schedulers as (service, scheduler); None for all. Raises UsageError."""
+        return [
+            (each.name, one.name)
+            for each in self.chosen(service)
+            for one in schedulers_chosen(each, scheduler)
+        ]
+
 
 def scheduler_named(service: Service, name: str) -> Scheduler:
     """A scheduler of the service. Raises UsageError with the nearest and all known names."""
@@ -50,17 +51,6 @@ def schedulers_chosen(service: Service, name: str | None) -> list[Scheduler]:
     return list(service.schedulers) if name is None else [scheduler_named(service, name)]
 
 
-def schedulers_to_run(
-    service: Service, name: str | None = None
-) -> tuple[Sequence[Scheduler], Settings]:
-    """The named scheduler, even if it is disabled, or all enabled ones; and the settings."""
-    named = [scheduler_named(service, name)] if name else []
-    settings = service_settings.load(service, used=named)
-    print_warnings([settings])
-    log_for_a_person(settings)
-    return named or [each for each in service.schedulers if settings[each.enabled]], settings
-
-
 def known(name: str, names: Iterable[str], what: str) -> str:
     """Return the name if it is known. Raises UsageError with the nearest and all known names."""
     every = list(names)
@@ -70,57 +60,3 @@ def known(name: str, names: Iterable[str], what: str) -> str:
     question = f" Did you mean {near}?" if near else ""
     listed = f"Known: {', '.join(every)}." if every else f"It has no {what}."
     raise UsageError(f"unknown {what} {name!r}.{question} {listed}")
-
-
-def with_settings(
-    services: Iterable[Service], common: Iterable[Variable[Any]] = ()
-) -> list[tuple[Service, Settings]]:
-    """Each service with its settings. Raises SettingsError with the faults of all of them."""
-    found: list[tuple[Service, Settings]] = []
-    faults: list[str] = []
-    warnings: list[str] = []
-    for service in services:
-        try:
-            settings = service_settings.load(service, common=common, complete=False)
-            found.append((service, settings))
-        except SettingsError as error:
-            faults += error.faults
-            warnings += error.warnings
-    if faults:
-        # A fault in a shared file occurs once per service.
-        raise SettingsError(dict.fromkeys(faults), dict.fromkeys(warnings))
-    print_warnings(settings for _, settings in found)
-    return found
-
-
-def print_warnings(several: Iterable[Settings]) -> None:
-    """Print the warnings of all these settings on standard error, each once."""
-    for text in dict.fromkeys(text for settings in several for text in settings.warnings):
-        output.complain(f"toast: {text}")
-
-
-def database(services: Services, options: argparse.Namespace) -> Database:
-    """The database of the service that is named, or of the common settings."""
-    return database_of(settings_of(services, options), options)
-
-
-def database_of(settings: Settings, options: argparse.Namespace) -> Database:
-    """The database, in sessions with the command's name: a worker's mean that a pass runs."""
-    return Database(settings, application_name=f"toast {options.command}")
-
-
-def settings_of(services: Services, options: argparse.Namespace) -> Settings:
-    """The common settings, as the service that is named has them."""
-    name = options.service
-    settings = config.load("toast" if name is None else services.named(name).name, ())
-    print_warnings([settings])
-    log_for_a_person(settings)
-    return settings
-
-
-def log_for_a_person(settings: Settings) -> None:
-    """Log only warnings beside the output, unless LOG_LEVEL is set."""
-    chosen = settings.origin(config.LOG_LEVEL) != "default"
-    level = settings[config.LOG_LEVEL] if chosen else "warning"
-    logs.configure(level, settings[config.LOG_FORMAT])
-    redaction.register(settings.secrets)

@@ -5,7 +5,7 @@ Only the owner of the table can change or delete rows: `toast migrate` deletes o
 
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 
@@ -36,6 +36,19 @@ ORDER BY done_at DESC, id DESC"""
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """Who acts: a login, and the host from which it does."""
+
+    login: str
+    host: str = field(default_factory=socket.gethostname)
+
+    @classmethod
+    def here(cls) -> Self:
+        """The login of this process, or the one behind sudo."""
+        return cls(config.login())
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """How many rows an action changed, and the first of their ids."""
 
@@ -51,14 +64,19 @@ class Changed:
 
 
 def record(
-    connection: Session, action: str, subject: str, changed: Changed, reason: str = ""
+    connection: Session,
+    operator: Operator,
+    action: str,
+    subject: str,
+    changed: Changed,
+    reason: str = "",
 ) -> None:
     """Record an action in the transaction of its effect, unless it changed nothing."""
     if not changed.count:
         return
     entry = {
-        "login": connection.storable(config.login()),
-        "host": socket.gethostname(),
+        "login": connection.storable(operator.login),
+        "host": operator.host,
         "action": action,
         "subject": connection.storable(subject),
         "rows": changed.count,

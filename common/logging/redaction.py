@@ -8,9 +8,9 @@ hidden.
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
@@ -178,6 +178,11 @@ def redact(text: str, *secrets: str) -> str:
     # A replacement can complete the pattern of another secret, hence a second round.
     hidden = _hide(text)
     return hidden if hidden == text else _hide(hidden)
+
+
+def redact_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without secrets, which errors stored by the live services may hold."""
+    return {name: redact(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def cut(text: str, most: int, *secrets: str) -> str:

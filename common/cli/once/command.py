@@ -4,8 +4,9 @@ import argparse
 import sys
 
 from common.cli import output
+from common.cli.loading import schedulers_to_run
 from common.cli.once import passes
-from common.cli.services import Services, schedulers_to_run
+from common.cli.services import Services
 from common.worker.progress import ProgressLine
 
 

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import psycopg
 
 from common import signals
-from common.cli import output
 from common.cli.once.delivery import OwnEvents, Publishing
-from common.cli.once.report import NOT_RUN, Delivery, OnceReport, PassOutcome
+from common.cli.once.outcome import NOT_RUN, PassOutcome
+from common.cli.once.report import Delivery, OnceReport
 from common.config import Settings
 from common.database.advice import advised
 from common.database.connection import Database
 from common.database.run_history import Run
 from common.errors import PassError
 from common.logging import logs
-from common.logging.redaction import redact
+from common.logging.redaction import redact, redact_row
 from common.scheduling.first_pass import Takeover
 from common.scheduling.observer import Observer
 from common.scheduling.pass_runner import PassRunner
@@ -162,7 +162,7 @@ def _preview(runner: PassRunner) -> PassOutcome:
     result, counts, error, rows = "ok", {"due": 0}, "", []
     try:
         preview = runner.preview()
-        counts, rows = {"due": preview.count}, [output.readable(row) for row in preview.rows]
+        counts, rows = {"due": preview.count}, [redact_row(row) for row in preview.rows]
     except (psycopg.Error, PassError) as fault:
         result, error = "failed", redact(advised(str(fault), fault))
     seconds = time.monotonic() - started

@@ -1,44 +1,15 @@
 """What `toast once` has done, or would do, as text or JSON."""
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from common import exit_codes
 from common.cli import output, text_table
+from common.cli.once.outcome import PassOutcome
 
-NOT_RUN = "not run"
 _COLUMNS = ("processed", "events", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class PassOutcome:
-    """The result of one scheduler; ``rows`` only in a dry run, ``paused`` if it was."""
-
-    name: str
-    result: str
-    counts: Mapping[str, int]
-    seconds: float
-    error: str
-    rows: Sequence[Mapping[str, Any]] | None = None
-    paused: bool = False
-
-    @property
-    def failed(self) -> bool:
-        return self.result in ("failed", NOT_RUN) or self.paused
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "name": self.name,
-            "result": self.result,
-            "counts": dict(self.counts),
-            "seconds": round(self.seconds, 3),
-            "error": self.error,
-            **({} if self.rows is None else {"rows": self.rows}),
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,4 @@
-"""The commands by which operators look up what happened, and act on single rows and events."""
+"""What operators do and look up: functions that take values and return them.
+
+Their callers are the commands in `commands/`, which parse and print, and the web page.
+"""

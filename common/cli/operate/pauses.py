@@ -1,40 +1,27 @@
-"""`toast pause` and `toast resume`: no worker runs a paused scheduler, on any machine."""
+"""Pause and resume schedulers: no worker runs one that is paused, on any machine."""
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from common import exit_codes
-from common.cli import output, time_span
-from common.cli.operate import bulk, local_worker
-from common.cli.services import Services, UsageError, database, schedulers_chosen
-from common.database import migrations, own_tables
-from common.database.audit import Changed
+from common.cli import time_span
+from common.cli.operate import action, local_worker
+from common.cli.services import UsageError, schedulers_chosen
+from common.database.audit import Changed, Operator
 from common.database.controls import pauses, triggers
+from common.database.controls.pauses import End, Pause
 from common.database.session import Session
+from common.scheduling.service import Service
 
 _TIME = "a time to come, such as '2026-12-24 18:00'; add +01:00 or Z if it is not this machine's"
 
 
-def run(services: Services, options: argparse.Namespace) -> int:
-    """Pause or resume the named scheduler, or all of the service."""
-    chosen = schedulers_chosen(services.named(options.service), options.scheduler)
-    act = _pausing(options) if options.command == "pause" else _resume
-    with database(services, options).connect() as connection:
-        migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
-        act(connection, options, [scheduler.name for scheduler in chosen])
-    return exit_codes.FINE
+def end(span: str | None = None, until: str | None = None) -> End:
+    """When a pause ends, by ``--for`` or ``--until``; neither: when it is resumed.
 
-
-def _pausing(options: argparse.Namespace) -> partial[None]:
-    """What to do, with the options that are read before anything happens. Raises UsageError."""
-    reason = " ".join(options.reason.split())
-    if not reason:
-        raise UsageError("--reason is empty; say why, for everybody who sees the pause")
-    end = pauses.End(_until(options.until), time_span.option("--for", options.span))
-    return partial(_pause, reason=reason, end=end)
+    Raises UsageError.
+    """
+    return End(_until(until), time_span.option("--for", span))
 
 
 def _until(text: str | None) -> datetime | None:
@@ -49,42 +36,49 @@ def _until(text: str | None) -> datetime | None:
     return until
 
 
-def _pause(
+def reason(text: str) -> str:
+    """The reason of a pause, in one line. Raises UsageError if it is empty."""
+    words = " ".join(text.split())
+    if not words:
+        raise UsageError("--reason is empty; say why, for everybody who sees the pause")
+    return words
+
+
+def pause(
     connection: Session,
-    options: argparse.Namespace,
-    names: Sequence[str],
-    *,
+    operator: Operator,
+    service: Service,
+    scheduler: str | None,
+    end: End,
     reason: str,
-    end: pauses.End,
-) -> None:
-    do = partial(pauses.begin, connection, options.service, names, reason, end)
-    bulk.do_recorded(connection, f"pause {end}", _subject(options), do, reason)
+) -> Mapping[str, Pause]:
+    """Pause the named scheduler, or all of the service; a pause that it has is replaced.
+
+    Returns the pauses by scheduler. Raises UsageError.
+    """
+    names = _names(service, scheduler)
+    begin = partial(pauses.begin, connection, operator, service.name, names, reason, end)
+    subject = action.subject(service.name, scheduler)
+    action.do(connection, operator, f"pause {end}", subject, begin, reason)
     in_effect = pauses.in_effect(connection)
-    begun = {
-        name: in_effect[job] for name in names if (job := (options.service, name)) in in_effect
-    }
-    if options.json:
-        schedulers = [{"scheduler": name, **asdict(pause)} for name, pause in begun.items()]
-        output.show(output.as_json({"service": options.service, "paused": schedulers}))
-    else:
-        output.show("\n".join(f"{name}: {pause}" for name, pause in begun.items()))
+    return {name: in_effect[job] for name in names if (job := (service.name, name)) in in_effect}
 
 
-def _resume(connection: Session, options: argparse.Namespace, names: Sequence[str]) -> None:
-    process = local_worker.find(connection, options.service, names)
+def resume(
+    connection: Session, operator: Operator, service: Service, scheduler: str | None
+) -> Sequence[str]:
+    """End the pause of the named scheduler, or of all of the service; its worker on this machine
+    runs at once. Returns the schedulers that were paused. Raises UsageError."""
+    names = _names(service, scheduler)
+    process = local_worker.find(connection, service.name, names)
     if process and not local_worker.may_wake(process):
         process = None  # it runs at its next tick, as workers of other machines do
-    do = partial(_end, connection, options.service, names, process)
-    changed = bulk.do_recorded(connection, "resume", _subject(options), do)
-    if process and changed.count:
+    end = partial(_end, connection, service.name, names, process)
+    subject = action.subject(service.name, scheduler)
+    resumed = action.do(connection, operator, "resume", subject, end)
+    if process and resumed.count:
         local_worker.wake(process)
-    if options.json:
-        resumed = {"service": options.service, "resumed": list(changed.first)}
-        output.show(output.as_json(resumed))
-    elif changed.count:
-        output.show("\n".join(f"{name}: resumed" for name in changed.first))
-    else:
-        output.show(f"{_subject(options)} was not paused")
+    return resumed.first
 
 
 def _end(connection: Session, service: str, names: Sequence[str], process: int | None) -> Changed:
@@ -95,5 +89,5 @@ def _end(connection: Session, service: str, names: Sequence[str], process: int |
     return changed
 
 
-def _subject(options: argparse.Namespace) -> str:
-    return " ".join(filter(None, (options.service, options.scheduler)))
+def _names(service: Service, scheduler: str | None) -> list[str]:
+    return [each.name for each in schedulers_chosen(service, scheduler)]

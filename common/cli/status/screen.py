@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from common import config, exit_codes
 from common.cli import output
-from common.cli.services import Services, UsageError, log_for_a_person, with_settings
+from common.cli.loading import log_for_a_person, with_settings
+from common.cli.services import Services, UsageError
 from common.cli.status import collector, processes
 from common.cli.status import text as status_text
 from common.cli.status.collector import Status

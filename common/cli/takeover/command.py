@@ -2,8 +2,9 @@
 
 import argparse
 
+from common.cli.loading import schedulers_to_run
 from common.cli.once.command import progress
-from common.cli.services import Services, UsageError, schedulers_to_run
+from common.cli.services import Services, UsageError
 from common.cli.takeover import first_passes, settings_command
 
 

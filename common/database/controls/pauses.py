@@ -1,13 +1,11 @@
 """Pauses: rows of ``toast_pauses``, which every pass reads with the clock as it begins."""
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from common import config
-from common.database.audit import Changed
+from common.database.audit import Changed, Operator
 from common.database.session import Connection, Session
 from common.logging.redaction import redact
 
@@ -93,6 +91,7 @@ def in_effect(connection: Connection) -> dict[tuple[str, str], Pause]:
 
 def begin(
     connection: Session,
+    operator: Operator,
     service: str,
     schedulers: Sequence[str],
     reason: str,
@@ -105,8 +104,8 @@ def begin(
         "until": end.at,
         "span": end.after,
         "reason": connection.storable(redact(reason)),
-        "paused_by": connection.storable(config.login()),
-        "host": socket.gethostname(),
+        "paused_by": connection.storable(operator.login),
+        "host": operator.host,
     }
     connection.execute(_FORGET)
     return Changed.of(connection, _BEGIN, pause)

@@ -14,7 +14,7 @@ import psycopg
 
 from common import failpoints
 from common.database import audit
-from common.database.audit import Changed
+from common.database.audit import Changed, Operator
 from common.database.session import Connection, Session
 from common.database.table_access import TableAccess
 from common.database.usable_tables import way_to
@@ -146,7 +146,8 @@ def _audit(connection: Session, applied: Sequence[Migration]) -> None:
     """Record them, unless this is a worker's role, which has no right to."""
     names = [migration.name for migration in applied]
     if audit.may(connection, "INSERT"):
-        audit.record(connection, "migrate", "", Changed(len(names), names[: audit.FIRST_ROWS]))
+        changed = Changed(len(names), names[: audit.FIRST_ROWS])
+        audit.record(connection, Operator.here(), "migrate", "", changed)
 
 
 def require(connection: Session, accesses: Iterable[TableAccess], *, may_apply: bool) -> None:

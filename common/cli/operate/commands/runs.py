@@ -3,27 +3,21 @@
 import argparse
 
 from common import exit_codes
-from common.cli.operate import listing
-from common.cli.operate.listing import Row
-from common.cli.services import Services, database, schedulers_chosen
+from common.cli.operate.commands import listing
+from common.cli.operate.commands.connection import connected_for
+from common.cli.operate.commands.listing import Row
+from common.cli.services import Services
 from common.cli.time_span import since
-from common.database import migrations, own_tables, run_history
+from common.database import own_tables, run_history
 
 _HEADER = ("started", "service", "scheduler", "result", "took", "counts", "host", "error")
 
 
 def run(services: Services, options: argparse.Namespace) -> int:
     """List the passes of the chosen scheduler, service, or all; the newest first."""
-    chosen = services.chosen(options.service)
-    schedulers = [
-        (service.name, scheduler.name)
-        for service in chosen
-        for scheduler in schedulers_chosen(service, options.scheduler)
-    ]
-    period = since(options)
-    with database(services, options).connect() as connection:
-        migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
-        runs = run_history.listing(connection, schedulers, period, only_failed=options.failed)
+    jobs, period = services.jobs(options.service, options.scheduler), since(options)
+    with connected_for(services, options, own_tables.EVERY_WORKER) as connection:
+        runs = run_history.listing(connection, jobs, period, only_failed=options.failed)
         listing.show(runs, _HEADER, _cells, as_json=options.json, none="no pass is recorded")
     return exit_codes.FINE
 

@@ -1,35 +1,36 @@
 """`toast outbox`: lists, shows, retries and drops events that wait or were set aside."""
 
 import argparse
-from functools import partial
 
 from common import exit_codes
 from common.cli import output
-from common.cli.operate import bulk, listing
-from common.cli.operate.listing import Row
-from common.cli.services import Services, database
-from common.database import migrations, own_tables
-from common.database.session import Connection, Session
-from common.errors import PassError
+from common.cli.operate import events
+from common.cli.operate.commands import bulk, listing
+from common.cli.operate.commands.connection import connected_for
+from common.cli.operate.commands.listing import Row
+from common.cli.services import Services
+from common.database.audit import Operator
+from common.database.session import Session
 from common.events import outbox_admin
 from common.events.outbox_admin import Chosen
 
 _HEADER = ("id", "service", "topic", "key", "since", "tries", "state")
-_CHANGES = {"retry": outbox_admin.retry, "drop": outbox_admin.drop}
+_CHANGES = {"retry": events.retry, "drop": events.drop}
 
 
 def run(services: Services, options: argparse.Namespace) -> int:
     """List the outbox, show one event, or change those that are chosen."""
-    with database(services, options).connect() as connection:
-        migrations.require(connection, own_tables.OPERATING, may_apply=False)
+    with connected_for(services, options) as connection:
         if options.action in _CHANGES:
             return _change(connection, options)
         if options.action == "show":
-            return _show(connection, options)
-        return _list(connection, options)
+            listing.show_one(events.one(connection, options.id), as_json=options.json)
+        else:
+            _list(connection, options)
+    return exit_codes.FINE
 
 
-def _list(connection: Session, options: argparse.Namespace) -> int:
+def _list(connection: Session, options: argparse.Namespace) -> None:
     chosen = Chosen(None, options.service, options.topic)
     box = outbox_admin.summary(connection, chosen)
     publishers = outbox_admin.publishers(connection)
@@ -39,23 +40,13 @@ def _list(connection: Session, options: argparse.Namespace) -> int:
     oldest = f", the oldest since {listing.moment(box.oldest)}" if box.oldest else ""
     title = [f"{box.waiting} waiting{oldest}; {box.set_aside} set aside"]
     title += [f"{service}: published now from {where}" for service, where in publishers.items()]
-    events = outbox_admin.listing(connection, chosen)
     listing.show(
-        ({**event, "state": _state(event)} for event in events),
+        events.listing(connection, chosen),
         _HEADER,
         _cells,
         as_json=options.json,
         title="\n".join(title),
     )
-    return exit_codes.FINE
-
-
-def _show(connection: Connection, options: argparse.Namespace) -> int:
-    event = outbox_admin.event(connection, options.id)
-    if event is None:
-        raise PassError(f"event {options.id}: no such event; see `toast outbox`")
-    listing.show_one({**event, "state": _state(event)}, as_json=options.json)
-    return exit_codes.FINE
 
 
 def _change(connection: Session, options: argparse.Namespace) -> int:
@@ -64,23 +55,8 @@ def _change(connection: Session, options: argparse.Namespace) -> int:
     if options.action == "drop" and not options.id:
         count = outbox_admin.summary(connection, chosen).set_aside
         bulk.confirm(options, f"Delete {count} events that were set aside?")
-    refused = [text for each in options.id if (text := _refusal(connection, each))]
-    do = partial(_CHANGES[options.action], connection, chosen)
-    changed = bulk.change(connection, options, do)
-    return bulk.show_changed(options, "event", changed, refused)
-
-
-def _refusal(connection: Connection, number: int) -> str:
-    """Why this event cannot be changed; "" if it can."""
-    event = outbox_admin.event(connection, number)
-    if event and event["set_aside_at"]:
-        return ""
-    reason = "it is waiting to be published" if event else "no such event; see `toast outbox`"
-    return f"event {number} is not set aside: {reason}"
-
-
-def _state(event: Row) -> str:
-    return "set aside" if event["set_aside_at"] else "refused" if event["error"] else "waiting"
+    done = _CHANGES[options.action](connection, Operator.here(), chosen)
+    return bulk.show(options, "event", done)
 
 
 def _cells(event: Row) -> tuple[object, ...]:

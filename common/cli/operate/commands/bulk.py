@@ -1,14 +1,12 @@
-"""What the actions on many rows have in common: the choice, the question and the answer."""
+"""What the commands that change many rows have in common: the choice, the question, the answer."""
 
 import argparse
-from collections.abc import Callable, Sequence
 
-from common import exit_codes, failpoints
+from common import exit_codes
 from common.cli import output
+from common.cli.operate.action import Done
 from common.cli.services import UsageError
-from common.database import audit
 from common.database.audit import Changed
-from common.database.session import Session
 from common.errors import PassError
 
 
@@ -39,34 +37,12 @@ def confirm(options: argparse.Namespace, text: str) -> None:
         raise PassError("nothing is changed")
 
 
-def change(connection: Session, options: argparse.Namespace, do: Callable[[], Changed]) -> Changed:
-    """Do what the command says to the rows that it chooses, and record it."""
-    filters = (
-        options.service,
-        *(getattr(options, name, None) for name in ("scheduler", "topic", "reason")),
-    )
-    action = f"{options.command} {options.action}"
-    return do_recorded(connection, action, " ".join(filter(None, filters)), do)
-
-
-def do_recorded(
-    connection: Session, action: str, subject: str, do: Callable[[], Changed], reason: str = ""
-) -> Changed:
-    """Do an action and record it, in one transaction."""
-    with connection.begin():
-        changed = do()
-        audit.record(connection, action, subject, changed, reason)
-        failpoints.reach("commit")
-    return changed
-
-
-def show_changed(
-    options: argparse.Namespace, what: str, changed: Changed, refused: Sequence[str] = ()
-) -> int:
+def show(options: argparse.Namespace, what: str, done: Done) -> int:
     """Print how many rows the action changed and what it refused; returns the exit code."""
+    changed, refused = done.changed, list(done.refused)
     if options.json:
-        done = {"done": options.action, f"{what}s": changed.count, "first": list(changed.first)}
-        output.show(output.as_json({**done, "refused": list(refused)}))
+        about = {"done": options.action, f"{what}s": changed.count, "first": list(changed.first)}
+        output.show(output.as_json({**about, "refused": refused}))
     else:
         plural = "" if changed.count == 1 else "s"
         output.show(f"{options.action}: {changed.count} {what}{plural}{_first(changed)}")

@@ -3,11 +3,12 @@
 import argparse
 
 from common import exit_codes
-from common.cli.operate import listing
-from common.cli.operate.listing import Row
-from common.cli.services import Services, database
+from common.cli.operate.commands import listing
+from common.cli.operate.commands.connection import connected_for
+from common.cli.operate.commands.listing import Row
+from common.cli.services import Services
 from common.cli.time_span import since
-from common.database import audit, migrations, own_tables
+from common.database import audit
 
 _HEADER = ("done", "who", "action", "subject", "rows", "first", "reason")
 
@@ -15,8 +16,7 @@ _HEADER = ("done", "who", "action", "subject", "rows", "first", "reason")
 def run(services: Services, options: argparse.Namespace) -> int:
     """List the actions; the newest first."""
     period = since(options)
-    with database(services, options).connect() as connection:
-        migrations.require(connection, own_tables.OPERATING, may_apply=False)
+    with connected_for(services, options) as connection:
         entries = audit.listing(connection, period)
         listing.show(entries, _HEADER, _cells, as_json=options.json, none="nothing was done")
     return exit_codes.FINE

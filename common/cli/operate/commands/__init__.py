@@ -1,0 +1,1 @@
+"""The commands by which operators look up what happened, and act on schedulers, rows and events."""
