@@ -1,7 +1,7 @@
 """Two machines obey one pause: two workers of one service stop amid their work, and go on.
 
-They share the rows of one scheduler, which an operator pauses some times in the middle. The second
-worker is stopped during a pause, and another takes its place.
+They share the rows of one scheduler, which an operator pauses in the middle. In half of the rounds
+one of them is replaced during the pause.
 """
 
 import time
@@ -37,33 +37,21 @@ OPERATOR = Operator("an operator", "a third machine")
 def play(arena: Arena, current: Round) -> Figures:
     """Pause and resume one scheduler while two workers have due rows before them."""
     case = ROWS[list(DUE_BY)[current.number % len(DUE_BY)]]
-    rows, times = int(current.size(200_000, 40_000)), int(current.size(2, 1))
-    with staged(arena, case.scheduler, rows, apart=0) as stage:
+    with staged(arena, case.scheduler, int(current.size(200_000, 40_000)), apart=0) as stage:
         slow_down(stage.database, case.table, BATCH_SECONDS)
         with ExitStack() as running:
             started = [running.enter_context(stage.worker()) for _ in range(WORKERS)]
-            found = [_pause(stage, started, running, current.dice) for _ in range(times)]
-            idle = _idle(started, found[-1]["resumed"])
+            figures = _pause(stage, started, running, current.dice)
             stage.workload.wait(MOST_SECONDS)
             exits = sum(worker.stop() != 0 for worker in started)
-        return {
-            **stage.judge(),
-            "pauses": times,
-            "slowest stop": max(each["seconds"] for each in found),
-            "left at a pause": min(each["left"] for each in found),
-            "done in a pause": sum(each["done"] for each in found),
-            "did not go on": idle,
-            "other exits": exits,
-        }
+        return {**stage.judge(), **figures, "other exits": exits}
 
 
 def _pause(
     stage: Stage, started: list[Process], running: ExitStack, dice: Random
 ) -> dict[str, float]:
-    """Pause in the middle, look whether all stand still, and let them go on."""
-    changes = "chaos_changes"
-    before = stage.database.count(changes)
-    poll_until(lambda: stage.database.count(changes) > before, PATIENCE)
+    """Pause in the middle, look whether all stand still, and see them go on."""
+    poll_until(lambda: stage.database.count("chaos_changes") > 0, PATIENCE)
     time.sleep(dice.uniform(0, BATCH_SECONDS))
     job, name = workers.load(service_of(stage.scheduler)), stage.scheduler.name
     with stage.database.session() as connection:
@@ -84,7 +72,13 @@ def _pause(
             pauses.resume(connection, OPERATOR, job, name)
         else:
             pauses.pause(connection, OPERATOR, job, name, pauses.end("1s"), "it is being repaired")
-    return {"seconds": seconds, "left": left, "done": done, "resumed": resumed}
+    return {
+        "pauses": 1,
+        "slowest stop": seconds,
+        "left at a pause": left,
+        "done in a pause": done,
+        "did not go on": _idle(started, resumed),
+    }
 
 
 def _stopped(worker: Process, since: float) -> float:
@@ -112,8 +106,8 @@ def _idle(started: Sequence[Process], since: float) -> int:
 CAMPAIGN = Campaign(
     name="pause",
     promise="all machines obey one pause, and go on after it",
-    faults=f"{WORKERS} workers paused twice amid 200,000 due rows in batches of "
-    f"{BATCH_SECONDS} s, some replaced meanwhile; resumed, or the pause ends by itself",
+    faults=f"{WORKERS} workers paused amid 200,000 due rows in batches of {BATCH_SECONDS} s, "
+    "one of them replaced meanwhile in half of the rounds; resumed, or the pause ends by itself",
     limits=(
         Limit("pauses"),
         Limit(
@@ -128,5 +122,5 @@ CAMPAIGN = Campaign(
         *NOTHING_LOST,
     ),
     play=play,
-    rounds=2 * len(DUE_BY),
+    rounds=3 * len(DUE_BY),
 )
