@@ -235,7 +235,7 @@ def _counted(sent: Attempt, outcome: RetryDecision) -> PassResult:
     """Log and count an attempt that is recorded."""
     delivery, reply = sent.delivery, sent.reply
     if reply.refused:
-        _log.warning("destination_refused", **_ids(delivery), reason=reply.error)
+        _log.warning("delivery_refused", **_ids(delivery), reason=reply.error)
     _log.debug(
         "attempt_recorded", **_ids(delivery), status=outcome.status, http_status=reply.status
     )

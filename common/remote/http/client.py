@@ -19,10 +19,10 @@ from common.remote.http.adapter import Adapter, Body
 from common.remote.http.connecting import FindAddresses
 from common.remote.http.deadline import Deadline
 from common.remote.http.egress import Egress
-from common.remote.http.no_response import NoResponse, reason
+from common.remote.http.no_response import NoResponse, Unsendable, failure
 from common.version import USER_AGENT
 
-__all__ = ["Client", "NoResponse", "Response"]
+__all__ = ["Client", "NoResponse", "Response", "Unsendable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class Client:
 
         With ``exact_url`` the path and query go out as they are written. An answer counts from its
         status line on, and also if it comes before all was sent. Raises NoResponse if none comes
-        within ``seconds``, LimitReached if this process may open no more files or threads, and
-        what ``find`` raises.
+        within ``seconds``, and its kind Unsendable if the URL or a header cannot be written;
+        LimitReached if this process may open no more files or threads; and what ``find`` raises.
         """
         self._adapter.deadline, self._adapter.most_bytes = Deadline(seconds), most_bytes
         failpoints.reach("asked")
@@ -94,7 +94,7 @@ class Client:
             name_lookup.NameUnknown,
         ) as error:
             # From None: the messages of requests quote the URL.
-            raise limit_reached(error) or NoResponse(reason(error, seconds)) from None
+            raise limit_reached(error) or failure(error, seconds) from None
         failpoints.reach("answered")
         body = response.raw
         assert isinstance(body, Body)

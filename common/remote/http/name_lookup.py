@@ -51,23 +51,19 @@ def addresses(host: str, seconds: float, resolve: Resolve = system_resolver) -> 
 
 def _in_time(resolve: Resolve, host: str, seconds: float) -> list[str]:
     """Call ``resolve`` on its own thread: the system's resolver has no deadline."""
-    if not _look_ups.acquire(blocking=False):
-        raise LimitReached(f"{MOST_LOOK_UPS} look-ups of names have no end: see the name server")
+    unknown = (OSError, UnicodeError)
 
     def look_up(host: str) -> list[str]:
+        # Counted on this thread: one that is started too late to look anything up counts nothing.
+        if not _look_ups.acquire(blocking=False):
+            raise LimitReached(f"{MOST_LOOK_UPS} look-ups of names have no end: see the name server")
         try:
             return list(resolve(host))
         finally:
             _look_ups.release()
 
-    unknown = (OSError, UnicodeError)
-    pool = ThreadPool[str, list[str]](look_up, 1, "name-look-up", expected=unknown)
-    with pool:
-        try:
-            pool.submit(host)
-        except LimitReached:
-            _look_ups.release()
-            raise
+    with ThreadPool[str, list[str]](look_up, 1, "name-look-up", expected=unknown) as pool:
+        pool.submit(host)
         for _, found in pool.finished(seconds):
             if isinstance(found, unknown):
                 raise limit_reached(found) or NameUnknown("the host name could not be resolved")

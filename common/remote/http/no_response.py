@@ -12,6 +12,16 @@ class NoResponse(Exception):
     """No status line of an answer has come; the message is the reason, without the URL."""
 
 
+class Unsendable(NoResponse):
+    """The request itself cannot be written, so nothing was sent: no server is to blame."""
+
+
+def failure(error: Exception, seconds: float) -> NoResponse:
+    """The NoResponse for an error in an exchange that had ``seconds``."""
+    is_ours = isinstance(error, UnicodeEncodeError | RequestException)
+    return (Unsendable if is_ours else NoResponse)(reason(error, seconds))
+
+
 def reason(error: Exception, seconds: float) -> str:
     """The reason of an error in an exchange that had ``seconds``."""
     match error:

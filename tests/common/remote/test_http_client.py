@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from common.remote.http.client import Client, NoResponse, Response
+from common.remote.http.client import Client, NoResponse, Response, Unsendable
 from common.remote.http.egress import Egress, parse_proxy
 from devservers.child_processes import PATIENCE
 from devservers.network.forward_proxy import ForwardProxy
@@ -238,7 +238,7 @@ def test_a_late_body_is_cut_at_the_deadline(play: Play) -> None:
 def test_a_header_that_cannot_be_sent_is_named_and_nothing_is_sent(play: Play) -> None:
     server = play(Script([OK]))
     for value in ("a\r\nX-Injected: yes", "\N{BREAD}"):
-        with pytest.raises(NoResponse, match="a header of the request holds what no header may"):
+        with pytest.raises(Unsendable, match="a header of the request holds what no header may"):
             post(server.url, headers={"X-A": value})
     assert server.heads == []
 

@@ -95,6 +95,22 @@ def test_a_network_that_is_down_uses_no_attempt(database: TestDatabase, url: str
     assert {row["attempt_count"] for row in states(database).values()} == {1}
 
 
+def test_a_delivery_that_cannot_be_written_is_no_outage(
+    database: TestDatabase, receivers: list[WebhookReceiver]
+) -> None:
+    # In a header no HTTP client can send it.
+    ids = [
+        add(database, f"{receiver.url}/hook", event_type="\N{BREAD}") for receiver in receivers[:4]
+    ]
+
+    result = deliver(database)
+
+    assert result.details == {"undelivered": len(ids)}
+    assert set(statuses(database).values()) == {"failed"}
+    assert {row["attempt_count"] for row in states(database).values()} == {1}
+    assert [receiver.received for receiver in receivers[:4]] == [[]] * 4
+
+
 def test_the_wait_that_a_503_asks_for_is_kept_in_an_outage(
     database: TestDatabase, receivers: list[WebhookReceiver]
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from common.remote.http.client import Client, NoResponse, Response
+from common.remote.http.client import Client, NoResponse, Response, Unsendable
 from common.remote.http.egress import Egress
 from common.version import USER_AGENT
 from workers.webhook.http_delivery.ssrf_guard import SsrfGuard
@@ -23,7 +23,7 @@ class ReceiverReply:
     """The receiver's reply: ``status`` 0 and an ``error`` without one.
 
     ``body`` is the first 13 KB; ``retry_after`` the header's text; ``refused`` means that nothing
-    was sent because the URL or its address is not allowed.
+    was sent because the URL or its address is not allowed, or a header cannot be written.
     """
 
     status: int = 0
@@ -62,6 +62,8 @@ class DeliveryClient:
             reply = self._send(parse(url), headers, body)
         except TargetUrlRefused as refusal:
             reply = ReceiverReply(error=f"refused: {refusal}", refused=True)
+        except Unsendable as error:
+            reply = ReceiverReply(error=str(error), refused=True)
         except NoResponse as error:
             reply = ReceiverReply(error=str(error))
         return replace(reply, seconds=time.monotonic() - started)
