@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import workers
 from devservers.checkout import ROOT
 from tests.project.test_repository import files
 
@@ -41,6 +42,27 @@ def test_the_readme_is_short() -> None:
 def test_the_glossary_is_short() -> None:
     lines = (ROOT / "docs" / "glossary.md").read_text("utf-8").splitlines()
     assert len(lines) <= MOST_LINES_OF_GLOSSARY
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.M)
+    terms = [row.replace("-", " ").casefold() for row in rows[2:]]
+    assert terms == sorted(terms)
+
+
+def test_the_readme_says_where_to_switch_on_what_is_off_by_default() -> None:
+    paragraphs = prose(Path("README.md")).replace("\n", " ")
+    services = [workers.load(name) for name in workers.SERVICES]
+    off = [
+        (each, service.name)
+        for service in services
+        for each in service.schedulers
+        if each.enabled.default == "false"
+    ]
+    assert off
+    for scheduler, service in off:
+        where = f"{scheduler.enabled.name}=true`) only where the live {service} service does not run"
+        assert f"{scheduler.name} is off by default. Turn it on (`{where}" in paragraphs
 
 
 @every_document

@@ -122,9 +122,10 @@ def _held() -> dict[str, float]:
 CAMPAIGN = Campaign(
     name="strange-answers",
     promise="no answer of a remote side is taken for its contrary",
-    faults="answers from a grammar to each client of Discord, webhooks and Battle.net: interim"
-    " ones, 36 statuses, odd status lines, headers and framing, before or after the request was"
-    " read, byte by byte, broken off or reset at any byte, silent; a third of them with TLS",
+    faults="4,000 answers from a grammar to each client, of Discord, webhooks and Battle.net:"
+    f" interim ones, {len(set(grammar.STATUSES))} statuses, odd status lines, headers and framing,"
+    " before or after the request was read, byte by byte, broken off or reset at any byte, silent;"
+    " a third of them with TLS",
     limits=(
         Limit("exchanges", least=10_000, at_full_size=True),
         Limit("taken", least=1),

@@ -132,6 +132,8 @@ def test_a_url_leads_to_version_10_and_waits(given: str, called: str) -> None:
         "//discord.com/api/webhooks/1/TOKENTOKEN",
         "https:///api/webhooks/1/TOKENTOKEN",
         "https://[::1/api/webhooks/1/TOKENTOKEN",
+        "https://disc ord.com/api/webhooks/1/TOKENTOKEN",
+        "https://*.discord.com/api/webhooks/1/TOKENTOKEN",
         "https://user:TOKENTOKEN@discord.com/api/webhooks/1/TOKENTOKEN",
         "https://discord.com/api/webhooks/1/TOKENTOKEN/slack",
         "https://discord.com/api/webhooks/1",

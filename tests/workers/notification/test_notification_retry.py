@@ -251,18 +251,19 @@ def test_a_gone_channel_that_was_switched_off_and_on_is_called_again(retry: Retr
 
 def test_a_refused_url_does_not_count_as_an_attempt(retry: Retry) -> None:
     urls = {
-        "not https": f"http://discord.com/api/webhooks/1/{TOKEN}",
-        "not that of a Discord webhook": f"https://discord.com/{TOKEN}",
+        "is not https": f"http://discord.com/api/webhooks/1/{TOKEN}",
+        "is not that of a Discord webhook": f"https://discord.com/{TOKEN}",
+        "has a host that is none": f"https://disc ord.com/api/webhooks/1/{TOKEN}",
     }
     for event, url in urls.items():
         retry.channel(event, webhook_url=url)
         retry.add(event, event)
 
-    assert retry.run() == PassResult(details=details(unreachable=2))
+    assert retry.run() == PassResult(details=details(unreachable=3))
 
     for after in retry.rows():
         assert after["attempt_count"] == 1
-        assert after["last_error"] == f"not sent: the webhook URL is {after['event_id']}"
+        assert after["last_error"] == f"not sent: the webhook URL {after['event_id']}"
     assert retry.attempts() == []
 
 

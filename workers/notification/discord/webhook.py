@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import requests
+
 from common.logging.redaction import redact, tokens
 
 _PATH = re.compile(r"/api/(?:v\d+/)?(?P<webhook>webhooks/[^/]+/(?P<token>[^/]+))/?")
@@ -51,10 +53,21 @@ def webhook(url: str, *, allow_loopback_http: bool) -> Webhook:
         raise UnusableUrl("the webhook URL is not that of a Discord webhook")
     query = [pair for pair in parse_qsl(parts.query) if pair[0] != "wait"]
     target = f"/api/v10/{path['webhook']}"
-    return Webhook(
-        urlunsplit((parts.scheme, parts.netloc, target, urlencode([*query, ("wait", "true")]), "")),
-        path["token"],
+    target_url = urlunsplit(
+        (parts.scheme, parts.netloc, target, urlencode([*query, ("wait", "true")]), "")
     )
+    if not _is_sendable(target_url):
+        raise UnusableUrl("the webhook URL has a host that is none")
+    return Webhook(target_url, path["token"])
+
+
+def _is_sendable(url: str) -> bool:
+    """False if no request to it can be written, which would look as if Discord were away."""
+    try:
+        requests.Request("POST", url).prepare()
+    except requests.RequestException:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:
