@@ -23,6 +23,7 @@ LARGE = 1_000
 _COUNT_LIMITS = {"statement_timeout": "10s"}
 
 _LARGE = f"more than {LARGE:,} rows are due"
+_GOES_ON = f"its first pass goes on: {_LARGE} (TOAST_FIRST_PASS=go)"
 _WAITS = "waits for `toast takeover"
 
 
@@ -62,7 +63,7 @@ class FirstPass:
                 self._log_large()
                 if self._asks:
                     return PassResult(skipped=_waits(self._service))
-                run.explain(current.connection, f"its first pass: {_LARGE}")
+                run.explain(current.connection, _GOES_ON)
             return self._scheduler.work.run(current)
 
     def _has_succeeded(self, current: Pass) -> bool:
@@ -83,7 +84,7 @@ class FirstPass:
     def _log_large(self) -> None:
         if not self._is_logged:
             self._is_logged = True
-            what = _waits(self._service) if self._asks else _LARGE
+            what = _waits(self._service) if self._asks else _GOES_ON
             _log.warning("large_first_pass_found", reason=what)
 
 

@@ -29,6 +29,7 @@ from devservers.child_processes import PATIENCE, bound_to_parent, free_port, pol
 from testing.database import TestDatabase
 from testing.processes import Finished, Process, environment, toast
 from testing.scheduler_cases.link import link
+from tests.support.expired_links import insert_expired, slow_down
 from tests.support.outbox_rows import add_event
 from tests.support.row_faults import refusal
 
@@ -109,6 +110,27 @@ def test_the_table_shows_the_pass_of_a_worker(database: TestDatabase) -> None:
         re.MULTILINE,
     ), done.out
     assert "outbox 3 waiting, the oldest from " in done.out
+
+
+def test_a_large_first_pass_is_said_to_go_on_while_it_runs_and_after_it(
+    database: TestDatabase,
+) -> None:
+    insert_expired(database, 1001)
+    slow_down(database, "link_links", 3.0)
+    line = (
+        "link link-expiration: its first pass goes on: more than 1,000 rows are due"
+        " (TOAST_FIRST_PASS=go)"
+    )
+    env = environment(database)
+    with Process("workers.link", env=env) as process:
+        process.wait_for("large_first_pass_found")
+        meanwhile = toast("status", "link", env=env)
+        process.wait_for("pass_finished", processed=1001)
+        afterwards = toast("status", "link", env=env)
+    for shown, state in ((meanwhile, "running"), (afterwards, "ok")):
+        assert re.search(rf"^link +link-expiration +yes +{state} ", shown.out, re.MULTILINE)
+        assert line in shown.out.splitlines()
+        assert shown.code == 0
 
 
 def test_all_services_are_shown_in_their_order(database: TestDatabase) -> None:
