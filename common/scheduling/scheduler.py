@@ -5,7 +5,7 @@ and on which thread passes run, and handles errors.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -222,7 +222,8 @@ class Scheduler:
 
     ``needs`` are settings that must not be empty while it is enabled. ``backlog_gauge`` shows the
     number of due rows by another name, too; its label is the service. `toast check` warns of its
-    ``suspicions``.
+    ``suspicions``, and of live rows that its passes cannot use: ``row_faults`` finds pairs of what
+    is wrong with them and what to do.
     """
 
     name: str
@@ -234,6 +235,7 @@ class Scheduler:
     backlog_gauge: Metric[Gauge] | None = None
     remotes: tuple[Remote, ...] = ()
     suspicions: tuple[Suspicion, ...] = ()
+    row_faults: Callable[[Session, Settings], Iterable[tuple[str, str]]] | None = None
 
     @property
     def variables(self) -> tuple[Variable[Any], ...]:

@@ -61,7 +61,9 @@ def test_the_readme_says_where_to_switch_on_what_is_off_by_default() -> None:
     ]
     assert off
     for scheduler, service in off:
-        where = f"{scheduler.enabled.name}=true`) only where the live {service} service does not run"
+        where = (
+            f"{scheduler.enabled.name}=true`) only where the live {service} service does not run"
+        )
         assert f"{scheduler.name} is off by default. Turn it on (`{where}" in paragraphs
 
 

@@ -402,7 +402,7 @@ path("a receiver repeats all where its answer is cut off", '"response_status": 4
 )
 
 
-@path("receivers that cannot be reached", "percent-encode", "not be resolved", "failed", "a blank")
+@path("receivers that cannot be reached", "percent-encoded", "not be resolved", "failed", "a blank")
 def _(stage: Stage) -> None:
     echo = stage.enter(Echo(200))
     for url in (

@@ -1,10 +1,15 @@
-"""How deliveries reach their receivers: the settings, and the client that follows them."""
+"""How deliveries reach their receivers: the settings, the client that follows them, and the
+webhooks to which it sends nothing."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from common import config
 from common.config import Settings, Variable
+from common.database.session import Session
 from common.version import VERSION
+from workers.webhook.due_deliveries import IS_ACTIVE
 
 if TYPE_CHECKING:
     from workers.webhook.http_delivery.delivery_client import DeliveryClient
@@ -15,6 +20,9 @@ def _header_value(text: str) -> str:
         raise ValueError("not ASCII, or with a control character or blanks around it")
     return text
 
+
+_URLS = f"SELECT id, url FROM webhook_webhooks AS webhook WHERE {IS_ACTIVE} ORDER BY id"
+_MOST_NAMED = 3
 
 TIMEOUT = config.duration(
     "WEBHOOK_DELIVERY_TIMEOUT",
@@ -64,3 +72,23 @@ def client(settings: Settings) -> "DeliveryClient":
         config.egress(settings, PROXY),
         settings[USER_AGENT],
     )
+
+
+def refused_urls(connection: Session, settings: Settings) -> Iterator[tuple[str, str]]:
+    """The active webhooks whose URL the client refuses as it is written, and what to do, by
+    reason."""
+    from workers.webhook.http_delivery.target_url import TargetUrlRefused, parse
+
+    guard = client(settings).guard
+    refused: dict[str, list[UUID]] = {}
+    for row in connection.execute(_URLS):
+        try:
+            guard.check_literal(parse(row["url"] or "").host)
+        except TargetUrlRefused as refusal:
+            refused.setdefault(str(refusal), []).append(row["id"])
+    for reason, ids in refused.items():
+        named = ", ".join(map(str, ids[:_MOST_NAMED])) + (", …" if len(ids) > _MOST_NAMED else "")
+        yield (
+            f"nothing is sent to {len(ids):,} of the active webhooks, as {reason}: {named}",
+            "correct their url in webhook_webhooks; in a user or password @ is written %40",
+        )

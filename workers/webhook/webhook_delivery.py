@@ -102,4 +102,5 @@ SCHEDULER = Scheduler(
             " pool cannot be switched off",
         ),
     ),
+    row_faults=receivers.refused_urls,
 )

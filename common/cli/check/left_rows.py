@@ -18,7 +18,7 @@ def check(connection: Session, subject: Subject) -> Iterator[Finding]:
         runner = PassRunner(adoption, subject.settings, Database(subject.settings))
         try:
             left = runner.preview_in(connection)
-        except psycopg.errors.SyntaxErrorOrAccessRuleViolation:
+        except psycopg.ProgrammingError:
             return  # a table, column or right is missing, which other checks say
         if left.count:
             yield warning(

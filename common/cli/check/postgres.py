@@ -150,6 +150,18 @@ def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
     yield error("own tables", f"not applied yet: {names}; {reason}", fix)
 
 
+def _live_rows(connection: Session, subject: Subject) -> Iterator[Finding]:
+    """Warn of live rows that passes cannot use."""
+    for scheduler in subject.schedulers:
+        if scheduler.row_faults:
+            try:
+                faults = list(scheduler.row_faults(connection, subject.settings))
+            except psycopg.ProgrammingError:
+                return  # a table, column or right is missing, which other checks say
+            for message, fix in faults:
+                yield warning("rows", f"{scheduler.name}: {message}", fix)
+
+
 def _passes(connection: Session, subject: Subject) -> Iterator[Finding]:
     """Warn of what the passes of the last day have seen."""
     if migrations.pending_inside(connection, subject.migrations):
@@ -171,6 +183,7 @@ _CHECKS: Mapping[str, Check] = {
     "privileges": privileges.check,
     "indexes": indexes.check,
     "pages": big_tables.check,
+    "rows": _live_rows,
     "left rows": left_rows.check,
     "passes": _passes,
 }

@@ -56,7 +56,9 @@ def _in_time(resolve: Resolve, host: str, seconds: float) -> list[str]:
     def look_up(host: str) -> list[str]:
         # Counted on this thread: one that is started too late to look anything up counts nothing.
         if not _look_ups.acquire(blocking=False):
-            raise LimitReached(f"{MOST_LOOK_UPS} look-ups of names have no end: see the name server")
+            raise LimitReached(
+                f"{MOST_LOOK_UPS} look-ups of names have no end: see the name server"
+            )
         try:
             return list(resolve(host))
         finally:

@@ -160,6 +160,47 @@ def test_it_warns_of_deliveries_that_another_pool_has_finished_meanwhile(
     assert "WEBHOOK_DELIVERY_ENABLED=false" in fix
 
 
+def test_it_names_the_webhooks_whose_url_is_refused(roles: TestDatabase) -> None:
+    urls = [
+        *("https://user:s3cr3t@hooks.example/", "https://user:p%40ss@hooks.example/"),
+        *(f"https://user:s3cr3t@{number}@hooks.example/" for number in range(4)),
+        "http://10.0.0.1/s3cr3t",
+    ]
+    ids = [roles.insert("webhook_webhooks", url=url, active=True)["id"] for url in urls]
+    gone = {"url": "https://a@b@c.example/", "deleted_at": datetime.now(UTC)}
+    roles.insert("webhook_webhooks", active=True, **gone)
+    roles.insert("webhook_webhooks", active=False, url="https://a@b@d.example/")
+    env = environment(roles)
+    assert check("webhook", env=env).of("rows") == []
+
+    answer = check("webhook", env={**env, "WEBHOOK_DELIVERY_ENABLED": "true"})
+
+    fix = "correct their url in webhook_webhooks; in a user or password @ is written %40"
+    refused = ", ".join(map(str, sorted(ids[2:6])[:3]))
+    assert sorted(answer.of("rows")) == [
+        (
+            "warning",
+            "webhook-delivery: nothing is sent to 1 of the active webhooks, as the address 10.0.0.1"
+            f" is private: {ids[6]}",
+            fix,
+        ),
+        (
+            "warning",
+            "webhook-delivery: nothing is sent to 4 of the active webhooks, as the URL's user or"
+            f" password is not percent-encoded (@ is %40): {refused}, …",
+            fix,
+        ),
+    ]
+
+
+def test_rows_that_this_role_may_not_read_are_left_to_the_check_of_privileges(
+    roles: TestDatabase,
+) -> None:
+    roles.query("REVOKE SELECT ON webhook_deliveries FROM toast_webhook")
+    answer = check("webhook", env={**own(roles, "webhook"), "WEBHOOK_DELIVERY_ENABLED": "true"})
+    assert set(answer.trouble) == {"privileges"}
+
+
 def test_what_only_a_disabled_scheduler_needs_is_not_checked(roles: TestDatabase) -> None:
     roles.query("DROP TABLE twitchbot_messages CASCADE")
     env = own(roles, "twitchbot")

@@ -315,9 +315,9 @@ def test_a_plain_url_is_taken_apart(
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://user:secret%@a.example/", "user and password are malformed"),
-        ("http://secret@b@a.example/", "user and password are malformed"),
-        ("http://sécret@a.example/", "user and password are malformed"),
+        ("http://user:secret%@a.example/", "user or password is not percent-encoded"),
+        ("http://secret@b@a.example/", "user or password is not percent-encoded"),
+        ("http://sécret@a.example/", "user or password is not percent-encoded"),
         ("ftp://a.example/", "not an http or https URL"),
         ("http\u017f://a.example/", "not an http or https URL"),
         ("http:///a", "no host"),

@@ -55,7 +55,7 @@ def parse(url: str) -> TargetUrl:
         raise TargetUrlRefused("not an http or https URL")
     userinfo, at, host_and_port = parts["authority"].rpartition("@")
     if not egress.is_userinfo(userinfo):
-        raise TargetUrlRefused("the URL's user and password are malformed; percent-encode them")
+        raise TargetUrlRefused("the URL's user or password is not percent-encoded (@ is %40)")
     authority = _AUTHORITY.fullmatch(host_and_port)
     if not authority:
         raise TargetUrlRefused("the URL's host is malformed")
