@@ -25,7 +25,7 @@ def forget_libpq_variables() -> None:
 
 def failpoint() -> str:
     """The failpoint that a test arms, or "" (common/failpoints.py)."""
-    return os.environ.get("TOAST_FAILPOINT", "")
+    return os.environ.get(sources.FAILPOINT_VARIABLE, "")
 
 
 def journal_stream() -> str:

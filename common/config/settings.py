@@ -28,6 +28,7 @@ from common.config.kinds import (
     wrong,
 )
 from common.config.settings_files.env_file import Layer
+from common.config.sources import Readers
 from common.logging.redaction import redact
 
 T = TypeVar("T")
@@ -157,17 +158,21 @@ def load(
     common: Iterable[Variable[Any]] = COMMON,
     needs: Iterable[Need] = (),
     switches: Mapping[str, Collection[str]] = _NO_SWITCHES,
+    live: Iterable[str] = (),
+    others: Iterable[str] | None = None,
 ) -> Settings:
     """Read the common settings and ``variables``. Raises SettingsError with every fault.
 
     ``switches`` are names: of a setting, and of the switches without which nobody reads it. While
-    all of them are off, a wrong value is only a warning, and the default stands in for it.
+    all of them are off, a wrong value is only a warning, and the default stands in for it. ``live``
+    and ``others`` are names that others read (``Readers``): names that nothing reads are warnings.
     """
-    declared = {variable.name: variable for variable in (*common, *variables)}
+    own = tuple(variables)
+    declared = {variable.name: variable for variable in (*common, *own)}
     every = (*COMMON, *declared.values())
     known = names(every)
     layers, faults = sources.read_layers(service, os.environ, known)
-    warnings = sources.warnings(service, layers, known)
+    warnings = sources.warnings(service, layers, Readers.of(known, names(own), live, others))
     secrets = sources.values_of(layers, names(each for each in every if each.secret))
     found, wrong_values = _find_all(declared, layers, secrets)
     values = {name: each.value for name, each in found.items()}

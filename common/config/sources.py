@@ -3,7 +3,9 @@
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from common.config import suggestions
 from common.config.settings_files import env_file, regular_file
@@ -12,14 +14,61 @@ from common.config.settings_files.env_file import Layer
 CONFIG_DIR_VARIABLE = "TOAST_CONFIG_DIR"
 # Set by systemd for a unit with LoadCredential=NAME:/path: a folder with a file NAME.
 CREDENTIALS_DIR_VARIABLE = "CREDENTIALS_DIRECTORY"
+# Set by tests (common/failpoints.py).
+FAILPOINT_VARIABLE = "TOAST_FAILPOINT"
 _CONFIG_DIR = "/etc/toast"
 # Of a checkout; the folder of installed packages has no pyproject.toml.
 _ROOT = Path(__file__).parents[2]
 
 _NAME = re.compile("[A-Z][A-Z0-9_]*")
-# Shorter names are two slips away from too many unrelated ones.
-_SHORTEST_RESEMBLED = 6
-_MOST_SLIPS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The names of variables, by who reads them.
+
+    ``common`` are the settings of every worker, ``own`` those of a service; ``live`` is what else
+    the live service beside its worker reads. ``others`` is what only other workers and live
+    services read; None if that is not known.
+    """
+
+    common: frozenset[str]
+    own: frozenset[str] = frozenset()
+    live: frozenset[str] = frozenset()
+    others: frozenset[str] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        common: Iterable[str],
+        own: Iterable[str],
+        live: Iterable[str],
+        others: Iterable[str] | None,
+    ) -> Self:
+        """Each name counts for the first of these readers."""
+        known, beside = {*common, *own}, {*live}
+        return cls(
+            frozenset(known - {*own}),
+            frozenset(own),
+            frozenset(beside - known),
+            None if others is None else frozenset({*others} - known - beside),
+        )
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """What a worker reads, and what every program of ours does."""
+        return self.common | self.own | {CONFIG_DIR_VARIABLE, FAILPOINT_VARIABLE}
+
+    @property
+    def here(self) -> frozenset[str]:
+        """What the worker or the live service beside it reads."""
+        return self.settings | self.live
+
+    def prefixes(self, more: Collection[str] = ()) -> set[str]:
+        """The first words of the names that only this service has, and of ``more`` names; but DB_
+        and the like are not only ours."""
+        words = {suggestions.first_word(name) for name in (*self.own, *more)}
+        return words - {"", *map(suggestions.first_word, self.common)} | {"TOAST"}
 
 
 def read_layers(
@@ -61,53 +110,54 @@ def values_of(layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...
     return tuple(value for layer in layers for name, value in layer.values.items() if name in names)
 
 
-def warnings(service: str, layers: Iterable[Layer], names: Collection[str]) -> tuple[str, ...]:
+def warnings(service: str, layers: Iterable[Layer], readers: Readers) -> tuple[str, ...]:
     """One line for each thing that is ignored, or read differently elsewhere; without values."""
-    known = {None, *names}
+    known = {None, *readers.settings}
     remarks = (text for layer in layers for name, text in layer.remarks if name in known)
-    return (*_resemblances(service, layers, names), *remarks)
+    return (*(text for layer in layers for text in _unread(service, layer, readers)), *remarks)
 
 
-def _resemblances(service: str, layers: Iterable[Layer], names: Collection[str]) -> Iterator[str]:
-    for layer in layers:
-        for name in filter(str.isprintable, layer.values):
-            meant = resembled(name, names)
-            if meant is None and name not in names and _is_of(service, name):
-                meant = ""
-            if meant is not None:
-                yield f"{name} in {layer.place} is not a setting{did_you_mean(meant)}"
+def _unread(service: str, layer: Layer, readers: Readers) -> Iterator[str]:
+    """The names that nothing reads, as far as their readers are known."""
+    if layer.is_settings_file and readers.others is not None:
+        yield from _unread_in_file(service, layer, readers, readers.others)
+        return
+    # Among variables of any program, only a name like those of this service is meant for it.
+    begin = readers.prefixes()
+    if readers.own:
+        begin.add(service.upper())
+    read = readers.here | (readers.others or frozenset())
+    for name in _names(layer, without=read):
+        meant = suggestions.meant(name, readers.settings, begin)
+        if meant is not None:
+            yield _not_a_setting(name, layer, meant)
 
 
-def _is_of(service: str, name: str) -> bool:
-    """Whether the name begins with that of the service; commands without one call it toast."""
-    return service != "toast" and name.startswith(f"{service.upper()}_")
+def _unread_in_file(
+    service: str, layer: Layer, readers: Readers, others: frozenset[str]
+) -> Iterator[str]:
+    """In a settings file, whatever no worker and no live service reads."""
+    known, begin = readers.here | others, readers.prefixes(readers.live | others)
+    nobodys = []
+    for name in _names(layer, without=known):
+        meant = suggestions.meant(name, known, begin, loosely=True)
+        if meant is None:
+            nobodys.append(name)
+        else:
+            yield _not_a_setting(name, layer, meant)
+    if nobodys:
+        yield f"no worker and no live service reads {', '.join(nobodys)} in {layer.place}"
+    elsewhere = [name for name in layer.values if name in others]
+    if elsewhere and layer.path.name == f"{service}.env":
+        yield f"only other services read {', '.join(elsewhere)}, not from {layer.place}"
 
 
-def resembled(name: str, names: Collection[str]) -> str | None:
-    """The setting that an unknown name was probably meant for, "" if that is unclear.
-
-    None if the name is known, or none of ours: it neither resembles one of these names nor begins
-    with two words of one.
-    """
-    known = {CONFIG_DIR_VARIABLE, *names}
-    if name in known:
-        return None
-    long = [each for each in known if len(each) >= _SHORTEST_RESEMBLED]
-    meant = suggestions.nearest(name, long, slips=_MOST_SLIPS)
-    if not meant and _beginning(name) in {_beginning(each) for each in known} - {""}:
-        return suggestions.by_words(name, known) or ""
-    return meant
+def _names(layer: Layer, *, without: Collection[str]) -> list[str]:
+    return [name for name in layer.values if name.isprintable() and name not in without]
 
 
-def did_you_mean(meant: str) -> str:
-    """The question for the end of a message, if ``meant`` is not empty."""
-    return f"; did you mean {meant}?" if meant else ""
-
-
-def _beginning(name: str) -> str:
-    """The first two words of a name of at least three, else ""."""
-    words = name.split("_")
-    return "_".join(words[:2]) if len(words) > 2 else ""
+def _not_a_setting(name: str, layer: Layer, meant: str) -> str:
+    return f"{name} in {layer.place} is not a setting{suggestions.did_you_mean(meant)}"
 
 
 def _ignored(environment: Mapping[str, str]) -> Iterator[str]:

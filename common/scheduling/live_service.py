@@ -19,15 +19,28 @@ _DEFAULTS = MappingProxyType(
 )
 
 
+# What live services read and no worker does: for their servers, for the pool of connections to
+# PostgreSQL, and for logins.
+SERVER = (
+    *("PORT", "GRPC_PORT"),
+    *("SERVER_READ_TIMEOUT", "SERVER_WRITE_TIMEOUT", "SERVER_IDLE_TIMEOUT"),
+)
+POOL = ("DB_MAX_OPEN_CONNS", "DB_MAX_IDLE_CONNS", "DB_MAX_LIFETIME")
+LOGIN = ("KEYCLOAK_URL", "KEYCLOAK_REALM", "KEYCLOAK_CLIENT_ID")
+LOGIN_WITH_KEYS = (*LOGIN, "KEYCLOAK_CLIENT_SECRET", "KEYCLOAK_PUBLIC_KEY")
+
+
 @dataclass(frozen=True, slots=True)
 class LiveService:
     """What a live service reads otherwise than its worker; all by name of our setting.
 
     ``defaults`` are its own. ``only_names`` has the only one of our names by which it reads a
     setting. ``whole_numbers`` it reads as digits without a unit; ``positive`` are those of which it
-    takes 0 for not set. ``stays_on`` is a sentence about what cannot be switched off in it.
+    takes 0 for not set. ``reads`` are the variables that it reads and its worker does not.
+    ``stays_on`` is a sentence about what cannot be switched off in it.
     """
 
+    reads: tuple[str, ...] = SERVER
     defaults: Mapping[str, str] = field(default_factory=dict)
     only_names: Mapping[str, str] = field(default_factory=dict)
     whole_numbers: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from typing import Any
 
 from common import config
 from common.config import Variable
-from common.config.kinds import Need
+from common.config.kinds import Need, names
 from common.scheduling.live_service import LiveService
 from common.scheduling.scheduler import Scheduler
 
@@ -34,6 +34,11 @@ class Service:
         """Every setting of this service, each once, in the order of its schedulers."""
         every = (variable for scheduler in self.schedulers for variable in scheduler.variables)
         return tuple({variable.name: variable for variable in (self.metrics, *every)}.values())
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The names of all variables that its worker or the live service beside it reads."""
+        return (*names((*config.COMMON, *self.variables)), *self.live.reads)
 
     @property
     def needs(self) -> tuple[Need, ...]:

@@ -15,18 +15,24 @@ def load(
     common: Iterable[Variable[Any]] = config.COMMON,
     complete: bool = True,
     used: Collection[Scheduler] = (),
+    beside: Iterable[Service] | None = None,
 ) -> Settings:
     """Read them. Raises SettingsError with every fault.
 
     A wrong value is only a warning if it belongs to schedulers that are switched off, and are not
-    ``used`` nevertheless. Unless ``complete``, what an enabled scheduler needs may be missing.
+    ``used`` nevertheless. Unless ``complete``, what an enabled scheduler needs may be missing. If
+    all services ``beside`` this one are known, every name of a settings file that no worker and no
+    live service reads is a warning.
     """
+    others = None if beside is None else [name for each in beside for name in each.read]
     return config.load(
         service.name,
         service.variables,
         common=common,
         needs=service.needs if complete else (),
         switches=_switches(service, used),
+        live=service.live.reads,
+        others=others,
     )
 
 

@@ -36,7 +36,7 @@ class Demo:
     """One `python -m demo` and all that it starts, which inherits its mark."""
 
     def __init__(self, checkout: Path, *arguments: str, **environment: str) -> None:
-        self.mark = f"TOAST_DEMO_TEST={uuid.uuid4()}"
+        self.mark = f"MARK_OF_DEMO_TEST={uuid.uuid4()}"
         self.output = checkout / f"output-{uuid.uuid4()}"
         name, value = self.mark.split("=")
         with self.output.open("w") as output:

@@ -1,6 +1,7 @@
 """notification: sends failed Discord notifications again and cleans up old ones."""
 
 from common.scheduling import LiveService, Service
+from common.scheduling.live_service import SERVER
 from workers.notification import (
     notification_adoption,
     notification_cleanup,
@@ -14,6 +15,7 @@ SERVICE = Service(
     live=LiveService(
         defaults={"DB_USER": "azkaban", "DB_NAME": "azkaban"},
         only_names={"DB_SSL_MODE": "DB_SSLMODE"},
+        reads=(*SERVER, "KAFKA_GROUP_ID", "KAFKA_TOPICS"),
     ),
     adoptions=(notification_adoption.SCHEDULER,),
 )

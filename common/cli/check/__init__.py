@@ -23,18 +23,18 @@ from common.scheduling.service import Service
 
 def run(services: Services, options: argparse.Namespace) -> int:
     """Check the named service, or all."""
-    report = check(services.chosen(options.service))
+    report = check(services.chosen(options.service), services.every())
     output.show_report(report, as_json=options.json)
     return report.exit_code
 
 
-def check(services: Sequence[Service]) -> Report:
-    """Check these services, each with its own settings."""
+def check(services: Sequence[Service], every: Sequence[Service]) -> Report:
+    """Check these services, each with its own settings; ``every`` service may read them."""
     found: list[Found] = []
     subjects: list[Subject] = []
     for service in services:
         try:
-            settings = service_settings.load(service)
+            settings = service_settings.load(service, beside=every)
         except SettingsError as faults:
             found += ((service.name, finding) for finding in _faults(faults))
         else:

@@ -14,6 +14,9 @@ from common.config.settings_files import env_file, regular_file, spellings
 # What godotenv replaces, by a name that is set further up in the file.
 _EXPANDED = re.compile(r"(\\)?\$\(?\{?([A-Z0-9_]+)?\}?")
 
+# The name of a statement that a colon ends.
+_COLON = re.compile(r"(\s*(?:export[^\S\r\n]+)?[\w.]+[^\S\r\n]*):")
+
 _NOT_SET = (
     "a variable in it is not set in the files: Compose takes it from its shell, or leaves it empty"
 )
@@ -67,7 +70,7 @@ def _read(
         origin = place(path, env_file.line_of(binding))
         name, statement = binding.key or "", binding.original.string
         if binding.error or (binding.value is None and not may_pass_on):
-            raise LiveFileError(f"{origin}: expected NAME=value; write = for a colon")
+            raise LiveFileError(f"{origin}: expected NAME=value")
         if binding.value is None:
             found[name] = Given(name, "", origin, (PASSED_ON,), is_open=True)
             continue
@@ -80,9 +83,22 @@ def _read(
 
 
 def _statements(path: Path) -> Iterator[Binding]:
-    for binding in parse_stream(io.StringIO(text_of(path))):
+    for binding in parse_stream(io.StringIO(_with_equals(text_of(path)))):
         if binding.error or binding.key:
             yield binding
+
+
+def _with_equals(text: str) -> str:
+    """The text with = for each colon that ends a name to godotenv, as in `NAME: value`."""
+    done = 0
+    while True:
+        for binding in parse_stream(io.StringIO(text[done:])):
+            if name := _COLON.match(binding.original.string):
+                text = f"{text[:done]}{name[1]}={text[done + name.end() :]}"
+                break  # what it took for the rest of the statement is wrong
+            done += len(binding.original.string)
+        else:
+            return text
 
 
 def text_of(path: Path) -> str:

@@ -10,7 +10,6 @@ from common.cli import output
 from common.cli.takeover import dot_env, settings_files, switch_off
 from common.cli.takeover.live_file import Container, Given, LiveFile, LiveFileError
 from common.cli.takeover.translation import Translation, translate
-from common.config import COMMON
 from common.config.kinds import names
 from common.scheduling.service import Service
 
@@ -98,7 +97,7 @@ def _translations(
     found: dict[str, list[Container]],
     files: Sequence[LiveFile],
 ) -> list[Translation]:
-    known = {*names(variable for each in services for variable in (*COMMON, *each.variables))}
+    known = {name for each in services for name in each.read}
     hosts = {host: ports for file in files for host, ports in file.hosts.items()}
 
     def given(service: Service) -> list[Given]:

@@ -95,8 +95,10 @@ def _merged(translations: Sequence[Translation], shared: set[str]) -> Iterator[C
 def _head(translation: Translation, path: str) -> Iterator[str]:
     yield f"Settings of toast-{translation.service.name}, from {path}."
     yield from translation.unread.values()
+    if translation.live:
+        yield f"Only the live service reads {', '.join(translation.live)}."
     if translation.others:
-        yield f"No settings of the workers: {', '.join(translation.others)}."
+        yield f"No settings of the live service or the worker: {', '.join(translation.others)}."
     if translation.service.live.stays_on:
         yield f"The live service: {translation.service.live.stays_on}."
 

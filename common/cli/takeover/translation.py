@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.cli.takeover.live_file import Given
-from common.config import COMMON, DB_HOST, KAFKA_BROKERS, Variable, go_syntax, sources
+from common.config import COMMON, DB_HOST, KAFKA_BROKERS, Variable, go_syntax, suggestions
 from common.config.kinds import names, wrong
 from common.scheduling.service import Service
 
@@ -26,14 +26,17 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """The settings of one worker, and what is to be said of variables that are none.
+    """The settings of one worker, and the variables that are none.
 
-    ``unread`` has a line about each that looks like a setting; ``others`` are names.
+    ``unread`` has a line about each that looks like a variable of the live service and that it
+    does not read. ``live`` are the names that only the live service reads, ``others`` the names of
+    which no reader is known.
     """
 
     service: Service
     carried: Sequence[Carried]
     unread: Mapping[str, str]
+    live: Sequence[str]
     others: Sequence[str]
 
 
@@ -42,14 +45,15 @@ def translate(
 ) -> Translation:
     """Translate the variables of a live service; the later of two with one name counts.
 
-    ``hosts`` are names of servers among the containers, ``known`` the names of all settings of all
-    services.
+    ``hosts`` are names of servers among the containers; ``known`` is what any worker or live
+    service reads.
     """
     work = _Translator(service, {each.name: each for each in given}, hosts)
     carried = [setting for variable in work.variables if (setting := work.carried(variable))]
     unread = dict(work.unread(known, carried))
+    live = [name for name in work.given if name in service.live.reads]
     others = [name for name in work.given if name not in known and name not in unread]
-    return Translation(service, carried, unread, others)
+    return Translation(service, carried, unread, live, others)
 
 
 class _Translator:
@@ -58,7 +62,7 @@ class _Translator:
     ) -> None:
         self.variables = (*COMMON, *service.variables)
         self.given = given
-        self._live = service.live
+        self._service, self._live = service, service.live
         self._switches = {scheduler.enabled for scheduler in service.schedulers}
         self._hosts = hosts
         secret = names(variable for variable in self.variables if variable.secret)
@@ -89,18 +93,19 @@ class _Translator:
     def unread(
         self, known: Container[str], carried: Iterable[Carried]
     ) -> Iterator[tuple[str, str]]:
-        """The names that look like a setting and that the live service does not read, with a line
-        about each."""
-        own, misread = names(self.variables), self._live.unread(self.variables)
+        """The names that look like a variable of the live service, which does not read them, with
+        a line about each."""
+        read, misread = self._service.read, self._live.unread(self.variables)
+        words = {self._service.name.upper(), *map(suggestions.first_word, read)} - {""}
         works_with = self._works_with(carried)
         for name, given in self.given.items():
             meant = misread.get(name)
             if meant is None and name not in known:
-                meant = sources.resembled(name, own)
+                meant = suggestions.meant(name, read, words, loosely=True)
             if meant is not None:
                 value = works_with.get(meant)
                 took = f" It takes {meant}={value}." if value else ""
-                text = f"the live service does not read it{sources.did_you_mean(meant)}{took}"
+                text = f"the live service does not read it{suggestions.did_you_mean(meant)}{took}"
                 yield name, f"{name} ({given.origin}): {text}"
 
     def _default(self, variable: Variable[Any]) -> Carried | None:

@@ -18,12 +18,18 @@ class Layer:
     """One source: its name, the text of each variable that it sets, and what is wrong with it.
 
     Each remark is a warning with the name of the variable that it is about, or None.
+    ``is_settings_file``: it has nothing but settings.
     """
 
     origin: str
     values: Mapping[str, str]
     faults: tuple[str, ...] = ()
     remarks: tuple[tuple[str | None, str], ...] = ()
+    is_settings_file: bool = False
+
+    @property
+    def path(self) -> Path:
+        return Path(self.origin)
 
     @property
     def place(self) -> str:
@@ -59,6 +65,7 @@ def read(path: Path) -> Layer:
             *((None, f"{path} {reason}") for reason in _doubts(content, status)),
             *_remarks(path, bindings),
         ),
+        is_settings_file=True,
     )
 
 

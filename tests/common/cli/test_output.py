@@ -285,7 +285,7 @@ def reports(
     monkeypatch.setenv("DB_PORT", "1")
     sse = workers.load("sse")
     away = config.load("sse", sse.variables)
-    checked = check([service])
+    checked = check([service], [service])
     listed = list_command.listing(services.Services(["link", "sse"], workers.load))
     found = collector.collect([(service, settings), (sse, away)], [])
     return {

@@ -16,7 +16,7 @@ def gate() -> Iterator[threading.Event]:
     opened = threading.Event()
     threading.setprofile(lambda *_: opened.wait(PATIENCE))
     yield opened
-    threading.setprofile(None)  # type: ignore[arg-type]  # which ends it (typeshed has no None)
+    threading.setprofile(None)
     opened.set()
 
 
@@ -28,7 +28,7 @@ def test_a_look_up_whose_thread_runs_too_late_uses_none_of_the_allowed_ones(
         with pytest.raises(NameUnknown, match="not resolved in time"):
             name_lookup.addresses("name.example", 0.0, lambda host: ["192.0.2.1"])
     gate.set()
-    threading.setprofile(None)  # type: ignore[arg-type]
+    threading.setprofile(None)
     assert poll_until(lambda: threading.active_count() <= before, PATIENCE)
 
     found = name_lookup.addresses("name.example", PATIENCE, lambda host: ["192.0.2.1"])

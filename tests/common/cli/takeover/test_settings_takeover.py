@@ -47,6 +47,10 @@ services:
       <<: *common
       PORT: 8080
       KEYCLOAK_URL: http://keycloak:8080
+      MEDIA_UPLOAD_PATH: /app/uploads
+      POST_PREVIEW_LENGTH: 200
+      DB_MAX_CONNECTIONS: 25
+      TZ: Europe/Berlin
       POST_PUBLISHER_ENABLED: true
       POST_PUBLISHER_INTERVAL: ${POST_PUBLISHER_INTERVAL:-1m}
   sse-service:
@@ -56,6 +60,8 @@ services:
       - SSE_CLIENT_CLEANUP_ENABLED=false
       - SSE_CLIENT_CLEANUP_INTERVAL=10m
       - SSE_CLIENT_CLEANUP_INACTIVE_TIMEOUT=24h
+      - CLIENT_CLEANUP_INTERVAL=30m
+      - KAFKA_CONSUMER_TOPICS=link.events
       - DB_HOST
       - DB_PASSWORD
       - LOG_LEVEL=
@@ -125,7 +131,8 @@ def test_every_setting_is_carried_over_with_its_place(
         "POST_PUBLISHER_INTERVAL=1m",
     ]
     assert block(blog, "POST_PUBLISHER_ENABLED")[-1] == "POST_PUBLISHER_ENABLED=true"
-    assert "# No settings of the workers: PORT, KEYCLOAK_URL." in blog.splitlines()
+    assert "# Only the live service reads PORT, KEYCLOAK_URL." in blog.splitlines()
+    assert "# No settings of the live service or the worker: TZ." in blog.splitlines()
     assert block(sse, "SSE_CLIENT_CLEANUP_ENABLED") == [
         f"{at} {line('SSE_CLIENT_CLEANUP_ENABLED')}",
         "# off in the live service, so off here too; true if the worker shall do it",
@@ -183,21 +190,37 @@ def test_what_cannot_be_taken_as_it_is_is_said(printed: dict[str, str]) -> None:
     assert "sse.env: DB_HOST, webhook.env: WEBHOOK_WORKER_COUNT" in printed["errors"]
 
 
-def test_names_that_the_live_service_does_not_read_are_said(
+def test_each_name_that_the_live_service_does_not_read_is_named_with_the_real_one(
     compose: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(wish(compose, named="sse webhook"))
+    run(wish(compose, named="blog sse webhook"))
     lines = capsys.readouterr().out.splitlines()
-    said = [line for line in lines if "the live service does not read it" in line]
-    unread = "the live service does not read it; did you mean"
-    assert said == [
-        f"# DB_SSL_MODE ({compose} line 28): {unread} DB_SSLMODE? It takes DB_SSLMODE=disable.",
-        f"# WEBHOOK_RETRY_ENABLED ({compose} line 41): {unread} WEBHOOK_RETRY_SCHEDULER_ENABLED? "
-        "It takes WEBHOOK_RETRY_SCHEDULER_ENABLED=true.",
-        f"# WEBHOOK_RETRY_INTERVAL ({compose} line 42): {unread} "
-        "WEBHOOK_RETRY_SCHEDULER_INTERVAL? It takes WEBHOOK_RETRY_SCHEDULER_INTERVAL=5m.",
-        f"# WEBHOOK_RETRY_MAX_ATTEMPTS ({compose} line 43): {unread} WEBHOOK_MAX_RETRIES? "
-        "It takes WEBHOOK_MAX_RETRIES=4.",
+    found = [line for line in lines if "the live service does not read it" in line]
+
+    def unread(name: str, meant: str, at: str = "") -> str:
+        place = f"{compose} line {line(at or name)}"
+        return f"# {name} ({place}): the live service does not read it{meant}"
+
+    def real(name: str, value: str = "") -> str:
+        return f"; did you mean {name}?{f' It takes {name}={value}.' if value else ''}"
+
+    assert found == [
+        unread("MEDIA_UPLOAD_PATH", real("MEDIA_STORAGE_PATH")),
+        # Begins as one of the service's settings, and is like none of them.
+        unread("POST_PREVIEW_LENGTH", ""),
+        # Like two of them.
+        unread("DB_MAX_CONNECTIONS", ""),
+        unread("DB_SSL_MODE", real("DB_SSLMODE", "disable"), at="DB_SSL_MODE=require"),
+        unread(
+            "CLIENT_CLEANUP_INTERVAL",
+            real("SSE_CLIENT_CLEANUP_INTERVAL", "10m"),
+            at="- CLIENT_CLEANUP_INTERVAL",
+        ),
+        unread("KAFKA_CONSUMER_TOPICS", real("KAFKA_TOPICS")),
+        unread("DB_SSL_MODE", real("DB_SSLMODE", "disable")),
+        unread("WEBHOOK_RETRY_ENABLED", real("WEBHOOK_RETRY_SCHEDULER_ENABLED", "true")),
+        unread("WEBHOOK_RETRY_INTERVAL", real("WEBHOOK_RETRY_SCHEDULER_INTERVAL", "5m")),
+        unread("WEBHOOK_RETRY_MAX_ATTEMPTS", real("WEBHOOK_MAX_RETRIES", "4")),
     ]
 
 
@@ -240,6 +263,42 @@ def test_a_live_services_own_env_is_read_as_it_reads_it(
     assert f"BLIZZARD_CLIENTID ({path} line 7): the live service does not read it; " in out
     assert "LINK_EXPIRATION" not in out
     assert "geheim" not in out
+
+
+@pytest.mark.parametrize("of_compose", [False, True])
+def test_a_colon_ends_a_name_as_it_does_for_godotenv(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], of_compose: bool
+) -> None:
+    path = tmp_path / "link.env"
+    path.write_text(
+        "# DB_USER: nobody\nDB_HOST: 10.0.0.5\nexport DB_PASSWORD: 'geheim: a=b'\n"
+        "DB_NAME=a:b\n\nKAFKA_BROKERS : a:1,b:2 # two\nENVIRONMENT:x=y\n"
+        'UNKNOWN: "DB_USER: first\nDB_USER: second"\nDB_USER: toast\nLOG_LEVEL:\n'
+    )
+    if of_compose:
+        (tmp_path / "compose.yml").write_text("services: {link: {env_file: link.env}}")
+    given = tmp_path / "compose.yml" if of_compose else path
+
+    assert run(wish(given, named="link")) == 0
+
+    out = capsys.readouterr().out
+    assert dict(re.findall(r"^(#?\w+)=(.*)$", out, re.MULTILINE)) == {
+        "DB_HOST": "10.0.0.5",
+        "DB_USER": "toast",
+        "#DB_PASSWORD": "(hidden; --output FOLDER writes it)",
+        "DB_NAME": "a:b",
+        "DB_SSL_MODE": "disable",
+        "KAFKA_BROKERS": "a:1,b:2",
+        "ENVIRONMENT": "x=y",
+    }
+    assert block(out, "KAFKA_BROKERS")[0] == f"# {path} line 6"
+
+
+def test_a_line_that_is_no_statement_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("DB_HOST: a\nDB_NAME\n")
+    with pytest.raises(LiveFileError, match="line 2: expected NAME=value"):
+        run(wish(path, named="link"))
 
 
 def test_a_number_of_workers_that_means_the_default_is_written_as_it(
