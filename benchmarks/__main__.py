@@ -13,6 +13,7 @@ from benchmarks import alternatives, remotes, retention, table, throughput
 from benchmarks.benchmark import Benchmark
 from benchmarks.idle import passes, workers
 from benchmarks.results import Results
+from benchmarks.takeover import pace, quiet_pass
 from benchmarks.watch import watch
 from generate import result_table
 from testing.arena import Arena
@@ -20,6 +21,8 @@ from testing.arena import Arena
 # In the order of the table in docs/evidence.md.
 BENCHMARKS: tuple[Benchmark, ...] = (
     *throughput.BENCHMARKS,
+    *quiet_pass.BENCHMARKS,
+    *pace.BENCHMARKS,
     *alternatives.BENCHMARKS,
     *retention.BENCHMARKS,
     *remotes.BENCHMARKS,

@@ -10,14 +10,13 @@ from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
 from benchmarks.work import (
     ITEM_EXPIRATION,
     LINK_EXPIRATION,
-    OLD_LINK_EXPIRATION,
     POST_PUBLISHER,
     ROOMY_LINK_EXPIRATION,
     STOCK_LEVEL,
     WEBHOOK_RETRY,
     Work,
 )
-from benchmarks.worker_pass import RECENT, Measured, measure, take_over
+from benchmarks.worker_pass import Measured, measure
 from testing.arena import Arena
 from testing.topics import Topic
 from testing.workload import service_of
@@ -28,7 +27,7 @@ RATIO = "times the floor"
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
     """Do the work by its worker and by its floor, each in a copy of the same database."""
-    ours, least = in_turns(_ours, _floor, arena, work, due)
+    ours, least = in_turns(by_worker, _floor, arena, work, due)
     return {
         RATIO: ours.seconds / least,
         "seconds": ours.seconds,
@@ -41,33 +40,14 @@ def play(arena: Arena, work: Work, due: int) -> Figures:
 
 def _play_roomy(arena: Arena, due: int) -> Figures:
     """The same on roomy pages, and by the worker on full pages."""
-    full = _ours(arena, LINK_EXPIRATION, due)
+    full = by_worker(arena, LINK_EXPIRATION, due)
     roomy = play(arena, ROOMY_LINK_EXPIRATION, due)
     return {**roomy, "times as long as on full pages": roomy["seconds"] / full.seconds}
 
 
-def _play_takeover(arena: Arena, due: int) -> Figures:
-    """The same by `toast takeover`, with few events, and by the worker."""
-    ordinary, quiet = in_turns(_ours, _taken_over, arena, OLD_LINK_EXPIRATION, due)
-    return {
-        "times the ordinary pass": quiet.seconds / ordinary.seconds,
-        "seconds": quiet.seconds,
-        "from the start of the process": quiet.from_start,
-        "ordinary pass": ordinary.seconds,
-    }
-
-
-def _taken_over(arena: Arena, work: Work, due: int) -> Measured:
-    topics = _topics(arena, work)
-    with work.rows(due).database(arena) as database:
-        measured = take_over(database, work.scheduler, due, arena.kafka.address)
-        assert database.count("link_links WHERE is_active AND expires_at <= now()") == 0
-    assert 0 < topics[0].count() <= RECENT
-    return measured
-
-
-def _ours(arena: Arena, work: Work, due: int) -> Measured:
-    topics = _topics(arena, work)
+def by_worker(arena: Arena, work: Work, due: int) -> Measured:
+    """Do the work by its worker, in a database of its own."""
+    topics = topics_of(arena, work)
     with work.rows(due).database(arena) as database:
         measured = measure(database, work.scheduler, due, arena.kafka.address)
         assert database.count("toast_outbox") == 0
@@ -76,7 +56,7 @@ def _ours(arena: Arena, work: Work, due: int) -> Measured:
 
 
 def _floor(arena: Arena, work: Work, due: int) -> float:
-    topics = _topics(arena, work)
+    topics = topics_of(arena, work)
     now = datetime.now(UTC)
     with work.rows(due).database(arena) as database:
         if not topics:
@@ -87,7 +67,7 @@ def _floor(arena: Arena, work: Work, due: int) -> float:
     return seconds
 
 
-def _topics(arena: Arena, work: Work) -> list[Topic]:
+def topics_of(arena: Arena, work: Work) -> list[Topic]:
     """Its topics, created once, outside the measured time."""
     for name in work.scheduler.topics:
         arena.topic(name)
@@ -128,24 +108,11 @@ _ROOMY = Benchmark(
     goals=(Goal("times as long as on full pages"), Goal(RATIO), *_GOALS),
 )
 
-_TAKEOVER = Benchmark(
-    group=GROUP,
-    title="link-expiration, 1,000,000 old rows due, by `toast takeover --announce since:7d`",
-    play=partial(_play_takeover, due=1_000_000),
-    goals=(
-        Goal("times the ordinary pass", 1.1),
-        Goal("seconds", unit=" s"),
-        Goal("from the start of the process", unit=" s"),
-        Goal("ordinary pass", unit=" s"),
-    ),
-)
-
 BENCHMARKS = (
     _benchmark(LINK_EXPIRATION, 10_000, None, watched=RATIO),
     _benchmark(LINK_EXPIRATION, 100_000, 1.15),
     _benchmark(LINK_EXPIRATION, 1_000_000, 1.15),
     _ROOMY,
-    _TAKEOVER,
     _benchmark(POST_PUBLISHER, 100_000, 1.3),
     _benchmark(ITEM_EXPIRATION, 100_000, 1.3),
     _benchmark(STOCK_LEVEL, 100_000, 1.3, beside=", with 2,000,000 items"),

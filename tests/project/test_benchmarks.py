@@ -16,6 +16,8 @@ from benchmarks.idle import passes
 from benchmarks.idle import rows as idle_rows
 from benchmarks.results import Results
 from benchmarks.rows import FilledDatabase
+from benchmarks.takeover import pace
+from benchmarks.takeover.live_pool import Shape
 from benchmarks.watch import watch
 from benchmarks.worker_pass import measure
 from common.cli.check.big_tables import BIG_ROWS
@@ -210,6 +212,17 @@ def test_floor_changes_the_rows_that_the_worker_changes(arena: Arena, name: str)
         measured = measure(by_worker, chosen.scheduler, DUE)
         assert by_worker.query(counted) == [{"count": expected}]
     assert 0 < measured.seconds < measured.from_start
+
+
+def test_a_pace_that_fits_lets_a_pool_with_a_short_queue_refuse_nothing(arena: Arena) -> None:
+    shape = Shape(queue=30, workers=4, seconds=0.05)
+
+    burst = pace.publish(arena, shape, events=150, per_second=0)
+    paced = pace.publish(arena, shape, events=150, per_second=50)
+
+    assert burst.taken + burst.refused == paced.taken == 150
+    assert burst.refused > 0
+    assert (paced.refused, paced.sent > 0) == (0, True)
 
 
 def test_roomy_pages_hold_half_as_many_of_the_same_rows(arena: Arena) -> None:
