@@ -13,8 +13,8 @@ from common.database.session import Connection
 from common.database.table_access import TableAccess
 from common.errors import PassError
 
-# How many of the tables are so plain that nothing can hide rows or drop changes. Every pass asks, on
-# a new session, where this costs a third of the query for details.
+# How many of the tables are so plain that nothing can hide rows or drop changes. Every pass asks,
+# on a new session, where this costs a third of the query for details.
 _PLAIN = """
 SELECT count(*) AS plain FROM pg_class
 WHERE oid = ANY (ARRAY(SELECT to_regclass(name)::oid FROM unnest(%(names)s::text[]) AS name))

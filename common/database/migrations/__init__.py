@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from common import failpoints
-from common.database import audit
+from common.database import audit, own_tables
 from common.database.audit import Changed, Operator
 from common.database.session import Connection, Session
 from common.database.table_access import TableAccess
@@ -45,6 +45,8 @@ SELECT relname::text AS name FROM pg_class
 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY (%s)"""
 
 RENAME = "rename or drop it, then run `toast migrate`"
+
+_AUDIT = TableAccess(own_tables.AUDIT)
 
 _TABLE = re.compile(r"^(CREATE|ALTER) TABLE (\w+)", re.MULTILINE)
 
@@ -122,14 +124,16 @@ def names_taken(connection: Connection, missing: Iterable[Migration]) -> str:
 def migrate(connection: Session, wanted: Sequence[Migration]) -> tuple[Migration, ...]:
     """Apply and return those of ``wanted`` that are pending, in one transaction under a lock.
 
-    Two processes may call this at once: the second waits and finds none. Raises NameTaken.
+    They are recorded in the audit, whose table is created with them. Two processes may call this
+    at once: the second waits and finds none. Raises NameTaken.
     """
     if not pending(connection, wanted):
         return ()
     with connection.begin():
         connection.execute(_LOCK)
         connection.execute(_CREATE_HISTORY)
-        missing = pending(connection, wanted)
+        recorded = {*wanted, *needed([_AUDIT])}
+        missing = pending(connection, [each for each in all_migrations() if each in recorded])
         if fault := names_taken(connection, missing):
             raise NameTaken(f"{fault} => {RENAME}")
         for migration in missing:
@@ -143,7 +147,7 @@ def migrate(connection: Session, wanted: Sequence[Migration]) -> tuple[Migration
 
 
 def _audit(connection: Session, applied: Sequence[Migration]) -> None:
-    """Record them, unless this is a worker's role, which has no right to."""
+    """Record them, unless this role may create tables, but not write to the audit of another."""
     names = [migration.name for migration in applied]
     if audit.may(connection, "INSERT"):
         changed = Changed(len(names), names[: audit.FIRST_ROWS])

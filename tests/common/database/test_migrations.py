@@ -1,5 +1,6 @@
 """Our own tables: which role creates them, once, and the error where no role may."""
 
+import getpass
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -230,13 +231,21 @@ def test_a_database_of_a_newer_version_is_named_and_used(database: TestDatabase)
         assert {record["number"] for record in worker.records("newer_migration_found")} == {999}
 
 
-def test_a_worker_creates_our_tables_at_start(live: TestDatabase) -> None:
+def test_a_worker_creates_our_tables_at_start_and_records_that(live: TestDatabase) -> None:
     with Process("workers.twitchbot", env=environment(live)) as worker:
         worker.wait_for("pass_finished", scheduler="message-cleanup")
         worker.wait_for("pass_finished", scheduler="stream-closer")
         assert worker.stop() == 0
         assert worker.records("pass_failed") == []
     assert set(tables(live)) >= EVERY
+    [entry] = live.query("SELECT login, action, rows, first_rows FROM toast_audit")
+    names = [row["name"] for row in live.query(HISTORY)]
+    assert entry == {
+        "login": getpass.getuser(),
+        "action": "migrate",
+        "rows": len(names),
+        "first_rows": names[:10],
+    }
 
 
 def test_a_worker_that_may_not_migrate_names_what_to_run(live: TestDatabase) -> None:
