@@ -82,8 +82,9 @@ def _events(asked: Asked) -> Fact:
     topics = asked.scheduler.topics
     found = outbox_admin.of_key(asked.connection, asked.settings.service, topics, asked.row)
     lines = [_event(event, asked.now) for event in found]
-    none = "none waits or was set aside: those that there were are sent"
-    return Fact("events", found, "events", lines or [none])
+    # A published event is deleted, and its id was random: only Kafka knows it.
+    none = f"none waits or is set aside; an earlier one is in {' or '.join(topics)} with this key"
+    return Fact("events", found, "events", lines or [f"{none}, unless it was dropped"])
 
 
 def _event(event: Mapping[str, Any], now: datetime) -> str:
