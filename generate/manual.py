@@ -75,7 +75,8 @@ def _described(parser: argparse.ArgumentParser, hidden: Sequence[str]) -> Iterat
     for action in parser._actions:
         if action.dest not in hidden and not isinstance(action, argparse._SubParsersAction):
             yield f".TP\n{_name(action)}"
-            yield _sentence(formatter._expand_help(action)) if action.help else "."
+            assert action.help, f"{parser.prog}: {action.dest} has no help"
+            yield _sentence(formatter._expand_help(action))
 
 
 def _synopsis(command: argparse.ArgumentParser) -> str:

@@ -184,7 +184,8 @@ class _Commands:
             "drop": "delete events that were set aside",
         }
         help = "show the events that wait or were set aside"
-        self._with_actions("outbox", help, actions, int, ("service", "topic"))
+        id_help = "of the event, as the list has it"
+        self._with_actions("outbox", help, actions, int, id_help, ("service", "topic"))
 
     def _rows(self) -> None:
         actions = {
@@ -194,7 +195,8 @@ class _Commands:
             "drop": "leave them alone for good, unless they are retried",
         }
         help = "show the rows that could not be processed and were set aside"
-        self._with_actions("rows", help, actions, uuid.UUID, ("service", "scheduler", "reason"))
+        filters = ("service", "scheduler", "reason")
+        self._with_actions("rows", help, actions, uuid.UUID, "of the row", filters)
 
     def _with_actions(
         self,
@@ -202,6 +204,7 @@ class _Commands:
         help: str,
         actions: Mapping[str, str],
         id_type: Callable[[str], object],
+        id_help: str,
         filters: Sequence[str],
     ) -> None:
         """Add a command whose actions list, show or change what is chosen by ids or filters."""
@@ -215,11 +218,11 @@ class _Commands:
             if action == "list":
                 add_list_options(parser, filters)
             elif action == "show":
-                parser.add_argument("id", metavar="ID", type=id_type)
+                parser.add_argument("id", metavar="ID", type=id_type, help=id_help)
                 add_filters(parser, ("service",))
                 add_json(parser)
             else:
-                parser.add_argument("id", metavar="ID", type=id_type, nargs="*")
+                parser.add_argument("id", metavar="ID", type=id_type, nargs="*", help=id_help)
                 add_filters(parser, filters)
                 parser.add_argument("--all", action="store_true", help="all of them")
                 parser.add_argument("--yes", action="store_true", help="do not ask")

@@ -151,6 +151,7 @@ class PassRunner:
             migrations.require(connection, self._tables, may_apply=may_apply)
             self._unrecorded.record(connection)
             current, interruption = self._begin(connection, run)
+            run.paused = interruption.pause is not None
             for observer in self._observers:
                 observer.connected(run, current)
             run.started_at = current.now

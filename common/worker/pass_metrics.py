@@ -66,6 +66,7 @@ class PassMetrics(Observer):
             metrics.RETRIES.labels(self._service, _RETRIED).inc()
 
     def connected(self, run: Run, current: Pass) -> None:
+        metrics.PAUSED.labels(*self._job).set(run.paused)  # sooner than the next sample
         difference = current.now - current.host_now
         metrics.CLOCK_DIFFERENCE.labels(self._service).set(difference.total_seconds())
         # Of any process: neither a restart nor the second of two machines, which skips its passes,
@@ -93,9 +94,10 @@ class PassMetrics(Observer):
             metrics.CONSECUTIVE_FAILURES.labels(*self._job).set(0)
         if run.result == "ok":
             metrics.LAST_SUCCESS.labels(*self._job).set(time.time())
-        if error is None:  # sooner than the next sample
-            metrics.PAUSED.labels(*self._job).set(run.paused)
-        else:
+        # One that has ended well may have been paused at its last batch, unseen.
+        if run.paused:
+            metrics.PAUSED.labels(*self._job).set(1)
+        if error is not None:
             metrics.count_database_error(self._service, error)
 
     def _count(self, counts: Mapping[str, int], *, counted: Mapping[str, int] = _NONE) -> None:

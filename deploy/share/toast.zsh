@@ -125,7 +125,7 @@ _shtab_toast_outbox_drop_options=(
   "--all[all of them]"
   "--yes[do not ask]"
   "--json[print one JSON object]"
-  "(*)::ID:"
+  "(*)::of the event, as the list has it:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -148,7 +148,7 @@ _shtab_toast_outbox_retry_options=(
   "--all[all of them]"
   "--yes[do not ask]"
   "--json[print one JSON object]"
-  "(*)::ID:"
+  "(*)::of the event, as the list has it:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -158,7 +158,7 @@ _shtab_toast_outbox_show_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--service[only those of this service, in the database of its settings]:SERVICE:(blog foodfolio link notification sse twitchbot warcraft webhook)"
   "--json[print one JSON object]"
-  ":ID:"
+  ":of the event, as the list has it:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -214,7 +214,7 @@ _shtab_toast_rows_drop_options=(
   "--all[all of them]"
   "--yes[do not ask]"
   "--json[print one JSON object]"
-  "(*)::ID:"
+  "(*)::of the row:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -239,7 +239,7 @@ _shtab_toast_rows_retry_options=(
   "--all[all of them]"
   "--yes[do not ask]"
   "--json[print one JSON object]"
-  "(*)::ID:"
+  "(*)::of the row:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -249,7 +249,7 @@ _shtab_toast_rows_show_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--service[only those of this service, in the database of its settings]:SERVICE:(blog foodfolio link notification sse twitchbot warcraft webhook)"
   "--json[print one JSON object]"
-  ":ID:"
+  ":of the row:"
 )
 
 # guard to ensure default positional specs are added only once per session

@@ -2,17 +2,27 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
+from common.cli.status import processes
 from common.database.controls import triggers
 from common.database.session import Connection
 
 
 def find(connection: Connection, service: str, schedulers: Sequence[str]) -> int | None:
-    """The process of the worker that ran one of these schedulers last; None if there is none."""
-    return next(filter(is_running, triggers.processes(connection, service, schedulers)), None)
+    """The process of the worker that ran one of these schedulers last, or before its first run
+    that of systemd or supervisord; None if there is none."""
+    ran = triggers.processes(connection, service, schedulers)
+    return next(filter(is_running, chain(ran, _managed(service))), None)
+
+
+def _managed(service: str) -> Iterator[int]:
+    for process in processes.managed([service]):
+        if process.service == service and process.pid:
+            yield process.pid
 
 
 def is_running(process: int) -> bool:

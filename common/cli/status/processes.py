@@ -1,6 +1,7 @@
 """The state of the worker processes, from supervisord, systemd or the worker itself."""
 
 import http.client
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ SUPERVISOR_FILES = (Path("supervisord.conf"), Path(sys.prefix) / "etc" / "superv
 
 _UNIT_FIELDS = "Id,LoadState,ActiveState,SubState,MainPID,StatusText"
 _PROGRAM = "toast-"
+_RUNNING = re.compile(r"RUNNING pid (?P<pid>\d+),")
 
 # METRICS_BIND and METRICS_PORT.
 Endpoint = tuple[str, int]
@@ -26,25 +28,31 @@ Endpoint = tuple[str, int]
 class Process:
     """The process of a service; ``manager`` is supervisord, systemd, itself, or "" if unknown.
 
-    ``is_up`` is None if unknown.
+    ``is_up`` and ``pid`` are None if unknown.
     """
 
     service: str
     manager: str
     state: str
     is_up: bool | None
+    pid: int | None = None
 
 
 def processes(endpoints: Mapping[str, Endpoint]) -> list[Process]:
     """The process of each service, by name; ``endpoints`` are those of the workers."""
     known: dict[str, list[Process]] = {}
-    for process in (*_supervisord(), *_systemd(endpoints)):
+    for process in managed(endpoints):
         known.setdefault(process.service, []).append(process)
     return [
         process
         for service, endpoint in endpoints.items()
         for process in known.get(service) or [_itself(service, endpoint)]
     ]
+
+
+def managed(services: Iterable[str]) -> list[Process]:
+    """The processes that supervisord and systemd have for services, of these at least."""
+    return [*_supervisord(), *_systemd(services)]
 
 
 def _supervisord() -> Iterator[Process]:
@@ -57,7 +65,9 @@ def _supervisord() -> Iterator[Process]:
                 if name.startswith(_PROGRAM):
                     service = name.removeprefix(_PROGRAM)
                     is_up = state.startswith(("RUNNING", "STARTING"))
-                    yield Process(service, "supervisord", state, is_up)
+                    running = _RUNNING.match(state)
+                    pid = int(running["pid"]) if running else None
+                    yield Process(service, "supervisord", state, is_up, pid)
 
 
 def _systemd(services: Iterable[str]) -> Iterator[Process]:
@@ -74,6 +84,7 @@ def _systemd(services: Iterable[str]) -> Iterator[Process]:
                 "systemd",
                 f"{state}: {text}" if text else state,
                 unit.get("ActiveState") in ("active", "activating", "reloading"),
+                int(unit.get("MainPID", "0")) or None,
             )
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase
-from testing.processes import Process, environment
-from tests.support.expired_links import EXPIRED
+from testing.processes import Process, environment, toast
+from tests.support.expired_links import EXPIRED, insert_expired, slow_down
 from tests.support.scrapes import scrape, scrape_after, scrape_until
 
 pytestmark = pytest.mark.usefixtures("only_link_expiration")
@@ -153,6 +153,20 @@ def test_a_pass_under_way_shows_and_what_it_waited_for_in_vain(
     assert scraped.value("toast_job_in_progress") == 0
     contended = scraped.value("toast_database_errors_total", kind="contention")
     assert contended == len(worker.records("pass_failed"))
+
+
+def test_a_pause_that_a_pass_ended_too_early_to_see_stays_shown(
+    database: TestDatabase, port: int
+) -> None:
+    insert_expired(database, 3)
+    slow_down(database, "link_links", 3.0)
+    with Process("workers.link", env=served(database, port)) as worker:
+        assert poll_until(lambda: bool(database.query("SELECT FROM toast_runs")), PATIENCE)
+        pause = ("pause", "link", "--for", "1h", "--reason", "a receiver is broken")
+        assert toast(*pause, env=environment(database)).code == 0
+        scrape_until(port, lambda page: page.value("toast_scheduler_paused") == 1)
+        worker.wait_for("pass_finished", result="ok")
+        assert scrape(port).value("toast_scheduler_paused") == 1
 
 
 def test_servers_that_are_away_are_counted(database: TestDatabase, port: int) -> None:
