@@ -25,6 +25,7 @@ from devservers.postgres import PostgresServer
 from testing.database import TestDatabase
 from testing.topics import Topic
 from tests.project.container import CHECKOUT, Container
+from tests.project.operator_day import Manager, OperatorDay, create_role
 from tests.support.background import in_background
 from tests.support.expired_links import EXPIRED
 
@@ -71,6 +72,19 @@ class Vm:
     def processes(self) -> dict[str, str]:
         """The main process of every worker."""
         return {unit: self.show(unit, "MainPID") for unit in UNITS}
+
+    def operate(self, manager: Manager) -> None:
+        """Play an operator's day."""
+
+        def attempt(command: str) -> tuple[int, str]:
+            finished = self.debian.attempt(command)
+            return finished.returncode, finished.stdout
+
+        OperatorDay(self.database, attempt, manager).play()
+
+    def set_interval(self, interval: str) -> None:
+        """Write how often links are looked at."""
+        self.set("link", f"LINK_EXPIRATION_INTERVAL={interval}")
 
     def set(self, file: str, *lines: str) -> None:
         """Write a settings file anew."""
@@ -248,6 +262,18 @@ def test_the_journal_has_priorities(vm: Vm) -> None:
     assert '"level": "info"' in everything
     assert '"level": "info"' not in worse
     assert not re.search(r"^<\d>", everything, re.MULTILINE)
+
+
+def test_an_operator_acts_under_systemd(vm: Vm) -> None:
+    create_role(vm.database, vm.run("toast roles"))
+    manager = Manager(
+        pid=lambda service: int(vm.show(f"toast-{service}", "MainPID")),
+        log=lambda: vm.run("journalctl --unit toast-link --output cat --no-pager"),
+        reload=lambda: vm.run("systemctl reload toast-link"),
+        set_interval=vm.set_interval,
+    )
+    vm.operate(manager)
+    assert vm.active() == UNITS
 
 
 EXAMPLE = f"{CHECKOUT}/systemd/examples/credentials.conf"
@@ -585,6 +611,17 @@ def test_supervisord_restarts_one_worker_alone(vm: Vm) -> None:
     after = vm.run("supervisorctl pid toast-blog"), vm.run("supervisorctl pid toast-foodfolio")
     assert after[0] == before[0]
     assert after[1] != before[1]
+    assert all_run(vm)
+
+
+def test_an_operator_acts_under_supervisord(vm: Vm) -> None:
+    manager = Manager(
+        pid=lambda service: int(vm.run(f"supervisorctl pid toast-{service}")),
+        log=lambda: vm.run("cat /var/log/toast/toast-link.log*"),
+        reload=lambda: vm.run("supervisorctl signal HUP toast-link"),
+        set_interval=vm.set_interval,
+    )
+    vm.operate(manager)
     assert all_run(vm)
 
 
