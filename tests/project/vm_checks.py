@@ -24,8 +24,8 @@ from devservers.child_processes import poll_until
 from devservers.postgres import PostgresServer
 from testing.database import TestDatabase
 from testing.topics import Topic
-from tests.project.container import CHECKOUT, Container
-from tests.project.operator_day import Manager, OperatorDay, create_role
+from tests.project.vm.container import CHECKOUT, Container
+from tests.project.vm.operator_day import Manager, OperatorDay, create_role
 from tests.support.background import in_background
 from tests.support.expired_links import EXPIRED
 
