@@ -98,6 +98,7 @@ def forget_old(connection: Connection) -> None:
         connection.execute(_FORGET)
 
 
-def listing(connection: Connection, since: timedelta | None) -> Iterator[dict[str, Any]]:
-    """Every action since then, the newest first."""
-    yield from connection.execute(_LIST, {"since": since})
+def listing(connection: Session, since: timedelta | None) -> Iterator[dict[str, Any]]:
+    """Every action since then, the newest first; in constant memory."""
+    with connection.begin(read_only=True), connection.cursor(name="audit") as cursor:
+        yield from cursor.execute(_LIST, {"since": since})

@@ -3,6 +3,8 @@
 A connection lives for one pass or one publishing round; an idle worker holds none.
 """
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from common import config
 from common.config import Settings
 from common.database import certificates
 from common.database.error_classification import connection_lost
-from common.database.session import Session, abort_connection
+from common.database.session import Connection, Session
 from common.errors import naming_limits
 
 CONNECT_SECONDS = 5
@@ -126,3 +128,18 @@ class Database:
                 raise
             finally:
                 end.cancel()
+
+
+def abort_connection(connection: Connection) -> None:
+    """Shut down a connection that another thread is blocked on, so that its call raises at once.
+
+    psycopg has no deadline for a server that stopped responding, and its cancel request needs that
+    server. The server commits or rolls back the open transaction as a whole.
+    """
+    if connection.closed:
+        return
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as transport:
+            transport.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        return  # closed in the meantime

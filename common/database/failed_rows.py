@@ -26,6 +26,10 @@ RETURNING reason, failed_at >= since + grace AS counts"""
 _FORGET_RECOVERED = """
 DELETE FROM toast_failed_rows WHERE scheduler = %(scheduler)s AND retry_at <= %(now)s"""
 
+_DUE_AGAIN = """
+SELECT row_id FROM toast_failed_rows
+WHERE scheduler = %(scheduler)s AND retry_at <= %(now)s ORDER BY retry_at LIMIT %(most)s"""
+
 _COUNT = """
 SELECT count(*) FROM (
     SELECT FROM toast_failed_rows
@@ -75,6 +79,12 @@ def set_aside(
     }
     [kept] = connection.execute(_SET_ASIDE, values)
     return FailedRow(**kept)
+
+
+def due_again(connection: Connection, scheduler: str, now: datetime, most: int) -> list[UUID]:
+    """The rows that are set aside no longer, and were not tried since; at most ``most``."""
+    values = {"scheduler": scheduler, "now": now, "most": most}
+    return [row["row_id"] for row in connection.execute(_DUE_AGAIN, values)]
 
 
 def count(connection: Connection, scheduler: str, most: int) -> int:

@@ -17,7 +17,9 @@ TRIGGERS = Table("toast_triggers")
 
 _EVENT = ("service", "topic", "key", "event_id", "occurred_at", "payload")
 _RUN = ("id", "service", "scheduler", "host", "process", "started_at")
-_OUTCOME = ("finished_at", "result", "counts", "error")
+# Only operators read them.
+_MACHINE = ("version", "clock_ahead")
+_OUTCOME = ("finished_at", "result", "counts", "error", "next_at")
 ACTION = ("login", "host", "action", "subject", "rows", "first_rows", "reason")
 _PAUSE = ("until", "reason", "paused_by", "host", "paused_at")
 TRIGGER = ("service", "scheduler", "host", "process", "requested_at")
@@ -29,7 +31,7 @@ EVERY_WORKER = (
     TableAccess(
         RUNS,
         select=(*_RUN, *_OUTCOME),
-        insert=(*_RUN, *_OUTCOME),
+        insert=(*_RUN, *_MACHINE, *_OUTCOME),
         update=_OUTCOME,
         delete=True,
         unique=(("id",),),

@@ -13,16 +13,29 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from common.database.advice import cut
+from common.database.controls import pauses
 from common.database.session import Connection, Session
+from common.version import VERSION
 
 RESULTS = ("ok", "failed", "stopped", "skipped")
+
+PAUSED, NOT_ENDED = "paused", "not ended"
+
+# SQL: how a run ended. One that a pause has skipped or stopped is ``paused``; one that goes on, or
+# whose process was killed, has not ended.
+OUTCOME = f"""
+CASE WHEN result IS NULL THEN '{NOT_ENDED}'
+     WHEN result IN ('skipped', 'stopped') AND starts_with(error, '{pauses.LINE_BEGINS}')
+     THEN '{PAUSED}' ELSE result END"""
+OUTCOMES = (*RESULTS, PAUSED, NOT_ENDED)
 
 # The error of a run must fit into a table cell and a log line.
 ERROR_CHARACTERS = 1_000
 
 _START = """
-INSERT INTO toast_runs (id, service, scheduler, host, process, started_at)
-VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(started_at)s)"""
+INSERT INTO toast_runs (id, service, scheduler, host, process, version, started_at, clock_ahead)
+VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(version)s, %(started_at)s,
+        %(clock_ahead)s)"""
 
 # Also inserts: a run that failed without a database is recorded later. The same statement deletes
 # old runs, because each statement costs an idle pass a twentieth of its time.
@@ -38,14 +51,14 @@ WITH forgotten AS (
               ORDER BY started_at DESC LIMIT 1)
         LIMIT 10000))
 )
-INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at, result,
-                        counts, error)
-VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(started_at)s,
+INSERT INTO toast_runs (id, service, scheduler, host, process, version, started_at, finished_at,
+                        result, counts, error, next_at)
+VALUES (%(id)s, %(service)s, %(scheduler)s, %(host)s, %(process)s, %(version)s, %(started_at)s,
         %(started_at)s::timestamptz + %(seconds)s * interval '1 second',
-        %(result)s, %(counts)s, %(error)s)
+        %(result)s, %(counts)s, %(error)s, %(next_at)s)
 ON CONFLICT (id) DO UPDATE SET
     finished_at = excluded.finished_at, result = excluded.result,
-    counts = excluded.counts, error = excluded.error"""
+    counts = excluded.counts, error = excluded.error, next_at = excluded.next_at"""
 
 _EXPLAIN = "UPDATE toast_runs SET error = %(error)s WHERE id = %(id)s"
 
@@ -66,6 +79,17 @@ CROSS JOIN LATERAL (
 ) AS run
 ORDER BY started_at DESC, service, scheduler"""
 
+_PAGE = f"""
+SELECT id, host, process, started_at, finished_at,
+       extract(epoch FROM finished_at - started_at)::float AS seconds, {OUTCOME} AS outcome,
+       counts, error
+FROM toast_runs
+WHERE service = %(service)s AND scheduler = %(scheduler)s
+  AND (%(outcome)s::text IS NULL OR {OUTCOME} = %(outcome)s)
+  AND (%(started_at)s::timestamptz IS NULL
+       OR (started_at, id) < (%(started_at)s::timestamptz, %(id)s::uuid))
+ORDER BY started_at DESC, id DESC LIMIT %(most)s"""
+
 _FAILING_SINCE = """
 SELECT min(finished_at) AS since FROM toast_runs
 WHERE service = %(service)s AND scheduler = %(scheduler)s
@@ -83,16 +107,20 @@ WHERE service = %(service)s AND scheduler = %(scheduler)s
 @dataclass(slots=True)
 class Run:
     """One pass in the history; ``started_at`` is by the database's clock, or by the host's if
-    there was no connection."""
+    there was no connection. ``clock_ahead`` are seconds by which the host's clock is ahead.
+    ``next_at`` is when its process plans the next pass; None if it plans none, or tries again soon.
+    """
 
     service: str
     scheduler: str
     id: UUID = field(default_factory=uuid4)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock_ahead: float | None = None
     seconds: float = 0.0
     result: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     error: str = ""
+    next_at: datetime | None = None
     # True once its start is recorded.
     begun: bool = False
     # True if a pause has skipped or stopped it.
@@ -115,6 +143,7 @@ class Run:
             "result": self.result,
             "counts": json.dumps(self.counts),
             "error": self._error(connection),
+            "next_at": self.next_at,
         }
         connection.execute(_FINISH, {**self._row(), **outcome})
 
@@ -128,7 +157,9 @@ class Run:
             "scheduler": self.scheduler,
             "host": socket.gethostname(),
             "process": os.getpid(),
+            "version": VERSION,
             "started_at": self.started_at,
+            "clock_ahead": self.clock_ahead,
         }
 
 
@@ -148,6 +179,25 @@ def listing(
     }
     with connection.begin(read_only=True), connection.cursor(name="runs") as cursor:
         yield from cursor.execute(_LIST, values)
+
+
+def page(
+    connection: Connection,
+    service: str,
+    scheduler: str,
+    outcome: str | None = None,
+    *,
+    before: tuple[datetime, UUID] | None = None,
+    most: int,
+) -> list[dict[str, Any]]:
+    """At most so many runs of a scheduler that ended like this, the newest first.
+
+    ``before`` are start and id of the last run of the page before this one.
+    """
+    started_at, run_id = before or (None, None)
+    place = {"outcome": outcome, "started_at": started_at, "id": run_id, "most": most}
+    values = {"service": service, "scheduler": scheduler, **place}
+    return connection.execute(_PAGE, values).fetchall()
 
 
 def last_success(connection: Connection, service: str, scheduler: str) -> datetime | None:

@@ -6,8 +6,6 @@ connection have no effect there, and later ones would remain for the next client
 every statement runs in a transaction that first sets them for itself.
 """
 
-import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, Self
@@ -52,6 +50,7 @@ class Session(psycopg.Connection[DictRow]):
         self._settings: dict[str, str] = {}
         self._in_transaction = False
         self._is_held = False
+        self._has_savepoint = False
 
     @classmethod
     def open(cls, parameters: Mapping[str, Any], *, settings_refused: bool) -> Self:
@@ -94,7 +93,7 @@ class Session(psycopg.Connection[DictRow]):
             self._command(session_settings.for_transaction(settings or {}))
         else:
             self._command(f"{begin}; {self._first_settings(settings)}")
-        self._in_transaction, is_done = True, False
+        self._in_transaction, self._has_savepoint, is_done = True, False, False
         try:
             yield
             is_done = True
@@ -103,6 +102,23 @@ class Session(psycopg.Connection[DictRow]):
                 with suppress(psycopg.Error):
                     self._end("ROLLBACK")
         self._end("COMMIT")
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo the block if the server refuses a statement of it; for short transactions.
+
+        The savepoint is left to the end of the transaction: to release it is one more message.
+        """
+        if not self._has_savepoint:
+            self._command("SAVEPOINT trial")
+        try:
+            yield
+        except psycopg.Error:
+            if self.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
+                # Not by execute: at a ROLLBACK, psycopg forgets what it has prepared.
+                self.pgconn.exec_(b"ROLLBACK TO trial")
+                self._has_savepoint = True  # it is still there
+            raise
 
     @contextmanager
     def limited(self, settings: Settings) -> Iterator[None]:
@@ -170,6 +186,7 @@ class Session(psycopg.Connection[DictRow]):
 
     def statement(self) -> AbstractContextManager[None]:
         """The context of a single statement: its own transaction if a pooler is between."""
+        self._has_savepoint = False
         if self.is_pooled and not self._in_transaction:
             return self.begin()
         return nullcontext()
@@ -230,18 +247,3 @@ class Session(psycopg.Connection[DictRow]):
     def _command(self, sql: str) -> None:
         if sql:
             psycopg.Cursor(self).execute(sql.encode())
-
-
-def abort_connection(connection: Connection) -> None:
-    """Shut down a connection that another thread is blocked on, so that its call raises at once.
-
-    psycopg has no deadline for a server that stopped responding, and its cancel request needs that
-    server. The server commits or rolls back the open transaction as a whole.
-    """
-    if connection.closed:
-        return
-    try:
-        with socket.socket(fileno=os.dup(connection.fileno())) as transport:
-            transport.shutdown(socket.SHUT_RDWR)
-    except (OSError, psycopg.Error):
-        return  # closed in the meantime

@@ -60,7 +60,8 @@ class TableAccess:
 
     ``select``, ``insert`` and ``update`` name columns; ``select`` may have ``ctid``. Indexes:
     ``unique`` has the columns of an ON CONFLICT, ``needs`` those without which a batch is too slow,
-    ``profits`` those that make a pass cheap if no row is due.
+    ``profits`` those that make a pass cheap if no row is due; with ``is_timed``, they also find the
+    next row that will be.
     """
 
     table: Table
@@ -71,6 +72,7 @@ class TableAccess:
     unique: tuple[tuple[str, ...], ...] = ()
     needs: tuple[Index, ...] = ()
     profits: tuple[Index, ...] = ()
+    is_timed: bool = False
 
     @classmethod
     def reading(cls, table: Table, alias: str, sql: str, *, needs: tuple[Index, ...] = ()) -> Self:

@@ -25,6 +25,8 @@ _JOB = ("service", "scheduler")
 
 # From an idle pass to one of an hour.
 _PASS_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)
+# From a pass that waited for its row to one at a tick that comes once a day.
+LATENESS_SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600, 10_000, 86_400)
 _CALL_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
 BUILD = REGISTRY.gauge("toast_build_info", "Always 1; says the version.", ("version",))
@@ -68,6 +70,12 @@ ITEMS = REGISTRY.counter(
     "toast_job_items_total",
     "What passes did: processed, events, failed, and the scheduler's own counts.",
     (*_JOB, "outcome"),
+)
+LATENESS = REGISTRY.histogram(
+    "toast_lateness_seconds",
+    "How long after the moment at which they were due rows were processed.",
+    _JOB,
+    LATENESS_SECONDS,
 )
 RETRIES = REGISTRY.counter(
     "toast_retry_attempts_total",

@@ -55,6 +55,13 @@ class Histogram:
             self._counts[bisect_left(self._limits, value)] += 1
             self._sum += value
 
+    def add(self, counts: Sequence[float], total: float) -> None:
+        """Add values that were counted elsewhere: their number up to each limit, but above the one
+        before, then of those above the last; and their sum."""
+        with self._lock:
+            self._counts = [have + more for have, more in zip(self._counts, counts, strict=True)]
+            self._sum += total
+
     def samples(self, name: str, labels: Labels) -> Iterator[str]:
         with self._lock:
             *counts, count = accumulate(self._counts)

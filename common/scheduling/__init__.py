@@ -6,11 +6,11 @@ raised once, or its own; a worker loads only those that its schedulers import. `
 ``pass_runner`` run passes.
 """
 
+from common.scheduling.due.conditions import Condition, has_come
 from common.scheduling.live_service import LiveService
 from common.scheduling.preview import PREVIEW_ROWS, Checked, Preview, Reasons
 from common.scheduling.scheduler import (
     NOTHING,
-    Condition,
     Custom,
     Pass,
     PassResult,

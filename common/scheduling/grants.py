@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from common.database import own_tables
 from common.database.table_access import TableAccess
@@ -49,13 +48,14 @@ def needed(accesses: Iterable[TableAccess]) -> list[Right]:
 
 
 def by_table(rights: Iterable[Right]) -> dict[str, list[str]]:
-    """Rights in the order of ``needed``, as GRANT writes them, such as ``SELECT (a, b)``."""
+    """Rights in their order, as GRANT writes them, such as ``SELECT (a, b)``."""
+    columns: dict[str, dict[str, list[str]]] = {}
+    for right in rights:
+        of_table = columns.setdefault(right.table, {})
+        of_table.setdefault(right.privilege, []).extend([right.column] if right.column else [])
     return {
-        table: [
-            _privilege(privilege, [right.column for right in same if right.column])
-            for privilege, same in groupby(group, lambda right: right.privilege)
-        ]
-        for table, group in groupby(rights, lambda right: right.table)
+        table: [_privilege(privilege, names) for privilege, names in of_table.items()]
+        for table, of_table in columns.items()
     }
 
 

@@ -1,8 +1,9 @@
-"""The loop of a scheduler: passes at a fixed interval until the stop.
+"""The loop of a scheduler: passes at a fixed interval, and when a row is due, until the stop.
 
 The first pass runs at once, the next ones at multiples of the interval after it, on the monotonic
-clock; ticks during a pass are dropped. A failed pass is retried with back-off, and one that a pause
-skipped or stopped runs at its end; never later than the next tick.
+clock; ticks during a pass are dropped. Between two ticks a pass runs when the next row is due that
+the last pass knew of. A failed pass is retried with back-off, and one that a pause skipped or
+stopped runs at its end; never later than the next tick.
 """
 
 import math
@@ -11,6 +12,7 @@ import time
 
 from common import backoff
 from common.logging import logs
+from common.scheduling.cadence import Cadence
 from common.scheduling.pass_runner import PassRunner
 
 _log = logs.logger(__name__)
@@ -59,28 +61,31 @@ class Loop:
     def _run(self) -> None:
         with logs.bind(service=self.runner.service):
             _log.info("scheduler_started", scheduler=self.name, interval=self._interval)
-            tick, failures = time.monotonic(), 0
+            cadence, failures, is_woken = Cadence(self._interval), 0, False
             while not self._stopping.is_set():
-                self._due_at, began = math.inf, time.monotonic()
-                run = self.runner.run()
+                began = time.monotonic()
+                cadence.begin(self._due_at, is_woken=is_woken)
+                self._due_at = math.inf
+                run = self.runner.run(cadence)
                 failures = failures + 1 if run.result == "failed" else 0
-                now = time.monotonic()
-                tick = next_tick(tick, self._interval, now)
                 soon = min(self._retry_after(failures), self.runner.pause_ends_in)
-                self._due_at = min(tick, now + soon)
+                self._due_at = cadence.next_pass(soon)
                 # A pass that a pause has cut short does not serve who resumes meanwhile.
-                self._ended_at = began if run.paused else now
-                self._wait()
+                self._ended_at = began if run.paused else time.monotonic()
+                is_woken = self._wait()
             _log.info("scheduler_stopped", scheduler=self.name)
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """Wait for the next pass; returns whether somebody wants it now."""
         while True:
             seconds = max(0.0, self._due_at - time.monotonic())
             is_woken = self._wake.wait(min(seconds, threading.TIMEOUT_MAX))
             # Cleared only here, before the stop is checked, so the stop is not missed.
             self._wake.clear()
-            if self._must_run() or not is_woken:
-                return
+            if self._must_run():
+                return True
+            if not is_woken:
+                return False
 
     def _must_run(self) -> bool:
         is_wanted, self._is_wanted = self._is_wanted, False
@@ -91,8 +96,3 @@ class Loop:
             return math.inf
         limit = backoff.RECONNECT_SECONDS if self.runner.connection_lost else self._interval
         return backoff.retry_delay(failures, limit)
-
-
-def next_tick(previous: float, interval: float, now: float) -> float:
-    """The first time after ``now`` that lies a whole number of intervals after ``previous``."""
-    return previous + interval * (math.floor((now - previous) / interval) + 1)

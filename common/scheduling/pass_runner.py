@@ -6,29 +6,29 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from common import failpoints
-from common.config import TOAST_MIGRATE, Settings
+from common.config import TOAST_MIGRATE, TOAST_PUNCTUAL, Settings
 from common.database import migrations, usable_tables
 from common.database.advice import advised
-from common.database.connection import Database
+from common.database.connection import Database, abort_connection
 from common.database.controls import pauses
-from common.database.error_classification import connection_lost, contended
-from common.database.migrations import MigrationsPending
+from common.database.error_classification import connection_lost
 from common.database.run_history import Run
-from common.database.session import Session, abort_connection
-from common.errors import LimitReached, PassError, RemoteAway
+from common.database.session import Session
+from common.errors import LimitReached
 from common.logging import logs
 from common.logging.redaction import redact
-from common.logging.throttle import LogThrottle
 from common.scheduling import grants
+from common.scheduling.cadence import Cadence
 from common.scheduling.first_pass import FirstPass, Takeover
 from common.scheduling.observer import Observer
 from common.scheduling.preview import Preview, Reasons
 from common.scheduling.scheduler import NOTHING, Pass, PassResult, Scheduler
+from common.scheduling.under_way.failure_log import FailureLog, is_transient
 from common.scheduling.under_way.heartbeat import Heartbeat
 from common.scheduling.under_way.interruption import Interruption
 from common.scheduling.unrecorded_runs import UnrecordedRuns
@@ -66,22 +66,24 @@ class PassRunner:
         self._done = NOTHING
         self.heartbeat = Heartbeat()
         self._unrecorded = UnrecordedRuns()
-        # A lost connection is retried every few seconds, with the same error each time.
-        self._outage_log = LogThrottle(_log.error, _log.debug)
+        self._failure_log = FailureLog()
         self.connection_lost = False
         # Why the last pass failed if only an operator can fix that, else "".
         self.lasting_failure = ""
         # Seconds until the end of the pause that has skipped or stopped the last pass.
         self.pause_ends_in = math.inf
 
-    def run(self) -> Run:
-        """Run one pass; its result, or its error, is logged and in the returned Run."""
+    def run(self, cadence: Cadence | None = None) -> Run:
+        """Run one pass; its result, or its error, is logged and in the returned Run.
+
+        The passes of a loop have a ``cadence``, which is told when the next row will be due.
+        """
         run = Run(self.service, self.scheduler.name)
         with logs.bind(scheduler=self.scheduler.name, run_id=run.id), self.heartbeat:
             _log.debug("pass_started")
             for observer in self._observers:
                 observer.started(run)
-            failure = self._attempt(run)
+            failure = self._attempt(run, cadence)
             self.heartbeat.beat()
             for observer in self._observers:
                 observer.ended(run, failure)
@@ -105,9 +107,9 @@ class PassRunner:
             return self.scheduler.work.why(self._new_pass(connection), row)
 
     @contextmanager
-    def connect_to_look(self) -> Iterator[Session]:
-        """A connection for what changes nothing, if a pass can use all its tables."""
-        with self._database.connect() as connection:
+    def connect_to_look(self, seconds: float = threading.TIMEOUT_MAX) -> Iterator[Session]:
+        """A connection for what changes nothing, for so long, if a pass can use all its tables."""
+        with self._database.connect_for(seconds) as connection:
             migrations.require(connection, self._tables, may_apply=False)
             usable_tables.require(connection, self._tables)
             yield connection
@@ -127,42 +129,45 @@ class PassRunner:
         if self._connection is not None:
             abort_connection(self._connection)
 
-    def _attempt(self, run: Run) -> Exception | None:
+    def _attempt(self, run: Run, cadence: Cadence | None) -> Exception | None:
         """Run the pass, and log and record how it ended; returns its error."""
         self._done, self.connection_lost, self.pause_ends_in = NOTHING, False, math.inf
         started = time.monotonic()
         try:
-            self._run(run, started)
+            self._run(run, started, cadence)
         # Broad, so that no error of a pass ends its loop or the other schedulers.
         except Exception as error:
             self._failed(run, started, error)
-            self.lasting_failure = "" if _is_transient(error) else run.error
+            self.lasting_failure = "" if is_transient(error) else run.error
             return error
         finally:
             self._connection = None
         self.lasting_failure = ""
         return None
 
-    def _run(self, run: Run, started: float) -> None:
+    def _run(self, run: Run, started: float, cadence: Cadence | None) -> None:
         with self._database.connect() as connection:
             self._connection = connection
             failpoints.reach("connected")
             may_apply = self._settings[TOAST_MIGRATE]
             migrations.require(connection, self._tables, may_apply=may_apply)
             self._unrecorded.record(connection)
-            current, interruption = self._begin(connection, run)
+            current, interruption = self._begin(connection, run, cadence)
             run.paused = interruption.pause is not None
             for observer in self._observers:
                 observer.connected(run, current)
             run.started_at = current.now
+            run.clock_ahead = (current.host_now - current.now).total_seconds()
             run.record_start(connection)
             result = self._work(current, run, interruption)
+            if cadence:
+                run.next_at = self._plan(current, result, cadence)
             run.seconds = time.monotonic() - started
             run.result = result.outcome
             run.counts = result.counts
             run.error = redact(result.skipped or result.note) or run.error
             run.record_end(connection)
-        self._outage_log.reset()
+        self._failure_log.succeeded()
         self._log_end(run, result)
 
     def _work(self, current: Pass, run: Run, interruption: Interruption) -> PassResult:
@@ -179,11 +184,21 @@ class PassRunner:
             self.pause_ends_in = (pause.until - current.time_now()).total_seconds()
         return replace(result, note=str(pause))
 
+    def _plan(self, current: Pass, result: PassResult, cadence: Cadence) -> datetime:
+        """Ask when the next row will be due; returns when the next pass runs."""
+        ask = self.scheduler.work.next_due
+        if ask and result.outcome == "ok" and self._settings[TOAST_PUNCTUAL]:
+            ahead = timedelta(seconds=cadence.next_tick() - current.started)
+            cadence.expect(ask(current, ahead))
+        return current.time_at(cadence.next_pass(self.pause_ends_in))
+
     def _new_pass(self, connection: Session) -> Pass:
         """A pass that only looks."""
         return self._begin(connection, None)[0]
 
-    def _begin(self, connection: Session, run: Run | None) -> tuple[Pass, Interruption]:
+    def _begin(
+        self, connection: Session, run: Run | None, cadence: Cadence | None = None
+    ) -> tuple[Pass, Interruption]:
         def report_progress(done: PassResult = NOTHING, /, *, share: float | None = None) -> None:
             if run is not None:
                 self._progressed(run, done, share)
@@ -198,12 +213,14 @@ class PassRunner:
             scheduler=self.scheduler.name,
             connection=connection,
             settings=self._settings,
+            interval=self._settings[self.scheduler.interval],
             now=now,
             host_now=datetime.now(UTC),
             stopping=interruption.is_wanted,
             wait=interruption.wait,
             report_progress=report_progress,
             quiet_until=None if announced is None else now - announced,
+            between_ticks=bool(cadence and cadence.is_between_ticks),
         )
         return current, interruption
 
@@ -228,20 +245,10 @@ class PassRunner:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         run.error = redact(advised(text, error))
         self.connection_lost = connection_lost(error)
-        self._log_failure(run, error)
+        self._failure_log.failed(run, error)
         self._unrecorded.keep(run)
         if not self.connection_lost:
             self._try_to_record()
-
-    def _log_failure(self, run: Run, error: Exception) -> None:
-        fields = {"seconds": round(run.seconds, 3), "error": run.error, **run.counts}
-        if self.connection_lost:
-            self._outage_log.write("pass_failed", **fields)
-            return
-        self._outage_log.reset()
-        # A traceback helps with a bug, not with a setting.
-        write = _log.error if isinstance(error, PassError) else _log.exception
-        write("pass_failed", **fields)
 
     def _try_to_record(self) -> None:
         try:
@@ -250,10 +257,3 @@ class PassRunner:
                 self._unrecorded.record(connection)
         except (psycopg.Error, LimitReached):
             _log.debug("run_record_failed")  # kept, and recorded by the next pass
-
-
-def _is_transient(error: Exception) -> bool:
-    """True if a later pass may succeed without an operator."""
-    # /readyz checks for pending migrations itself.
-    passing = isinstance(error, RemoteAway | MigrationsPending)
-    return passing or connection_lost(error) or contended(error)

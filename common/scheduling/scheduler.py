@@ -17,6 +17,9 @@ from common.database.table_access import TableAccess
 from common.errors import RemoteAway
 from common.events.envelope import Event
 from common.metrics.prometheus import Gauge, Metric
+from common.scheduling.due.conditions import Condition
+from common.scheduling.due.lateness import UNKNOWN, Lateness
+from common.scheduling.due.next_due import NextDue
 from common.scheduling.preview import Preview, Reasons
 
 
@@ -28,7 +31,7 @@ class PassResult:
     aside; ``details`` has the scheduler's own counts. ``note`` is one line with the reason of a
     failed row. ``complete`` is False if a stop or a pause ended the pass early. ``skipped`` is
     why the pass was not run: it is paused, another process runs it, or it waits for `toast
-    takeover`.
+    takeover`. ``lateness`` is that of the processed rows, as far as it is known.
     """
 
     processed: int = 0
@@ -38,6 +41,7 @@ class PassResult:
     note: str = ""
     complete: bool = True
     skipped: str = ""
+    lateness: Lateness = UNKNOWN
 
     def __add__(self, other: "PassResult") -> "PassResult":
         names = [*self.details, *(name for name in other.details if name not in self.details)]
@@ -49,6 +53,7 @@ class PassResult:
             self.note or other.note,
             self.complete and other.complete,
             self.skipped or other.skipped,
+            self.lateness.plus(other.lateness),
         )
 
     @property
@@ -83,24 +88,28 @@ class ReportProgress(Protocol):
 class Pass:
     """The input of one pass.
 
-    ``now`` is the database's clock at the start of the pass; every decision uses it. ``host_now``
-    is this machine's clock at the same moment, and ``started`` its monotonic clock, in seconds.
+    ``interval`` is the time from one tick of its scheduler to the next. ``now`` is the database's
+    clock at the start of the pass; every decision uses it. ``host_now`` is this machine's clock at
+    the same moment, and ``started`` its monotonic clock, in seconds.
     ``stopping()`` is True once the pass is to end: the worker stops, or the scheduler is paused;
     ``wait(seconds)`` waits that long, and returns True as soon as it is. Call
     ``report_progress(done)`` after each commit and every minute of a long wait: a pass that does
     not call it counts as stalled. Rows that became due at ``quiet_until`` or earlier are changed
-    without an event; None: each one is announced.
+    without an event; None: each one is announced. ``between_ticks``: it runs because a row is due,
+    earlier than the interval asks for.
     """
 
     scheduler: str
     connection: Session
     settings: Settings
+    interval: timedelta
     now: datetime
     host_now: datetime
     stopping: Callable[[], bool]
     wait: Callable[[float], bool]
     report_progress: ReportProgress
     quiet_until: datetime | None = None
+    between_ticks: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def time_at(self, monotonic: float) -> datetime:
@@ -133,17 +142,6 @@ class Remote:
     check: Callable[[Settings], str]
 
 
-class Condition(NamedTuple):
-    """One of the conditions by which a row is due: its name for people, and its SQL.
-
-    ``shows`` maps names to SQL for the values that decide it; None: the columns that it names.
-    """
-
-    name: str
-    sql: str
-    shows: Mapping[str, str] | None = None
-
-
 class Work(Protocol):
     """What one pass does, and what it needs for that.
 
@@ -152,8 +150,10 @@ class Work(Protocol):
     the statements, and runs none; it is None if they are not known beforehand. ``due`` are the
     conditions by which a row is due; empty if its rows are not found by SQL, and their ids are no
     UUIDs. ``why(pass, id)`` checks each condition for one row; it raises PassError if there is
-    none. ``collects``: a pass creates a temporary table. ``can_be_quiet``: it tells nobody of the
-    rows that became due until the pass's ``quiet_until``.
+    none. ``next_due(pass, ahead)`` tells when the next row will be due, at most ``ahead`` of the
+    pass's ``now``; it is None if that is not known beforehand, or may wait. ``collects``: a pass
+    creates a temporary table. ``can_be_quiet``: it tells nobody of the rows that became due until
+    the pass's ``quiet_until``.
     """
 
     @property
@@ -170,6 +170,9 @@ class Work(Protocol):
 
     @property
     def explain(self) -> Callable[[Pass], None] | None: ...
+
+    @property
+    def next_due(self) -> Callable[[Pass, timedelta], NextDue] | None: ...
 
     @property
     def due(self) -> tuple[Condition, ...]: ...
@@ -199,6 +202,7 @@ class Custom:
     why: Callable[[Pass, str], Reasons]
     backlog: Callable[[Pass, int], int] | None = None
     explain: Callable[[Pass], None] | None = None
+    next_due: Callable[[Pass, timedelta], NextDue] | None = None
     due: tuple[Condition, ...] = ()
     settings: tuple[Variable[Any], ...] = ()
     tables: tuple[TableAccess, ...] = ()

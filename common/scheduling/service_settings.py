@@ -5,8 +5,12 @@ from typing import Any
 
 from common import config
 from common.config import Settings, Variable
+from common.config.kinds import names
 from common.scheduling.scheduler import Scheduler
 from common.scheduling.service import Service
+
+# Read by several services, but not by all, so a file for all of them may have these.
+_OF_SEVERAL = names((config.OUTBOUND_PROXY, config.OUTBOUND_CA_FILE))
 
 
 def load(
@@ -24,14 +28,16 @@ def load(
     all services ``beside`` this one are known, every name of a settings file that no worker and no
     live service reads is a warning.
     """
-    others = None if beside is None else [name for each in beside for name in each.read]
+    others = (
+        None if beside is None else set(names(config.PAGE)).union(*(each.read for each in beside))
+    )
     return config.load(
         service.name,
         service.variables,
         common=common,
         needs=service.needs if complete else (),
         switches=_switches(service, used),
-        live=service.live.reads,
+        live=(*service.live.reads, *_OF_SEVERAL),
         others=others,
     )
 

@@ -33,7 +33,7 @@ MOST_SHARE = 0.01
 MOST_ROWS = 10_000
 MOST_EVENTS = 100_000
 # Limits of each statement, and of all together if the server no longer responds.
-_LIMITS = {"statement_timeout": "2s"}
+LIMITS = {"statement_timeout": "2s"}
 SAMPLE_SECONDS = 30.0
 
 GaugeMetric = Metric[Gauge]
@@ -134,7 +134,7 @@ class BacklogSampler:
 def _samples(query: Callable[[Session], Iterator[Sample]], connection: Session) -> list[Sample]:
     """The samples of one query; an empty list if the query times out or fails."""
     try:
-        with connection.begin(_LIMITS, read_only=True):
+        with connection.begin(LIMITS, read_only=True):
             return list(query(connection))
     except (psycopg.Error, PassError) as error:
         if connection_lost(error):

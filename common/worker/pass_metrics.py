@@ -29,6 +29,8 @@ def describe(service: Service, settings: Settings) -> None:
     for scheduler in service.schedulers:
         job = (service.name, scheduler.name)
         metrics.ENABLED.labels(*job).set(settings[scheduler.enabled])
+        if scheduler.work.next_due:
+            metrics.LATENESS.labels(*job)
         metrics.INTERVAL.labels(*job).set(settings[scheduler.interval].total_seconds())
     if service.topics:
         metrics.KAFKA_ERRORS.labels(service.name)
@@ -77,6 +79,8 @@ class PassMetrics(Observer):
 
     def progressed(self, run: Run, done: PassResult, share: float | None) -> None:
         self._counted += done
+        if done.lateness.counts:
+            metrics.LATENESS.labels(*self._job).add(*done.lateness)
         self._count(done.counts)
 
     def ended(self, run: Run, error: Exception | None) -> None:

@@ -9,9 +9,9 @@ import psycopg
 from common import metrics
 from common.backoff import RECONNECT_SECONDS, retry_delay
 from common.database.advice import advised
+from common.database.connection import abort_connection
 from common.database.error_classification import connection_lost
 from common.database.run_history import Run
-from common.database.session import abort_connection
 from common.errors import PassError
 from common.events.publisher import Publisher
 from common.events.round import Published, Stop

@@ -9,7 +9,7 @@ batches with their events in the outbox; the rest is still due.
 from common import config
 from common.database import Index
 from common.events.envelope import NOW, Event, rfc3339
-from common.scheduling import Condition, Scheduler
+from common.scheduling import Condition, Scheduler, has_come
 from common.scheduling.work.batched_change import BatchedChange
 from workers.blog.tables import POSTS
 
@@ -30,7 +30,7 @@ PUBLICATION = BatchedChange(
     due=(
         Condition("a draft", "status = 'draft'"),
         Condition("not deleted", "deleted_at IS NULL"),
-        Condition("published_at has come", "published_at <= %(now)s"),
+        has_come("published_at has come", "published_at"),
     ),
     changes={"status": "'published'", "updated_at": "%(now)s"},
     event=PUBLISHED,

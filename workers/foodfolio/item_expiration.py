@@ -11,7 +11,7 @@ leaves complete batches in ``toast_alerts``, with their events in the outbox.
 from common import config
 from common.database import Index
 from common.events.envelope import NOW, Event, rfc3339
-from common.scheduling import Condition, Scheduler
+from common.scheduling import Condition, Scheduler, has_come
 from common.scheduling.work.alerts import Alerts, Kind
 from workers.foodfolio.tables import DETAILS
 
@@ -44,8 +44,7 @@ EXPIRING_SOON = Event(
 )
 
 _WARNING = "%(warning_days)s * interval '1 day'"
-_IS_EXPIRING = f"detail.expiry_date <= %(now)s + {_WARNING}"
-_HAS_EXPIRED = "detail.expiry_date <= %(now)s"
+_HAS_EXPIRED = has_come("expired", "detail.expiry_date")
 _COLUMNS = ("detail.id", "detail.item_variant_id", "detail.expiry_date")
 
 ALERTS = Alerts(
@@ -54,10 +53,10 @@ ALERTS = Alerts(
     row="detail",
     due=(
         Condition("not consumed", "detail.deleted_at IS NULL"),
-        Condition("expired, or will soon", _IS_EXPIRING),
+        has_come("expired, or will soon", "detail.expiry_date", f"%(now)s + {_WARNING}"),
     ),
-    columns=(*_COLUMNS, f"{_HAS_EXPIRED} AS has_expired"),
-    facts=f"""CASE WHEN {_HAS_EXPIRED} THEN 'expired ' ELSE 'expiring ' END
+    columns=(*_COLUMNS, f"{_HAS_EXPIRED.sql} AS has_expired"),
+    facts=f"""CASE WHEN {_HAS_EXPIRED.sql} THEN 'expired ' ELSE 'expiring ' END
         || {rfc3339("detail.expiry_date")}""",
     kinds={
         "expired": Kind("has_expired", EXPIRED),
@@ -68,6 +67,7 @@ ALERTS = Alerts(
     since=f"""
         (CASE WHEN has_expired THEN expiry_date ELSE expiry_date - {_WARNING} END)""",
     interval=INTERVAL,
+    turns=(_HAS_EXPIRED,),
     parameters={"warning_days": WARNING_DAYS},
     index=Index(("expiry_date",), "deleted_at IS NULL"),
 )

@@ -8,7 +8,7 @@ A crash leaves complete batches with their events in the outbox; the rest is sti
 from common import config
 from common.database import Index
 from common.events.envelope import Event, rfc3339
-from common.scheduling import Condition, Scheduler
+from common.scheduling import Condition, Scheduler, has_come
 from common.scheduling.work.batched_change import BatchedChange
 from workers.link.tables import LINKS
 
@@ -23,7 +23,7 @@ EXPIRATION = BatchedChange(
     due=(
         Condition("active", "is_active"),
         Condition("not deleted", "deleted_at IS NULL"),
-        Condition("expires_at has come", "expires_at <= %(now)s"),
+        has_come("expires_at has come", "expires_at"),
     ),
     changes={"is_active": "false", "updated_at": "%(now)s"},
     event=EXPIRED,

@@ -31,8 +31,8 @@ from typing import Any
 from common import config, metrics
 from common.database import own_tables
 from common.scheduling import Custom, Pass, PassResult, Scheduler
+from common.scheduling.under_way.pass_lock import exclusive
 from common.scheduling.work.due_rows import DueRows
-from common.scheduling.work.pass_lock import exclusive
 from workers.notification import due_notifications
 from workers.notification.due_notifications import DUE, DUE_CONDITIONS
 from workers.notification.metrics import RETRY_QUEUE

@@ -37,7 +37,7 @@ from common.scheduling import (
     Remote,
     Scheduler,
 )
-from common.scheduling.work import clock_guard, pass_lock
+from common.scheduling.under_way import clock_guard, pass_lock
 
 if TYPE_CHECKING:
     from workers.sse.sse_management import ClientPage, SseClient, SseManagement

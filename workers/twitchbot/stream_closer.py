@@ -7,7 +7,7 @@ batches; the rest is still due.
 
 from common import config
 from common.database import Index
-from common.scheduling import Condition, Scheduler
+from common.scheduling import Condition, Scheduler, has_come
 from common.scheduling.work.batched_change import BatchedChange
 from workers.twitchbot.tables import STREAMS
 
@@ -27,9 +27,11 @@ CLOSING = BatchedChange(
     due=(
         Condition("active", "is_active"),
         Condition("not deleted", "deleted_at IS NULL"),
-        Condition(
+        has_come(
             "without an update for too long",
-            "updated_at <= %(inactive_since)s OR updated_at IS NULL",
+            "updated_at",
+            "%(inactive_since)s",
+            or_is_null=True,
         ),
         Condition("not the stream for messages while none is live", f"id <> '{CHAT_ONLY}'"),
     ),

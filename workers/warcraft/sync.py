@@ -22,7 +22,7 @@ from common.errors import PassError, RemoteAway
 from common.logging import logs
 from common.remote.thread_pool import ThreadPool
 from common.scheduling import Custom, Pass, PassResult, Scheduler
-from common.scheduling.work.pass_lock import exclusive
+from common.scheduling.under_way.pass_lock import exclusive
 from workers.warcraft.battle_net.client import CREDENTIALS, REMOTE, SETTINGS, BattleNet
 from workers.warcraft.battle_net.errors import (
     BattleNetError,

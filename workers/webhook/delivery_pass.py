@@ -25,6 +25,7 @@ from common.logging import logs
 from common.remote.outage import OutageWatch
 from common.remote.thread_pool import ThreadPool
 from common.scheduling import Pass, PassResult
+from common.scheduling.due.lateness import Lateness
 from workers.webhook.delivery_rows import DeliveryRows
 from workers.webhook.host_queue import HostQueue
 from workers.webhook.http_delivery import attempt
@@ -243,10 +244,10 @@ def _counted(sent: Attempt, outcome: RetryDecision) -> PassResult:
         metrics.RETRIES.labels("webhook", "delivery").inc()
     if outcome.retry_after:
         metrics.rate_limited("webhook", "webhook", outcome.retry_after.total_seconds())
-    if reply.is_success:
-        return PassResult(processed=1, details={"delivered": 1})
-    DELIVERY_FAILURES.labels("webhook").inc()
-    return PassResult(processed=1, details={"undelivered": 1})
+    if not reply.is_success:
+        DELIVERY_FAILURES.labels("webhook").inc()
+    detail = "delivered" if reply.is_success else "undelivered"
+    return PassResult(1, details={detail: 1}, lateness=Lateness.of(delivery.late))
 
 
 def _ids(delivery: Delivery) -> dict[str, UUID]:

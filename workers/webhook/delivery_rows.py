@@ -37,7 +37,8 @@ ORDER BY turn, last_success_at DESC NULLS LAST, next_retry_at LIMIT %(most)s"""
 # lease means that the delivery was found but not changed.
 TAKE = f"""
 WITH due AS (
-    SELECT delivery.id, {_HOST} AS host, webhook.url, webhook.secret
+    SELECT delivery.id, {_HOST} AS host, webhook.url, webhook.secret,
+           date_part('epoch', %(now)s) - date_part('epoch', delivery.next_retry_at) AS late
     FROM webhook_deliveries AS delivery
     JOIN webhook_webhooks AS webhook ON webhook.id = delivery.webhook_id
     WHERE delivery.id = %(id)s AND {IS_DUE} AND {IS_ACTIVE}
@@ -48,7 +49,8 @@ WITH due AS (
     RETURNING id, webhook_id, event_type, event_payload,
               coalesce(attempt_count, 0) AS attempt_count, next_retry_at AS lease
 )
-SELECT due.id, webhook_id, event_type, event_payload, attempt_count, lease, host, url, secret
+SELECT due.id, webhook_id, event_type, event_payload, attempt_count, lease, host, url, secret,
+       late
 FROM due LEFT JOIN taken ON true"""
 
 _HOLDS_LEASE = """

@@ -4,19 +4,21 @@ NULL means the same as in the live pool: a ``next_retry_at`` that never comes, a
 not active. A delivery that is set aside (see delivery_pass.py) is not due.
 """
 
+from datetime import timedelta
 from typing import Any
 
-from common.scheduling import Condition, Pass
+from common.scheduling import Condition, Pass, has_come
+from common.scheduling.due.next_due import NextDue, NextDueQuery, moments
 from common.scheduling.work import ctid
 from common.scheduling.work.batches import Statements
-from common.scheduling.work.due_rows import DueRows, all_of, not_set_aside
+from common.scheduling.work.due_rows import TRIED_AGAIN, DueRows, all_of, not_set_aside
 from common.scheduling.work.one_row import OneRow
 from workers.webhook.tables import DELIVERIES
 
 DUE_CONDITIONS = (
     Condition("waits for a retry", "delivery.status = 'retrying'"),
     Condition("not deleted", "delivery.deleted_at IS NULL"),
-    Condition("next_retry_at has come", "delivery.next_retry_at <= %(now)s"),
+    has_come("next_retry_at has come", "delivery.next_retry_at"),
     not_set_aside("delivery.id"),
 )
 IS_DUE = all_of(DUE_CONDITIONS)
@@ -54,6 +56,8 @@ SELECT (SELECT count(*) FROM due) AS found, count(*) AS processed, count(*) AS i
 FROM given_up""",
 )
 
+_NEXT_DUE = NextDueQuery((*moments(_FROM, DUE_CONDITIONS), TRIED_AGAIN), f"EXISTS ({_DUE})")
+
 
 def _parameters(current: Pass) -> dict[str, Any]:
     return {"scheduler": current.scheduler, "now": current.now}
@@ -70,3 +74,8 @@ ONE_ROW = OneRow(
     since="next_retry_at",
     parameters=_parameters,
 )
+
+
+def next_due(current: Pass, ahead: timedelta) -> NextDue:
+    """When the next delivery will be due, at most ``ahead`` of the pass's time."""
+    return _NEXT_DUE.ask(current.connection, {**_parameters(current), "ahead": ahead})

@@ -71,6 +71,7 @@ DELIVERING = (
         ),
         # The live index: few deliveries wait for a retry at any time.
         profits=(Index(("status",)),),
+        is_timed=True,
     ),
     TableAccess(ATTEMPTS, insert=tuple(ATTEMPTS.columns)),
     TableAccess(

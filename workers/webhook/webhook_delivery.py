@@ -28,7 +28,7 @@ from common.errors import PassError
 from common.scheduling import Custom, Pass, PassResult, Scheduler, Suspicion
 from common.scheduling.work import batched_pass
 from workers.webhook import receivers
-from workers.webhook.due_deliveries import DUE_CONDITIONS, DUE_ROWS, GIVE_UP, ONE_ROW
+from workers.webhook.due_deliveries import DUE_CONDITIONS, DUE_ROWS, GIVE_UP, ONE_ROW, next_due
 from workers.webhook.metrics import DELIVERY_FAILURES, OVERTAKEN
 from workers.webhook.tables import DELIVERING
 from workers.webhook.webhook_retry import MAX_RETRIES
@@ -90,6 +90,7 @@ SCHEDULER = Scheduler(
         preview=DUE_ROWS.preview,
         why=ONE_ROW.why,
         backlog=DUE_ROWS.backlog,
+        next_due=next_due,
         due=DUE_CONDITIONS,
         settings=(WORKER_COUNT, MAX_RETRIES, *receivers.SETTINGS),
         tables=(*DELIVERING, own_tables.SETTING_ROWS_ASIDE),

@@ -46,6 +46,10 @@ WITH changed AS (
 )"""
 
 
+# How the line about a pause begins, also in the run history.
+LINE_BEGINS = "paused until "
+
+
 @dataclass(frozen=True, slots=True)
 class Pause:
     """A pause that is in effect; ``until`` is None if it lasts until somebody resumes."""
@@ -59,7 +63,7 @@ class Pause:
     def __str__(self) -> str:
         """Until when, who and why, as one line."""
         end = f"{self.until:%Y-%m-%d %H:%M:%S} UTC" if self.until else "it is resumed"
-        return f"paused until {end}, by {self.paused_by} on {self.host}: {self.reason}"
+        return f"{LINE_BEGINS}{end}, by {self.paused_by} on {self.host}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

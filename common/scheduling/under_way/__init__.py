@@ -1,1 +1,2 @@
-"""What watches over a pass under way: whether it makes progress, and whether it is to end."""
+"""What watches over a pass under way: its progress, rests, end and failures, the clocks, and the
+lock that keeps it to one machine."""

@@ -2,5 +2,5 @@
 
 ``batched_change`` changes or deletes all due rows of a table (``retention``: the old ones), and
 ``alerts`` are raised once; both run through ``batched_pass``, which goes over the table in
-``batches`` and isolates ``bad_rows``. ``pass_lock`` keeps a pass to one machine.
+``batches`` and isolates ``bad_rows``.
 """

@@ -6,7 +6,7 @@ that are too old for that, by the pass's ``quiet_until``, have no attempts left.
 
 from common.config import Variable
 from common.database.table_access import Index, Table
-from common.scheduling.scheduler import Condition
+from common.scheduling.due.conditions import Condition
 from common.scheduling.work.batched_change import BatchedChange
 from common.scheduling.work.due_rows import is_announced
 

@@ -7,49 +7,37 @@ true, but not again after a restart or by a second machine.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.config import Variable
 from common.database import failed_rows, own_tables
 from common.database.table_access import Index, Table, TableAccess
 from common.events.envelope import Event
-from common.scheduling.scheduler import NOTHING, Condition, Pass, PassResult
+from common.scheduling.due.conditions import Condition, Time
+from common.scheduling.due.next_due import NextDueQuery, moment, moments
+from common.scheduling.scheduler import NOTHING, Pass, PassResult
 from common.scheduling.work import batched_pass, ctid
+from common.scheduling.work.alert_statements import IS_CURRENT, QUIET, raising, to_raise
 from common.scheduling.work.batches import Collection, Statements
-from common.scheduling.work.due_rows import all_of, is_announced, not_left_out
+from common.scheduling.work.due_rows import TRIED_AGAIN, UNKNOWN, all_of, is_announced, not_left_out
 from common.scheduling.work.one_row import OneRow
 from common.scheduling.work.sql_work import SqlWork
 
 # An alert that stays true is raised again after this share of the interval: a pass that starts a
-# little early must not delay it by a whole interval.
+# little early must not delay it by a whole interval. A pass between two ticks raises it after the
+# interval; and one runs for it if no tick has come after the second share.
 _REPEAT_AFTER = 0.9
+_REPEAT_BY = 1.1
+_RAISED_LONG_AGO = Time("raised_at", "%(repeat_by)s")
 
-# Both inserts are in order of ids, to avoid a deadlock of two machines.
-_INSERT = """
-    INSERT INTO toast_alerts AS alert (scheduler, subject_id, facts, raised_at)
-    SELECT %(scheduler)s, id, facts, CASE WHEN {is_announced} THEN %(now)s ELSE {quiet} END
-    FROM due"""
-
-# True if the alert of a ``candidate`` was raised within the interval with the same facts, false if
-# earlier or with others, NULL if it has none. A scalar subquery uses the index, row by row; for a
-# join the planner would read all alerts in each batch.
-_IS_CURRENT = """(
-            SELECT alert.facts = candidate.facts AND alert.raised_at > %(repeat_before)s
-            FROM toast_alerts AS alert
-            WHERE alert.scheduler = %(scheduler)s AND alert.subject_id = candidate.id
-        )"""
 _IS_NEWS = Condition(
     "no alert with the same facts within the interval",
-    f"{_IS_CURRENT} IS NOT TRUE",
+    f"{IS_CURRENT} IS NOT TRUE",
     shows={"facts": "candidate.facts"},
 )
 
-# When an alert was raised that is not announced: it is not repeated until its facts change.
-_QUIET = "timestamptz 'infinity'"
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """The alerts of one kind: which rows have them, in SQL, and their event."""
 
     rows: str
@@ -62,10 +50,10 @@ class Alerts(SqlWork):
 
     ``rows`` are ``table``, or a subquery over it, with the alias ``row``; ``columns`` are what the
     kinds and the dry run need of them, ``id`` first, and ``facts`` is the text in SQL whose change
-    makes a new alert. ``kinds`` maps the name of each count to the alerts that it counts.
-    ``index`` makes a pass cheap if no row is due; ``reads`` is what the subquery reads.
-    ``still_true`` is SQL that selects the subject of ``alert`` if its alert is still true; without
-    it, the due conditions decide.
+    makes a new alert. ``turns`` are conditions that change the facts when a row meets them.
+    ``kinds`` maps the name of each count to the alerts that it counts. ``index`` makes a pass cheap
+    if no row is due; ``reads`` is what the subquery reads. ``still_true`` is SQL that selects the
+    subject of ``alert`` if its alert is still true; without it, the due conditions decide.
 
     If finding the rows of a ctid range is as expensive as finding all, ``collect`` makes the
     temporary table ``collected`` for the columns and the facts, and the pass fills it once, with
@@ -79,6 +67,7 @@ class Alerts(SqlWork):
     facts: str
     kinds: Mapping[str, Kind]
     interval: Variable[Any]
+    turns: tuple[Condition, ...] = ()
     index: Index | None = None
     reads: tuple[TableAccess, ...] = ()
     still_true: str = ""
@@ -110,7 +99,7 @@ class Alerts(SqlWork):
         """The live tables that it reads, and our own."""
         sql = f"{self.statements.due} {self.statements.batch}"
         columns, profits = self.table.columns_in(sql, self.row), tuple(filter(None, [self.index]))
-        access = TableAccess(self.table, select=columns, profits=profits)
+        access = TableAccess(self.table, select=columns, profits=profits, is_timed=self._is_timed)
         return (*self.reads, access, own_tables.ALERTS, own_tables.SETTING_ROWS_ASIDE)
 
     @property
@@ -130,8 +119,8 @@ class Alerts(SqlWork):
     SELECT * FROM {self.collected} WHERE {ctid.in_range()} AND {not_left_out()}"""
         return Statements(
             table=self.table.name,
-            due=f"SELECT {', '.join(self.shows)} FROM ({_to_raise(all_rows)}) AS due",
-            batch=_raise(in_range, self.kinds, is_announced(self.since)),
+            due=f"SELECT {', '.join(self.shows)} FROM ({to_raise(all_rows)}) AS due",
+            batch=self._raising(in_range),
             urgent=False,
             collection=collection,
         )
@@ -150,7 +139,7 @@ class Alerts(SqlWork):
         # every other.
         is_over = f"""
         alert.scheduler = %(scheduler)s
-        AND (alert.raised_at < %(now)s OR alert.raised_at = {_QUIET})
+        AND (alert.raised_at < %(now)s OR alert.raised_at = {QUIET})
         AND (NOT EXISTS ({still_true})) IS TRUE
         AND {not_left_out("alert.subject_id")}"""
         return Statements(
@@ -169,16 +158,31 @@ class Alerts(SqlWork):
     SELECT (SELECT count(*) FROM is_over) AS found, count(*) AS processed FROM forgotten""",
         )
 
+    @cached_property
+    def next_due_query(self) -> NextDueQuery | None:
+        """The SQL for when the next alert is to be raised, if its conditions name a time."""
+        if not self._is_timed:
+            return None
+        rows, others = f"{self.rows} AS {self.row}", not_left_out(f"{self.row}.id")
+        lasting = tuple(condition for condition in self.due if not condition.time)
+        return NextDueQuery(
+            (
+                *moments(rows, self.due, others),
+                *(text for turn in self.turns for text in moments(rows, (*lasting, turn), others)),
+                moment("toast_alerts", _RAISED_LONG_AGO, ["scheduler = %(scheduler)s"]),
+                TRIED_AGAIN,
+            )
+        )
+
     @property
     def planned(self) -> tuple[str, ...]:
         """As in SqlWork; without the temporary table, which is not there yet."""
-        announced = is_announced(self.since)
-        raising = (
-            _raise(self._all_rows, self.kinds, announced)
-            if self.collected
-            else self.statements.batch
-        )
-        return (self.statements.due, raising, self.forgetting.batch)
+        batch = self._raising(self._all_rows) if self.collected else self.statements.batch
+        return (self.statements.due, batch, self.forgetting.batch, *self._asked)
+
+    def _raising(self, rows: str) -> str:
+        since = "" if self.since == UNKNOWN else self.since
+        return raising(rows, self.kinds, is_announced(self.since), since)
 
     @property
     def _one_row(self) -> OneRow:
@@ -202,57 +206,14 @@ class Alerts(SqlWork):
     WHERE {all_of(self.due)} AND {not_left_out(f"{self.row}.id")}"""
 
     def _values(self, current: Pass) -> dict[str, Any]:
-        repeat_before = current.now - current.settings[self.interval] * _REPEAT_AFTER
-        return {**super()._values(current), "repeat_before": repeat_before}
-
-
-def _to_raise(rows: str) -> str:
-    """SQL for the alerts to raise: all columns of the query ``rows``, and ``is_current``.
-
-    An ``id`` is to be raised if no row of toast_alerts has its ``facts``, or none raised within the
-    interval. ``is_current`` is NULL if the id has no row yet, otherwise false.
-    """
-    # OFFSET 0 prevents a second lookup.
-    return f"""
-    SELECT * FROM (
-        SELECT candidate.*, {_IS_CURRENT} AS is_current
-        FROM ({rows}) AS candidate
-        OFFSET 0
-    ) AS looked_up
-    WHERE is_current IS NOT TRUE"""
-
-
-def _raise(rows: str, kinds: Mapping[str, Kind], announced: str) -> str:
-    """The statement that stores the alerts of the query ``rows``, and publishes those that are
-    ``announced``, a condition.
-
-    If two machines raise the same alert, the second waits for the first. A repeated alert is then
-    not published again. A new alert makes the statement fail with a UniqueViolation: run it again,
-    and the alert is no longer due.
-    """
-    # ON CONFLICT costs one more lookup for each alert, so new alerts do without it.
-    insert = _INSERT.format(is_announced=announced, quiet=_QUIET)
-    kinds_of = "".join(
-        f""", {name} AS (SELECT * FROM raised WHERE {kind.rows}
-), announced_{name} AS ({kind.event.insert(f"{name} WHERE {announced}")})"""
-        for name, kind in kinds.items()
-    )
-    events = " + ".join(f"(SELECT count(*) FROM announced_{name})" for name in kinds)
-    counts = "".join(f",\n       (SELECT count(*) FROM {name}) AS {name}" for name in kinds)
-    return f"""
-WITH due AS ({_to_raise(rows)}
-), first AS ({insert} WHERE is_current IS NULL ORDER BY id
-), repeated AS ({insert} WHERE NOT is_current ORDER BY id
-    ON CONFLICT (scheduler, subject_id) DO UPDATE
-        SET facts = excluded.facts, raised_at = excluded.raised_at
-        WHERE alert.facts <> excluded.facts OR alert.raised_at <= %(repeat_before)s
-    RETURNING subject_id
-), raised AS (
-    SELECT * FROM due WHERE is_current IS NULL OR id IN (SELECT subject_id FROM repeated)
-){kinds_of}
-SELECT (SELECT count(*) FROM due) AS found,
-       (SELECT count(*) FROM raised) AS processed,
-       {events} AS events{counts}"""
+        interval = current.settings[self.interval]
+        share = 1 if current.between_ticks else _REPEAT_AFTER
+        return {
+            **super()._values(current),
+            "repeat_before": current.now - interval * share,
+            "between_ticks": current.between_ticks,
+            "repeat_by": current.now - interval * _REPEAT_BY,
+        }
 
 
 def _forgotten(done: PassResult) -> PassResult:

@@ -3,9 +3,13 @@
 A row is to blame for an error if the statement succeeds without it; the SQLSTATE does not decide,
 because a trigger may raise any. A row that is found, locked and repeatedly unchanged fails, too: a
 trigger or a rule undoes the change.
+
+Each trial is undone to a savepoint if it fails, so the trials of a short time are one transaction.
 """
 
+import time
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -14,20 +18,33 @@ from common.database import failed_rows
 from common.database.error_classification import contended, reason, server_fault
 from common.errors import PassError
 from common.logging import logs
-from common.scheduling.scheduler import PassResult
+from common.scheduling.scheduler import NOTHING, PassResult
 from common.scheduling.work import ctid
 from common.scheduling.work.batches import Batches, Done
 
 _log = logs.logger(__name__)
 
-# Rows tried together when one is known to fail: enough to share the cost of a statement, few
-# enough to waste little work.
-SUSPECT_ROWS = 64
-# Limits of such a try: a row may wait for a lock, its trigger for anything.
-SUSPECT_LIMITS = {"lock_timeout": "500ms", "statement_timeout": "15s"}
+# An empty range of places.
+NO_ROW = (0, 0)
+# Rows tried together when none of them is known to fail: enough to share the cost of a statement,
+# few enough to waste little work.
+GROUP_ROWS = 64
+# Limits of such a trial: a row may wait for a lock, its trigger for anything.
+TRIAL_LIMITS = {"lock_timeout": "500ms", "statement_timeout": "15s"}
+# PostgreSQL keeps up to 64 savepoints of a transaction where other sessions find them quickly.
+MOST_TRIALS = 60
+# No trial begins later in a transaction, so that others do not wait long for its rows.
+TRIALS_SECONDS = 0.1
 # Rows that a pass sets aside. With more, the rules of the table have probably changed, and an
 # operator must look.
 MOST_FAILED_ROWS = 10_000
+
+
+class _Aside(NamedTuple):
+    """A row that is set aside, and the reason as it is stored."""
+
+    row_id: UUID
+    reason: str
 
 
 class BadRows:
@@ -37,41 +54,79 @@ class BadRows:
         """``unchanged_is_bad``: a row that stays unchanged counts as failed."""
         self._batches = batches
         self._unchanged_is_bad = unchanged_is_bad
+        # What is still due after a change is probably bad.
+        self._group_rows = 1 if unchanged_is_bad else GROUP_ROWS
         self._current = batches.current
         self._statements = batches.statements
+        # The places of the rows that are left, and how many of the first contain a bad one.
+        self._places: Sequence[int] = ()
+        self._suspects = 0
+        self._aside: list[_Aside] = []
 
     def change_all_others(self, first: int, end: int) -> PassResult:
         """Change the rows of a range in groups, and set aside those that fail."""
         # Without any row it must succeed; otherwise no row is to blame.
-        self._batches.run(first, first)
+        self._batches.run(*NO_ROW)
         # Only unchanged rows are still due.
         id_column, due = self._statements.id_column, self._statements.due
         still_due = f"{id_column} IN (SELECT {id_column} FROM ({due}) AS due)"
         condition = still_due if self._unchanged_is_bad else "true"
-        places = self._batches.places(first, end, condition)
-        total = PassResult()
-        with self._current.connection.limited(SUSPECT_LIMITS):
-            for start in range(0, len(places), SUSPECT_ROWS):
-                total += self._change(places[start : start + SUSPECT_ROWS])
-        return total
+        return self._change(self._batches.places(first, end, condition))
+
+    def change_again(self, ids: Sequence[UUID]) -> PassResult:
+        """Change rows that have failed in an earlier pass, each by itself."""
+        self._batches.run(*NO_ROW)
+        return self._change(self._batches.places_of(ids))
 
     def _change(self, places: Sequence[int]) -> PassResult:
-        """Change these rows; if one fails, halve the group until that row is alone."""
+        self._places, self._suspects = places, 0
+        total = PassResult()
+        while self._places and total.complete:
+            total += self._change_some()
+        return total
+
+    def _change_some(self) -> PassResult:
+        """Try groups of rows in one transaction."""
         if self._current.stopping():
             return PassResult(complete=False)
-        if len(places) == 1:
-            return self._change_at(places[0])
+        total, self._aside = PassResult(), []
+        ends_at = time.monotonic() + TRIALS_SECONDS
+        with self._current.connection.begin(TRIAL_LIMITS):
+            # What is deferred must fail while it can still be undone.
+            self._current.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            for _ in range(MOST_TRIALS):
+                total += self._change_next()
+                if not self._places or time.monotonic() > ends_at:
+                    break
+        self._report(total)
+        return total
+
+    def _report(self, done: PassResult) -> None:
+        """Report what was committed."""
+        for aside in self._aside:
+            _log.error("row_set_aside", table=self._statements.table, **aside._asdict())
+        self._batches.report(done)
+        if self._batches.failed > MOST_FAILED_ROWS:
+            raise PassError(f"more than {MOST_FAILED_ROWS} rows failed, such as {done.note}")
+
+    def _change_next(self) -> PassResult:
+        """Try the next rows: a group, half of a group that has failed, or one row."""
+        number = max(1, self._suspects // 2) if self._suspects else self._group_rows
+        places = self._places[:number]
         try:
-            # Planning such a small range costs more than running it.
-            done = self._batches.run(places[0], places[-1] + 1, prepare=True)
+            result = self._change_group(places) if len(places) > 1 else self._change_at(places[0])
         except psycopg.Error as error:
-            if server_fault(error):
+            if server_fault(error) or len(places) == 1:
                 raise
-        else:
-            if not self._is_bad(done):
-                return done.result
-        middle = len(places) // 2
-        return self._change(places[:middle]) + self._change(places[middle:])
+            self._suspects = len(places)
+            return NOTHING
+        self._places = self._places[len(places) :]
+        # If the first half of the suspects is good, a bad row is known to be in the second.
+        self._suspects = 0 if result.failed else max(0, self._suspects - len(places))
+        return result
+
+    def _change_group(self, places: Sequence[int]) -> PassResult:
+        return self._try(places[0], places[-1] + 1).result
 
     def _change_at(self, place: int) -> PassResult:
         """Change the row at this place, or one after another if several heaps have one."""
@@ -80,7 +135,7 @@ class BadRows:
         if not ids:
             # Another session moved the row, and a later round finds it; or no row is to blame, as
             # with a trigger on every statement, and this fails again.
-            return self._batches.run(place, place + 1).result
+            return self._try(place, place + 1).result
         total = PassResult()
         for row in ids:
             total += self._change_one(place, row, [other for other in ids if other != row])
@@ -88,9 +143,13 @@ class BadRows:
 
     def _change_one(self, place: int, row: UUID, others: Sequence[UUID]) -> PassResult:
         try:
-            done = self._batches.run(place, place + 1, without=others, prepare=True)
-            if self._is_bad(done):  # another session may just have changed it
-                done = self._batches.run(place, place + 1, without=others, prepare=True)
+            try:
+                done = self._try(place, place + 1, others)
+            except psycopg.errors.UniqueViolation:
+                done = None
+            # Another session may just have changed it.
+            if done is None or self._is_bad(done):
+                done = self._try(place, place + 1, others)
         except psycopg.Error as error:
             if server_fault(error):
                 raise
@@ -103,6 +162,10 @@ class BadRows:
             return done.result + self._set_aside(row, why)
         return done.result
 
+    def _try(self, first: int, end: int, without: Sequence[UUID] = ()) -> Done:
+        with self._current.connection.savepoint():
+            return self._batches.attempt(first, end, without)
+
     def _is_bad(self, done: Done) -> bool:
         return self._unchanged_is_bad and done.unchanged > 0
 
@@ -111,10 +174,5 @@ class BadRows:
         kept, _ = failed_rows.set_aside(
             current.connection, current.scheduler, row, why, current.now
         )
-        self._batches.failed += 1
-        _log.error("row_set_aside", table=table, row_id=row, reason=kept)
-        done = PassResult(failed=1, note=f"{table} {row}: {kept}")
-        current.report_progress(done, share=self._batches.share)
-        if self._batches.failed > MOST_FAILED_ROWS:
-            raise PassError(f"more than {MOST_FAILED_ROWS} rows failed, such as {done.note}")
-        return done
+        self._aside.append(_Aside(row, kept))
+        return PassResult(failed=1, note=f"{table} {row}: {kept}")

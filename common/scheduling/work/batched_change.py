@@ -11,12 +11,14 @@ from functools import cached_property
 from common.database import failed_rows, own_tables
 from common.database.table_access import Index, Table, TableAccess
 from common.events.envelope import Event
+from common.scheduling.due import lateness
+from common.scheduling.due.next_due import NextDueQuery, moments
 from common.scheduling.preview import Preview
 from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling.under_way.clock_guard import require_agreement
 from common.scheduling.work import batched_pass, ctid
 from common.scheduling.work.batches import Statements
-from common.scheduling.work.clock_guard import require_agreement
-from common.scheduling.work.due_rows import all_of, is_announced, not_left_out
+from common.scheduling.work.due_rows import TRIED_AGAIN, UNKNOWN, all_of, is_announced, not_left_out
 from common.scheduling.work.one_row import OneRow
 from common.scheduling.work.sql_work import SqlWork
 
@@ -97,7 +99,11 @@ class BatchedChange(SqlWork):
             "(SELECT count(*) FROM due) AS found",
             "(SELECT count(*) FROM changed) AS processed",
         ]
-        more = ""
+        found, more = "id, ctid", ""
+        if self.changes and self.since != UNKNOWN:
+            # From the rows as they were found: a change may set the time anew.
+            found += f", {self.since} AS since"
+            counts.append(f"{lateness.sql('due')} AS late")
         if self.event:
             announced_rows = f"changed WHERE {is_announced(self.since)}"
             more = f", announced AS ({self.event.insert(announced_rows)})"
@@ -110,7 +116,7 @@ class BatchedChange(SqlWork):
             due=f"SELECT {', '.join(self.shows)} FROM {self.table.name} WHERE {is_due}",
             batch=f"""
 WITH due AS (
-    SELECT id, ctid FROM {self.table.name} WHERE {ctid.in_range()} AND {is_due}
+    SELECT {found} FROM {self.table.name} WHERE {ctid.in_range()} AND {is_due}
     FOR UPDATE SKIP LOCKED
 ), changed AS (
     {change} RETURNING {", ".join(self._returned)}
@@ -119,7 +125,17 @@ SELECT {", ".join(counts)}""",
             eager=eager if self.rarely_locked else "",
             # What is to be deleted may wait for the next pass.
             urgent=bool(self.changes),
+            can_wait=not self.changes,
         )
+
+    @cached_property
+    def next_due_query(self) -> NextDueQuery | None:
+        """The SQL for when the next row will be due; what is to be deleted may wait."""
+        if not self.changes:
+            return None
+        rows = self.table.name
+        left = f"EXISTS ({self.statements.due})" if self._is_timed else "false"
+        return NextDueQuery((*moments(rows, self.due, not_left_out()), TRIED_AGAIN), left)
 
     @property
     def _one_row(self) -> OneRow:
@@ -154,6 +170,7 @@ SELECT {", ".join(counts)}""",
             update=tuple(self.changes) or (lock,),
             delete=not self.changes,
             profits=(self.index,),
+            is_timed=bool(self.changes) and self._is_timed,
         )
 
     def _require_clocks(self, current: Pass) -> None:

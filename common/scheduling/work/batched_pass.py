@@ -7,14 +7,17 @@ would be slower with each batch, because it reads the dead rows of the batches b
 moves behind the slices in the meantime is found by the next round, or by the next pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
 
+from common.config import TOAST_RETENTION_SHARE
+from common.database import failed_rows
 from common.database.error_classification import server_fault
 from common.errors import PassError
 from common.scheduling.scheduler import Pass, PassResult
+from common.scheduling.under_way.breaks import Breaks
 from common.scheduling.work import ctid
 from common.scheduling.work.bad_rows import BadRows
 from common.scheduling.work.batches import Batches, Collection, Done, Statements
@@ -30,6 +33,10 @@ SLICE_PAGES = 128
 # An eager batch takes a fraction of that time, and other transactions rarely need the rows that it
 # locks.
 EAGER_SLICES = 4
+# Other sessions notice a long slice more than several short ones with breaks between.
+SHORT_SLICE_PAGES = 64
+# Rows that are probably still bad: together with others they would fail the whole slice.
+MOST_TRIED_APART = 1_000
 # If this many rows fail in a pass and none succeeds, the cause is not a single row.
 MOST_FAILED_ALONE = 100
 # Consecutive rounds that found rows and changed none, before each row is tried alone: another
@@ -71,6 +78,22 @@ class _BatchedPass:
     def run(self) -> PassResult:
         if self._statements.collection:
             return self._run_collected(self._statements.collection)
+        return self._apart_from_bad_rows(self._change_all)
+
+    def _apart_from_bad_rows(self, change: Callable[[], PassResult]) -> PassResult:
+        """Change all rows, but by themselves those that have failed in an earlier pass."""
+        current, batches = self._pass, self._batches
+        known = failed_rows.due_again(
+            current.connection, current.scheduler, current.now, MOST_TRIED_APART
+        )
+        batches.leave_out(known)
+        total = change()
+        batches.leave_out([])
+        if known and total.complete:
+            total += BadRows(batches, unchanged_is_bad=True).change_again(known)
+        return total
+
+    def _change_all(self) -> PassResult:
         total, idle_rounds = PassResult(), 0
         while not self._pass.stopping():
             due = self._count()
@@ -98,7 +121,7 @@ class _BatchedPass:
                 for statement in collection.statements:
                     connection.execute(statement, self._parameters)
             try:
-                return self._slice_by_slice().result
+                return self._apart_from_bad_rows(lambda: self._slice_by_slice().result)
             finally:
                 if not connection.closed:
                     connection.execute(f"DROP TABLE {collection.table}")
@@ -127,8 +150,10 @@ class _BatchedPass:
         change = self._batches.run_eagerly if eager else self._batches.run
         total, unchanged = PassResult(), 0
         heaps = ctid.pages(self._pass.connection, self._statements.heaps)
-        step = SLICE_PAGES * (EAGER_SLICES if eager else 1)
-        for first, end, self._batches.share in ctid.slices(heaps, step):
+        breaks = self._breaks()
+        step = SHORT_SLICE_PAGES if breaks else SLICE_PAGES * (EAGER_SLICES if eager else 1)
+        for first, end, share in ctid.slices(heaps, step):
+            self._batches.share = share
             if self._pass.stopping():
                 total += PassResult(complete=False)
                 break
@@ -144,10 +169,17 @@ class _BatchedPass:
                 total += bad_rows.change_all_others(first, end)
             else:
                 unchanged += done.unchanged
+            if breaks:
+                breaks.take(share)
         self._batches.share = None
         if eager and not total.processed:
             unchanged += 1  # the eager statement does not return what it found
         return Done(total, unchanged)
+
+    def _breaks(self) -> Breaks | None:
+        """The breaks of a pass over all slices; None if it takes none."""
+        can_wait, settings = self._statements.can_wait, self._pass.settings
+        return Breaks(self._pass) if can_wait and settings[TOAST_RETENTION_SHARE] < 1 else None
 
     def _require_locked(self) -> None:
         """Raise PassError if due rows are hidden from changes rather than locked."""

@@ -9,6 +9,7 @@ import psycopg
 
 from common import failpoints
 from common.logging import logs
+from common.scheduling.due.lateness import UNKNOWN, Lateness
 from common.scheduling.scheduler import Pass, PassResult
 from common.scheduling.work import ctid
 
@@ -41,6 +42,8 @@ class Statements:
     locks are rare. ``due`` selects the rows that the batch would change. If not ``urgent``, a row
     that moves behind the slices is handled by the next pass.
 
+    ``can_wait``: nobody waits for its rows to be gone, so a pass over many of them takes breaks.
+
     If the query for due rows is expensive for any ctid range, a ``collection`` copies them; the
     batches then use ctid ranges of its table.
     """
@@ -51,6 +54,7 @@ class Statements:
     eager: str = ""
     id_column: str = "id"
     urgent: bool = True
+    can_wait: bool = False
     collection: Collection | None = None
 
     @property
@@ -79,18 +83,37 @@ class Batches:
     share: float | None = field(default=None, init=False)
     failed: int = field(default=0, init=False)
 
-    def run(
-        self, first: int, end: int, *, without: Sequence[UUID] = (), prepare: bool = False
-    ) -> Done:
-        """Change the due rows of a range, except those in ``without``."""
+    def leave_out(self, ids: Sequence[UUID]) -> None:
+        """From now on these rows are not changed, and do not count as due."""
+        self.parameters["without"] = list(ids)
+
+    def run(self, first: int, end: int) -> Done:
+        """Change the due rows of a range."""
         failpoints.reach("statement")
-        parameters = {**self._parameters(first, end), "without": list(without)}
         try:
-            return self._execute(parameters, prepare)
+            done = self._execute(self._parameters(first, end))
         except psycopg.errors.UniqueViolation:
             # Another process may have just changed these rows, so they are no longer due.
             # Otherwise a row is to blame, and the second run fails as well.
-            return self._execute(parameters, prepare)
+            done = self._execute(self._parameters(first, end))
+        self.report(done.result)
+        return done
+
+    def attempt(self, first: int, end: int, without: Sequence[UUID] = ()) -> Done:
+        """Change the due rows of a small range, except those in ``without``.
+
+        For an open transaction: call ``report`` after its end.
+        """
+        failpoints.reach("statement")
+        parameters = self._parameters(first, end)
+        parameters["without"] = [*parameters["without"], *without]
+        # Planning such a small range costs more than running it.
+        return self._execute(parameters, prepare=True)
+
+    def report(self, result: PassResult) -> None:
+        """Report what was committed."""
+        self.failed += result.failed
+        self.current.report_progress(result, share=self.share)
 
     def run_eagerly(self, first: int, end: int) -> Done:
         """Change the due rows of a range without locking them first."""
@@ -101,25 +124,38 @@ class Batches:
                 cursor = connection.execute(self.statements.eager, self._parameters(first, end))
         except psycopg.errors.LockNotAvailable:
             _log.debug("locked_rows_skipped", table=self.statements.table)
-            return self._execute(self._parameters(first, end), prepare=False)
-        return self._report({"found": cursor.rowcount, "processed": cursor.rowcount})
+            done = self._execute(self._parameters(first, end))
+        else:
+            done = Done(PassResult(cursor.rowcount))
+        self.report(done.result)
+        return done
+
+    def places_of(self, ids: Sequence[UUID]) -> list[int]:
+        """The places of the rows with these ids."""
+        condition = f"{self.statements.id_column} = ANY (%(ids)s)"
+        return ctid.places(
+            self.current.connection, self.statements.heaps, condition, {"ids": list(ids)}
+        )
 
     def places(self, first: int, end: int, condition: str) -> list[int]:
         """The places of the rows in a range that meet ``condition``."""
-        parameters = self._parameters(first, end)
-        return ctid.places(self.current.connection, self.statements.heaps, condition, parameters)
+        return ctid.places(
+            self.current.connection,
+            self.statements.heaps,
+            f"{ctid.in_range()} AND {condition}",
+            self._parameters(first, end),
+        )
 
-    def _execute(self, parameters: Mapping[str, Any], prepare: bool) -> Done:
+    def _execute(self, parameters: Mapping[str, Any], *, prepare: bool = False) -> Done:
         batch = self.statements.batch
         cursor = self.current.connection.execute(batch, parameters, prepare=prepare)
-        return self._report(dict(cursor.fetchone() or {}))
-
-    def _report(self, counts: dict[str, int]) -> Done:
+        counts = dict(cursor.fetchone() or {})
+        late = Lateness.read(counts.pop("late", None))
         found = counts.pop("found", 0)
         processed, events = counts.pop("processed", 0), counts.pop("events", 0)
-        result = PassResult(processed, events, details=counts)
-        self.current.report_progress(result, share=self.share)
-        return Done(result, found - processed)
+        # It is that of the rows that were found.
+        late = late if found == processed else UNKNOWN
+        return Done(PassResult(processed, events, details=counts, lateness=late), found - processed)
 
     def _parameters(self, first: int, end: int) -> dict[str, Any]:
         return {**self.parameters, "first": ctid.tid(first), "end": ctid.tid(end)}

@@ -24,9 +24,13 @@ WITH RECURSIVE part AS (
 SELECT pg_relation_size(class.oid) / current_setting('block_size')::int AS pages
 FROM part JOIN pg_class AS class USING (oid) WHERE class.relkind = 'r'"""
 
+# A ctid has no parts in SQL, but it is written as a point is.
 _PLACES = """
-SELECT DISTINCT ctid::text AS place FROM {table}
-WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid AND {condition}"""
+SELECT coalesce(array_agg(DISTINCT place[0]::int8 * 65536 + place[1]::int8), ARRAY[]::int8[])
+       AS places
+FROM (
+    SELECT ctid::text::point AS place FROM {table} WHERE {condition}
+) AS found"""
 
 _IDS = "SELECT {id} AS id FROM {table} WHERE ctid = %(place)s::tid ORDER BY 1"
 
@@ -71,12 +75,10 @@ def slices(heaps: Sequence[int], most_pages: int) -> Iterator[tuple[int, int, fl
 def places(
     connection: Connection, table: str, condition: str, parameters: Mapping[str, Any]
 ) -> list[int]:
-    """The places of rows that meet ``condition``, in the range ``first`` to ``end``.
-
-    The range is in ``parameters``; the result is in physical order.
-    """
+    """The places of the rows that meet ``condition``, in physical order."""
     statement = _PLACES.format(table=table, condition=condition)
-    return sorted(_place(row["place"]) for row in connection.execute(statement, parameters))
+    [row] = connection.execute(statement, parameters)
+    return list(row["places"])
 
 
 def ids(connection: Connection, table: str, id_column: str, place: int) -> list[UUID]:
@@ -89,8 +91,3 @@ def tid(place: int) -> str:
     """A place as PostgreSQL writes a ctid."""
     page, position = divmod(place, PAGE)
     return f"({page},{position})"
-
-
-def _place(tid: str) -> int:
-    page, position = tid.strip("()").split(",")
-    return int(page) * PAGE + int(position)

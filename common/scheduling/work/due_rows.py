@@ -6,11 +6,18 @@ from typing import Any
 
 from common.database import failed_rows
 from common.database.session import Connection
+from common.scheduling.due.conditions import Condition, Time
+from common.scheduling.due.next_due import moment
 from common.scheduling.preview import PREVIEW_ROWS, Ages, Preview
-from common.scheduling.scheduler import Condition, Pass
+from common.scheduling.scheduler import Pass
 
 # SQL for the moment at which a row became due, where nothing says it.
 UNKNOWN = "NULL::timestamptz"
+
+# SQL for the next moment at which a row is tried again that is set aside.
+TRIED_AGAIN = moment(
+    "toast_failed_rows", Time("retry_at", "%(now)s"), ["scheduler = %(scheduler)s"]
+)
 
 # How many rows are due and would be announced, and their ages.
 _COUNT = """

@@ -9,8 +9,9 @@ from typing import Any
 from common.config import Settings, Variable
 from common.database.table_access import Table
 from common.errors import PassError
+from common.scheduling.due.conditions import Condition
 from common.scheduling.preview import Checked, Reasons
-from common.scheduling.scheduler import Condition, Pass
+from common.scheduling.scheduler import Pass
 from common.scheduling.work.due_rows import UNKNOWN
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")

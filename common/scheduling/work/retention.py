@@ -4,7 +4,7 @@ from typing import Any
 
 from common.config import Variable
 from common.database.table_access import Index, Table
-from common.scheduling.scheduler import Condition
+from common.scheduling.due.conditions import Condition
 from common.scheduling.work.batched_change import BatchedChange, Children
 
 _AGE = "created_at < %(cutoff)s OR created_at IS NULL"

@@ -1,7 +1,7 @@
 """What BatchedChange and Alerts have in common: one query finds their due rows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -9,8 +9,10 @@ from typing import Any
 from common.config import Variable
 from common.database.table_access import Table
 from common.events.envelope import Event
+from common.scheduling.due.conditions import Condition
+from common.scheduling.due.next_due import NextDue, NextDueQuery
 from common.scheduling.preview import Preview, Reasons
-from common.scheduling.scheduler import Condition, Pass
+from common.scheduling.scheduler import Pass
 from common.scheduling.work import batched_pass, ctid
 from common.scheduling.work.batches import Statements
 from common.scheduling.work.due_rows import UNKNOWN, DueRows, not_set_aside
@@ -57,7 +59,8 @@ class SqlWork(ABC):
     def explain(self, current: Pass) -> None:
         """Let PostgreSQL plan every statement, and run none; raises its error."""
         first, end = map(ctid.tid, ctid.WHOLE_TABLE)
-        values = {**self._values(current), "first": first, "end": end}
+        ahead = timedelta(0)
+        values = {**self._values(current), "first": first, "end": end, "ahead": ahead}
         for statement in self.planned:
             current.connection.execute(f"EXPLAIN {statement}", values)
 
@@ -65,7 +68,34 @@ class SqlWork(ABC):
     def planned(self) -> tuple[str, ...]:
         """The statements that can be planned before a pass has begun."""
         statements = self.statements
-        return tuple(filter(None, (statements.due, statements.batch, statements.eager)))
+        batch = (statements.due, statements.batch, statements.eager)
+        return tuple(filter(None, (*batch, *self._asked)))
+
+    @property
+    @abstractmethod
+    def next_due_query(self) -> NextDueQuery | None:
+        """The SQL for when the next row will be due; None if that may wait for the next tick."""
+
+    @property
+    def next_due(self) -> Callable[[Pass, timedelta], NextDue] | None:
+        """As in Work."""
+        query = self.next_due_query
+        if query is None:
+            return None
+
+        def ask(current: Pass, ahead: timedelta) -> NextDue:
+            return query.ask(current.connection, {**self._values(current), "ahead": ahead})
+
+        return ask
+
+    @property
+    def _is_timed(self) -> bool:
+        """Whether it is known when rows become due."""
+        return any(condition.time for condition in self.due)
+
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        return (self.next_due_query.sql,) if self.next_due_query else ()
 
     @property
     def settings(self) -> tuple[Variable[Any], ...]:

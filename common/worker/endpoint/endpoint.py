@@ -40,7 +40,7 @@ class Endpoint:
         if self._is_open or not self._port:
             return
         try:
-            server = PageServer(_listener(self._bind, self._port), self._pages, self._hosts)
+            server = PageServer(listener(self._bind, self._port), self._pages, self._hosts)
         except OSError as error:
             self._log_failure(error)
             return
@@ -66,20 +66,21 @@ class Endpoint:
         )
 
 
-def _listener(bind: str, port: int) -> socket.socket:
+def listener(bind: str, port: int) -> socket.socket:
+    """A socket that listens at an address, or at the path of a Unix socket. Raises OSError."""
     if not bind.startswith("/"):
         family = socket.AF_INET6 if ":" in bind else socket.AF_INET
         # It sets SO_REUSEADDR, so that a restart need not wait for old connections to time out.
         return socket.create_server((bind, port), family=family)
     _remove_left(bind)
-    listener = socket.socket(socket.AF_UNIX)
+    opened = socket.socket(socket.AF_UNIX)
     try:
-        listener.bind(bind)
-        listener.listen()
+        opened.bind(bind)
+        opened.listen()
     except OSError:
-        listener.close()
+        opened.close()
         raise
-    return listener
+    return opened
 
 
 def _remove_left(path: str) -> None:

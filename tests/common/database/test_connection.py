@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from common.database.connection import CONNECT_SECONDS, Database
+from common.database.connection import CONNECT_SECONDS, Database, abort_connection
 from common.database.error_classification import connection_lost
-from common.database.session import Connection, abort_connection
+from common.database.session import Connection
 from devservers.checkout import ROOT
 from devservers.child_processes import free_port
 from devservers.postgres_pair import PostgresPair

@@ -4,6 +4,7 @@ The scheduler is link-expiration; walk and book-keeping are those of every one.
 """
 
 from datetime import datetime, timedelta
+from random import Random
 from uuid import uuid4
 
 from common.database import failed_rows as aside
@@ -18,6 +19,19 @@ from workers.link import link_expiration
 EXPIRATION = link_expiration.SCHEDULER
 
 REFUSE = refusal("UPDATE ON link_links", "new.title = 'poison'", message="refused this link")
+
+# Rows that are bad without being changed, which would move them.
+IS_BAD = """
+CREATE TABLE poisoned (id uuid PRIMARY KEY);
+CREATE FUNCTION is_bad(uuid) RETURNS boolean LANGUAGE sql AS
+$$ SELECT EXISTS (SELECT FROM poisoned WHERE id = $1) $$"""
+# A sequence counts what is rolled back, too.
+COUNT_ATTEMPTS = """
+CREATE SEQUENCE attempts;
+CREATE FUNCTION attempt() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM nextval('attempts'); RETURN new; END $$;
+CREATE TRIGGER attempt BEFORE UPDATE ON link_links FOR EACH ROW EXECUTE FUNCTION attempt()"""
+ROWS = 1_000
 
 ACTIVE = "SELECT id FROM link_links WHERE is_active"
 
@@ -61,6 +75,23 @@ def test_bad_rows_in_a_backlog_do_not_affect_the_others(database: TestDatabase) 
     assert {row["row_id"] for row in failed_rows(database)} == set(bad)
 
 
+def test_any_pattern_of_bad_rows_is_found(database: TestDatabase) -> None:
+    link().insert_many(database, ROWS, unique="short_code")
+    database.query(IS_BAD)
+    dice = Random(26)
+    order = [row["id"] for row in database.query("SELECT id FROM link_links ORDER BY ctid")]
+    # All good at first, then ever more, up to all.
+    bad = {row for place, row in enumerate(order) if dice.random() < (place / ROWS) ** 3 * 1.3}
+    database.query("INSERT INTO poisoned SELECT unnest(%s::uuid[])", list(bad))
+    database.query(REFUSE.replace("new.title = 'poison'", "is_bad(new.id)"))
+
+    result = run_pass(database, EXPIRATION)
+
+    assert (result.processed, result.failed) == (ROWS - len(bad), len(bad))
+    assert {row["row_id"] for row in failed_rows(database)} == bad
+    assert {row["id"] for row in database.query(ACTIVE)} == bad
+
+
 def test_a_row_set_aside_is_passed_over_until_its_time_then_done_and_forgotten(
     database: TestDatabase,
 ) -> None:
@@ -75,6 +106,24 @@ def test_a_row_set_aside_is_passed_over_until_its_time_then_done_and_forgotten(
 
     assert processed_at(database, retry_at) == 1
     assert failed_rows(database) == []
+
+
+def test_rows_that_failed_before_are_tried_apart_from_the_others(database: TestDatabase) -> None:
+    for _ in range(20):
+        link(title="poison").insert(database)
+    database.query(REFUSE)
+    assert run_pass(database, EXPIRATION).failed == 20
+    link().insert_many(database, 500, unique="short_code")
+    healed = failed_rows(database)[0]["row_id"]
+    database.query("UPDATE link_links SET title = 'healed' WHERE id = %s", healed)
+    database.query(COUNT_ATTEMPTS)
+
+    result = run_pass(database, EXPIRATION, now=NOW + HOUR)
+
+    assert (result.processed, result.failed) == (501, 19)
+    [attempts] = database.query("SELECT last_value FROM attempts")
+    assert attempts["last_value"] == 501 + 19
+    assert {row["failures"] for row in failed_rows(database)} == {2}
 
 
 def test_a_row_that_fails_again_and_again_is_tried_ever_less_often_but_daily(
@@ -179,15 +228,20 @@ def test_a_stop_ends_a_pass_over_rows_that_cannot_be_changed(database: TestDatab
     assert not result.complete
 
 
-def test_setting_a_row_aside_reports_progress(database: TestDatabase) -> None:
-    for _ in range(3):
-        link(title="poison").insert(database)
+def test_progress_is_reported_when_it_is_committed(database: TestDatabase) -> None:
+    link(title="poison").insert_many(database, 90, unique="short_code")
     database.query(REFUSE)
-    signs: list[PassResult] = []
+    reported: list[int] = []
+    committed: list[int] = []
 
-    assert run_pass(database, EXPIRATION, report_progress=signs.append).failed == 3
+    def report(done: PassResult) -> None:
+        reported.append(sum(reported[-1:]) + done.failed)
+        committed.append(len(failed_rows(database)))
 
-    assert [sign.failed for sign in signs if sign.failed] == [1, 1, 1]
+    assert run_pass(database, EXPIRATION, report_progress=report).failed == 90
+
+    assert reported == committed
+    assert any(0 < each < 90 for each in reported)
 
 
 def processed_at(database: TestDatabase, now: datetime) -> int:

@@ -145,6 +145,32 @@ def test_what_is_done_under_a_lock_is_committed_statement_by_statement(
         assert len(database.query("SELECT * FROM toast_alerts")) == 1
 
 
+@pytest.mark.parametrize("is_pooled", [False, True], ids=["direct", "pooled"])
+def test_a_savepoint_undoes_what_failed_and_nothing_else(
+    is_pooled: bool, database: TestDatabase, pgbouncer: PgBouncer
+) -> None:
+    database.query("CREATE TABLE kept (name text PRIMARY KEY)")
+
+    def keep(*names: str) -> None:
+        for name in names:
+            session.execute("INSERT INTO kept VALUES (%s)", (name,), prepare=True)
+
+    opened = pooled(database, pgbouncer) if is_pooled else database.session()
+    with opened as session, session.begin():
+        for name in ("first", "second"):
+            with pytest.raises(psycopg.errors.UniqueViolation), session.savepoint():
+                keep("lost", "lost")
+            keep(name)
+        with pytest.raises(psycopg.errors.DivisionByZero), session.savepoint():
+            session.execute("SELECT 1 / 0")
+        with session.savepoint():
+            keep("third")
+        [prepared] = session.execute("SELECT count(*) FROM pg_prepared_statements")
+    assert prepared["count"] == (0 if is_pooled else 1)
+    names = [row["name"] for row in database.query("SELECT name FROM kept")]
+    assert names == ["first", "second", "third"]
+
+
 def test_a_lock_ends_with_its_client(database: TestDatabase, pgbouncer: PgBouncer) -> None:
     with pooled(database, pgbouncer) as dying, pooled(database, pgbouncer) as other:
         with dying.try_lock("one"):

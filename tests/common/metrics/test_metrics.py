@@ -47,6 +47,7 @@ FAMILIES = {
     "toast_scheduler_paused": JOB,
     "toast_job_consecutive_failures": JOB,
     "toast_job_items_total": {*JOB, "outcome"},
+    "toast_lateness_seconds": JOB,
     "toast_retry_attempts_total": {"service", "kind"},
     "toast_clock_difference_seconds": {"service"},
     "toast_log_lines_dropped_total": {"service"},
@@ -265,6 +266,10 @@ def test_passes_and_their_events_are_counted(link: Worker, place: Place) -> None
         "events": 3,
         "failed": 0,
     }
+    late = (datetime.now(UTC) - EXPIRED).total_seconds()
+    assert value("toast_lateness_seconds_count", **LINK) == 3
+    assert value("toast_lateness_seconds_bucket", **LINK, le="86400.0") == 0
+    assert value("toast_lateness_seconds_sum", **LINK) == pytest.approx(3 * late, rel=1e-3)
     topic = {"service": "link", "topic": "link.expired"}
     assert value("toast_events_published_total", **topic) == 3
     assert value("toast_event_failures_total", **topic) == 0
@@ -391,6 +396,10 @@ def test_deliveries_and_the_answers_of_receivers_are_counted(webhook: Worker, pl
     limited = {"service": "webhook", "remote": "webhook"}
     assert scraped.value("toast_rate_limit_waits_total", **limited) == 1
     assert scraped.value("toast_rate_limit_wait_seconds_total", **limited) == 120
+    assert scraped.values("toast_lateness_seconds_count", "scheduler") == {
+        "webhook-delivery": 5,
+        "webhook-retry": 0,
+    }
     assert scraped.values("toast_job_enabled", "scheduler") == {
         "webhook-retry": 0,
         "webhook-cleanup": 1,

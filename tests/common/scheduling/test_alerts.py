@@ -56,6 +56,9 @@ SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'toast-test'
   AND wait_event = 'advisory'"""
 
+ROLLED_BACK = """
+SELECT xact_rollback AS failed FROM pg_stat_database WHERE datname = current_database()"""
+
 WAITING = """
 SELECT pid FROM pg_stat_activity WHERE datname = current_database()
 AND application_name = 'toast-test' AND wait_event_type = 'Lock' AND wait_event <> 'advisory'"""
@@ -131,6 +134,27 @@ def test_an_alert_is_raised_once_per_interval_however_often_a_pass_runs(
         assert raised_at(NOW + time * HOUR, subject, database) == events, f"after {time} hours"
 
 
+def test_between_two_ticks_an_alert_is_repeated_when_its_interval_is_over(
+    database: TestDatabase,
+) -> None:
+    ITEM.row.insert(database)
+    assert raised_at(NOW, ITEM, database) == 1
+
+    for hours, events in {9: 0, 9.99: 0, 10: 1}.items():
+        now = NOW + hours * HOUR
+        assert raised_at(now, ITEM, database, between_ticks=True) == events, f"after {hours} hours"
+
+
+def test_a_pass_runs_for_an_alert_that_no_tick_has_repeated(database: TestDatabase) -> None:
+    ITEM.row.insert(database)
+    ask = ITEM.scheduler.work.next_due
+    assert ask is not None
+    with open_pass(database, ITEM.scheduler, ITEM_EXPIRATION_INTERVAL="10h") as current:
+        ITEM.scheduler.work.run(current)
+        assert ask(current, 12 * HOUR).at == NOW + 11 * HOUR
+        assert ask(current, 10 * HOUR).at is None
+
+
 @either
 def test_an_alert_with_other_facts_is_raised_at_once(
     subject: Subject, database: TestDatabase
@@ -177,8 +201,9 @@ def test_each_scheduler_forgets_its_own_alerts_only(database: TestDatabase) -> N
 
 
 @either
+@pytest.mark.parametrize("between_ticks", [False, True])
 def test_two_machines_that_meet_the_same_alerts_raise_each_once(
-    subject: Subject, database: TestDatabase
+    between_ticks: bool, subject: Subject, database: TestDatabase
 ) -> None:
     for _ in range(3):
         subject.row.insert(database)
@@ -192,12 +217,16 @@ def test_two_machines_that_meet_the_same_alerts_raise_each_once(
             first=subject.scheduler.work.run,
             now=NOW + days * DAY,
             report_progress=batches.append,
+            between_ticks=between_ticks,
         )
 
         assert second.events == 0
         assert len(batches) == 1, "it has looked for bad rows"
         announced = Counter(event["key"] for event in outbox(database))
         assert list(announced.values()) == [times] * 3
+    # Machines meet at ticks now and then, but between them whenever a row is due.
+    failed = 0 if between_ticks else 1
+    assert poll_until(lambda: database.one(ROLLED_BACK) == {"failed": failed}, PATIENCE)
 
 
 def test_a_machine_that_finds_part_of_its_batch_raised_goes_on_to_the_rest(
@@ -231,9 +260,14 @@ def test_an_alert_that_another_machine_raises_beside_a_bad_row_is_not_set_aside(
     assert [row["row_id"] for row in failed_rows(database)] == [bad]
 
 
-def raised_at(now: datetime, subject: Subject, database: TestDatabase) -> int:
+def raised_at(
+    now: datetime, subject: Subject, database: TestDatabase, *, between_ticks: bool = False
+) -> int:
     """How many alerts a pass at that time raises, by an interval of ten hours."""
-    return run_pass(database, subject.scheduler, now=now, **{subject.interval: "10h"}).events
+    interval = {subject.interval: "10h"}
+    return run_pass(
+        database, subject.scheduler, now=now, between_ticks=between_ticks, **interval
+    ).events
 
 
 def remembered(database: TestDatabase) -> list[DictRow]:
@@ -246,11 +280,19 @@ def run_behind(
     first: Callable[[Pass], object],
     now: datetime = NOW,
     report_progress: Callable[[PassResult], object] = lambda done: None,
+    *,
+    between_ticks: bool = False,
 ) -> PassResult:
     """Run a pass that meets what ``first`` did on another machine, which commits only then."""
     with (
-        open_pass(database, scheduler, now=now) as one,
-        open_pass(database, scheduler, now=now, report_progress=report_progress) as other,
+        open_pass(database, scheduler, now=now, between_ticks=between_ticks) as one,
+        open_pass(
+            database,
+            scheduler,
+            now=now,
+            report_progress=report_progress,
+            between_ticks=between_ticks,
+        ) as other,
         database.connect() as gatekeeper,
         ThreadPoolExecutor(2) as machines,
     ):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from common.database.session import abort_connection
+from common.database.connection import abort_connection
 from common.scheduling.scheduler import PassResult
 from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase

@@ -16,7 +16,8 @@ from common import backoff
 from common.backoff import retry_delay
 from common.database.connection import Database
 from common.errors import PassError
-from common.scheduling.loop import Loop, next_tick
+from common.scheduling.cadence import next_tick
+from common.scheduling.loop import Loop
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.scheduler import Pass, PassResult
 from devservers.child_processes import poll_until

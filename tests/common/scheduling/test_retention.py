@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from common.scheduling.work.clock_guard import ClocksDiffer
+from common.scheduling.under_way.clock_guard import ClocksDiffer
 from testing.database import TestDatabase
 from testing.passes import DAY, MICROSECOND, MINUTE, NOW, failed_rows, preview, run_pass
 from testing.scheduler_cases.notification import NOTIFICATION_CLEANUP, notification

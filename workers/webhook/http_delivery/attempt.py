@@ -26,7 +26,8 @@ _ORIGIN = re.compile(r"\w+://[^/?#@\s]*(?=[/?#]|$)")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery leased until ``lease``, and its webhook's URL, host and secret."""
+    """A delivery leased until ``lease``, and its webhook's URL, host and secret. It was taken
+    ``late`` seconds after its ``next_retry_at``; infinite, if that is."""
 
     id: UUID
     webhook_id: UUID
@@ -37,6 +38,7 @@ class Delivery:
     host: str
     url: str = field(repr=False)
     secret: str = field(repr=False)
+    late: float = 0.0
 
     @property
     def attempt(self) -> int:
