@@ -4,18 +4,8 @@
 ``duration``, ``interval`` and the other kinds, and reads them from ``Settings``.
 """
 
-from common.config.endpoint import METRICS_BIND, METRICS_HOSTS, metrics_port
-from common.config.environment import (
-    colours_wanted,
-    environment_default,
-    failpoint,
-    forget_libpq_variables,
-    hand_on_notify_socket,
-    journal_stream,
-    login,
-    notify_socket,
-)
-from common.config.kafka import (
+from common.config.declared.endpoint import METRICS_BIND, METRICS_HOSTS, metrics_port
+from common.config.declared.kafka import (
     KAFKA,
     KAFKA_BROKERS,
     KAFKA_SASL_MECHANISM,
@@ -27,20 +17,24 @@ from common.config.kafka import (
     PUBLISHING,
     TOAST_EVENTS_PER_SECOND,
 )
-from common.config.kinds import (
-    Need,
-    Variable,
-    boolean,
-    choice,
-    days,
-    duration,
-    integer,
-    interval,
-    text,
+from common.config.declared.page import (
+    PAGE,
+    WEB_ACTIONS,
+    WEB_BEHIND_PROXY,
+    WEB_HOSTS,
+    WEB_LISTEN,
+    WEB_PROXIES,
+    WEB_SECRET_FILE,
+    WEB_USER_HEADER,
+    Listen,
 )
-from common.config.network_kinds import Network, address, networks
-from common.config.outbound import OUTBOUND_CA_FILE, OUTBOUND_PROXY, egress, proxy
-from common.config.postgres import (
+from common.config.declared.passes import (
+    TOAST_FIRST_PASS,
+    TOAST_MIGRATE,
+    TOAST_PUNCTUAL,
+    TOAST_RETENTION_SHARE,
+)
+from common.config.declared.postgres import (
     DB_CHANNEL_BINDING,
     DB_HOST,
     DB_NAME,
@@ -57,14 +51,32 @@ from common.config.postgres import (
     POSTGRES,
     SYSTEM,
 )
+from common.config.declared.reporting import ENVIRONMENT, LOG_FORMAT, LOG_LEVEL, SENTRY_DSN
+from common.config.environment import (
+    colours_wanted,
+    environment_default,
+    failpoint,
+    forget_libpq_variables,
+    hand_on_notify_socket,
+    journal_stream,
+    login,
+    notify_socket,
+)
+from common.config.kinds import (
+    Need,
+    Variable,
+    boolean,
+    choice,
+    days,
+    duration,
+    integer,
+    interval,
+    text,
+)
+from common.config.network_kinds import Network, address, networks
+from common.config.outbound import OUTBOUND_CA_FILE, OUTBOUND_PROXY, egress, proxy
 from common.config.settings import (
     COMMON,
-    ENVIRONMENT,
-    LOG_FORMAT,
-    LOG_LEVEL,
-    SENTRY_DSN,
-    TOAST_FIRST_PASS,
-    TOAST_MIGRATE,
     Settings,
     SettingsError,
     as_written,

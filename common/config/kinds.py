@@ -150,6 +150,21 @@ def integer(
     return Variable(name, parse, expected, default, help, live_parse=go_syntax.parse_integer)
 
 
+def share(name: str, default: str | None, help: str) -> Variable[float]:
+    """A part of a whole: a decimal number above 0, at most 1."""
+
+    def parse(text: str) -> float:
+        if not _NUMBER.fullmatch(text):
+            raise ValueError("not a decimal number")
+        value = float(text)
+        if not 0 < value <= 1:
+            raise ValueError("out of range")
+        return value
+
+    expected = f"a number above 0, at most 1, such as {default or '0.5'}"
+    return Variable(name, parse, expected, default, help)
+
+
 def text(
     name: str,
     default: str | None,

@@ -13,17 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
-from common.config import kafka, postgres, sources
-from common.config.endpoint import METRICS_BIND, METRICS_HOSTS
+from common.config import sources
+from common.config.declared import kafka, page, passes, postgres, reporting
+from common.config.declared.endpoint import METRICS_BIND, METRICS_HOSTS
 from common.config.kinds import (
     Need,
     Variable,
-    boolean,
-    choice,
     names,
-    text,
     unmet,
     wrong,
 )
@@ -64,6 +61,11 @@ class Settings:
         """Where the value was set: "environment", a file's path as used, or "default"."""
         return self._found[variable.name].origin
 
+    def replaced(self, variables: Iterable[Variable[Any]], other: "Settings") -> "Settings":
+        """These settings, with the values that ``other`` has for ``variables``."""
+        values = {each.name: other._found[each.name] for each in variables}
+        return replace(self, _found={**self._found, **values})
+
 
 class _WrongValue(ValueError):
     """A setting that cannot be used, and what was written, if anything."""
@@ -86,68 +88,14 @@ class SettingsError(Exception):
         super().__init__("\n".join((*self.faults, *self.warnings)))
 
 
-def _log_level(text: str) -> str:
-    level = text.lower()
-    if level == "warn":  # the Go services' spelling
-        return "warning"
-    if level not in ("debug", "info", "warning", "error"):
-        raise ValueError("not one of them")
-    return level
-
-
-def _sentry_dsn(text: str) -> str:
-    """As strict as the SDK, so that a bad DSN is a settings error."""
-    parts = urlsplit(text)
-    project = parts.path.rpartition("/")[2]
-    known = parts.scheme in ("http", "https") and parts.hostname and parts.username
-    if text and not (known and project.isascii() and project.isdecimal() and parts.port != 0):
-        raise ValueError("not a DSN")
-    return text
-
-
-LOG_LEVEL = Variable(
-    "LOG_LEVEL",
-    _log_level,
-    "one of debug, info, warning (or warn), error",
-    "info",
-    "the least severe log records to write",
-)
-LOG_FORMAT = choice(
-    "LOG_FORMAT",
-    ("auto", "text", "json"),
-    "auto",
-    "text for people, json for machines; auto is text at a terminal and json elsewhere",
-)
-ENVIRONMENT = text("ENVIRONMENT", "production", "name of the installation, for error reports")
-SENTRY_DSN = Variable(
-    "SENTRY_DSN",
-    _sentry_dsn,
-    "the DSN that Sentry shows, such as https://key@sentry.example.org/1, or nothing",
-    "",
-    "where errors are reported to; empty: nowhere",
-    secret=True,
-)
-TOAST_FIRST_PASS = choice(
-    "TOAST_FIRST_PASS",
-    ("go", "ask"),
-    "go",
-    "what the first pass ever of a scheduler does that finds more than 1,000 rows due: "
-    "go on, or wait for `toast takeover`",
-)
-TOAST_MIGRATE = boolean("TOAST_MIGRATE", "true", "apply the migrations of toast's tables at start")
-
 COMMON: tuple[Variable[Any], ...] = (
     *postgres.POSTGRES,
     *kafka.KAFKA,
     *kafka.PUBLISHING,
     METRICS_BIND,
     METRICS_HOSTS,
-    LOG_LEVEL,
-    LOG_FORMAT,
-    ENVIRONMENT,
-    SENTRY_DSN,
-    TOAST_FIRST_PASS,
-    TOAST_MIGRATE,
+    *reporting.REPORTING,
+    *passes.PASSES,
 )
 
 
@@ -183,7 +131,8 @@ def load(
         else:
             faults.append(str(fault))
     faults += unmet(needs, values)
-    faults += [*postgres.combination_faults(values), *kafka.combination_faults(values)]
+    for settings in (postgres, kafka, page):
+        faults += settings.combination_faults(values)
     if faults:
         raise SettingsError(faults, warnings)
     warnings += _cautions(declared.values(), found)
@@ -192,14 +141,16 @@ def load(
 
 
 def as_written(service: str, variables: Iterable[Variable[Any]]) -> Settings:
-    """These settings unchecked, to be shown: only ``written`` and ``origin`` have a meaning."""
+    """These settings unchecked, to be shown: only ``written``, ``origin`` and ``secrets`` have a
+    meaning."""
     unchecked = {
         each.name: replace(each, parse=str, default=each.default or "") for each in variables
     }
     layers, _ = sources.read_layers(service, os.environ, names(unchecked.values()))
-    found, unclear = _find_all(unchecked, layers, ())
+    secrets = sources.values_of(layers, names(each for each in unchecked.values() if each.secret))
+    found, unclear = _find_all(unchecked, layers, secrets)
     instead = {name: fault.instead(unchecked[name]) for name, fault in unclear.items()}
-    return Settings(service, {**found, **instead}, (), ())
+    return Settings(service, {**found, **instead}, (), secrets)
 
 
 def _cautions(variables: Iterable[Variable[Any]], found: Mapping[str, _Found]) -> tuple[str, ...]:

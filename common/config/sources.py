@@ -128,7 +128,7 @@ def _unread(service: str, layer: Layer, readers: Readers) -> Iterator[str]:
         begin.add(service.upper())
     read = readers.here | (readers.others or frozenset())
     for name in _names(layer, without=read):
-        meant = suggestions.meant(name, readers.settings, begin)
+        meant = suggestions.meant(name, readers.here, begin)
         if meant is not None:
             yield _not_a_setting(name, layer, meant)
 

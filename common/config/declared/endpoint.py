@@ -11,14 +11,20 @@ _MOST_PATH_BYTES = 107
 
 
 def _bind(text: str) -> str:
+    return socket_path(text) if text.startswith("/") else str(ipaddress.ip_address(text))
+
+
+def socket_path(text: str) -> str:
+    """The absolute path of a Unix socket. Raises ValueError."""
     if not text.startswith("/"):
-        return str(ipaddress.ip_address(text))
+        raise ValueError("not an absolute path")
     if len(text.encode()) > _MOST_PATH_BYTES or not text.isprintable():
         raise ValueError(f"a path of more than {_MOST_PATH_BYTES} bytes, or not printable")
     return text
 
 
-def _hosts(text: str) -> tuple[str, ...]:
+def hosts(text: str) -> tuple[str, ...]:
+    """Names and addresses as a Host header has them, without port. Raises ValueError."""
     return tuple(_host(item.strip(" \t")) for item in text.split(",")) if text else ()
 
 
@@ -40,7 +46,7 @@ METRICS_BIND = Variable(
 )
 METRICS_HOSTS = Variable(
     "METRICS_HOSTS",
-    _hosts,
+    hosts,
     "a comma-separated list of names and addresses without port, such as vm1.example.org,10.0.0.5",
     "",
     "names besides localhost, 127.0.0.1 and [::1] by which metrics and health may be asked for",

@@ -1,0 +1,1 @@
+"""The settings that all workers share, and those of the page, by what they are for."""
