@@ -1,0 +1,77 @@
+"""Finds out who asks, in the one way that the settings choose.
+
+- The Unix socket: whoever can open it is in. The kernel tells the user at its other end, which is
+  the one that logged in by ssh.
+- A port: a session that began with a login link.
+- Behind a proxy: the user that the proxy names.
+"""
+
+import ipaddress
+import time
+from collections.abc import Callable
+
+from flask import abort, request, session
+
+from common import config
+from common.config import Settings
+
+# Where the server puts the name of the user at the other end of the Unix socket.
+PEER = "toast.peer"
+SESSION_HOURS = 12
+
+_LOGIN, _SINCE = "login", "since"
+_LONGEST_NAME = 64
+
+# Returns the login of this request; "" if nobody is logged in.
+Who = Callable[[], str]
+
+
+def way(settings: Settings) -> Who:
+    """The way to find out who asks. It aborts a request that must not be answered at all."""
+    if settings[config.WEB_BEHIND_PROXY]:
+        return lambda: _from_proxy(settings)
+    return _from_peer if settings[config.WEB_LISTEN].is_socket else _from_session
+
+
+def takes_links(settings: Settings) -> bool:
+    """Whether a login link is the way in."""
+    return not settings[config.WEB_BEHIND_PROXY] and not settings[config.WEB_LISTEN].is_socket
+
+
+def begin(login: str) -> None:
+    """Begin the session of this login."""
+    # With a new token for forms: the one before was that of anybody.
+    session.clear()
+    session.update({_LOGIN: login, _SINCE: int(time.time())})
+    session.permanent = True
+
+
+def end() -> None:
+    """End the session."""
+    session.clear()
+
+
+def _from_peer() -> str:
+    return str(request.environ.get(PEER, "socket"))
+
+
+def _from_session() -> str:
+    # The cookie's own time is that of its last change.
+    age = time.time() - session.get(_SINCE, 0)
+    return str(session.get(_LOGIN, "")) if 0 <= age < SESSION_HOURS * 3600 else ""
+
+
+def _from_proxy(settings: Settings) -> str:
+    if not settings[config.WEB_LISTEN].is_socket and not _is_proxy(settings):
+        abort(403, "Only a proxy of WEB_PROXIES may connect to this port.")
+    name = request.headers.get(settings[config.WEB_USER_HEADER], "").strip()
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        abort(403, "The proxy has named no user.")
+    return name
+
+
+def _is_proxy(settings: Settings) -> bool:
+    peer = ipaddress.ip_address(request.remote_addr or "::")
+    if isinstance(peer, ipaddress.IPv6Address):
+        peer = peer.ipv4_mapped or peer
+    return any(peer in network for network in settings[config.WEB_PROXIES])
