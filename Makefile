@@ -16,7 +16,7 @@ WORLDS = hostile pooler
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run check test lint test-postgres test-worlds test-vm chaos soak bench bench-watch \
-	install uninstall generate lock clean
+	screenshot install uninstall generate lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-watch: $(INSTALLED) ## Try the alternatives; fail if the workers have beco
 	@$(VENV)/bin/python -m pytest tests/project/alternatives_checks.py
 	@GRPC_ENABLE_FORK_SUPPORT=false $(VENV)/bin/python -m benchmarks --watch
 
+screenshot: $(INSTALLED) ## Take the picture of the front page in docs/
+	@$(VENV)/bin/python -m demo.screenshot
+
 generate: $(INSTALLED) ## Write the tables, roles, units, completion and manual that follow from the code
 	@$(VENV)/bin/python -m generate
 
@@ -91,5 +94,5 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) ..."
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[dev]'
+		--editable '.[dev,web]'
 	@touch $@

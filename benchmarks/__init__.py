@@ -1,6 +1,6 @@
 """`make bench`: the cost of the workers, compared with the least cost of the same work.
 
-``benchmark.Benchmark`` describes one; ``throughput``, ``takeover``, ``alternatives``,
-``retention``, ``remotes`` and ``idle`` define them; ``results`` and ``table`` store and print
-their figures.
+``benchmark.Benchmark`` describes one; ``throughput``, ``takeover``, ``retention``, ``remotes``,
+``punctuality``, ``idle``, ``web`` and ``alternatives`` define them; ``results`` and ``table`` store
+and print their figures.
 """

@@ -9,12 +9,14 @@ import argparse
 import sys
 import time
 
-from benchmarks import alternatives, remotes, retention, table, throughput
+from benchmarks import alternatives, punctuality, remotes, retention, table, throughput
 from benchmarks.benchmark import Benchmark
-from benchmarks.idle import passes, workers
+from benchmarks.idle import passes as idle_passes
+from benchmarks.idle import workers as idle_workers
 from benchmarks.results import Results
 from benchmarks.takeover import pace, quiet_pass
 from benchmarks.watch import watch
+from benchmarks.web import open_page, pages
 from generate import result_table
 from testing.arena import Arena
 
@@ -26,8 +28,11 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *alternatives.BENCHMARKS,
     *retention.BENCHMARKS,
     *remotes.BENCHMARKS,
-    *workers.BENCHMARKS,
-    *passes.BENCHMARKS,
+    *punctuality.BENCHMARKS,
+    *idle_workers.BENCHMARKS,
+    *idle_passes.BENCHMARKS,
+    *pages.BENCHMARKS,
+    *open_page.BENCHMARKS,
 )
 
 

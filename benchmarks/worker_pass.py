@@ -16,6 +16,7 @@ from testing.workload import only, service_of
 PASS_SECONDS = 900.0
 # Only the first pass runs.
 INTERVAL = "24h"
+FULL_SPEED = {"TOAST_RETENTION_SHARE": "1"}
 # Six days of old links that expired every other minute.
 RECENT = 6 * 24 * 30
 
@@ -39,7 +40,8 @@ def measure(
     """
     started_at = datetime.now(UTC)
     service = service_of(scheduler)
-    env = environment(database, brokers, **only(scheduler, INTERVAL))
+    settings = {**only(scheduler, INTERVAL), **FULL_SPEED}
+    env = environment(database, brokers, **settings)
     with Process(f"workers.{service}", env=env) as worker:
         run = worker.wait_for("pass_finished", seconds=PASS_SECONDS, scheduler=scheduler.name)
         assert (run["result"], run["processed"]) == ("ok", due), run
@@ -57,7 +59,8 @@ def take_over(database: TestDatabase, scheduler: Scheduler, due: int, brokers: s
     """The same by `toast takeover`, with events for what became due within the last week."""
     started = time.monotonic()
     options = (scheduler.name, "--announce", "since:7d", "--yes", "--json")
-    answer = toast("takeover", service_of(scheduler), *options, env=environment(database, brokers))
+    env = environment(database, brokers)
+    answer = toast("takeover", service_of(scheduler), *options, env=env, seconds=PASS_SECONDS)
     from_start = time.monotonic() - started
     done = json.loads(answer.out)["done"]
     [run] = done["schedulers"]

@@ -62,10 +62,10 @@ DO $$ BEGIN
     GRANT SELECT (number)
         ON public.toast_migrations TO toast_blog;
     GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          INSERT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          UPDATE (finished_at, result, counts, error),
+                  counts, error, next_at),
+          INSERT (id, service, scheduler, host, process, started_at, version, clock_ahead,
+                  finished_at, result, counts, error, next_at),
+          UPDATE (finished_at, result, counts, error, next_at),
           DELETE
         ON public.toast_runs TO toast_blog;
     GRANT SELECT (id, service, occurred_at, topic, key, event_id, payload, tries, retry_at),
@@ -107,10 +107,10 @@ DO $$ BEGIN
     GRANT SELECT (number)
         ON public.toast_migrations TO toast_foodfolio;
     GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          INSERT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          UPDATE (finished_at, result, counts, error),
+                  counts, error, next_at),
+          INSERT (id, service, scheduler, host, process, started_at, version, clock_ahead,
+                  finished_at, result, counts, error, next_at),
+          UPDATE (finished_at, result, counts, error, next_at),
           DELETE
         ON public.toast_runs TO toast_foodfolio;
     GRANT SELECT (id, service, occurred_at, topic, key, event_id, payload, tries, retry_at),
@@ -146,10 +146,10 @@ DO $$ BEGIN
     GRANT SELECT (number)
         ON public.toast_migrations TO toast_link;
     GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          INSERT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          UPDATE (finished_at, result, counts, error),
+                  counts, error, next_at),
+          INSERT (id, service, scheduler, host, process, started_at, version, clock_ahead,
+                  finished_at, result, counts, error, next_at),
+          UPDATE (finished_at, result, counts, error, next_at),
           DELETE
         ON public.toast_runs TO toast_link;
     GRANT SELECT (id, service, occurred_at, topic, key, event_id, payload, tries, retry_at),
@@ -203,10 +203,10 @@ DO $$ BEGIN
     GRANT SELECT (number)
         ON public.toast_migrations TO toast_notification;
     GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          INSERT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          UPDATE (finished_at, result, counts, error),
+                  counts, error, next_at),
+          INSERT (id, service, scheduler, host, process, started_at, version, clock_ahead,
+                  finished_at, result, counts, error, next_at),
+          UPDATE (finished_at, result, counts, error, next_at),
           DELETE
         ON public.toast_runs TO toast_notification;
     GRANT SELECT (id, service, occurred_at)
@@ -223,10 +223,10 @@ END $$;
 GRANT SELECT (number)
     ON public.toast_migrations TO toast_sse;
 GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, result,
-              counts, error),
-      INSERT (id, service, scheduler, host, process, started_at, finished_at, result,
-              counts, error),
-      UPDATE (finished_at, result, counts, error),
+              counts, error, next_at),
+      INSERT (id, service, scheduler, host, process, started_at, version, clock_ahead,
+              finished_at, result, counts, error, next_at),
+      UPDATE (finished_at, result, counts, error, next_at),
       DELETE
     ON public.toast_runs TO toast_sse;
 GRANT SELECT (scheduler, failed_at, since, grace)
@@ -262,10 +262,10 @@ DO $$ BEGIN
     GRANT SELECT (number)
         ON public.toast_migrations TO toast_twitchbot;
     GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          INSERT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          UPDATE (finished_at, result, counts, error),
+                  counts, error, next_at),
+          INSERT (id, service, scheduler, host, process, started_at, version, clock_ahead,
+                  finished_at, result, counts, error, next_at),
+          UPDATE (finished_at, result, counts, error, next_at),
           DELETE
         ON public.toast_runs TO toast_twitchbot;
     GRANT SELECT (id, service, occurred_at)
@@ -334,10 +334,10 @@ DO $$ BEGIN
     GRANT SELECT (number)
         ON public.toast_migrations TO toast_warcraft;
     GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          INSERT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          UPDATE (finished_at, result, counts, error),
+                  counts, error, next_at),
+          INSERT (id, service, scheduler, host, process, started_at, version, clock_ahead,
+                  finished_at, result, counts, error, next_at),
+          UPDATE (finished_at, result, counts, error, next_at),
           DELETE
         ON public.toast_runs TO toast_warcraft;
     GRANT SELECT (id, service, occurred_at, topic, key, event_id, payload, tries, retry_at),
@@ -380,10 +380,10 @@ DO $$ BEGIN
     GRANT SELECT (number)
         ON public.toast_migrations TO toast_webhook;
     GRANT SELECT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          INSERT (id, service, scheduler, host, process, started_at, finished_at, result,
-                  counts, error),
-          UPDATE (finished_at, result, counts, error),
+                  counts, error, next_at),
+          INSERT (id, service, scheduler, host, process, started_at, version, clock_ahead,
+                  finished_at, result, counts, error, next_at),
+          UPDATE (finished_at, result, counts, error, next_at),
           DELETE
         ON public.toast_runs TO toast_webhook;
     GRANT SELECT (id, service, occurred_at)
@@ -421,9 +421,11 @@ GRANT SELECT
     ON public.toast_migrations TO toast_operator;
 GRANT SELECT
     ON public.toast_runs TO toast_operator;
-GRANT UPDATE (retry_at)
+GRANT SELECT,
+      UPDATE (retry_at)
     ON public.toast_failed_rows TO toast_operator;
-GRANT INSERT (login, host, action, subject, rows, first_rows, reason)
+GRANT SELECT,
+      INSERT (login, host, action, subject, rows, first_rows, reason)
     ON public.toast_audit TO toast_operator;
 GRANT SELECT,
       INSERT (id, service, topic, key, event_id, occurred_at, payload)
@@ -440,5 +442,25 @@ GRANT SELECT,
       UPDATE,
       DELETE
     ON public.toast_pauses TO toast_operator;
+
+DO $$ BEGIN
+    IF to_regclass('public.foodfolio_item_details') IS NULL THEN
+        RAISE NOTICE 'toast_operator: nothing to grant without foodfolio_item_details';
+        RETURN;
+    END IF;
+
+    GRANT SELECT
+        ON public.toast_alerts TO toast_operator;
+END $$;
+
+DO $$ BEGIN
+    IF to_regclass('public.notification_notifications') IS NULL THEN
+        RAISE NOTICE 'toast_operator: nothing to grant without notification_notifications';
+        RETURN;
+    END IF;
+
+    GRANT SELECT
+        ON public.toast_discord_channels TO toast_operator;
+END $$;
 
 COMMIT;

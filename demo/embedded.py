@@ -4,6 +4,7 @@ for the remote APIs, all on loopback."""
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,10 +33,11 @@ def settings_found() -> list[str]:
     return [*(str(file) for file in files if file.exists()), *variables]
 
 
-def start(stack: ExitStack, run_folder: Path) -> str:
+def start(stack: ExitStack, run_folder: Path, more: Mapping[str, str]) -> str:
     """Start all servers, create and fill the tables, and set this process's settings.
 
-    `stack` gets the callbacks that stop them. Returns the banner.
+    `stack` gets the callbacks that stop them; `more` are settings for another terminal, too.
+    Returns the banner.
     """
     server = PostgresServer(durable=False)
     stack.callback(server.remove)
@@ -57,7 +59,7 @@ def start(stack: ExitStack, run_folder: Path) -> str:
     }
     os.environ.update(settings)
     rows = _fill(server, stand_ins.remotes)
-    _write_settings(stack, run_folder / "demo.env", settings)
+    _write_settings(stack, run_folder / "demo.env", {**settings, **more})
     return report.embedded_banner(
         rows, f"127.0.0.1:{server.port}", broker.address, stand_ins.addresses
     )

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -20,7 +20,7 @@ from demo.supervisor import WorkerProgram
 
 # A worker of an earlier launch may have had the same process number.
 _FIRST_RUNS = """
-SELECT DISTINCT ON (scheduler) scheduler, result, counts, error, started_at,
+SELECT DISTINCT ON (scheduler) scheduler, result, counts, error, next_at,
        extract(epoch FROM finished_at - started_at)::float AS seconds
 FROM toast_runs
 WHERE service = %(service)s AND host = %(host)s AND process = %(process)s
@@ -47,7 +47,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One scheduler's line of the report; times are None until a pass has ended."""
+    """One scheduler's line of the report; times are None until a pass has ended. After a failed
+    one the next run is soon, at a time that only its worker knows."""
 
     service: str
     scheduler: str
@@ -135,9 +136,8 @@ class FirstRound:
         runs = {row["scheduler"]: row for row in _query(settings, _FIRST_RUNS, parameters)}
         for scheduler in self._waiting_schedulers(plan):
             if scheduler.name in runs:
-                interval: timedelta = settings[scheduler.interval]
                 self._outcomes[plan.service.name, scheduler.name] = _ended(
-                    plan.service, scheduler, runs[scheduler.name], interval
+                    plan.service, scheduler, runs[scheduler.name]
                 )
 
     def _give_up(self, plan: Plan, worker: WorkerProgram) -> None:
@@ -159,9 +159,7 @@ def _initial(plan: Plan, scheduler: Scheduler) -> Outcome:
     return Outcome(name, scheduler.name, state)
 
 
-def _ended(service: Service, scheduler: Scheduler, run: DictRow, interval: timedelta) -> Outcome:
-    # A failed pass is retried sooner, at a time that only its worker knows.
-    next_run = None if run["result"] == "failed" else run["started_at"] + interval
+def _ended(service: Service, scheduler: Scheduler, run: DictRow) -> Outcome:
     return Outcome(
         service.name,
         scheduler.name,
@@ -169,7 +167,7 @@ def _ended(service: Service, scheduler: Scheduler, run: DictRow, interval: timed
         run["counts"].get("processed", 0),
         run["counts"].get("events", 0),
         run["seconds"],
-        next_run,
+        run["next_at"],
         run["error"],
     )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from common import config, exit_codes
-from demo import embedded, report
+from demo import embedded, page, report
 from demo.event_stream import EventStream, PublishedEvent
 from demo.first_round import FirstRound, read_plans
 from demo.supervisor import Supervisor
@@ -104,7 +104,8 @@ def _run(stack: ExitStack, *, once: bool) -> int:
     supervisor = Supervisor(ROOT)
     _await_predecessor(supervisor)
     found = embedded.settings_found()
-    say(report.settings_banner(found) if found else embedded.start(stack, RUN))
+    of_page = {} if once else page.settings(RUN)
+    say(report.settings_banner(found) if found else embedded.start(stack, RUN, of_page))
     plans = read_plans()
     usable = [plan.settings for plan in plans if plan.settings is not None]
     if not usable:
@@ -120,6 +121,7 @@ def _run(stack: ExitStack, *, once: bool) -> int:
     say(report.table(first_round.outcomes, datetime.now(UTC)))
     if once:
         return _exit_code(first_round)
+    say(page.start(supervisor))
     say("Ctrl-C stops everything. Events:")
     while not supervisor.has_ended():
         _show(stream.poll(POLL_SECONDS))

@@ -52,6 +52,10 @@ class Supervisor:
             preexec_fn=bound_to_parent(signal.SIGTERM),
         )
 
+    def start_program(self, name: str) -> None:
+        """Start a program that does not start with it."""
+        self._call("startProcess", name)
+
     def stop(self) -> None:
         """Stop the workers in order; processes left after STOP_SECONDS are killed."""
         if self._process is not None:

@@ -16,6 +16,7 @@
 # DESTDIR     a folder to install into instead of /, for making a package; needs no root. The
 #             user and the owners of files then come from sysusers.d and tmpfiles.d, beside UNITDIR
 # PYTHON      the interpreter, 3.11 or later
+# WEB         0: without the libraries of the page, `toast web`
 # RESTART     1: restart the running workers after an upgrade
 set -eu
 umask 022
@@ -104,7 +105,7 @@ build_wheel() {
     # From a copy: a build in the checkout would leave root's files there.
     mkdir "$work/source"
     cp -R "$source/setup.cfg" "$source/pyproject.toml" "$source/README.md" \
-        "$source/common" "$source/workers" "$work/source"
+        "$source/common" "$source/workers" "$source/web" "$work/source"
     "$python" -m venv "$work/build"
     pip install --require-hashes --only-binary :all: --requirement "$source/deploy/build.lock"
     pip wheel --no-build-isolation --no-deps --no-index --wheel-dir "$work/wheel" "$work/source"
@@ -122,7 +123,9 @@ make_release() {
     mkdir -p "$destdir$prefix/releases"
     unfinished=$release
     "$python" -m venv --without-pip "$release"
-    for each in "--require-hashes --only-binary :all: --requirement $source/requirements.lock" \
+    lock=requirements-web.lock
+    [ "${WEB:-1}" != 0 ] || lock=requirements.lock
+    for each in "--require-hashes --only-binary :all: --requirement $source/$lock" \
         "--no-deps --no-index $(echo "$work"/wheel/*.whl)"; do
         # shellcheck disable=SC2086  # options, and paths that are ours
         pip --python "$release/bin/python" install --root-user-action ignore $each
@@ -204,7 +207,7 @@ END
 # What units share comes first: no unit is ever there without it.
 write_units() {
     mkdir -p "$destdir$unitdir"
-    cp -R "$work"/units/toast-.service.d "$work"/units/toast.target "$work"/units/toast-*.service \
+    cp -R "$work"/units/toast-*.service.d "$work"/units/toast.target "$work"/units/toast-*.service \
         "$destdir$unitdir"
     gone=
     for path in $(unit_files); do
@@ -218,7 +221,7 @@ write_units() {
 unit_files() {
     (cd "$destdir$unitdir" 2>/dev/null &&
         grep -lsE '^Description=toast-workers|not of toast-workers|`make install`' \
-            toast.target toast-*.service toast-.service.d/*.conf) || true
+            toast.target toast-*.service toast-*.service.d/*.conf) || true
 }
 
 # Ends the units in these files and removes the files; systemd then reads all units anew.
@@ -227,7 +230,7 @@ remove_units() { # PATH...
         # shellcheck disable=SC2046  # names of units
         systemctl disable --quiet --now $(printf '%s\n' "$@" | grep -v /) 2>/dev/null || true
     fi
-    (cd "$destdir$unitdir" 2>/dev/null && rm -f "$@" && rmdir toast-.service.d 2>/dev/null) || true
+    (cd "$destdir$unitdir" 2>/dev/null && rm -f "$@" && rmdir toast-.service.d toast-web.service.d 2>/dev/null) || true
     if has_systemd; then systemctl daemon-reload; fi
 }
 

@@ -33,8 +33,10 @@ lock() { # lock FILE PURPOSE OPTION...
 }
 
 # First, because the development tools narrow more: what is tested is what runs on a VM.
-lock constraints.txt "What make venv installs, for Python 3.11 and later." --extra dev
+lock constraints.txt "What make venv installs, for Python 3.11 and later." --extra dev --extra web
 lock requirements.lock "What the workers need, for Python 3.11 and later." \
     --generate-hashes --constraint "$PWD/constraints.txt"
+lock requirements-web.lock "What the workers and the page need, for Python 3.11 and later." \
+    --generate-hashes --constraint "$PWD/constraints.txt" --extra web
 lock deploy/build.lock "What builds the wheel." \
     --generate-hashes --build-deps-for wheel --only-build-deps

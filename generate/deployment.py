@@ -6,6 +6,7 @@ from typing import Any
 
 from common import exit_codes
 from common.cli import settings_reference
+from common.cli.loading import PAGE
 from common.config import COMMON, Variable
 from common.scheduling.service import Service
 from generate.services import SERVICES
@@ -55,8 +56,8 @@ if __name__ == "__main__":
 
 _PROGRAM = """\
 [program:toast-{name}]
-command = %(here)s/.venv/bin/toast run {name}
-autorestart = unexpected
+command = %(here)s/.venv/bin/toast {command}
+{start}autorestart = unexpected
 exitcodes = {bad_settings}
 startsecs = 0
 stopwaitsecs = 15
@@ -123,10 +124,16 @@ def enabled_units() -> str:
 
 
 def programs() -> str:
-    """A program of supervisord per service."""
+    """A program of supervisord per service, and one of the page."""
+    commands = {service.name: f"run {service.name}" for service in SERVICES}
     return "\n\n".join(
-        _PROGRAM.format(name=service.name, bad_settings=exit_codes.BAD_SETTINGS)
-        for service in SERVICES
+        _PROGRAM.format(
+            name=name,
+            command=command,
+            start="autostart = false\n" if name == PAGE else "",
+            bad_settings=exit_codes.BAD_SETTINGS,
+        )
+        for name, command in {**commands, PAGE: "web"}.items()
     )
 
 

@@ -51,7 +51,9 @@ def open_pass(
     now: datetime = NOW,
     host_now: datetime | None = None,
     quiet_until: datetime | None = None,
+    between_ticks: bool = False,
     stopping: Callable[[], bool] = lambda: False,
+    wait: Callable[[float], bool] = lambda seconds: False,
     report_progress: Callable[[PassResult], object] = lambda done: None,
     **settings: str,
 ) -> Iterator[Pass]:
@@ -62,12 +64,14 @@ def open_pass(
             scheduler=scheduler.name,
             connection=connection,
             settings=loaded,
+            interval=loaded[scheduler.interval],
             now=now,
             host_now=host_now or now,
             stopping=stopping,
-            wait=lambda seconds: stopping(),
+            wait=lambda seconds: stopping() or wait(seconds),
             report_progress=lambda done=NOTHING, /, *, share=None: report_progress(done),
             quiet_until=quiet_until,
+            between_ticks=between_ticks,
         )
 
 

@@ -217,28 +217,28 @@ class Finished:
     err: str
 
 
-def toast(*arguments: str, env: Mapping[str, str]) -> Finished:
-    """Run the command `toast` to its end."""
+def toast(*arguments: str, env: Mapping[str, str], seconds: float = 2 * PATIENCE) -> Finished:
+    """Run the command `toast` to its end, which must come within so many seconds."""
     if forks.possible(env):
-        return _toast_as_fork(arguments, env)
+        return _toast_as_fork(arguments, env, seconds)
     finished = subprocess.run(
         [sys.executable, "-m", "workers", *arguments],
         env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 2,
+        timeout=seconds,
         check=False,
         preexec_fn=bound_to_parent(signal.SIGKILL),
     )
     return Finished(finished.returncode, finished.stdout, finished.stderr)
 
 
-def _toast_as_fork(arguments: Sequence[str], env: Mapping[str, str]) -> Finished:
+def _toast_as_fork(arguments: Sequence[str], env: Mapping[str, str], seconds: float) -> Finished:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         command = forks.start("workers", arguments, env, out, err)
         try:
-            code = command.wait(PATIENCE * 2)
+            code = command.wait(seconds)
         finally:
             command.kill()
         out.seek(0)

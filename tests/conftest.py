@@ -31,7 +31,6 @@ import contextlib
 import dataclasses
 import ipaddress
 import os
-import re
 import signal
 import socket
 import threading
@@ -54,6 +53,7 @@ from devservers.postgres import PostgresServer
 from devservers.postgres_binaries import find_installation
 from devservers.prometheus import program
 from testing.database import TestDatabase, create_template, fresh_database
+from tests import own_settings
 from tests.support import worlds
 
 # Marks what starts a server; skips what this machine lacks, and lists it at the end.
@@ -63,12 +63,6 @@ POSTGRES_BINARIES = os.environ.get("TEST_POSTGRES_BIN")
 POSTGRES_VERSION = os.environ.get("TEST_POSTGRES_VERSION")
 WORLD = os.environ.get("TEST_WORLD", worlds.PLAIN)
 KAFKA_BROKERS = os.environ.get("KAFKA_TEST_BROKERS")
-
-# What a developer's shell may hold that would change how a worker behaves.
-SETTINGS = re.compile(
-    r"(DB|KAFKA|LOG|TOAST|SENTRY|BLIZZARD|WEBHOOK|NOTIFICATION|SSE|METRICS)_\w+"
-    r"|\w+_(ENABLED|INTERVAL|TIMEOUT|DAYS)|ENVIRONMENT|PG[A-Z]+|COLUMNS|LINES"
-)
 
 # nohup and a script's background start what runs there deaf to some signals, and its children
 # inherit that.
@@ -93,17 +87,7 @@ def uncaught(monkeypatch: pytest.MonkeyPatch) -> list[threading.ExceptHookArgs]:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in filter(SETTINGS.fullmatch, list(os.environ)):
-        monkeypatch.delenv(name)
-    # Files count as settings too: .env of this checkout unless there is a toast.env, the machine's
-    # below /etc/toast.
-    working_directory = tmp_path / "cwd"
-    working_directory.mkdir()
-    monkeypatch.chdir(working_directory)
-    config_directory = tmp_path / "etc-toast"
-    config_directory.mkdir()
-    (config_directory / "toast.env").touch()
-    monkeypatch.setenv("TOAST_CONFIG_DIR", str(config_directory))
+    own_settings.use_only(monkeypatch, tmp_path)
     if WORLD == worlds.HOSTILE:
         worlds.set_hostile_variables(monkeypatch, tmp_path)
 

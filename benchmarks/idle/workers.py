@@ -25,6 +25,7 @@ from devservers.child_processes import free_port
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
+from testing.usage import cpu_seconds, proportional_set_size
 
 SAMPLE_SECONDS = 1.0
 ESTABLISHED = "01"  # in /proc/net/tcp
@@ -119,7 +120,7 @@ def _measure(fleet: list[Process], database: TestDatabase, arena: Arena) -> Figu
             kafka = max(kafka, *(_connections(pid, kafka_port) for pid in pids))
         seconds, after = time.monotonic() - began, _usage(pids)
     return {
-        "memory": sum(map(_proportional_set_size, pids)),
+        "memory": sum(map(proportional_set_size, pids)),
         "CPU": 100 * (after.cpu - before.cpu) / seconds,
         "wake-ups a minute": 60 * (after.wakeups - before.wakeups) / seconds,
         "most connections to PostgreSQL of one worker": postgres,
@@ -128,27 +129,13 @@ def _measure(fleet: list[Process], database: TestDatabase, arena: Arena) -> Figu
 
 
 def _usage(pids: Iterable[int]) -> _Usage:
-    return _Usage(sum(map(_cpu, pids)), sum(map(_wakeups, pids)))
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of CPU of all its threads, also of those that have ended."""
-    # The process's clock by clock_getcpuclockid(3): to the nanosecond; /proc has clock ticks.
-    return time.clock_gettime((~pid << 3) | 2)
+    return _Usage(sum(map(cpu_seconds, pids)), sum(map(_wakeups, pids)))
 
 
 def _wakeups(pid: int) -> int:
     statuses = (task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/status"))
-    return sum(int(_field(status, "voluntary_ctxt_switches")) for status in statuses)
-
-
-def _proportional_set_size(pid: int) -> float:
-    """MB of memory; a page that n processes share counts 1/n."""
-    return int(_field(Path(f"/proc/{pid}/smaps_rollup").read_text(), "Pss")) * 1024 / 1e6
-
-
-def _field(status: str, name: str) -> str:
-    return status.split(f"\n{name}:")[1].split()[0]
+    counts = (status.split("\nvoluntary_ctxt_switches:")[1].split()[0] for status in statuses)
+    return sum(map(int, counts))
 
 
 def _connections(pid: int, port: int) -> int:
@@ -183,7 +170,7 @@ def _memory_of_libraries() -> float:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
             pids.append(process.pid)
-        return sum(map(_proportional_set_size, pids))
+        return sum(map(proportional_set_size, pids))
 
 
 BENCHMARKS = (Benchmark("idle", "all eight workers while they are idle", play, GOALS),)

@@ -35,7 +35,7 @@ class _Commands:
         add_json(self._add("list", "show the schedulers, and where each setting came from"))
         self._settings()
         inspect = self._add("check", "say what is missing for the workers, and what to do")
-        self._service(inspect, optional=True)
+        self._service(inspect, optional=True, also=", or web for the page")
         add_json(inspect, "print a list of JSON objects")
         self._service(self._add("run", "run the worker of one service until it is stopped"))
         self._status()
@@ -52,6 +52,7 @@ class _Commands:
         self._runs()
         self._audit()
         self._why()
+        self._web()
 
     def _settings(self) -> None:
         settings = self._add("settings", "print the reference of all settings as a table")
@@ -233,12 +234,19 @@ class _Commands:
         command.set_defaults(command=name)
         return command
 
-    def _service(self, command: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    def _service(
+        self, command: argparse.ArgumentParser, *, optional: bool = False, also: str = ""
+    ) -> None:
         if optional:
-            help = f"{self._known}; all if left out"
+            help = f"{self._known}{also}; all if left out"
             command.add_argument("service", metavar="SERVICE", nargs="?", help=help)
         else:
             command.add_argument("service", metavar="SERVICE", help=self._known)
+
+    def _web(self) -> None:
+        web = self._add("web", "serve the page that shows the schedulers, and lets operators act")
+        help = "print a link that logs in to the page once, within ten minutes"
+        web.add_argument("action", metavar="link", nargs="?", choices=("link",), help=help)
 
     def _settings_of(self, command: argparse.ArgumentParser) -> None:
         command.add_argument(

@@ -38,6 +38,7 @@ _COMMANDS = {
     "runs": "common.cli.operate.commands.runs",
     "audit": "common.cli.operate.commands.audit_trail",
     "why": "common.cli.operate.commands.why",
+    "web": "web.command",
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from common import config, exit_codes
-from common.cli import output, text_table
+from common.cli import loading, output, text_table
 from common.cli.loading import with_settings
 from common.cli.services import Services
 from common.config import Settings, Variable
@@ -39,7 +39,7 @@ class Listing:
 def listing(services: Services) -> Listing:
     """Read the settings of all services. Raises SettingsError with every fault of their own."""
     loaded = with_settings(services.every())
-    settings = [*_common_settings(loaded), *_own_settings(loaded)]
+    settings = [*_common_settings(loaded), *_own_settings(loaded), *_settings_of_page()]
     return Listing([*_schedulers(loaded)], settings)
 
 
@@ -89,6 +89,13 @@ def _own_settings(loaded: Loaded) -> Iterator[Row]:
     for service, settings in loaded:
         for variable in service.variables:
             yield _setting(variable, settings, f"toast-{service.name}")
+
+
+def _settings_of_page() -> Iterator[Row]:
+    """Unchecked: the page need not be in use."""
+    settings = config.as_written(loading.PAGE, config.PAGE)
+    for variable in config.PAGE:
+        yield _setting(variable, settings, f"toast-{loading.PAGE}")
 
 
 def _setting(variable: Variable[Any], settings: Settings, read_by: str) -> Row:

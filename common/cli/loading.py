@@ -17,6 +17,9 @@ from common.scheduling import service_settings
 from common.scheduling.scheduler import Scheduler
 from common.scheduling.service import Service
 
+# What settings files, unit and program of the page are named after, like those of a service.
+PAGE = "web"
+
 
 def schedulers_to_run(
     service: Service, name: str | None = None
@@ -38,10 +41,17 @@ def settings_to_look(service: Service, scheduler: Scheduler) -> Settings:
 
 def settings_of(services: Services, options: argparse.Namespace) -> Settings:
     """The common settings, as the service that is named has them."""
-    name = options.service
-    settings = config.load("toast" if name is None else services.named(name).name, ())
+    service = None if options.service is None else services.named(options.service)
+    name, read = (service.name, service.read) if service else ("toast", ())
+    settings = config.load(name, (), live=read)
     use(settings)
     return settings
+
+
+def settings_of_page() -> Settings:
+    """The settings of the page, `toast web`, whether it is installed or not."""
+    common = (*config.POSTGRES, config.LOG_LEVEL, config.LOG_FORMAT)
+    return config.load(PAGE, config.PAGE, common=common)
 
 
 def with_settings(

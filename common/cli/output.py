@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -117,7 +118,9 @@ def as_json(value: object) -> str:
     return json.dumps(value, default=_plain).replace("\x7f", r"\u007f")
 
 
-def _plain(value: object) -> str:
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 

@@ -100,7 +100,9 @@ def sql(services: Sequence[Service]) -> str:
             *(_HEAD, "BEGIN;", _prepare(logins, groups)),
             *(_grants(role_of(service), service, _of_service(service)) for service in services),
             *(_grants(group_of(one), service, _beyond(service, one)) for service, one in optional),
-            *("\n".join(_statements(_of_operator(), OPERATOR)), "COMMIT;"),
+            "\n".join(_statements(_of_operator(), OPERATOR)),
+            *(_grants(OPERATOR, each, shown) for each in services if (shown := _shown(each))),
+            "COMMIT;",
         ]
     )
 
@@ -108,6 +110,12 @@ def sql(services: Sequence[Service]) -> str:
 def rights_of_group(service: Service, scheduler: Scheduler) -> list[Right]:
     """The rights of the scheduler's group; none if the scheduler is on by default."""
     return [] if rights.is_expected(scheduler) else _beyond(service, scheduler)
+
+
+def of_operator(services: Iterable[Service]) -> list[Right]:
+    """The rights of OPERATOR in a database of these services."""
+    shown = dict.fromkeys(right for service in services for right in _shown(service))
+    return [*_of_operator(), *shown]
 
 
 def _of_service(service: Service) -> list[Right]:
@@ -133,6 +141,14 @@ def _of_operator() -> list[Right]:
         *(Right(own_tables.TRIGGERS.name, each) for each in ("SELECT", "INSERT", "DELETE")),
         *(Right(own_tables.PAUSES.name, each) for each in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     ]
+
+
+def _shown(service: Service) -> list[Right]:
+    """What the page reads of the tables of our own that only this service has."""
+    tables = [access.table for scheduler in service.schedulers for access in scheduler.tables]
+    own = {table.name for table in tables if table.name.startswith("toast_")}
+    shared = {right.table for right in _of_operator()}
+    return [Right(name, "SELECT") for name in sorted(own - shared)]
 
 
 def _prepare(logins: Iterable[str], groups: Iterable[str]) -> str:

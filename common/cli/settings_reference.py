@@ -7,8 +7,9 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from common import exit_codes
+from common import config, exit_codes
 from common.cli import output
+from common.cli.loading import PAGE
 from common.cli.services import Services
 from common.config import COMMON, Variable
 from common.scheduling.service import Service
@@ -24,10 +25,11 @@ def run(services: Services, options: argparse.Namespace) -> int:
 
 
 def sections(services: Iterable[Service]) -> Sections:
-    """The settings that all workers share, then those of each service, in their order."""
+    """The settings that all workers share, those of each service in their order, and the page's."""
     return [
         ("every worker", COMMON),
         *((f"toast-{service.name}", service.variables) for service in services),
+        (f"toast-{PAGE}", config.PAGE),
     ]
 
 

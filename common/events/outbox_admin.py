@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from common.database.audit import Changed
 from common.database.session import Connection, Session
+from common.events import outbox
 
 # Of one row, more events than these are a fault of their own.
 MOST_OF_KEY = 20
@@ -23,6 +24,16 @@ _COLUMNS = "id, service, topic, key, event_id, occurred_at, tries, error"
 _SET_ASIDE = f"""
 SELECT {_COLUMNS}, set_aside_at FROM toast_outbox_set_aside
 WHERE {_CHOSEN} ORDER BY set_aside_at, id"""
+
+# By the primary key, which begins with the service: a full outbox is never counted as a whole.
+_TOPICS = """
+SELECT service, topic, count(*) AS waiting, min(occurred_at) AS oldest
+FROM unnest(%(services)s::text[]) AS one (service)
+CROSS JOIN LATERAL (
+    SELECT topic, occurred_at FROM toast_outbox WHERE service = one.service
+    ORDER BY id LIMIT %(most)s
+) AS event
+GROUP BY service, topic ORDER BY oldest"""
 
 _WAITING = f"""
 SELECT {_COLUMNS}, NULL::timestamptz AS set_aside_at FROM toast_outbox
@@ -39,9 +50,14 @@ SELECT * FROM (
     SELECT id, topic, occurred_at, set_aside_at, error FROM toast_outbox_set_aside
     WHERE service = %(service)s AND topic = ANY (%(topics)s) AND key = %(key)s
     UNION ALL
-    SELECT id, topic, occurred_at, NULL, NULL FROM toast_outbox
-    WHERE service = %(service)s AND topic = ANY (%(topics)s) AND key = %(key)s
+    SELECT id, topic, occurred_at, NULL, NULL FROM (
+        SELECT id, topic, key, occurred_at FROM toast_outbox
+        WHERE service = %(service)s {{first}}
+    ) AS waiting WHERE topic = ANY (%(topics)s) AND key = %(key)s
 ) AS event ORDER BY id LIMIT {MOST_OF_KEY}"""
+_FIRST = "ORDER BY id LIMIT %(most)s"
+
+_NUMBER_SET_ASIDE = f"SELECT count(*) AS number FROM toast_outbox_set_aside WHERE {_CHOSEN}"
 
 _SUMMARY = f"""
 SELECT (SELECT count(*) FROM toast_outbox WHERE {_CHOSEN}) AS waiting,
@@ -61,11 +77,18 @@ WITH chosen AS (
 _DROP = f"""
 WITH changed AS (DELETE FROM toast_outbox_set_aside WHERE {_CHOSEN} RETURNING id)"""
 
-# Of other roles' sessions, only a role with pg_read_all_stats sees state and address.
+# The services are found by the index, one after another. Of other roles' sessions, only a role with
+# pg_read_all_stats sees state and address.
 _PUBLISHERS = """
+WITH RECURSIVE waiting AS (
+    SELECT min(service) AS service FROM toast_outbox
+    UNION ALL
+    SELECT (SELECT min(service) FROM toast_outbox WHERE service > waiting.service) FROM waiting
+    WHERE service IS NOT NULL
+)
 SELECT service, CASE WHEN state IS NULL THEN 'unknown (only a role with pg_read_all_stats sees it)'
                      ELSE coalesce(host(client_addr), 'the machine of PostgreSQL') END AS machine
-FROM (SELECT DISTINCT service FROM toast_outbox) AS waiting
+FROM waiting
 JOIN pg_locks ON locktype = 'advisory' AND granted AND objsubid = 1
     AND (classid::bigint << 32 | objid::bigint) = hashtextextended('toast-outbox/' || service, 0)
 JOIN pg_stat_activity AS session USING (pid)
@@ -95,18 +118,55 @@ class Summary:
     set_aside: int
 
 
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How many events of a topic wait, and since when the oldest does."""
+
+    service: str
+    topic: str
+    waiting: int
+    oldest: datetime
+
+
 def summary(connection: Connection, chosen: Chosen = Chosen()) -> Summary:
     """Count the events that wait and those set aside."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute(_SUMMARY, chosen.values()).fetchone() or Summary(0, None, 0)
 
 
+def topics(connection: Session, services: Sequence[str], most: int) -> list[Topic]:
+    """The topics with waiting events, first the one whose oldest event waits longest.
+
+    Of each service only the first ``most`` events are counted.
+    """
+    values = {"services": list(services), "most": most}
+    with (
+        connection.begin(outbox.BY_INDEX, read_only=True),
+        connection.cursor(row_factory=class_row(Topic)) as cursor,
+    ):
+        return cursor.execute(_TOPICS, values).fetchall()
+
+
+def number_set_aside(connection: Connection, chosen: Chosen = Chosen()) -> int:
+    """Count the events that were set aside."""
+    row = connection.execute(_NUMBER_SET_ASIDE, chosen.values()).fetchone()
+    return row["number"] if row else 0
+
+
 def listing(connection: Session, chosen: Chosen) -> Iterator[dict[str, Any]]:
     """Events set aside, oldest first, then waiting events; in constant memory."""
-    with connection.begin(read_only=True):
-        for query in (_SET_ASIDE, _WAITING):
-            with connection.cursor(name="events") as cursor:
-                yield from cursor.execute(query, chosen.values())
+    yield from set_aside(connection, chosen)
+    yield from _streamed(connection, _WAITING, chosen)
+
+
+def set_aside(connection: Session, chosen: Chosen) -> Iterator[dict[str, Any]]:
+    """Events set aside, oldest first; in constant memory."""
+    return _streamed(connection, _SET_ASIDE, chosen)
+
+
+def _streamed(connection: Session, query: str, chosen: Chosen) -> Iterator[dict[str, Any]]:
+    with connection.begin(read_only=True), connection.cursor(name="events") as cursor:
+        yield from cursor.execute(query, chosen.values())
 
 
 def event(connection: Connection, number: int) -> dict[str, Any] | None:
@@ -115,11 +175,19 @@ def event(connection: Connection, number: int) -> dict[str, Any] | None:
 
 
 def of_key(
-    connection: Connection, service: str, topics: Sequence[str], key: str
+    connection: Connection,
+    service: str,
+    topics: Sequence[str],
+    key: str,
+    most: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The first events of these topics about one row: its id is their key."""
-    values = {"service": service, "topics": list(topics), "key": key}
-    return connection.execute(_OF_KEY, values).fetchall()
+    """The first events of these topics about one row: its id is their key.
+
+    Of the waiting ones only the first ``most`` of the service are searched, if given.
+    """
+    values = {"service": service, "topics": list(topics), "key": key, "most": most}
+    statement = _OF_KEY.format(first=_FIRST if most else "")
+    return connection.execute(statement, values).fetchall()
 
 
 def publishers(connection: Connection) -> dict[str, str]:

@@ -7,7 +7,7 @@
 
 _shtab_toast_outbox_subparsers=(list show retry drop)
 _shtab_toast_rows_subparsers=(list show retry drop)
-_shtab_toast_subparsers=(list settings check run status once migrate takeover roles pause resume trigger outbox rows runs audit why)
+_shtab_toast_subparsers=(list settings check run status once migrate takeover roles pause resume trigger outbox rows runs audit why web)
 
 _shtab_toast_list_option_strings=(-h --help --json)
 _shtab_toast_settings_option_strings=(-h --help --example --json)
@@ -34,6 +34,7 @@ _shtab_toast_rows_option_strings=(-h --help --service --scheduler --reason --jso
 _shtab_toast_runs_option_strings=(-h --help --failed --since --json)
 _shtab_toast_audit_option_strings=(-h --help --service --since --json)
 _shtab_toast_why_option_strings=(-h --help --json)
+_shtab_toast_web_option_strings=(-h --help)
 _shtab_toast_option_strings=(-h --help --version)
 
 _shtab_toast_once_pos_1_COMPGEN=_toast_schedulers
@@ -78,7 +79,8 @@ _shtab_toast_rows___service_choices=(blog foodfolio link notification sse twitch
 _shtab_toast_runs_pos_0_choices=(blog foodfolio link notification sse twitchbot warcraft webhook)
 _shtab_toast_audit___service_choices=(blog foodfolio link notification sse twitchbot warcraft webhook)
 _shtab_toast_why_pos_0_choices=(blog foodfolio link notification sse twitchbot warcraft webhook)
-_shtab_toast_pos_0_choices=(list settings check run status once migrate takeover roles pause resume trigger outbox rows runs audit why)
+_shtab_toast_web_pos_0_choices=(link)
+_shtab_toast_pos_0_choices=(list settings check run status once migrate takeover roles pause resume trigger outbox rows runs audit why web)
 
 _shtab_toast_list__h_nargs=0
 _shtab_toast_list___help_nargs=0
@@ -179,6 +181,8 @@ _shtab_toast_audit___json_nargs=0
 _shtab_toast_why__h_nargs=0
 _shtab_toast_why___help_nargs=0
 _shtab_toast_why___json_nargs=0
+_shtab_toast_web__h_nargs=0
+_shtab_toast_web___help_nargs=0
 _shtab_toast_pos_0_nargs=A...
 _shtab_toast__h_nargs=0
 _shtab_toast___help_nargs=0

@@ -67,7 +67,7 @@ function _shtab_toast_using
   test "$_shtab_toast_cmdpath" = "$argv"
 end
 
-set -g _shtab_toast_commands list settings check run status once migrate takeover roles pause resume trigger outbox 'outbox list' 'outbox show' 'outbox retry' 'outbox drop' rows 'rows list' 'rows show' 'rows retry' 'rows drop' runs audit why
+set -g _shtab_toast_commands list settings check run status once migrate takeover roles pause resume trigger outbox 'outbox list' 'outbox show' 'outbox retry' 'outbox drop' rows 'rows list' 'rows show' 'rows retry' 'rows drop' runs audit why web
 set -g _shtab_toast_opts_with_value --announce --for --from --output --reason --scheduler --service --since --topic --until
 
 complete -c toast -e
@@ -85,7 +85,7 @@ complete -c toast -n '_shtab_toast_using settings' -l json -d 'print a list of J
 complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a check -d 'say what is missing for the workers, and what to do'
 complete -c toast -n '_shtab_toast_using check' -s h -l help -d 'show this help message and exit'
 complete -c toast -n '_shtab_toast_using check' -l json -d 'print a list of JSON objects'
-complete -c toast -n '_shtab_toast_using check; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook; all if left out'
+complete -c toast -n '_shtab_toast_using check; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook, or web for the page; all if left out'
 complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a run -d 'run the worker of one service until it is stopped'
 complete -c toast -n '_shtab_toast_using run' -s h -l help -d 'show this help message and exit'
 complete -c toast -n '_shtab_toast_using run; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
@@ -217,3 +217,6 @@ complete -c toast -n '_shtab_toast_using why' -s h -l help -d 'show this help me
 complete -c toast -n '_shtab_toast_using why' -l json -d 'print one JSON object'
 complete -c toast -n '_shtab_toast_using why; and test $_shtab_toast_npos -eq 0' -ka "blog foodfolio link notification sse twitchbot warcraft webhook" -d 'one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook'
 complete -c toast -n '_shtab_toast_using why; and test $_shtab_toast_npos -eq 1' -ka "(_toast_schedulers)" -d 'that should process it'
+complete -c toast -n '_shtab_toast_using; and test $_shtab_toast_npos -eq 0' -a web -d 'serve the page that shows the schedulers, and lets operators act'
+complete -c toast -n '_shtab_toast_using web' -s h -l help -d 'show this help message and exit'
+complete -c toast -n '_shtab_toast_using web; and test $_shtab_toast_npos -eq 0' -ka "link" -d 'print a link that logs in to the page once, within ten minutes'

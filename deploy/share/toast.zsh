@@ -26,6 +26,7 @@ _shtab_toast_commands() {
     status:'show what every scheduler last did, and what waits'
     takeover:'take over from the live services: first passes, settings'
     trigger:'let the running worker of this machine do a pass now'
+    web:'serve the page that shows the schedulers, and lets operators act'
     why:'say why a row was not processed: each condition, met or not'
   )
   _describe 'toast commands' _commands
@@ -72,7 +73,7 @@ _shtab_toast_audit_defaults_added=0
 _shtab_toast_check_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print a list of JSON objects]"
-  ":one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook\; all if left out:(blog foodfolio link notification sse twitchbot warcraft webhook)"
+  ":one of blog, foodfolio, link, notification, sse, twitchbot, warcraft, webhook, or web for the page\; all if left out:(blog foodfolio link notification sse twitchbot warcraft webhook)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -322,6 +323,14 @@ _shtab_toast_trigger_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_toast_trigger_defaults_added=0
 
+_shtab_toast_web_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  ":print a link that logs in to the page once, within ten minutes:(link)"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_toast_web_defaults_added=0
+
 _shtab_toast_why_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print one JSON object]"
@@ -368,6 +377,7 @@ _shtab_toast() {
         status) _arguments -C -s $_shtab_toast_status_options ;;
         takeover) _arguments -C -s $_shtab_toast_takeover_options ;;
         trigger) _arguments -C -s $_shtab_toast_trigger_options ;;
+        web) _arguments -C -s $_shtab_toast_web_options ;;
         why) _arguments -C -s $_shtab_toast_why_options ;;
       esac
   esac

@@ -1,11 +1,13 @@
 """`make run`, in a checkout of its own: links to this one, with a `.run` and `.env` apart."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -97,7 +99,7 @@ def checkout() -> Iterator[Path]:
 
 def _checkout(folder: Path) -> Path:
     for name in (
-        *("common", "workers", "devservers", "demo"),
+        *("common", "workers", "web", "devservers", "demo"),
         *("pyproject.toml", "supervisord.conf"),
     ):
         (folder / name).symlink_to(ROOT / name)
@@ -144,6 +146,10 @@ def test_it_shows_events_and_refuses_a_second_run_until_ctrl_c(
     second = start()
     assert second.wait() == 1
     assert f"another `make run` is at work here (process {demo.process.pid})" in second.text
+
+    [page] = re.findall(r"http://127\.0\.0\.1:\d+/login\?link=\S+", demo.text)
+    with urllib.request.urlopen(page) as answer:
+        assert "<button>Log in</button>" in answer.read().decode()
 
     link = expire_a_link(checkout)
     demo.wait_for(str(link))

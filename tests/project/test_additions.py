@@ -178,7 +178,8 @@ def add_setting(copy: Copy) -> None:
     declared = 'GRACE = config.duration("LINK_EXPIRATION_GRACE", "0s", "more time", minimum="0s")'
     parameter = {
         "EXPIRATION = ": f"{declared}\n\nEXPIRATION = ",
-        "expires_at <= %(now)s": "expires_at <= %(now)s - %(grace)s",
+        '"expires_at has come", "expires_at")': '"expires_at has come", "expires_at", '
+        '"%(now)s - %(grace)s")',
         "event=EXPIRED,": 'event=EXPIRED, parameters={"grace": GRACE},',
     }
     copy.edit("workers/link/link_expiration.py", parameter)

@@ -19,6 +19,8 @@ from benchmarks.rows import FilledDatabase
 from benchmarks.takeover import pace
 from benchmarks.takeover.live_pool import Shape
 from benchmarks.watch import watch
+from benchmarks.web import pages as web_pages
+from benchmarks.web.filling import busy
 from benchmarks.worker_pass import measure
 from common.cli.check.big_tables import BIG_ROWS
 from generate import result_table
@@ -251,3 +253,16 @@ def test_an_idle_pass_is_played_with_the_proposed_index_and_leaves_none(arena: A
         )
         == []
     )
+
+
+def test_no_page_reads_the_whole_of_a_full_outbox(arena: Arena) -> None:
+    events = 60_000
+    [full, beside_empty] = web_pages.BENCHMARKS
+
+    figures = web_pages.play(arena, busy(1, events, 20), requests=2)
+    ratio = web_pages.play_beside_empty(arena, busy(1, events, 20), requests=2)
+
+    assert set(figures) == {goal.name for goal in full.goals}
+    assert set(ratio) == {goal.name for goal in beside_empty.goals}
+    assert figures[web_pages.FULL_SCANS] == 0
+    assert 0 < figures[web_pages.MOST_ROWS] < events * 3 / 4

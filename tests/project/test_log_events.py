@@ -28,7 +28,7 @@ def is_log_call(call: ast.Call) -> bool:
 
 def log_events() -> Iterator[tuple[str, str]]:
     """Place and name of every event; the text of what is no literal fails the test."""
-    for name, tree in modules("common", "workers"):
+    for name, tree in modules("common", "workers", "web"):
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and is_log_call(node):
                 match node.args:

@@ -137,7 +137,7 @@ def monitored(
     ports = {name: free_port() for name in workers.SERVICES}
     try:
         with ExitStack() as stack:
-            embedded.start(stack, folder)
+            embedded.start(stack, folder, {})
             processes = {
                 name: stack.enter_context(
                     Process(f"workers.{name}", env=bare(METRICS_PORT=str(port)))

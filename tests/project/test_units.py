@@ -15,6 +15,7 @@ import pytest
 
 import workers
 from common import config, exit_codes
+from common.cli.loading import PAGE
 from common.worker import worker_process
 from devservers.checkout import ROOT
 from devservers.needs import program
@@ -52,9 +53,9 @@ def exposure(unit: Path) -> float:
     return float(found[1])
 
 
-def test_every_service_has_a_unit_and_no_other_is_there() -> None:
+def test_every_service_and_the_page_have_a_unit_and_no_other_is_there() -> None:
     units = {path.name for path in SYSTEMD.glob("*.service")}
-    assert units == {f"toast-{name}.service" for name in workers.SERVICES}
+    assert units == {f"toast-{name}.service" for name in (*workers.SERVICES, PAGE)}
 
 
 @every_service
@@ -110,13 +111,31 @@ def test_a_unit_leaves_little_exposed(service: str) -> None:
     assert exposure(SYSTEMD / f"toast-{service}.service") <= most
 
 
+def test_the_page_has_little_exposed_a_folder_for_its_socket_and_sees_who_connects() -> None:
+    path = SYSTEMD / f"toast-{PAGE}.service"
+    assert exposure(path) <= 1.2
+    lines = settings(path)
+    assert {"RuntimeDirectory=toast-web", "RuntimeDirectoryMode=0750", "User=toast"} <= {*lines}
+    assert config.WEB_LISTEN.default == "/run/toast-web/web.sock"
+    assert config.WEB_SECRET_FILE.default == "/run/toast-web/secret"
+    [instead] = SYSTEMD.glob(f"toast-{PAGE}.service.d/*.conf")
+    # Of files with other names the later in the alphabet counts.
+    assert instead.name > DROP_IN
+    assert settings(instead) == ["[Service]", "PrivateUsers=no"]
+
+
+def test_the_page_is_off_by_default() -> None:
+    assert f"toast-{PAGE}.service" not in (SYSTEMD / "toast.target").read_text("utf-8")
+    assert IN_A_CHECKOUT[f"program:toast-{PAGE}"]["autostart"] == "false"
+
+
 def test_another_projects_unit_can_be_kept_from_what_units_share(tmp_path: Path) -> None:
-    unit = tmp_path / "toast-web.service"
+    unit = tmp_path / "toast-other.service"
     unit.write_text("[Service]\nExecStart=/bin/true\n")
     shutil.copytree(SHARED.parent, tmp_path / SHARED.parent.name)
     assert exposure(unit) < 2
 
-    own = tmp_path / "toast-web.service.d"
+    own = tmp_path / "toast-other.service.d"
     own.mkdir()
     (own / DROP_IN).touch()
 
@@ -166,12 +185,13 @@ def test_supervisord_listens_on_no_port(on_a_vm: configparser.RawConfigParser) -
     assert on_a_vm["unix_http_server"]["chmod"] == "0700"
 
 
-def test_every_service_has_a_program_of_supervisord() -> None:
+def test_every_service_and_the_page_have_a_program_of_supervisord() -> None:
     programs = [name for name in IN_A_CHECKOUT.sections() if name.startswith("program:")]
-    assert programs == [f"program:toast-{name}" for name in workers.SERVICES]
-    for service, name in zip(workers.SERVICES, programs, strict=True):
+    commands = {**{name: f"run {name}" for name in workers.SERVICES}, PAGE: "web"}
+    assert programs == [f"program:toast-{name}" for name in commands]
+    for command, name in zip(commands.values(), programs, strict=True):
         section = IN_A_CHECKOUT[name]
-        assert section["command"] == f"%(here)s/.venv/bin/toast run {service}"
+        assert section["command"] == f"%(here)s/.venv/bin/toast {command}"
         assert section["exitcodes"] == str(exit_codes.BAD_SETTINGS)
         assert section["autorestart"] == "unexpected"
         assert section["startsecs"] == "0"

@@ -187,7 +187,7 @@ def test_it_installs_and_shows_the_next_steps(vm: Vm) -> None:
 
     assert "toast migrate" in output
     assert "systemctl enable --now toast.target" in output
-    names = ["toast", *workers.SERVICES]
+    names = ["toast", *workers.SERVICES, "web"]
     listed = vm.run("stat --format '%n %a %U:%G' /etc/toast/*").splitlines()
     assert listed == sorted(f"/etc/toast/{name}.env 640 root:toast" for name in names)
     example = vm.run("cat /etc/toast/*.env")
@@ -357,6 +357,58 @@ def test_metrics_are_at_a_socket_which_other_users_cannot_open(vm: Vm) -> None:
     vm.run(f"rm -r {DROP_INS} && systemctl daemon-reload")
     vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
     vm.run("systemctl start toast-link")
+
+
+# Asks for a page, posts a form of it if there is one to post, and shows what follows.
+AT_THE_PAGE = """runuser -u {user} -- python3 -c '
+import http.client, re, socket
+def ask(method, path, body=None, **headers):
+    asked = http.client.HTTPConnection("localhost")
+    asked.sock = socket.socket(socket.AF_UNIX)
+    asked.sock.connect("/run/toast-web/web.sock")
+    asked.request(method, path, body, headers)
+    answer = asked.getresponse()
+    return answer.getheader("Set-Cookie"), answer.read().decode()
+cookie, text = ask("GET", "{page}")
+if "{form}":
+    body = "csrf=" + re.search("name=.csrf. value=.([^\\"]+)", text)[1]
+    kind = {{"Content-Type": "application/x-www-form-urlencoded"}}
+    ask("POST", "{page}/{form}", body, Cookie=cookie.partition(";")[0], **kind)
+    cookie, text = ask("GET", "{page}")
+print(text)'"""
+
+
+def test_the_page_knows_who_opened_its_socket_and_acts_for_them(vm: Vm) -> None:
+    assert vm.debian.attempt("systemctl is-active toast-web").stdout.strip() == "inactive"
+    vm.run("useradd --groups toast anna && systemctl enable --now toast-web")
+    files = vm.run("stat --format '%a %U:%G' /run/toast-web /run/toast-web/web.sock")
+    assert files.splitlines() == ["750 toast:toast", "660 toast:toast"]
+    assert vm.run("stat --format %a /run/toast-web/secret") == "600"
+    output = vm.run("systemd-analyze security --no-pager toast-web").splitlines()[-1]
+    assert float(output.rpartition(": ")[2].split()[0]) <= 1.2
+
+    page = "/schedulers/link/link-expiration"
+    nobody = AT_THE_PAGE.format(user="nobody", page=page, form="")
+    assert "PermissionError" in vm.debian.attempt(nobody).stdout
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1h")
+    vm.run("systemctl restart toast-link")
+    assert poll_until(lambda: " ok " in vm.show("toast-link", "StatusText"), 20)
+    link = vm.add_link()
+    vm.run(AT_THE_PAGE.format(user="anna", page=page, form="try"))
+    tried = AT_THE_PAGE.format(user="anna", page=f"{page}/dry-run", form="")
+    assert poll_until(lambda: link in vm.run(tried), 20), vm.run(tried)
+    vm.run(AT_THE_PAGE.format(user="anna", page=page, form="run-now"))
+    changed = "SELECT 1 FROM link_links WHERE id = %s AND NOT is_active"
+    is_changed = poll_until(lambda: bool(vm.database.query(changed, link)), 20)
+    assert is_changed, vm.run("journalctl --no-pager --unit toast-web")
+    [done] = vm.database.query("SELECT login FROM toast_audit WHERE action = 'trigger'")
+    assert done["login"] == "anna"
+
+    vm.run("systemctl disable --now toast-web")
+    assert vm.debian.attempt("ls /run/toast-web").returncode != 0
+    assert vm.show("toast-web", "Result") == "success"
+    vm.set("link", "LINK_EXPIRATION_INTERVAL=1s")
+    vm.run("systemctl restart toast-link")
 
 
 # Of this machine, but not `localhost` to systemd. PostgreSQL does not listen there.
@@ -541,10 +593,10 @@ cd {UNIT_FOLDER}
 sed -e 's/link/gone/; s/notify/exec/; s/^ExecStart=.*/ExecStart=sleep 999/' toast-link.service \
     > toast-gone.service
 echo '# Written by `make install`.' > toast-.service.d/20-gone.conf
-printf '[Service]\nExecStart=sleep 999\n' > toast-web.service
+printf '[Service]\nExecStart=sleep 999\n' > toast-other.service
 systemctl daemon-reload
 systemctl enable --quiet toast-gone
-systemctl start toast-gone toast-web
+systemctl start toast-gone toast-other
 """
 
 
@@ -555,9 +607,9 @@ def test_an_upgrade_removes_what_the_new_release_has_not(vm: Vm) -> None:
     vm.run("cd /srv/newer && make install")
 
     after = set(vm.run(f"ls {UNIT_FOLDER} {UNIT_FOLDER}/toast-.service.d").split())
-    assert after == before | {"toast-web.service"}
+    assert after == before | {"toast-other.service"}
     assert vm.run("find /etc/systemd/system -name '*gone*'") == ""
-    states = vm.debian.attempt("systemctl is-active toast-gone toast-web").stdout.split()
+    states = vm.debian.attempt("systemctl is-active toast-gone toast-other").stdout.split()
     assert states == ["inactive", "active"]
 
 
@@ -581,7 +633,9 @@ def programs(vm: Vm) -> dict[str, str]:
 
 
 def all_run(vm: Vm) -> bool:
-    return programs(vm) == dict.fromkeys(UNITS, "RUNNING")
+    states = programs(vm)
+    # The page is off, unless `restart all` has started it.
+    return states.pop("toast-web") != "RUNNING" and states == dict.fromkeys(UNITS, "RUNNING")
 
 
 def start_supervisord(vm: Vm) -> None:
@@ -680,7 +734,7 @@ def test_uninstalling_leaves_settings_and_data(vm: Vm) -> None:
     assert poll_until(lambda: vm.run(left_running) == "", 20), vm.run(left_running)
     left = "find / -xdev -name '*toast*' -not -path '/proc/*' -not -path '/srv/*'"
     found = vm.run(f"{left} -not -path '/var/log/*' -not -path '/sys/*' -prune").split()
-    assert sorted(found) == ["/etc/toast", f"{UNIT_FOLDER}/toast-web.service", "/var/lib/toast"]
+    assert sorted(found) == ["/etc/toast", f"{UNIT_FOLDER}/toast-other.service", "/var/lib/toast"]
     assert vm.database.query("SELECT 1 FROM toast_runs LIMIT 1")
 
 

@@ -87,7 +87,7 @@ def test_the_command_brings_only_its_words_into_a_worker(database: TestDatabase)
         passed(worker)
         assert worker.stop() == 0
     ours = {name for name in imported(worker) if name.startswith("common.")}
-    needed = ("", ".commands", ".arguments", ".options", ".parser", ".output", ".services")
+    needed = ("", ".commands", ".arguments", ".parser", ".output", ".services")
     assert {name for name in ours if name.startswith("common.cli")} == {
         f"common.cli{name}" for name in needed
     }

@@ -107,6 +107,7 @@ def test_a_stop_ends_the_pass_after_the_batch_in_hand_and_the_next_pass_does_the
 ) -> None:
     monkeypatch.setattr(batched_pass, "BATCH_ROWS", 2)
     monkeypatch.setattr(batched_pass, "SLICE_PAGES", 1)
+    monkeypatch.setattr(batched_pass, "SHORT_SLICE_PAGES", 1)
     monkeypatch.setattr(batched_pass, "EAGER_SLICES", 1)
     stays = case.insert_many(database, ROWS_OF_SOME_PAGES)
     before = live_rows(database)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+import workers
 from common import config
 from common.config import Settings
 from common.errors import PassError
@@ -46,7 +47,7 @@ def settings(
     """The settings that a worker of this service on this database has."""
     for name, value in {**database.environment, "KAFKA_BROKERS": brokers, **more}.items():
         monkeypatch.setenv(name, value)
-    return config.load(service, (ENABLED, INTERVAL))
+    return config.load(service, (ENABLED, INTERVAL, *workers.load(service).variables))
 
 
 def steadiness(times: Sequence[float], interval: float) -> float:

@@ -4,16 +4,18 @@ It changes nothing in PostgreSQL and Kafka, and ignores the needs of schedulers 
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from common import config
 from common.cli import output
-from common.cli.check import postgres, remotes
+from common.cli.check import page, postgres, remotes
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, Found, Report, error, ok, warning
+from common.cli.check.page import Page
 from common.cli.check.parallel import CheckJob, run_all
+from common.cli.loading import PAGE
 from common.cli.services import Services
 from common.config import SettingsError
 from common.logging import redaction
@@ -22,29 +24,47 @@ from common.scheduling.service import Service
 
 
 def run(services: Services, options: argparse.Namespace) -> int:
-    """Check the named service, or all."""
-    report = check(services.chosen(options.service), services.every())
+    """Check the named service or the page, or all services and the page if it is in use."""
+    if options.service == PAGE:
+        report = check([], page_of=services.every())
+    elif options.service is None and page.is_in_use():
+        report = check(services.every(), services.every(), page_of=services.every())
+    else:
+        report = check(services.chosen(options.service), services.every())
     output.show_report(report, as_json=options.json)
     return report.exit_code
 
 
-def check(services: Sequence[Service], every: Sequence[Service]) -> Report:
-    """Check these services, each with its own settings; ``every`` service may read them."""
+def check(
+    services: Sequence[Service], every: Sequence[Service] = (), page_of: Sequence[Service] = ()
+) -> Report:
+    """Check these services, each with its own settings, and the page of ``page_of``, if any.
+
+    ``every`` service may read the settings, too.
+    """
+    subjects_by_name: dict[str, Callable[[], Subject]] = {
+        each.name: partial(_with_settings, each, every) for each in services
+    }
+    if page_of:
+        subjects_by_name[PAGE] = partial(page.subject, page_of)
     found: list[Found] = []
     subjects: list[Subject] = []
-    for service in services:
+    for name, subject_of in subjects_by_name.items():
         try:
-            settings = service_settings.load(service, beside=every)
+            subject = subject_of()
         except SettingsError as faults:
-            found += ((service.name, finding) for finding in _faults(faults))
+            found += ((name, finding) for finding in _faults(faults))
         else:
-            redaction.register(settings.secrets)
-            subject = Subject(service, settings)
-            found += ((service.name, finding) for finding in _settings(subject))
+            redaction.register(subject.settings.secrets)
+            found += ((name, finding) for finding in _settings(subject))
             subjects.append(subject)
-    bad_settings = len(subjects) < len(services)
+    bad_settings = len(subjects) < len(subjects_by_name)
     found += run_all(_jobs(subjects))
-    return Report([service.name for service in services], found, bad_settings)
+    return Report([*subjects_by_name], found, bad_settings)
+
+
+def _with_settings(service: Service, every: Sequence[Service]) -> Subject:
+    return Subject(service, service_settings.load(service, beside=every))
 
 
 def _faults(faults: SettingsError) -> Iterator[Finding]:
@@ -75,6 +95,8 @@ def _jobs(subjects: Sequence[Subject]) -> Iterator[CheckJob]:
         for group in _alike(publishing, (*config.KAFKA, *config.PUBLISHING)):
             yield CheckJob("kafka", _names(group), partial(kafka.check, group))
     for subject in subjects:
+        if isinstance(subject, Page):
+            yield CheckJob("web", _names([subject]), partial(page.check, subject))
         for remote in subject.remotes:
             yield CheckJob(remote.name, _names([subject]), partial(remotes.check, subject, remote))
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from common import config
+from common.cli import roles
 from common.config import Settings
 from common.database import migrations
 from common.database.migrations import Migration
@@ -22,6 +24,16 @@ class Subject:
     @property
     def name(self) -> str:
         return self.service.name
+
+    @property
+    def role(self) -> str:
+        """The role of db/roles.sql that is for it."""
+        return roles.role_of(self.service)
+
+    @property
+    def may_migrate(self) -> bool:
+        """Whether it creates our own tables, if its role may."""
+        return self.settings[config.TOAST_MIGRATE]
 
     @property
     def schedulers(self) -> list[Scheduler]:

@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 from common.cli.check.big_tables import BIG_ROWS, Sizes
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import Finding, error, ok, warning
+from common.config import TOAST_PUNCTUAL
 from common.database.session import Connection
 from common.database.table_access import Index
 
@@ -54,6 +55,7 @@ _NOT_DELETED = "deleted_at IS NULL"
 _NOT_UNIQUE = "{table} has no unique index on ({columns}), without which nothing can be recorded"
 _LOOKED_UP = "{rows}, looked up by {columns} without an index"
 _READ_WHOLE = "{rows}, all read by every pass that looks for due ones"
+_DONE_LATE = f"{_READ_WHOLE}; they are done at the next interval, not when they are due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
         alike = [one for one in present if one.table == wanted.table and one.serves(wanted)]
         if wanted.table not in sizes or any(one.is_valid for one in alike):
             continue
-        if wanted.without == _READ_WHOLE and not sizes.is_big(wanted.table):
+        if wanted.without in (_READ_WHOLE, _DONE_LATE) and not sizes.is_big(wanted.table):
             later += 1
         else:
             findings.append(_missing(wanted, sizes, [one.name for one in alike]))
@@ -121,7 +123,9 @@ def _wanted(connection: Connection, subject: Subject) -> list[Wanted]:
     for access in subject.live:
         found += [Wanted(access.table.name, index, _LOOKED_UP) for index in access.needs]
     for access in subject.live:
-        found += [Wanted(access.table.name, index, _READ_WHOLE) for index in access.profits]
+        is_late = access.is_timed and subject.settings[TOAST_PUNCTUAL]
+        without = _DONE_LATE if is_late else _READ_WHOLE
+        found += [Wanted(access.table.name, index, without) for index in access.profits]
     return list(dict.fromkeys(found))
 
 

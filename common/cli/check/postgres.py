@@ -17,13 +17,12 @@ from common.cli.check import (
 )
 from common.cli.check.checked_service import Subject
 from common.cli.check.findings import ERROR, Finding, Found, error, ok, warning
-from common.config import TOAST_MIGRATE
 from common.database import migrations, run_history
 from common.database.advice import advice
 from common.database.connection import Database
 from common.database.session import Session
 from common.database.usable_tables import way_to
-from common.scheduling.work import clock_guard
+from common.scheduling.under_way import clock_guard
 
 OLDEST_VERSION = 14
 # Limits of the whole check, and of each statement.
@@ -138,7 +137,7 @@ def _own_tables(connection: Session, subject: Subject) -> Iterator[Finding]:
         return
     names = ", ".join(migration.name for migration in pending)
     row = connection.execute(_MAY_MIGRATE).fetchone()
-    if subject.settings[TOAST_MIGRATE] and row and row["may"]:
+    if subject.may_migrate and row and row["may"]:
         yield warning(
             "own tables",
             f"not applied yet: {names}; this role may, so a worker will at its start",

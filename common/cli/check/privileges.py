@@ -74,9 +74,8 @@ def check(connection: Connection, subject: Subject) -> Iterator[Finding]:
     yield from missing
     too_much = _too_much(connection, subject, role)
     if too_much:
-        own = roles.role_of(subject.service)
-        fix = f"use the role {own} of db/roles.sql"
-        if role["name"] == own:
+        fix = f"use the role {subject.role} of db/roles.sql"
+        if role["name"] == subject.role:
             fix = "run db/roles.sql again; REVOKE FROM PUBLIC what all roles may"
         yield warning("privileges", f"{role['name']} {too_much}: more than it needs", fix)
     elif not missing:
@@ -92,7 +91,7 @@ def _missing(connection: Connection, subject: Subject, role: str) -> Iterator[Fi
     }
     numbers = connection.execute(_MISSING, values)
     missing = [needed[row["number"] - 1] for row in numbers]
-    if role == roles.role_of(subject.service):
+    if role == subject.role:
         for scheduler in subject.schedulers:
             group = roles.rights_of_group(subject.service, scheduler)
             rest = [right for right in missing if right not in group]
@@ -128,6 +127,8 @@ def _too_much(connection: Connection, subject: Subject, role: dict[str, Any]) ->
         (row["name"], row["privilege"])
         for row in rows
         if not row["is_owner"]
+        # A right on the whole table is one on each column.
+        if Right(row["name"], row["privilege"]) not in allowed
         if Right(row["name"], row["privilege"], row["part"]) not in allowed
     ):
         kinds = [

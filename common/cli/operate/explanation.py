@@ -4,13 +4,14 @@ The conditions are those of the scheduler's own passes, and so are the settings 
 role.
 """
 
+import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from common.cli.operate import row_facts
-from common.cli.operate.row_facts import Asked, Fact
+from common.cli.operate.row_facts import Asked, Fact, in_words, value
 from common.cli.services import UsageError
 from common.config import Settings
 from common.database.connection import Database
@@ -18,6 +19,8 @@ from common.logging.redaction import redact_row
 from common.scheduling.pass_runner import PassRunner
 from common.scheduling.preview import Checked, Reasons
 from common.scheduling.scheduler import Scheduler
+
+HEADER = ("condition", "met", "because of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +49,28 @@ class Explanation:
         }
 
 
-def explain(scheduler: Scheduler, settings: Settings, database: Database, row: str) -> Explanation:
+def explain(
+    scheduler: Scheduler,
+    settings: Settings,
+    database: Database,
+    row: str,
+    *,
+    most_events: int | None = None,
+    seconds: float = threading.TIMEOUT_MAX,
+) -> Explanation:
     """Check every condition for the row with this id, and look up what else is known of it.
+
+    Of the service's waiting events, only the first ``most_events`` are searched, if given.
+    PostgreSQL may take so many ``seconds``.
 
     Raises UsageError if no row can have this id, PassError if none has it, and psycopg.Error.
     """
     row_id = _row_id(scheduler, row)
     runner = PassRunner(scheduler, settings, database)
-    with runner.connect_to_look() as connection:
+    with runner.connect_to_look(seconds) as connection:
         reasons = runner.why(connection, row_id)
-        facts = row_facts.of(Asked(connection, scheduler, settings, row_id, reasons.now))
+        asked = Asked(connection, scheduler, settings, row_id, reasons.now, most_events)
+        facts = row_facts.of(asked)
     return Explanation(settings.service, scheduler, row_id, reasons, facts)
 
 
@@ -80,3 +95,24 @@ def _condition(checked: Checked) -> dict[str, Any]:
         "settings": checked.settings,
         "not_before": checked.not_before,
     }
+
+
+def verdict(reasons: Reasons) -> str:
+    """Whether the row is due, for people."""
+    since = value(reasons.since, reasons.now)
+    if reasons.is_due:
+        return f"due{f' since {since}' if reasons.since else ''}"
+    unmet = [each for each in reasons.conditions if not each.is_met]
+    if all(each.not_before for each in unmet):
+        return f"not due before {since}"
+    return f"not due: {len(unmet)} of {len(reasons.conditions)} conditions not met"
+
+
+def cells(checked: Checked, reasons: Reasons) -> tuple[str, str, str]:
+    """The cells of HEADER for one condition, for people."""
+    met = "yes" if checked.is_met else "not yet" if checked.not_before else "no"
+    settings = (f"{name}={written}" for name, written in checked.settings.items())
+    is_shown = checked.not_before is None or checked.not_before in checked.values.values()
+    wait = "" if is_shown else f"from {value(checked.not_before, reasons.now)}"
+    values = in_words(redact_row(checked.values), reasons.now)
+    return (checked.name, met, "; ".join(filter(None, (values, *settings, wait))))

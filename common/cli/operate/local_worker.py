@@ -16,13 +16,17 @@ def find(connection: Connection, service: str, schedulers: Sequence[str]) -> int
     """The process of the worker that ran one of these schedulers last, or before its first run
     that of systemd or supervisord; None if there is none."""
     ran = triggers.processes(connection, service, schedulers)
-    return next(filter(is_running, chain(ran, _managed(service))), None)
+    return next(chain(filter(is_running, ran), _managed(service)), None)
 
 
 def _managed(service: str) -> Iterator[int]:
     for process in processes.managed([service]):
         if process.service == service and process.pid:
-            yield process.pid
+            # Its unit may have another user namespace than ours, which hides it in /proc. Of a
+            # unit that is active, systemd knows that the worker is ready.
+            is_hidden = not Path(f"/proc/{process.pid}").exists()
+            if is_running(process.pid) or (is_hidden and process.state.startswith("active ")):
+                yield process.pid
 
 
 def is_running(process: int) -> bool:

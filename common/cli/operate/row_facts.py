@@ -12,7 +12,7 @@ from common.cli.status.job_history import History, Job
 from common.config import Settings
 from common.database import own_tables
 from common.database.session import Session
-from common.events import outbox_admin
+from common.events import outbox, outbox_admin
 from common.scheduling.scheduler import Scheduler
 from common.worker.status_line import ago, ahead
 
@@ -25,13 +25,17 @@ WHERE scheduler = %s AND subject_id = %s"""
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The row that is asked about, and the connection to ask more about it."""
+    """The row that is asked about, and the connection to ask more about it.
+
+    Of the waiting events only the first ``most_events`` are searched; None: all.
+    """
 
     connection: Session
     scheduler: Scheduler
     settings: Settings
     row: str
     now: datetime
+    most_events: int | None = None
 
 
 class Fact(NamedTuple):
@@ -79,12 +83,19 @@ def _alert(asked: Asked) -> Fact:
 
 
 def _events(asked: Asked) -> Fact:
-    topics = asked.scheduler.topics
-    found = outbox_admin.of_key(asked.connection, asked.settings.service, topics, asked.row)
+    topics, service, most = asked.scheduler.topics, asked.settings.service, asked.most_events
+    found = outbox_admin.of_key(asked.connection, service, topics, asked.row, most)
     lines = [_event(event, asked.now) for event in found]
-    # A published event is deleted, and its id was random: only Kafka knows it.
-    none = f"none waits or is set aside; an earlier one is in {' or '.join(topics)} with this key"
-    return Fact("events", found, "events", lines or [f"{none}, unless it was dropped"])
+    if not lines:
+        # A published event is deleted, and its id was random: only Kafka knows it.
+        none = (
+            f"none waits or is set aside; an earlier one is in {' or '.join(topics)} with this "
+            "key, unless it was dropped"
+        )
+        if most and outbox.of_service(asked.connection, service, most).waiting == most:
+            none = f"none was set aside, or is one of the first {most:,} that wait"
+        lines = [none]
+    return Fact("events", found, "events", lines)
 
 
 def _event(event: Mapping[str, Any], now: datetime) -> str:

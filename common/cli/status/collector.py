@@ -13,6 +13,7 @@ from common.config import Settings
 from common.database import migrations, own_tables
 from common.database.advice import advised
 from common.database.connection import Database
+from common.database.session import Session
 from common.errors import PassError
 from common.events import outbox_admin
 from common.events.outbox_admin import Summary
@@ -21,6 +22,9 @@ from common.scheduling.scheduler import Scheduler
 from common.scheduling.service import Service
 
 ANSWER_SECONDS = 10.0
+
+# A service with its settings.
+Loaded = tuple[Service, Settings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,11 @@ class Status:
         return any(job.state in BAD for job in self.jobs)
 
 
-def collect(services: Sequence[tuple[Service, Settings]], processes: Sequence[Process]) -> Status:
+def collect(services: Sequence[Loaded], processes: Sequence[Process]) -> Status:
     """Read every database that these services use; an unreachable one is no error."""
-    by_database: dict[str, list[tuple[Service, Settings]]] = {}
-    for service, settings in services:
-        by_database.setdefault(Database(settings).name, []).append((service, settings))
     jobs: list[Job] = []
     servers: list[Server] = []
-    for name, users in by_database.items():
+    for name, users in by_database(services).items():
         server, found = _collect_from(name, users)
         servers.append(server)
         jobs += found
@@ -71,28 +72,49 @@ def collect(services: Sequence[tuple[Service, Settings]], processes: Sequence[Pr
     return Status(jobs, servers, processes)
 
 
-def _collect_from(name: str, users: Sequence[tuple[Service, Settings]]) -> tuple[Server, list[Job]]:
-    names = [service.name for service, _ in users]
-    jobs = [
+def by_database(services: Sequence[Loaded]) -> dict[str, list[Loaded]]:
+    """The services that share each database, by its name."""
+    found: dict[str, list[Loaded]] = {}
+    for service, settings in services:
+        found.setdefault(Database(settings).name, []).append((service, settings))
+    return found
+
+
+def jobs_of(connection: Session, users: Sequence[Loaded]) -> tuple[History, list[Job]]:
+    """The state of all schedulers of these services, which use this database."""
+    jobs = _schedulers(users)
+    history = History(connection, jobs)
+    return history, [history.job(*job) for job in jobs]
+
+
+def unknown_jobs(users: Sequence[Loaded]) -> list[Job]:
+    """The same where the database cannot be read."""
+    return [_unknown(*job) for job in _schedulers(users)]
+
+
+def _schedulers(users: Sequence[Loaded]) -> list[tuple[str, Scheduler, Settings]]:
+    return [
         (service.name, scheduler, settings)
         for service, settings in users
         for scheduler in service.schedulers
     ]
+
+
+def _collect_from(name: str, users: Sequence[Loaded]) -> tuple[Server, list[Job]]:
+    names = [service.name for service, _ in users]
     try:
         # Not named like a worker's session, which job_history looks for.
         database = Database(users[0][1], application_name="toast status")
         with database.connect_for(ANSWER_SECONDS) as connection:
             migrations.require(connection, own_tables.EVERY_WORKER, may_apply=False)
-            history = History(connection, jobs)
+            history, jobs = jobs_of(connection, users)
             server = Server(
                 name, names, history.now, outbox_admin.summary(connection), history.busy
             )
     except (psycopg.Error, PassError) as error:
         fault = " ".join(redact(advised(str(error), error)).split())
-        return Server(name, names, fault=fault), [
-            _unknown(service, scheduler, settings) for service, scheduler, settings in jobs
-        ]
-    return server, [history.job(*job) for job in jobs]
+        return Server(name, names, fault=fault), unknown_jobs(users)
+    return server, jobs
 
 
 def _unknown(service: str, scheduler: Scheduler, settings: Settings) -> Job:

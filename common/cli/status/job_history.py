@@ -38,7 +38,7 @@ SLOW_SECONDS = 5.0
 _RECENT = f"""
 SELECT run.* FROM unnest(%(services)s::text[], %(schedulers)s::text[]) AS job (service, scheduler)
 CROSS JOIN LATERAL (
-    SELECT service, scheduler, host, process, started_at, result, counts, error,
+    SELECT service, scheduler, host, process, started_at, result, counts, error, next_at,
            extract(epoch FROM finished_at - started_at)::float AS seconds
     FROM toast_runs
     WHERE service = job.service AND scheduler = job.scheduler
@@ -63,6 +63,10 @@ CROSS JOIN LATERAL (
 ) AS day"""
 
 _NOW = "SELECT clock_timestamp() AS now"
+
+# The index has the newest runs first. Of a table that is not analysed the planner expects a handful
+# of rows, and would read and sort all of them.
+_IN_ORDER = {"enable_bitmapscan": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,20 @@ class RunHistory:
         shown = (self.running, self.last_result, self.last_finished)
         self.shown = next((run for run in shown if run is not NO_RUN), NO_RUN)
         self.durations = [run["seconds"] for run in reversed(finished)]
+        self._planned = [run for run in runs if run["next_at"] is not None]
+
+    def next_run(self, now: datetime, interval: timedelta) -> datetime | None:
+        """When one of the processes runs the next pass, as far as it is known."""
+        if self.running is not NO_RUN or not self._planned:
+            began: datetime | None = self.shown["started_at"]
+            return began + interval if began else None
+        # The last plan of each host: of its earlier processes, none is there any more.
+        of_host: dict[str, datetime] = {
+            run["host"]: run["next_at"] for run in reversed(self._planned)
+        }
+        # A plan of the past is carried out now, or by nobody.
+        ahead = [plan for plan in of_host.values() if plan > now]
+        return min(ahead, default=max(of_host.values()))
 
 
 class History:
@@ -140,10 +158,10 @@ class History:
         self.now: datetime = row["now"]
         self._pauses = pauses.in_effect(connection)
         self._sessions = sessions.of_workers(connection)
-        self._recent = connection.execute(_RECENT, keys).fetchall()
-        self._totals = {
-            (each["service"], each["scheduler"]): each for each in connection.execute(_TOTALS, keys)
-        }
+        with connection.begin(_IN_ORDER, read_only=True):
+            self._recent = connection.execute(_RECENT, keys).fetchall()
+            totals = connection.execute(_TOTALS, keys).fetchall()
+        self._totals = {(each["service"], each["scheduler"]): each for each in totals}
 
     @property
     def busy(self) -> list[Activity]:
@@ -156,7 +174,7 @@ class History:
         runs, totals = RunHistory(recent, self._is_alive), self._totals[key]
         interval, enabled = settings[scheduler.interval], settings[scheduler.enabled]
         shown, last = runs.shown, runs.last_result
-        next_run = shown["started_at"] + interval if shown["started_at"] else None
+        next_run = runs.next_run(self.now, interval)
         session = self._busiest(service)
         began = runs.running["started_at"]
         if began is None and enabled:

@@ -151,7 +151,7 @@ def _row(job: Job, now: datetime | None) -> dict[str, str]:
         "state": job.state,
         "last run": _ago(job.last_run, now),
         "took": "-" if job.seconds is None else _seconds(job.seconds),
-        "counts": _counts(job.counts) or "-",
+        "counts": counts(job.counts) or "-",
         "last success": _ago(job.last_success, now),
         "next run": _next(job, now),
         "runs 24 h": _runs(job) if is_known else "-",
@@ -181,10 +181,10 @@ def _runs(job: Job) -> str:
     return f"{job.runs_24h}{failed}"
 
 
-def _counts(counts: Mapping[str, int]) -> str:
+def counts(numbers: Mapping[str, int]) -> str:
     """The counts that are not 0, and always `processed`; the common ones first."""
-    names = sorted(counts, key=lambda name: (*(name != each for each in _FIRST_COUNTS), name))
-    shown = (f"{counts[name]} {name}" for name in names if counts[name] or name == "processed")
+    names = sorted(numbers, key=lambda name: (*(name != each for each in _FIRST_COUNTS), name))
+    shown = (f"{numbers[name]} {name}" for name in names if numbers[name] or name == "processed")
     return ", ".join(shown)
 
 

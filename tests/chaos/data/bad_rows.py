@@ -2,7 +2,8 @@
 
 import statistics
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from psycopg.rows import DictRow
 
@@ -46,28 +47,52 @@ ALTER TABLE link_links ADD CONSTRAINT allowed CHECK (title <> 'not allowed')"""
 _BRANCH = "IF found_kind = '{kind}' THEN {action}; END IF;"
 
 
+# The passes that are timed, each over the same due rows.
+FOUND, LATER, AGAIN = "when they are found", "from then on", "when they are tried again"
+
+
 def play(arena: Arena, current: Round) -> Figures:
-    """The same rows without bad ones and with them, in turn; then what became of the bad."""
+    """The same passes without bad rows and with them, in turn; then what became of the bad."""
     rows = int(current.size(10_000, 1_000))
-    clean, dirty, steady = [], [], []
+    clean: list[Mapping[str, float]] = []
+    dirty: list[Mapping[str, float]] = []
     figures: Figures = {}
     for _ in range(int(current.size(REPETITIONS, 1))):
         with arena.database() as database:
-            clean.append(_timed(_filled(database, rows, 0)))
+            seconds, _ = _time_passes(database, rows, 0)
+            clean.append(seconds)
         with arena.database() as database:
-            workload = _filled(database, rows, BAD_ROWS)
-            with _locking(database) as holder:
-                dirty.append(_timed(workload))
-                figures = _judge(database, workload)
-                holder.rollback()
-            database.query("UPDATE link_links SET is_active = true WHERE NOT is_active")
-            steady.append(_timed(workload))
-    base = statistics.median(clean)
-    return {
-        **figures,
-        "slower when they are found": 100 * (statistics.median(dirty) / base - 1),
-        "slower from then on": 100 * (statistics.median(steady) / base - 1),
+            seconds, figures = _time_passes(database, rows, BAD_ROWS)
+            dirty.append(seconds)
+    slower = {
+        f"slower {each}": 100 * (_median(each, dirty) / _median(each, clean) - 1)
+        for each in (FOUND, LATER, AGAIN)
     }
+    return {**figures, **slower}
+
+
+def _time_passes(
+    database: TestDatabase, rows: int, bad: int
+) -> tuple[Mapping[str, float], Figures]:
+    """How long each pass takes, and what became of the bad rows.
+
+    The rows become due again before the later ones; each change leaves dead rows, with bad ones
+    among them or without.
+    """
+    workload = _filled(database, rows, bad)
+    seconds = {}
+    with _locking(database) as holder:
+        seconds[FOUND] = _timed(workload)
+        figures = _judge(database, workload)
+        holder.rollback()
+    for name, later in ((LATER, timedelta(0)), (AGAIN, timedelta(hours=1))):
+        database.query("UPDATE link_links SET is_active = true WHERE NOT is_active")
+        seconds[name] = _timed(workload, later)
+    return seconds, figures
+
+
+def _median(name: str, rounds: Sequence[Mapping[str, float]]) -> float:
+    return statistics.median(seconds[name] for seconds in rounds)
 
 
 def _filled(database: TestDatabase, rows: int, bad: int) -> Rows:
@@ -97,13 +122,13 @@ def _locking(database: TestDatabase) -> Connection:
     return connection
 
 
-def _run(workload: Rows) -> PassResult:
-    return run_pass(workload.database, workload.scheduler, now=datetime.now(UTC))
+def _run(workload: Rows, later: timedelta = timedelta(0)) -> PassResult:
+    return run_pass(workload.database, workload.scheduler, now=datetime.now(UTC) + later)
 
 
-def _timed(workload: Rows) -> float:
+def _timed(workload: Rows, later: timedelta = timedelta(0)) -> float:
     began = time.monotonic()
-    _run(workload)
+    _run(workload, later)
     return time.monotonic() - began
 
 
@@ -133,8 +158,9 @@ CAMPAIGN = Campaign(
     faults=f"{BAD_ROWS} among 10,000, of eight kinds: {', '.join((*KINDS, LOCKED))}",
     limits=(
         *never("others left undone", "not set aside", "set aside wrongly"),
-        Limit("slower when they are found", most=15, unit=" %", at_full_size=True),
-        Limit("slower from then on", most=15, unit=" %", at_full_size=True),
+        Limit(f"slower {FOUND}", most=100, unit=" %", at_full_size=True),
+        Limit(f"slower {LATER}", most=5, unit=" %", at_full_size=True),
+        Limit(f"slower {AGAIN}", most=20, unit=" %", at_full_size=True),
     ),
     play=play,
 )

@@ -5,7 +5,7 @@ The pass gets the stepped time as ``host_now``, which the workers' own guard com
 
 from datetime import UTC, datetime, timedelta
 
-from common.scheduling.work.clock_guard import MOST_DIFFERENCE, ClocksDiffer
+from common.scheduling.under_way.clock_guard import MOST_DIFFERENCE, ClocksDiffer
 from testing.arena import Arena
 from testing.passes import run_pass
 from testing.workload import ROWS, Rows

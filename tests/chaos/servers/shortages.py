@@ -13,9 +13,9 @@ from devservers.postgres import PostgresServer
 from testing.arena import Arena
 from testing.database import TestDatabase, create_template, fresh_database
 from testing.processes import Process
-from testing.small_disk import SmallDisk
 from testing.workload import DUE_BY, ROWS
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
+from tests.chaos.servers.small_disk import SmallDisk
 from tests.chaos.stage import NOTHING_LOST, Stage, open_workload
 
 # Room for an empty server and the rows of a round.

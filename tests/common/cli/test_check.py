@@ -631,9 +631,10 @@ def test_a_partial_index_serves_by_its_condition(
     )
     database.query(f"CREATE INDEX ON twitchbot_streams (updated_at) {condition}")
     database.query("ANALYZE twitchbot_streams")
-    [(level, _, fix)] = check("twitchbot", env=environment(database)).of("indexes")
+    [(level, message, fix)] = check("twitchbot", env=environment(database)).of("indexes")
     assert level == ("ok" if serves else "warning")
     if not serves:
+        assert "not when they are due" in message
         assert fix == (
             "CREATE INDEX CONCURRENTLY ON twitchbot_streams (updated_at)"
             " WHERE is_active AND deleted_at IS NULL;"

@@ -57,8 +57,8 @@ def call(name: str) -> list[str]:
 
 
 COMMANDS = list(of_parser())
-# `run` prints nothing, and runs until it is stopped; `trigger` needs such a worker.
-CALLS = [call(name) for name in COMMANDS if name not in ("run", "trigger")]
+# `run` and `web` print nothing, and run until they are stopped; `trigger` needs such a worker.
+CALLS = [call(name) for name in COMMANDS if name not in ("run", "web", "trigger")]
 WITH_JSON = [words for words in CALLS if "json" in str(of_parser()[words[0]]._actions)]
 # All others read the database, or say why they cannot.
 OF_DATABASE = [words for words in WITH_JSON if words[0] not in ("list", "settings")]

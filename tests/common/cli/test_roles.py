@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -295,11 +296,32 @@ def test_a_pass_that_lacks_a_right_fails_and_names_the_table(
         assert toast("once", service, env=env).code == 0
 
 
+OPERATING = (
+    "rows",
+    "rows retry --all",
+    "rows drop --all --yes",
+    "runs",
+    "pause link --indefinitely --reason why",
+    "resume link",
+    "audit",
+    "migrate",
+)
+
+
+def test_the_operator_may_do_what_the_commands_of_operators_do(granted: TestDatabase) -> None:
+    env = environment(as_role(granted, "toast_operator"), NO_BROKER)
+    for words in OPERATING:
+        answer = toast(*shlex.split(words), env=env)
+        assert (answer.code, answer.err) == (0, ""), words
+    refused = toast("trigger", "link", env=env)
+    assert "no worker of link runs on this machine" in refused.err
+
+
 def test_the_operator_sees_and_handles_the_outbox(granted: TestDatabase) -> None:
     event = add_event(granted, payload="{}")
     set_aside(granted, event)
     env = environment(as_role(granted, "toast_operator"), NO_BROKER)
-    for words in ("outbox", f"outbox retry {event}", "migrate"):
+    for words in ("outbox", f"outbox show {event}", f"outbox retry {event}"):
         answer = toast(*words.split(), env=env)
         assert (answer.code, answer.err) == (0, ""), words
     assert "denied" not in toast("status", "link", env=env).out

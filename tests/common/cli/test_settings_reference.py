@@ -16,7 +16,8 @@ def test_the_example_names_every_setting_once_and_sets_none() -> None:
     example = settings_reference.example(SERVICES)
     assert dotenv_values(stream=io.StringIO(example)) == {}
     named = [line[1:].partition("=")[0] for line in example.splitlines() if _is_setting(line)]
-    declared = [*config.COMMON, *(one for service in SERVICES for one in service.variables)]
+    of_services = (one for service in SERVICES for one in service.variables)
+    declared = [*config.COMMON, *of_services, *config.PAGE]
     assert named == [variable.name for variable in declared]
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,10 @@ NO_PROCESS = 2**22 + 1  # no process has this id: it is above the kernel's limit
 
 ADD_RUN = """
 INSERT INTO toast_runs (id, service, scheduler, host, process, started_at, finished_at, result,
-                        counts, error)
+                        counts, error, next_at)
 VALUES (gen_random_uuid(), %(service)s, %(scheduler)s, %(host)s, %(process)s,
-        now() - %(ago)s, now() - %(ago)s + %(took)s, %(result)s, %(counts)s, %(error)s)"""
+        now() - %(ago)s, now() - %(ago)s + %(took)s, %(result)s, %(counts)s, %(error)s,
+        now() + %(next_in)s)"""
 
 
 def add_run(
@@ -56,6 +57,7 @@ def add_run(
     host: str = "",
     process: int = NO_PROCESS,
     error: str = "",
+    next_in: timedelta | None = None,
 ) -> None:
     values = {
         "service": service,
@@ -67,6 +69,7 @@ def add_run(
         "result": result,
         "counts": json.dumps({"processed": 7, "failed": 0, "events": 7}),
         "error": error,
+        "next_in": next_in,
     }
     with database.connect() as connection:
         connection.execute(ADD_RUN, values)
@@ -148,6 +151,34 @@ def test_a_scheduler_that_is_switched_off_is_disabled_after_a_failed_run_too(
     add_run(database, "failed", error="it was bad")
     found = job(database, LINK_EXPIRATION_ENABLED="false")
     assert (found["state"], found["next_run"], found["code"]) == ("disabled", None, 0)
+
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("plans", "expected"),
+    [
+        # The newest run first: its host, how long ago it began, and in what time its process was to
+        # run the next one.
+        ([("a", MINUTE, None)], HOUR - MINUTE),  # of a release that records none
+        ([("a", MINUTE, 7 * MINUTE)], 7 * MINUTE),
+        ([("a", MINUTE, None), ("a", 2 * MINUTE, 7 * MINUTE)], 7 * MINUTE),  # `toast once`
+        ([("a", MINUTE, 7 * MINUTE), ("a", 2 * MINUTE, 3 * MINUTE)], 7 * MINUTE),  # restarted
+        ([("a", MINUTE, 7 * MINUTE), ("b", 2 * MINUTE, 3 * MINUTE)], 3 * MINUTE),
+        ([("a", MINUTE, 7 * MINUTE), ("b", 9 * MINUTE, -3 * MINUTE)], 7 * MINUTE),  # b is gone
+        ([("a", MINUTE, -MINUTE / 2), ("b", 9 * MINUTE, -3 * MINUTE)], -MINUTE / 2),
+    ],
+)
+def test_the_next_run_is_the_first_that_a_worker_has_planned(
+    plans: list[tuple[str, timedelta, timedelta | None]],
+    expected: timedelta,
+    database: TestDatabase,
+) -> None:
+    for host, ago, next_in in plans:
+        add_run(database, ago=ago, host=host, next_in=next_in)
+    planned = datetime.fromisoformat(job(database)["next_run"]) - datetime.now(UTC)
+    assert planned.total_seconds() == pytest.approx(expected.total_seconds(), abs=20)
 
 
 def test_a_scheduler_without_any_run_never_ran(database: TestDatabase) -> None:

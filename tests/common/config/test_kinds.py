@@ -14,6 +14,7 @@ NAME = kinds.text("NAME", None, "")
 SECRET = kinds.text("SECRET", None, "", secret=True)
 PORT = kinds.integer("PORT", None, "", minimum=1, maximum=65535)
 OFFSET = kinds.integer("OFFSET", None, "", minimum=-10, maximum=10)
+SHARE = kinds.share("SHARE", "0.33", "")
 RETENTION = kinds.days("RETENTION_DAYS", "30", "")
 INTERVAL = kinds.interval("INTERVAL", "1h", "")
 TIMEOUT = kinds.duration("TIMEOUT", "30s", "", minimum="1s", maximum="5m")
@@ -35,6 +36,8 @@ ENABLED = kinds.boolean("ENABLED", "true", "")
         (PORT, "65535", 65535),
         (PORT, "+05432", 5432),
         (OFFSET, "-10", -10),
+        (SHARE, "1", 1.0),
+        (SHARE, "0.05", 0.05),
         (RETENTION, "1", timedelta(days=1)),
         (RETENTION, "36500", timedelta(days=36500)),
         (INTERVAL, "100ms", timedelta(milliseconds=100)),
@@ -76,6 +79,8 @@ def test_a_valid_value_is_read(variable: Variable[Any], text: str, value: object
         (PORT, ("0", "65536", "-1"), "out of range"),
         (OFFSET, ("-11", "11"), "out of range"),
         (RETENTION, ("0", "-1", "36501"), "out of range"),
+        (SHARE, ("", "0,5", ".5", "33%", "1/3", "1e-1", "-0.5", " 1", "nan", "inf"), "decimal"),
+        (SHARE, ("0", "0.0", "1.01", "33"), "out of range"),
         (RETENTION, ("30d", "1.5", "720h"), "integer"),
         (INTERVAL, ("99.999ms", "0", "-5m"), "less than 100ms"),
         (INTERVAL, ("5", "60"), "no unit"),
@@ -106,6 +111,7 @@ def test_an_invalid_value_is_refused_with_its_reason(
     [
         (INTERVAL, "a Go duration of at least 100ms, such as 5m or 1h30m"),
         (TIMEOUT, "a Go duration from 1s to 5m, such as 30s"),
+        (SHARE, "a number above 0, at most 1, such as 0.33"),
         (RETENTION, "a number of whole days from 1 to 36500"),
         (PORT, "an integer from 1 to 65535"),
         (MODE, "one of auto, verify-full"),

@@ -151,6 +151,8 @@ def test_the_defaults_are_those_of_the_live_services(machine: Installation) -> N
         "ENVIRONMENT": "production",
         "SENTRY_DSN": "",
         "TOAST_FIRST_PASS": "go",
+        "TOAST_RETENTION_SHARE": 0.33,
+        "TOAST_PUNCTUAL": True,
         "TOAST_MIGRATE": True,
     }
     assert settings.service == "link"

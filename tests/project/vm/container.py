@@ -253,7 +253,7 @@ def _mirror() -> list[str]:
 
 def _wheels() -> Path:
     """The locked packages, fetched once by this machine's pip for the container's Python."""
-    locks = [ROOT / "requirements.lock", ROOT / "deploy" / "build.lock"]
+    locks = [ROOT / "requirements-web.lock", ROOT / "deploy" / "build.lock"]
     wheels = FOLDER / f"wheels-{_digest(*(lock.read_text() for lock in locks))}"
     if not wheels.exists():
         partial = _emptied(wheels.with_suffix(".partial"))

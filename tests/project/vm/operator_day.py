@@ -87,7 +87,7 @@ class OperatorDay:
 
     def _add_link(self, code: str = "") -> UUID:
         """Add a link that has expired."""
-        columns = {"short_code": f"{code}-{uuid4()}"} if code else {}
+        columns = {"short_code": f"{code}{uuid4().hex[:6]}"} if code else {}
         row: UUID = self.database.insert("link_links", expires_at=EXPIRED, **columns)["id"]
         return row
 
@@ -134,6 +134,7 @@ class OperatorDay:
         assert "link.expired" in self._toast("outbox show 1")
         assert self._toast("outbox drop 1") == "drop: 1 event: 1"
         assert self._toast("outbox retry --all") == "retry: 1 event: 2"
+        self._add_link()  # whose event wakes the publisher; else it looks every three minutes
 
         def is_sent() -> bool:
             return self._toast("outbox").startswith("0 waiting; 0 set aside")

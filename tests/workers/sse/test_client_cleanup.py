@@ -15,7 +15,7 @@ from common.config import SettingsError
 from common.errors import PassError
 from common.scheduling.preview import Preview
 from common.scheduling.scheduler import NOTHING, PassResult
-from common.scheduling.work.clock_guard import ClocksDiffer
+from common.scheduling.under_way.clock_guard import ClocksDiffer
 from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, poll_until
 from devservers.standins.sse import SseServer, new_client

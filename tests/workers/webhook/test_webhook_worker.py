@@ -65,6 +65,16 @@ def test_two_workers_at_once_send_everything_once(
     assert sum(record["delivered"] for record in finished) == len(ids)
 
 
+def test_a_delivery_is_sent_when_its_retry_is_due_and_not_at_the_next_tick(
+    database: TestDatabase, receiver: WebhookReceiver
+) -> None:
+    row = add(database, f"{receiver.url}/", next_retry_at=datetime.now(UTC) + 3 * SECOND)
+    with Process("workers.webhook", env=worker(database, WEBHOOK_DELIVERY_INTERVAL="1h")) as sender:
+        sender.wait_for("pass_finished", scheduler="webhook-delivery", delivered=1)
+        assert sender.stop() == 0
+    assert statuses(database) == {row: "success"}
+
+
 def test_a_worker_that_is_killed_gives_its_rows_back_after_their_lease(
     database: TestDatabase, receiver: WebhookReceiver
 ) -> None:

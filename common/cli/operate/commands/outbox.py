@@ -53,7 +53,7 @@ def _change(connection: Session, options: argparse.Namespace) -> int:
     bulk.require_choice(options, "service", "topic")
     chosen = Chosen(options.id or None, options.service, options.topic)
     if options.action == "drop" and not options.id:
-        count = outbox_admin.summary(connection, chosen).set_aside
+        count = outbox_admin.number_set_aside(connection, chosen)
         bulk.confirm(options, f"Delete {count} events that were set aside?")
     done = _CHANGES[options.action](connection, Operator.here(), chosen)
     return bulk.show(options, "event", done)

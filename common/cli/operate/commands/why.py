@@ -8,13 +8,11 @@ from common import exit_codes
 from common.cli import output, text_table
 from common.cli.loading import database_of, settings_to_look
 from common.cli.operate import explanation
-from common.cli.operate.explanation import Explanation
-from common.cli.operate.row_facts import in_words, value
+from common.cli.operate.explanation import HEADER, Explanation, cells, verdict
+from common.cli.operate.row_facts import in_words
 from common.cli.services import Services, scheduler_named
 from common.logging.redaction import redact_row
-from common.scheduling.preview import Checked, Reasons
-
-_HEADER = ("condition", "met", "because of")
+from common.scheduling.preview import Reasons
 
 
 def run(services: Services, options: argparse.Namespace) -> int:
@@ -44,8 +42,8 @@ class _Report:
             for fact in self.found.facts
             for first, line in zip((True, *[False] * len(fact.lines)), fact.lines, strict=False)
         )
-        rows = (_cells(each, self._reasons) for each in self._reasons.conditions)
-        return "\n".join((*self._head(), "", text_table.render(_HEADER, rows), "", *facts))
+        rows = (cells(each, self._reasons) for each in self._reasons.conditions)
+        return "\n".join((*self._head(), "", text_table.render(HEADER, rows), "", *facts))
 
     @property
     def _reasons(self) -> Reasons:
@@ -53,24 +51,5 @@ class _Report:
 
     def _head(self) -> Iterator[str]:
         found, reasons = self.found, self._reasons
-        yield f"{found.scheduler.name}: {reasons.place} {found.row} is {_verdict(reasons)}"
+        yield f"{found.scheduler.name}: {reasons.place} {found.row} is {verdict(reasons)}"
         yield in_words(redact_row(reasons.shown), reasons.now)
-
-
-def _verdict(reasons: Reasons) -> str:
-    since = value(reasons.since, reasons.now)
-    if reasons.is_due:
-        return f"due{f' since {since}' if reasons.since else ''}"
-    unmet = [each for each in reasons.conditions if not each.is_met]
-    if all(each.not_before for each in unmet):
-        return f"not due before {since}"
-    return f"not due: {len(unmet)} of {len(reasons.conditions)} conditions not met"
-
-
-def _cells(checked: Checked, reasons: Reasons) -> tuple[str, ...]:
-    met = "yes" if checked.is_met else "not yet" if checked.not_before else "no"
-    settings = (f"{name}={written}" for name, written in checked.settings.items())
-    is_shown = checked.not_before is None or checked.not_before in checked.values.values()
-    wait = "" if is_shown else f"from {value(checked.not_before, reasons.now)}"
-    values = in_words(redact_row(checked.values), reasons.now)
-    return (checked.name, met, "; ".join(filter(None, (values, *settings, wait))))

@@ -348,6 +348,13 @@ def test_runs_are_listed_newest_first_and_filtered(
     assert toast("runs", "sse", env=env).out == "no pass is recorded\n"
 
 
+def test_settings_of_the_service_are_no_unknown_names(database: TestDatabase) -> None:
+    own = environment(database, LINK_EXPIRATION_INTERVAL="1s")
+    assert "is not a setting" not in toast("runs", "link", env=own).err
+    slip = environment(database, LINK_EXPIRATION_INTERVALL="1s")
+    assert "did you mean LINK_EXPIRATION_INTERVAL?" in toast("runs", "link", env=slip).err
+
+
 # --- audit ------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,46 @@
+"""What processes use: CPU time and memory."""
+
+import os
+import time
+from pathlib import Path
+
+from testing.database import TestDatabase
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of all threads of a process, also of those that have ended."""
+    # The process's clock by clock_getcpuclockid(3): to the nanosecond; /proc has clock ticks.
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def cpu_seconds_of_family(pid: int) -> float:
+    """The CPU time of a process and its children, ended or running, in ticks of the clock."""
+    own = sum(map(int, _stat(pid)[11:15])) / _TICKS
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own + sum(map(_of_child, children))
+
+
+def server_of(database: TestDatabase) -> int:
+    """The process of PostgreSQL whose children are its sessions."""
+    session = database.one("SELECT pg_backend_pid() AS pid")["pid"]
+    return int(_stat(session)[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name, which may have blanks."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _of_child(pid: str) -> float:
+    try:
+        return cpu_seconds_of_family(int(pid))
+    except FileNotFoundError:  # it has ended
+        return 0.0
+
+
+def proportional_set_size(pid: int) -> float:
+    """MB of memory; a page that n processes share counts 1/n."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(rollup.split("\nPss:")[1].split()[0]) * 1024 / 1e6
