@@ -34,14 +34,17 @@ class Breaks:
         now = time.monotonic()
         worked = now - self._resumed_at
         self._worked += worked
-        left = worked * (1 / self._share_now(done, now) - 1) if done < 1 else 0
+        left = self._rest(worked, done, now) if done < 1 else 0
         while left > 0 and not self._pass.wait(min(left, _SIGN_OF_LIFE_SECONDS)):
             left -= _SIGN_OF_LIFE_SECONDS
             self._pass.report_progress(share=done)
         self._resumed_at = time.monotonic()
 
-    def _share_now(self, done: float, now: float) -> float:
-        """The share of the time to use from now on, above 0, at most 1."""
+    def _rest(self, worked: float, done: float, now: float) -> float:
+        """How long to rest after a slice that took ``worked`` seconds; at most what is to spare."""
         work_left = self._worked * (1 - done) / done
         time_left = self._ends_at - now
-        return max(self._share, work_left / time_left) if work_left < time_left else 1.0
+        if work_left >= time_left:
+            return 0
+        share = max(self._share, work_left / time_left)
+        return min(worked * (1 / share - 1), time_left - work_left)
