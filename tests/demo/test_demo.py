@@ -70,16 +70,11 @@ class Demo:
     def processes(self) -> list[str]:
         """The command lines of everything that carries the mark and still runs."""
         return [
-            path.with_name("cmdline").read_text().replace("\0", " ")
-            for path in Path("/proc").glob("[0-9]*/environ")
-            if self._is_marked(path)
+            command.replace("\0", " ")
+            for process in Path("/proc").glob("[0-9]*")
+            if self.mark in _read(process / "environ").split("\0")
+            and (command := _read(process / "cmdline"))
         ]
-
-    def _is_marked(self, environment: Path) -> bool:
-        try:
-            return self.mark in environment.read_text(errors="replace").split("\0")
-        except OSError:  # ended meanwhile, or another user's
-            return False
 
     def table(self) -> dict[tuple[str, str], list[str]]:
         """The rest of each scheduler's line, by service and scheduler."""
@@ -88,6 +83,14 @@ class Demo:
 
     def events(self, topic: str) -> list[str]:
         return [line for line in self.text.splitlines() if topic in line.split()]
+
+
+def _read(file: Path) -> str:
+    """The text of a file in /proc; empty if the process has ended or is another user's."""
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 serverurl = unix://%(here)s/s
 [program:toast-link]
 command = {sys.executable} -m workers.link
+; supervisorctl status shows no process while it is STARTING.
+startsecs = 0
 """
 
 SYSTEMCTL = """#!/bin/sh
