@@ -44,6 +44,7 @@ def test_a_log_that_is_not_read_stops_nothing(database: TestDatabase, port: int)
         STREAM_CLOSER_INTERVAL="100ms",
     )
     with Process("workers.twitchbot", env=env) as worker:
+        worker.wait_for("metrics_port_opened")
         worker.wait_for("pass_failed", scheduler="message-cleanup")
         worker.freeze_log()
         assert poll_until(lambda: dropped(port) > 0, PATIENCE)
@@ -107,6 +108,7 @@ def test_a_disk_that_is_full_stops_nothing(
     env = environment(database, mock_broker, METRICS_PORT=str(port), **OFTEN)
     with Process("workers.link", env=env, redirect=f"2>>{log}") as worker:
         expires(database)
+        assert poll_until(lambda: "metrics_port_opened" in log.read_text(), PATIENCE)
         grow = limited(worker.pid, log.stat().st_size + 100)
         assert poll_until(lambda: dropped(port) > 5, PATIENCE)
         expires(database)

@@ -253,7 +253,7 @@ def test_passes_keep_to_multiples_of_the_interval_and_never_overlap(
         assert worker.stop() == 0
 
     # Counted from the end of each pass, or with ticks made up for, it would be below a half.
-    assert steadiness([row["started_at"].timestamp() for row in runs(database)], 0.6) > 0.7
+    assert steadiness([row["started_at"].timestamp() for row in runs(database)], 0.6) > 0.55
     # By their order in the log, not by clocks: one pass at a time.
     steps = re.findall(r'"event": "pass_(started|finished)"', worker.log)
     assert steps == ["started", "finished"] * (len(steps) // 2)

@@ -88,3 +88,21 @@ def test_what_is_wrong_with_the_tables_is_no_outage(database: TestDatabase, fold
         assert status == 503
         assert "run `toast migrate`" in str(content["fault"])
         assert content["away_since"] is None
+
+
+def test_a_page_that_fails_says_so_and_the_others_go_on(
+    database: TestDatabase, folder: Path
+) -> None:
+    """The defect is a run whose counts are none, which no program of ours writes."""
+    run = {"service": "link", "scheduler": "link-expiration", "counts": "5"}
+    database.insert("toast_runs", **run, result="ok", started_at=datetime.now(UTC))
+    with serving(environment(database, **at_socket(folder))) as page:
+        browser = Browser(f"{folder}/web.sock")
+        failed = browser.get("/")
+
+        assert failed.status == 500
+        assert failed.headers["content-security-policy"]
+        assert "The page has failed; the log has the reason." in failed.text
+        assert page.wait_for("request_failed", level="error")["path"] == "/"
+        assert browser.get("/audit").status == 200
+        assert page.stop() == 0
