@@ -41,6 +41,12 @@ class Cluster(NamedTuple):
         """False if no broker of the metadata can be reached."""
         return len(self.faults) < len(self.metadata.brokers)
 
+    @property
+    def has_controller(self) -> bool:
+        """Whether a broker is the controller; librdkafka asks it about topics and groups, and would
+        wait for one until the request's timeout."""
+        return self.metadata.controller_id in self.metadata.brokers
+
 
 def connect(settings: Settings, seconds: float) -> Cluster:
     """Connect to every broker of the cluster, for at most ``seconds``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from common.cli.check.findings import Finding, error, ok
 from common.cli.check.parallel import CheckJob, run_all
 from common.cli.check.postgres import judge_clocks
 from common.cli.check.required_tables import fits
+from common.events.topics import ADMIN_SECONDS
 from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, free_port
 from devservers.kafka import KafkaServer
@@ -876,3 +878,14 @@ def test_a_check_that_hangs_keeps_what_it_found_and_the_others() -> None:
         *(("link", hung), ("blog", hung)),
         ("link", ok("kafka", "two")),
     ]
+
+
+def test_a_cluster_without_a_controller_is_not_waited_for(
+    roles: TestDatabase, mock_broker: str
+) -> None:
+    began = time.monotonic()
+    [found] = check("link", env=own(roles, "link", mock_broker)).of("readers")
+
+    assert time.monotonic() - began < ADMIN_SECONDS
+    assert found[0] == "ok"
+    assert found[1].endswith("is not known: no broker is the controller of the cluster")

@@ -128,24 +128,25 @@ def end(process: subprocess.Popen[str]) -> Finished:
 
 @pytest.mark.parametrize("words", CALLS, ids=" ".join)
 def test_a_command_lives_with_any_pipe_and_locale(words: list[str], env: dict[str, str]) -> None:
+    lossy, harmless = (LOSSY, HARMLESS) if words in IN_EVERY_WAY else (LOSSY[:1], ())
+    ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     usual = end(start(*words, env=env))
     assert usual.out
-    lossy, harmless = (LOSSY, HARMLESS) if words in IN_EVERY_WAY else (LOSSY[:1], ())
     # All at once, because some wait for a server.
     started = {each: start(*words, env=env, redirect=each) for each in (*lossy, *harmless)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        without_reader = start(*words, env=env, stdout=gone)
+    in_ascii = start(*words, env={**env, **ascii_only, "ENVIRONMENT": "größe"})
     for redirect in lossy:
         lost = end(started[redirect])
         assert lost.code == exit_codes.UNWRITABLE, redirect
         assert lost.err.startswith("toast: the output cannot be written: ") or "2>" in redirect
     for redirect in harmless:
         assert end(started[redirect]).code == usual.code, redirect
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as gone:
-        left = end(start(*words, env=env, stdout=gone))
+    left, plain = end(without_reader), end(in_ascii)
     assert (left.code, left.err) == (exit_codes.READER_GONE, "")
-    ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    plain = end(start(*words, env={**env, **ascii_only, "ENVIRONMENT": "größe"}))
     assert (plain.code, plain.out.isascii()) == (usual.code, True)
     if "--json" in words:
         for line in (*usual.out.splitlines(), *plain.out.splitlines()):

@@ -34,7 +34,7 @@ def check(subjects: Sequence[Subject]) -> Iterator[Found]:
         return
     names = [topic for subject in subjects for topic in subject.topics]
     writable = topics.examine(found, names, settings)
-    groups = readers.find(found.client, writable.present)
+    groups = readers.find(found, writable.present)
     for subject in subjects:
         of_topics = writable.findings(subject.topics)
         of_readers = groups.findings(subject.topics, ",".join(brokers))

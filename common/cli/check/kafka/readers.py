@@ -6,10 +6,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
 from common.cli.check.findings import Finding, ok, warning
+from common.events.cluster import Cluster
 from common.events.topics import ADMIN_SECONDS, ANSWER_SECONDS
 
 _CHECK = "readers"
@@ -22,6 +23,11 @@ _ALLOW = (
     " Describe --allow-principal User:..., and the same with --group '*' for --cluster"
 )
 
+_FORBIDDEN = {
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+}
+
 # The groups of each topic.
 Groups = Mapping[str, set[str]]
 
@@ -31,13 +37,14 @@ class Readers:
     """The consumer groups of each of the ``topics``.
 
     ``running`` are those with a member that has it now, ``stored`` those that have read it.
-    ``unseen`` is why there may be others, or "".
+    ``unseen`` is why there may be others, or ""; ``is_forbidden`` if ACLs hide them.
     """
 
     topics: frozenset[str]
     running: Groups
     stored: Groups
     unseen: str
+    is_forbidden: bool = False
 
     def findings(self, names: Sequence[str], brokers: str) -> Iterator[Finding]:
         """One for each of these topics that is there."""
@@ -50,22 +57,24 @@ class Readers:
             return ok(_CHECK, f"{topic}: {', '.join(sorted(groups))}")
         if self.unseen:
             message = f"{topic}: whether a consumer group has it is not known: {self.unseen}"
-            return ok(_CHECK, message, _ALLOW.format(brokers=brokers))
+            return ok(_CHECK, message, _ALLOW.format(brokers=brokers) if self.is_forbidden else "")
         if groups := self.stored.get(topic):
             message = f"{topic}: no consumer has it now; {', '.join(sorted(groups))} had it before"
             return warning(_CHECK, message, "start its consumers, or: " + _SUBSCRIBE)
         return warning(_CHECK, f"{topic}: no consumer group has it", _SUBSCRIBE)
 
 
-def find(client: AdminClient, topics: Iterable[str]) -> Readers:
+def find(cluster: Cluster, topics: Iterable[str]) -> Readers:
     """Ask the cluster for the consumer groups of these topics."""
-    wanted, questions = frozenset(topics), _Questions(client)
+    wanted, questions = frozenset(topics), _Questions(cluster.client)
+    if not cluster.has_controller:
+        return Readers(wanted, {}, {}, "no broker is the controller of the cluster")
     groups = questions.groups()
     running = _by_topic(wanted, questions.assigned(groups))
     stored: Groups = {}
     if wanted - running.keys():
         stored = _by_topic(wanted, questions.committed(groups))
-    return Readers(wanted, running, stored, questions.unanswered)
+    return Readers(wanted, running, stored, questions.unanswered, questions.is_forbidden)
 
 
 def _by_topic(wanted: frozenset[str], read: Iterable[tuple[str, str]]) -> Groups:
@@ -78,11 +87,13 @@ def _by_topic(wanted: frozenset[str], read: Iterable[tuple[str, str]]) -> Groups
 
 
 class _Questions:
-    """Questions to the cluster; ``unanswered`` is why one has no whole answer, or ""."""
+    """Questions to the cluster; ``unanswered`` is why one has no whole answer, or "";
+    ``is_forbidden`` if this client lacks a right."""
 
     def __init__(self, client: AdminClient) -> None:
         self._client = client
         self.unanswered = ""
+        self.is_forbidden = False
 
     def groups(self) -> list[str]:
         """The ids of the groups that this client may see."""
@@ -92,7 +103,7 @@ class _Questions:
         listed = self._client.list_consumer_groups(request_timeout=ADMIN_SECONDS)
         about = self._answer(cluster)
         if about and AclOperation.DESCRIBE not in (about.authorized_operations or ()):
-            self.unanswered = "this client may not see every group"
+            self.unanswered, self.is_forbidden = "this client may not see every group", True
         answer = self._answer(listed)
         for error in answer.errors if answer else ():
             self._failed(error)
@@ -130,3 +141,4 @@ class _Questions:
 
     def _failed(self, error: KafkaException) -> None:
         self.unanswered = self.unanswered or error.args[0].str()
+        self.is_forbidden |= error.args[0].code() in _FORBIDDEN

@@ -47,7 +47,7 @@ def examine(found: Cluster, names: Sequence[str], settings: Settings) -> Topics:
     brokers, form = ",".join(settings[config.KAFKA_BROKERS]), TopicForm.of(settings)
     described: dict[str, Future[Any]] = {}
     created: dict[str, Future[Any]] = {}
-    if present:
+    if present and found.has_controller:
         described = found.client.describe_topics(
             TopicCollection(sorted(present)),
             include_authorized_operations=True,
