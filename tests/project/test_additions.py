@@ -237,14 +237,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     return copy
 
 
-TESTS = (
-    *("tests/project/test_repository.py", "tests/project/test_units.py"),
-    *("tests/project/test_docs.py", "tests/workers/link"),
-    *("tests/promises/test_schedulers.py", "tests/common/cli/test_roles.py"),
+OF_TEXTS = tuple(f"tests/project/test_{name}.py" for name in ("repository", "units", "docs"))
+ON_SERVERS = (
+    *("tests/workers/link", "tests/promises/test_schedulers.py", "tests/common/cli/test_roles.py"),
     *("tests/common/worker/test_pass_metrics.py", "tests/common/worker/test_sentry.py"),
 )
 # Of the tests of all schedulers and services, those of what is added; of other files, all tests.
-CHOSEN = "click or remark or forum or link or project or pass_metrics or sentry"
+CHOSEN = "click or remark or forum or link or pass_metrics or sentry"
 
 
 @pytest.mark.parametrize(
@@ -253,7 +252,8 @@ CHOSEN = "click or remark or forum or link or project or pass_metrics or sentry"
         ("generate", "--check"),
         ("ruff", "check"),
         ("mypy",),
-        ("pytest", *TESTS, "-k", CHOSEN),
+        ("pytest", *OF_TEXTS),
+        ("pytest", "--numprocesses", "2", *ON_SERVERS, "-k", CHOSEN),
     ],
     ids=" ".join,
 )
