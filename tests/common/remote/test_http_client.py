@@ -246,7 +246,8 @@ def test_a_header_that_cannot_be_sent_is_named_and_nothing_is_sent(play: Play) -
 def test_what_a_server_or_the_environment_suggests_is_not_sent(
     play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    server = play(Script([b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"]))
+    header = b"Set-Cookie: a=b\r\nContent-Length: 0\r\nConnection: close"
+    server = play(Script([b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n"]))
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
