@@ -23,8 +23,8 @@ def meant(
     long = [each for each in known if len(each) >= _SHORTEST_RESEMBLED]
     if near := nearest(name, long, slips=slips):
         return near
-    beginnings = {_beginning(each) for each in known} - {""}
-    if first_word(name) in prefixes or _beginning(name) in beginnings:
+    begun = _beginning(name)
+    if first_word(name) in prefixes or (begun and begun in map(_beginning, known)):
         return by_words(name, known) or ""
     return by_words(name, known, least=_MORE_THAN_HALF) if loosely else None
 
@@ -45,10 +45,13 @@ def nearest(name: str, known: Iterable[str], *, slips: int) -> str | None:
 
     A slip is a letter missing, added or wrong, or two neighbours swapped.
     """
+    letters = set(name.casefold())
     distances = {
         other: _distance(name.casefold(), other.casefold())
         for other in sorted(known)
+        # To compare letter by letter is slow, and a slip changes at most two letters of the set.
         if abs(len(other) - len(name)) <= slips
+        and len(letters.symmetric_difference(other.casefold())) <= 2 * slips
     }
     best = min(distances, key=distances.__getitem__, default=None)
     return best if best is not None and distances[best] <= slips else None

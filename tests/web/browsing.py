@@ -1,9 +1,11 @@
 """A client of the page's application, as a browser that follows its forms."""
 
 import re
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
 import workers
@@ -15,6 +17,23 @@ from testing.processes import environment
 from web import app
 from web.site import Site
 
+
+class Compiled(BytecodeCache):
+    """The templates of all applications of these tests, compiled once."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Set the code of a template that is known."""
+        bucket.code = self._code.get(bucket.key)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of a template."""
+        self._code[bucket.key] = bucket.code
+
+
+_COMPILED = Compiled()
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 
@@ -26,7 +45,9 @@ def client_of(database: TestDatabase, patch: pytest.MonkeyPatch, **settings: str
     site = Site(
         Services(workers.SERVICES, workers.load), read, Database(read, application_name="toast web")
     )
-    return app.create(site, b"secret").test_client()
+    application = app.create(site, b"secret")
+    application.jinja_env.bytecode_cache = _COMPILED
+    return application.test_client()
 
 
 def post(client: FlaskClient, page: str, action: str, **form: object) -> TestResponse:
