@@ -4,6 +4,8 @@ Every signal that would end a process stops it within STOP_SECONDS, apart from c
 under way are answered first. There is no reload: a new start takes no second.
 """
 
+import contextlib
+import ctypes
 import errno
 import os
 import select
@@ -28,11 +30,15 @@ SUPERVISE_SECONDS = 5.0
 # For its user and its group: who may open it may use the page.
 SOCKET_MODE = 0o660
 
+# M_ARENA_MAX of glibc's malloc.h.
+_MOST_ARENAS = -8
+
 _log = logs.logger(__name__)
 
 
 def run(site: Site) -> int:
     """Serve until a signal; returns the exit code. Raises SettingsError and PassError."""
+    _share_memory()
     systemd = SystemdNotifier(config.notify_socket())
     received = _signals()
     listening, secret = _open(site.settings)
@@ -47,6 +53,12 @@ def run(site: Site) -> int:
     _close(site.settings)
     _log.info("page_closed", exit_code=code)
     return code
+
+
+def _share_memory() -> None:
+    """Let all threads allocate from one arena: with one each, the process keeps 3 MB more."""
+    with contextlib.suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_MOST_ARENAS, 1)
 
 
 def _open(settings: Settings) -> tuple[socket.socket, bytes]:

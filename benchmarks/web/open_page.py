@@ -12,6 +12,7 @@ from benchmarks.web.filling import busy
 from benchmarks.web.pages import GROUP, PAGES
 from benchmarks.web.site import serving
 from testing.arena import Arena
+from testing.processes import Process, environment
 from testing.usage import cpu_seconds, cpu_seconds_of_family, proportional_set_size, server_of
 
 # As schedulers.html has it.
@@ -23,10 +24,17 @@ MEMORY = f"memory after {REQUESTS} requests"
 
 
 def play(arena: Arena, filled: FilledDatabase, seconds: float = SECONDS) -> Figures:
-    """Look at every page, then leave the front page open."""
+    """Look at every page, then leave the front page open.
+
+    A worker that publishes nothing runs beside it and shares the libraries, as on every VM.
+    """
     database = filled.original(arena)
     postgres = server_of(database)
-    with serving(database) as site:
+    with (
+        Process("workers", "run", "twitchbot", env=environment(database)) as worker,
+        serving(database) as site,
+    ):
+        worker.wait_for("pass_finished", count=2)
         for page in islice(cycle(PAGES.values()), REQUESTS):
             site.get(page)
         megabytes = proportional_set_size(site.process.pid)
@@ -46,7 +54,7 @@ def play(arena: Arena, filled: FilledDatabase, seconds: float = SECONDS) -> Figu
 BENCHMARKS = (
     Benchmark(
         group=GROUP,
-        title="the front page left open in one browser, with a run a minute for 30 days",
+        title="the front page left open in a browser, beside a worker, a run a minute for 30 days",
         play=partial(play, filled=busy(30, 1_000_000, 1_000)),
         goals=(
             Goal("CPU of the page", 1, " % of a core"),
