@@ -85,6 +85,13 @@ class Case:
     def table(self) -> str:
         return next(iter(self.due.values())).table
 
+    @property
+    def repeatable(self) -> list[Row]:
+        """All its rows but those with an id of their own: a second one could not be inserted."""
+        return [
+            row for row in (*self.due.values(), *self.stays.values()) if "id" not in row.columns
+        ]
+
     def insert(self, database: TestDatabase) -> dict[UUID, str]:
         """Insert every row; returns by id the reason why it is due or stays."""
         rows = {**self.due, **self.stays}

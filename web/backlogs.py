@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from common.cli.status.collector import Loaded
-from common.cli.status.run_periods import Job
+from common.cli.status.run_periods import JobKey
 from common.database.error_classification import connection_lost
 from common.database.session import Session
 from common.errors import LimitReached, PassError, naming_limits
@@ -41,11 +41,11 @@ class Backlogs:
     """Counts with the role of each service; safe to share between threads."""
 
     configured: Configured
-    _counted: dict[Job, Backlog] = field(default_factory=dict, init=False)
+    _counted: dict[JobKey, Backlog] = field(default_factory=dict, init=False)
     _due_at: float = field(default=float("-inf"), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def known(self) -> Mapping[Job, Backlog]:
+    def known(self) -> Mapping[JobKey, Backlog]:
         """The last counts, by service and scheduler; starts new ones if it is time.
 
         It returns at once. A scheduler that is off, or has no cheap count, is not in it.
@@ -73,7 +73,7 @@ class Backlogs:
             self._lock.release()
 
 
-def _counts(loaded: Loaded) -> dict[Job, Backlog]:
+def _counts(loaded: Loaded) -> dict[JobKey, Backlog]:
     """The due rows of the schedulers of one service, as far as they can be counted."""
     service, settings = loaded
     database = database_of(settings)

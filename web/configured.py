@@ -1,6 +1,6 @@
 """The services with their settings, which are read again when a settings file has changed.
 
-To read those of all services takes longer than to read a page from PostgreSQL.
+To read those of all services takes about as long as to read a page from PostgreSQL.
 """
 
 import contextlib

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from common.cli.status.run_periods import Job
+from common.cli.status.run_periods import JobKey
 from common.errors import PassError, naming_limits
 from common.logging.redaction import redact
 
@@ -45,15 +45,15 @@ class DryRuns:
     """The last dry run of each scheduler; safe to share between threads."""
 
     seconds: float = SECONDS
-    _last: dict[Job, DryRun] = field(default_factory=dict, init=False)
+    _last: dict[JobKey, DryRun] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def of(self, job: Job) -> DryRun | None:
+    def of(self, job: JobKey) -> DryRun | None:
         """The last one of this (service, scheduler), or the one that runs."""
         with self._lock:
             return self._last.get(job)
 
-    def start(self, job: Job, login: str) -> None:
+    def start(self, job: JobKey, login: str) -> None:
         """Start one; returns at once. Raises PassError if it or too many others run already."""
         with self._lock:
             running = [each for each, run in self._last.items() if run.ended_at is None]
@@ -70,7 +70,7 @@ class DryRuns:
                 thread.start()
             self._last[job] = run
 
-    def _run(self, job: Job, run: DryRun) -> None:
+    def _run(self, job: JobKey, run: DryRun) -> None:
         found: dict[str, Any] = {"error": "the dry run has broken down"}
         try:
             found = _try(job, self.seconds)
@@ -79,7 +79,7 @@ class DryRuns:
                 self._last[job] = replace(run, ended_at=datetime.now(UTC), **found)
 
 
-def _try(job: Job, seconds: float) -> dict[str, Any]:
+def _try(job: JobKey, seconds: float) -> dict[str, Any]:
     """Run the command; returns the fields of the DryRun."""
     try:
         child = subprocess.Popen(

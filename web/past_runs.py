@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from common.cli.status import run_periods
-from common.cli.status.run_periods import Job, Period
+from common.cli.status.run_periods import JobKey, Period
 from common.database.session import Connection
 
 # Passes that failed without a database are recorded later, also in a period that is over.
@@ -31,7 +31,7 @@ class PastRuns:
 
     length: timedelta
     number: int
-    _kept: dict[Job, _Kept] = field(default_factory=dict, init=False)
+    _kept: dict[JobKey, _Kept] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def first(self, now: datetime) -> datetime:
@@ -39,8 +39,8 @@ class PastRuns:
         return run_periods.begin_of(now, self.length) - (self.number - 1) * self.length
 
     def read(
-        self, connection: Connection, jobs: Iterable[Job], now: datetime
-    ) -> dict[Job, Sequence[Period]]:
+        self, connection: Connection, jobs: Iterable[JobKey], now: datetime
+    ) -> dict[JobKey, Sequence[Period]]:
         """The periods of each (service, scheduler) in which a pass began, oldest first."""
         first = self.first(now)
         with self._lock:
@@ -58,11 +58,11 @@ class PastRuns:
                 self._keep(job, periods, now)
         return dict(found)
 
-    def _known(self, job: Job) -> Sequence[Period]:
+    def _known(self, job: JobKey) -> Sequence[Period]:
         kept = self._kept.get(job)
         return kept.periods if kept and time.monotonic() < kept.until else ()
 
-    def _keep(self, job: Job, periods: Sequence[Period], now: datetime) -> None:
+    def _keep(self, job: JobKey, periods: Sequence[Period], now: datetime) -> None:
         # The passes of the last period may go on in the present one.
         over = run_periods.begin_of(now, self.length) - self.length
         until = self._kept[job].until if self._known(job) else time.monotonic() + KEPT_SECONDS

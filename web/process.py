@@ -38,7 +38,7 @@ _log = logs.logger(__name__)
 
 def run(site: Site) -> int:
     """Serve until a signal; returns the exit code. Raises SettingsError and PassError."""
-    _share_memory()
+    _use_one_arena()
     systemd = SystemdNotifier(config.notify_socket())
     received = _signals()
     listening, secret = _open(site.settings)
@@ -55,7 +55,7 @@ def run(site: Site) -> int:
     return code
 
 
-def _share_memory() -> None:
+def _use_one_arena() -> None:
     """Let all threads allocate from one arena: with one each, the process keeps 3 MB more."""
     with contextlib.suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_MOST_ARENAS, 1)

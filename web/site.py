@@ -16,12 +16,11 @@ from common.cli.services import Services
 from common.cli.status.collector import Loaded
 from common.config import Settings, SettingsError
 from common.database import migrations, own_tables
-from common.database.advice import advised
+from common.database.advice import in_a_line
 from common.database.connection import Database
 from common.database.error_classification import connection_lost
 from common.database.session import Session
 from common.errors import PassError
-from common.logging import redaction
 from web.backlogs import Backlogs
 from web.configured import Configured, database_of
 from web.dry_runs import DryRuns
@@ -57,13 +56,6 @@ class Asked:
         with database.connect_for(ANSWER_SECONDS) as connection:
             migrations.require(connection, own_tables.OPERATING, may_apply=False)
             yield connection
-
-    def has_table(self, name: str) -> bool:
-        """Whether this database has one of our tables that not every service uses."""
-        row = self.connection.execute(
-            "SELECT to_regclass(%s) IS NOT NULL AS it", (name,)
-        ).fetchone()
-        return bool(row and row["it"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +162,7 @@ class Site:
         except (psycopg.Error, PassError, SettingsError) as error:
             if isinstance(error, psycopg.Error) and connection_lost(error):
                 self._is_away(error)
-            return self._last_known(place, _in_a_line(error))
+            return self._last_known(place, in_a_line(error))
         finally:
             if may_wait:
                 self._waits.release()
@@ -184,7 +176,7 @@ class Site:
     def _is_away(self, error: psycopg.Error) -> None:
         with self._lock:
             since = self._absence.since if self._absence else datetime.now(UTC)
-            self._absence = _Absence(since, _in_a_line(error))
+            self._absence = _Absence(since, in_a_line(error))
 
     def _last_known(self, place: str, fault: str) -> Known:
         with self._lock:
@@ -193,7 +185,3 @@ class Site:
         return (
             Known(last.content, last.at, fault, since) if last else Known(None, None, fault, since)
         )
-
-
-def _in_a_line(error: Exception) -> str:
-    return " ".join(redaction.redact(advised(str(error), error)).split())

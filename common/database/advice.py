@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from common.logging.redaction import redact
+
 _ARROW = " => "
 
 # The function of a trigger or a policy that raised the error.
@@ -151,6 +153,12 @@ def advised(text: str, error: BaseException) -> str:
     """The text, followed by ``=>`` and the advice on the error, if there is any."""
     found = advice(error)
     return f"{text}{_ARROW}{found}" if found else text
+
+
+def in_a_line(error: BaseException, about: str = "") -> str:
+    """The error with its advice, behind what it is ``about``: one line without secrets."""
+    text = f"{about}: {error}" if about else str(error)
+    return " ".join(redact(advised(text, error)).split())
 
 
 def cut(text: str, most: int) -> str:

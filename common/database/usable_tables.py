@@ -13,6 +13,8 @@ from common.database.session import Connection
 from common.database.table_access import TableAccess
 from common.errors import PassError
 
+_IS_THERE = "SELECT to_regclass(%s) IS NOT NULL AS is_there"
+
 # How many of the tables are so plain that nothing can hide rows or drop changes. Every pass asks,
 # on a new session, where this costs a third of the query for details.
 _PLAIN = """
@@ -84,6 +86,12 @@ class Obstacle(NamedTuple):
 
 class TablesUnusable(PassError):
     """A pass would not see, or could not change, due rows."""
+
+
+def is_there(connection: Connection, name: str) -> bool:
+    """Whether the database has a table, view or the like of this name, in the search_path."""
+    row = connection.execute(_IS_THERE, (name,)).fetchone()
+    return bool(row and row["is_there"])
 
 
 def require(connection: Connection, accesses: Sequence[TableAccess]) -> None:

@@ -79,14 +79,7 @@ MORE_ROWS: Mapping[str, Sequence[Row]] = {
     "guild-sync": (subject("guilds"),),
 }
 ROWS: Mapping[str, Sequence[Row]] = {
-    **{
-        case.scheduler.name: [
-            row
-            for row in (*case.due.values(), *case.stays.values())
-            if "id" not in row.columns  # a second one could not be inserted
-        ]
-        for case in CASES
-    },
+    **{case.scheduler.name: case.repeatable for case in CASES},
     **MORE_ROWS,
 }
 SCHEDULERS = {

@@ -1,8 +1,10 @@
-"""What may keep a row from being changed: a lock of another session, or a trigger that raises."""
+"""What may keep a row from being changed - a lock of another session, a trigger that raises - and
+the row as it is set aside."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 from testing.database import TestDatabase
 
@@ -25,3 +27,17 @@ def refusal(
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION '{message}' USING ERRCODE = '{sqlstate}'; END $$;
 CREATE TRIGGER refuse BEFORE {change} FOR EACH {each} EXECUTE FUNCTION refuse()"""
+
+
+def add_failed_row(
+    database: TestDatabase,
+    scheduler: str = "link-expiration",
+    reason: str = "no",
+    row: UUID | None = None,
+) -> UUID:
+    """A row that this scheduler has just set aside, for an hour; returns its id."""
+    now, row = datetime.now(UTC), row or uuid4()
+    failed = {"scheduler": scheduler, "row_id": row, "reason": reason, "failures": 2}
+    times = {"since": now, "failed_at": now, "retry_at": now + timedelta(hours=1)}
+    database.insert("toast_failed_rows", **failed, **times)
+    return row

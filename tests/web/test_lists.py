@@ -1,14 +1,15 @@
 """The pages that list what went wrong, and the actions on it, through to the rows and the audit."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
 
 from testing.database import TestDatabase
 from tests.support.outbox_rows import add_event
+from tests.support.row_faults import add_failed_row
 from tests.web.browsing import client_of, post
 
 NOW = datetime.now(UTC)
@@ -26,20 +27,6 @@ def database(module_database: TestDatabase) -> TestDatabase:
 @pytest.fixture
 def client(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     return client_of(database, monkeypatch, WEB_ACTIONS="all")
-
-
-def add_failed_row(database: TestDatabase, scheduler: str, reason: str = "no") -> UUID:
-    row = uuid4()
-    database.insert(
-        "toast_failed_rows",
-        scheduler=scheduler,
-        row_id=row,
-        reason=reason,
-        failures=2,
-        failed_at=NOW,
-        retry_at=NOW + timedelta(hours=1),
-    )
-    return row
 
 
 def set_aside(database: TestDatabase, number: int, error: str = "refused") -> None:

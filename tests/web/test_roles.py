@@ -3,7 +3,6 @@ services for what only they may read."""
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from devservers.checkout import ROOT
 from devservers.child_processes import PATIENCE, poll_until
 from testing.database import TestDatabase
 from tests.support.expired_links import insert_expired
+from tests.support.row_faults import add_failed_row
 from tests.web.browsing import client_of, post
 from web.pages import PAGES
 
@@ -74,11 +74,7 @@ def test_actions_are_done_as_the_operator(client: FlaskClient, granted: TestData
     form = {"end": "span", "span": "1h", "reason": "a migration"}
     assert "paused until" in post(client, PAGE, f"{PAGE}/pause", **form).text
     assert "is resumed" in post(client, PAGE, f"{PAGE}/resume").text
-    granted.insert(
-        "toast_failed_rows",
-        scheduler="link-expiration",
-        retry_at=datetime.now(UTC) + timedelta(days=1),
-    )
+    add_failed_row(granted)
     assert "1 row will be tried again" in post(client, "/rows", "/rows/retry", which="all").text
     roles = granted.query(
         "SELECT DISTINCT role::text AS role FROM toast_audit WHERE action <> 'migrate'"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.database import own_tables
+from common.database import own_tables, usable_tables
 from web.pages.paging import Rows, rows_of
 from web.site import Asked
 
@@ -27,7 +27,7 @@ def load(asked: Asked) -> Alerts:
 
 
 def _listing(asked: Asked) -> Iterator[Mapping[str, Any]]:
-    if not asked.has_table(own_tables.ALERTS.table.name):
+    if not usable_tables.is_there(asked.connection, own_tables.ALERTS.table.name):
         return
     with asked.connection.begin(read_only=True), asked.connection.cursor(name="alerts") as cursor:
         yield from cursor.execute(_LIST)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common.database import usable_tables
 from web.site import Asked
 
 # Of the channel with the nil UUID everything of Discord waits.
@@ -25,5 +26,5 @@ class Channels:
 
 def load(asked: Asked) -> Channels:
     """Read them; none where the notification service is not in this database."""
-    is_there = asked.has_table("toast_discord_channels")
+    is_there = usable_tables.is_there(asked.connection, "toast_discord_channels")
     return Channels(asked.connection.execute(_LIST).fetchall() if is_there else ())

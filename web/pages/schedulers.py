@@ -10,11 +10,10 @@ from common.cli.status import collector
 from common.cli.status.collector import Loaded
 from common.cli.status.job_history import BAD, DISABLED, Job
 from common.cli.status.run_periods import Period
-from common.database.advice import advised
+from common.database.advice import in_a_line
 from common.errors import PassError
 from common.events import outbox
 from common.events.outbox import Waiting
-from common.logging.redaction import redact
 from web.backlogs import Backlog
 from web.site import Asked
 
@@ -65,7 +64,7 @@ def load(asked: Asked) -> Schedulers:
         except (psycopg.Error, PassError) as error:
             if name == site.database.name:
                 raise
-            faults.append(" ".join(redact(f"{name}: {advised(str(error), error)}").split()))
+            faults.append(in_a_line(error, about=name))
             rows += map(Row, collector.unknown_jobs(users))
     order = [service.name for service, _ in services]
     rows.sort(key=lambda row: (_urgency(row.job), order.index(row.job.service)))

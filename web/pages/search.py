@@ -19,10 +19,10 @@ from common.cli.status import collector
 from common.cli.status.collector import Loaded
 from common.config import Settings, SettingsError
 from common.database import table_access
-from common.database.advice import advised
+from common.database.advice import in_a_line
 from common.database.session import Session
 from common.errors import PassError, naming_limits
-from common.logging.redaction import redact, redact_row
+from common.logging.redaction import redact_row
 from common.scheduling import service_settings
 from common.scheduling.scheduler import Scheduler
 from web.configured import database_of
@@ -96,7 +96,7 @@ def _mentions(asked: Asked, given: str, faults: list[str]) -> Iterator[tuple[str
         except (psycopg.Error, PassError) as error:
             if name == asked.site.database.name:
                 raise
-            faults.append(_fault(name, error))
+            faults.append(in_a_line(error, about=name))
 
 
 def _with_row(services: Sequence[Loaded], given: str, faults: list[str]) -> Iterator[Ask]:
@@ -114,7 +114,7 @@ def _with_row(services: Sequence[Loaded], given: str, faults: list[str]) -> Iter
         found = list(pool.map(partial(_of_role, row), by_role.values()))
     for (name, user), asks in zip(by_role, found, strict=True):
         if isinstance(asks, Exception):
-            faults.append(_fault(f"{name} as {user}", asks))
+            faults.append(in_a_line(asks, about=f"{name} as {user}"))
         else:
             yield from asks
 
@@ -184,7 +184,7 @@ def _answers(to_ask: Iterable[Ask], given: str, faults: list[str]) -> Iterator[A
                 seconds=ANSWER_SECONDS,
             )
         except (UsageError, SettingsError, psycopg.Error, PassError) as error:
-            faults.append(_fault(f"{loaded[0].name} {scheduler.name}", error))
+            faults.append(in_a_line(error, about=f"{loaded[0].name} {scheduler.name}"))
             continue
         yield _answer(found)
 
@@ -201,7 +201,3 @@ def _answer(found: Explanation) -> Answer:
         [(fact.title, fact.lines) for fact in found.facts],
         found.as_dict(),
     )
-
-
-def _fault(what: str, error: Exception) -> str:
-    return " ".join(redact(f"{what}: {advised(str(error), error)}").split())

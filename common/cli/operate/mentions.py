@@ -8,6 +8,7 @@ from uuid import UUID
 
 from common.cli.operate import failed_rows
 from common.cli.services import Services
+from common.database import own_tables, usable_tables
 from common.database.session import Session
 from common.events import outbox
 from common.logging.redaction import redact_row
@@ -40,8 +41,6 @@ SELECT * FROM (
 _RUN = """
 SELECT id, service, scheduler, host, process, started_at, finished_at, result, counts, error
 FROM toast_runs WHERE id = %(uuid)s"""
-
-_HAS_ALERTS = "SELECT to_regclass('toast_alerts') IS NOT NULL AS has_alerts"
 
 # One that is only remembered, by a takeover, is raised at infinity.
 _ALERTS = """
@@ -90,11 +89,12 @@ def find(connection: Session, services: Services, given: str) -> Mentions:
     if uuid is None:
         return Mentions(events, is_complete, (), (), (), actions)
     chosen = failed_rows.choose(services, ids=[uuid])
+    has_alerts = usable_tables.is_there(connection, own_tables.ALERTS.table.name)
     return Mentions(
         events,
         is_complete,
         [redact_row(row) for row in failed_rows.listing(connection, chosen)],
-        _rows(connection, _ALERTS, values) if _has_alerts(connection) else (),
+        _rows(connection, _ALERTS, values) if has_alerts else (),
         _rows(connection, _RUN, values),
         actions,
     )
@@ -104,11 +104,6 @@ def _uuid(given: str) -> UUID | None:
     with suppress(ValueError):
         return UUID(given)
     return None
-
-
-def _has_alerts(connection: Session) -> bool:
-    row = connection.execute(_HAS_ALERTS).fetchone()
-    return bool(row and row["has_alerts"])
 
 
 def _rows(connection: Session, statement: str, values: Mapping[str, object]) -> Sequence[Row]:

@@ -11,13 +11,12 @@ from common.cli.status.processes import Process
 from common.cli.status.sessions import Activity
 from common.config import Settings
 from common.database import migrations, own_tables
-from common.database.advice import advised
+from common.database.advice import in_a_line
 from common.database.connection import Database
 from common.database.session import Session
 from common.errors import PassError
 from common.events import outbox_admin
 from common.events.outbox_admin import Summary
-from common.logging.redaction import redact
 from common.scheduling.scheduler import Scheduler
 from common.scheduling.service import Service
 
@@ -112,8 +111,7 @@ def _collect_from(name: str, users: Sequence[Loaded]) -> tuple[Server, list[Job]
                 name, names, history.now, outbox_admin.summary(connection), history.busy
             )
     except (psycopg.Error, PassError) as error:
-        fault = " ".join(redact(advised(str(error), error)).split())
-        return Server(name, names, fault=fault), unknown_jobs(users)
+        return Server(name, names, fault=in_a_line(error)), unknown_jobs(users)
     return server, jobs
 
 

@@ -45,7 +45,8 @@ class Period:
     paused: int
 
 
-Job = tuple[str, str]
+# Service and scheduler.
+JobKey = tuple[str, str]
 
 
 def begin_of(moment: datetime, length: timedelta) -> datetime:
@@ -54,8 +55,8 @@ def begin_of(moment: datetime, length: timedelta) -> datetime:
 
 
 def read(
-    connection: Connection, since: Mapping[Job, datetime], length: timedelta
-) -> dict[Job, Sequence[Period]]:
+    connection: Connection, since: Mapping[JobKey, datetime], length: timedelta
+) -> dict[JobKey, Sequence[Period]]:
     """The periods of each (service, scheduler) in which a pass began, since its own moment.
 
     The oldest are first. ``length`` is less than a month.
@@ -67,7 +68,7 @@ def read(
         "length": length,
         "origin": _ORIGIN,
     }
-    found: dict[Job, list[Period]] = {job: [] for job in since}
+    found: dict[JobKey, list[Period]] = {job: [] for job in since}
     for row in connection.execute(_PERIODS, values):
         found[row.pop("service"), row.pop("scheduler")].append(Period(**row))
     return dict(found)

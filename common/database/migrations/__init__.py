@@ -13,11 +13,10 @@ from pathlib import Path
 import psycopg
 
 from common import failpoints
-from common.database import audit, own_tables
+from common.database import audit, own_tables, usable_tables
 from common.database.audit import Changed, Operator
 from common.database.session import Connection, Session
 from common.database.table_access import TableAccess
-from common.database.usable_tables import way_to
 from common.errors import PassError
 from common.logging import logs
 from common.version import VERSION
@@ -34,8 +33,6 @@ CREATE TABLE IF NOT EXISTS toast_migrations (
 )"""
 
 _APPLIED = "SELECT number FROM toast_migrations"
-
-_IS_THERE = "SELECT to_regclass('toast_migrations') IS NOT NULL AS is_there"
 
 _RECORD = "INSERT INTO toast_migrations (number, name) VALUES (%s, %s)"
 
@@ -101,8 +98,8 @@ def pending(connection: Connection, wanted: Sequence[Migration]) -> tuple[Migrat
 
 def pending_inside(connection: Connection, wanted: Sequence[Migration]) -> tuple[Migration, ...]:
     """As ``pending``, inside a transaction, which an error would end."""
-    row = connection.execute(_IS_THERE).fetchone()
-    return pending(connection, wanted) if row and row["is_there"] else tuple(wanted)
+    is_there = usable_tables.is_there(connection, "toast_migrations")
+    return pending(connection, wanted) if is_there else tuple(wanted)
 
 
 def newer(connection: Connection) -> list[str]:
@@ -200,7 +197,6 @@ def _log_newer(numbers: frozenset[int]) -> None:
 
 
 def _require_that_they_are_nowhere(connection: Session) -> None:
-    row = connection.execute(_IS_THERE).fetchone()
-    way = "" if row and row["is_there"] else way_to(connection, "toast_migrations")
-    if way:
+    is_there = usable_tables.is_there(connection, "toast_migrations")
+    if not is_there and (way := usable_tables.way_to(connection, "toast_migrations")):
         raise MigrationsPending(f"this role cannot see the toast_ tables, which are there => {way}")

@@ -29,15 +29,7 @@ COLUMNS: Mapping[str, tuple[str, Sequence[timedelta]]] = {
     "webhook-delivery": ("next_retry_at", [0 * DAY]),
 }
 ROWS: Mapping[str, Sequence[Row]] = {
-    **{
-        case.scheduler.name: [
-            row
-            for row in (*case.due.values(), *case.stays.values())
-            if "id" not in row.columns  # a second one could not be inserted
-        ]
-        for case in CASES
-        if case.scheduler.name in COLUMNS
-    },
+    **{case.scheduler.name: case.repeatable for case in CASES if case.scheduler.name in COLUMNS},
     "webhook-delivery": (
         delivery(status="retrying"),
         delivery(status="retrying", webhook_id=webhook(active=False)),

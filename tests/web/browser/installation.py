@@ -18,7 +18,7 @@ from uuid import uuid4
 from devservers.child_processes import free_port
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER, Process, environment, toast
-from tests.support.row_faults import refusal
+from tests.support.row_faults import add_failed_row, refusal
 
 NOW = datetime.now(UTC)
 # No browser breaks it by itself.
@@ -51,13 +51,7 @@ class Installation:
 
     def add_failed_row(self, scheduler: str, reason: str = "no") -> str:
         """A row that this scheduler has set aside; returns its id."""
-        row = str(uuid4())
-        times = {"failed_at": NOW, "since": NOW, "retry_at": NOW + timedelta(hours=1)}
-        self.database.insert(
-            "toast_failed_rows",
-            **{"scheduler": scheduler, "row_id": row, "reason": reason, "failures": 2, **times},
-        )
-        return row
+        return str(add_failed_row(self.database, scheduler, reason))
 
     def add_event_aside(self, topic: str = "link.expired", error: str = "no") -> int:
         """An event that Kafka has refused; returns its number."""

@@ -39,6 +39,15 @@ def serving(env: Mapping[str, str], *, fresh: bool = False) -> Iterator[Process]
         yield page
 
 
+@contextmanager
+def serving_well(env: Mapping[str, str]) -> Iterator[Process]:
+    """The same; at its end it must stop as asked, and its log have no traceback."""
+    with serving(env) as page:
+        yield page
+        assert page.stop() == 0
+        assert "Traceback" not in page.log
+
+
 def connect(address: str) -> socket.socket:
     """A connection to a Unix socket, or to HOST:PORT."""
     if not address.startswith("/"):

@@ -11,6 +11,7 @@ from common.database import audit
 from common.database.audit import Operator
 from common.events import outbox_admin
 from testing.database import TestDatabase
+from tests.support.row_faults import add_failed_row
 
 ANN = Operator("ann", "vm-of-the-page")
 SERVICES = Services(workers.SERVICES, workers.load)
@@ -23,11 +24,7 @@ def test_every_action_is_recorded_for_its_operator(module_database: TestDatabase
         " SELECT n, 'link', 'link.expired', n, gen_random_uuid(), now(), '{}', 5, 'no', now()"
         " FROM generate_series(1, 2) AS n"
     )
-    module_database.query(
-        "INSERT INTO toast_failed_rows (scheduler, row_id, reason, failures, failed_at, retry_at)"
-        " VALUES ('link-expiration', %s, 'no', 1, now(), now() + interval '1 hour')",
-        ROW,
-    )
+    add_failed_row(module_database, row=ROW)
     link = workers.load("link")
     with module_database.session() as connection:
         begun = pauses.pause(connection, ANN, link, None, pauses.end("2h"), "the index is rebuilt")

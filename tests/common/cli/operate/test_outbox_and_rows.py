@@ -17,6 +17,7 @@ from testing.database import TestDatabase, fresh_database
 from testing.processes import NO_BROKER, Finished, environment, toast
 from testing.topics import Topic
 from tests.support.outbox_rows import add_event, set_aside
+from tests.support.row_faults import add_failed_row
 
 TOPIC = "link.expired"
 NOW = datetime.now(UTC)
@@ -192,15 +193,7 @@ def failed(database: TestDatabase) -> None:
         (B_ROW, "link-expiration", "value too long"),
         (C_ROW, "stream-closer", "a TRIGGER refused it"),
     ):
-        database.insert(
-            "toast_failed_rows",
-            row_id=row,
-            scheduler=scheduler,
-            reason=reason,
-            failures=1,
-            failed_at=NOW,
-            retry_at=NOW + timedelta(hours=1),
-        )
+        add_failed_row(database, scheduler, reason, row)
 
 
 def states(env: dict[str, str], *options: str) -> dict[uuid.UUID, str]:
@@ -257,15 +250,7 @@ def test_a_row_that_is_retried_is_processed_by_the_next_pass(
     database: TestDatabase, env: dict[str, str]
 ) -> None:
     [link] = [database.insert("link_links", short_code="x", expires_at=NOW - timedelta(days=1))]
-    database.insert(
-        "toast_failed_rows",
-        row_id=link["id"],
-        scheduler="link-expiration",
-        reason="no",
-        failures=1,
-        failed_at=NOW,
-        retry_at=NOW + timedelta(hours=1),
-    )
+    add_failed_row(database, row=link["id"])
     assert lines(toast("once", "link", "--json", env=env))[0]["schedulers"][0]["counts"] == {
         "processed": 0,
         "events": 0,
