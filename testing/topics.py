@@ -10,6 +10,9 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from devservers.child_processes import PATIENCE, poll_until
 
+# Messages in one call of librdkafka, which refuses more than a million.
+MOST_AT_ONCE = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMessage:
@@ -73,7 +76,8 @@ class Topic:
         )
         received: list[ReceivedMessage] = []
         while len(received) < count:
-            batch = self._consumer.consume(count - len(received), timeout=PATIENCE)
+            missing = min(count - len(received), MOST_AT_ONCE)
+            batch = self._consumer.consume(missing, timeout=PATIENCE)
             assert batch, f"only {len(received)} of {count} messages could be read"
             received += map(_received, batch)
         self._consumer.unassign()
