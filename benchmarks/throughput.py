@@ -19,10 +19,13 @@ from benchmarks.work import (
 from benchmarks.worker_pass import Measured, measure
 from testing.arena import Arena
 from testing.topics import Topic
+from testing.usage import sync_milliseconds
 from testing.workload import service_of
 
 GROUP = "throughput"
 RATIO = "times the floor"
+CPU = "CPU of the worker, 100,000 rows"
+CPU_OF_POSTGRES = "of PostgreSQL"
 
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
@@ -35,6 +38,9 @@ def play(arena: Arena, work: Work, due: int) -> Figures:
         "floor": least,
         "rows a second": due / ours.seconds,
         "peak memory": ours.megabytes,
+        CPU: ours.cpu * 100_000 / due,
+        CPU_OF_POSTGRES: ours.cpu_of_postgres * 100_000 / due,
+        "fsync": sync_milliseconds(),
     }
 
 
@@ -86,6 +92,9 @@ _GOALS = (
     Goal("floor", unit=" s"),
     Goal("rows a second"),
     Goal("peak memory", 64, " MB"),
+    Goal(CPU, unit=" s"),
+    Goal(CPU_OF_POSTGRES, unit=" s"),
+    Goal("fsync", unit=" ms"),
 )
 
 

@@ -11,6 +11,7 @@ from common.scheduling.scheduler import Scheduler
 from devservers.child_processes import poll_until
 from testing.database import TestDatabase
 from testing.processes import NO_BROKER, Process, environment, toast
+from testing.usage import cpu_seconds, cpu_seconds_of_family, server_of
 from testing.workload import only, service_of
 
 PASS_SECONDS = 900.0
@@ -24,11 +25,14 @@ RECENT = 6 * 24 * 30
 @dataclass(frozen=True, slots=True)
 class Measured:
     """``seconds`` from the start of the pass, and ``from_start`` of the process, until its last
-    change is committed and its last event stored by the broker; and its peak memory."""
+    change is committed and its last event stored by the broker; its peak memory; and the seconds of
+    CPU from its start that the worker and its PostgreSQL used for it."""
 
     seconds: float
     from_start: float
     megabytes: float
+    cpu: float = 0.0
+    cpu_of_postgres: float = 0.0
 
 
 def measure(
@@ -42,7 +46,10 @@ def measure(
     service = service_of(scheduler)
     settings = {**only(scheduler, INTERVAL), **FULL_SPEED}
     env = environment(database, brokers, **settings)
+    postgres = server_of(database)
     with Process(f"workers.{service}", env=env) as worker:
+        worker.wait_for("worker_started")
+        before = cpu_seconds(worker.pid), cpu_seconds_of_family(postgres)
         run = worker.wait_for("pass_finished", seconds=PASS_SECONDS, scheduler=scheduler.name)
         assert (run["result"], run["processed"]) == ("ok", due), run
         ended_at = _time(run["time"])
@@ -51,8 +58,11 @@ def measure(
             published_at = _published_at(worker, run["events"])
             seconds += max(0.0, (published_at - ended_at).total_seconds())
             ended_at = max(ended_at, published_at)
+        cpu = cpu_seconds(worker.pid) - before[0]
+        of_postgres = cpu_seconds_of_family(postgres) - before[1]
         megabytes = worker.peak_memory * 2**20 / 1e6
-    return Measured(seconds, (ended_at - started_at).total_seconds(), megabytes)
+    from_start = (ended_at - started_at).total_seconds()
+    return Measured(seconds, from_start, megabytes, cpu, of_postgres)
 
 
 def take_over(database: TestDatabase, scheduler: Scheduler, due: int, brokers: str) -> Measured:

@@ -186,6 +186,7 @@ def test_floor_and_worker_send_the_same(arena: Arena, name: str) -> None:
     for of_worker, of_floor in by_key.values():
         assert content(of_worker) == content(of_floor)
     assert figures["times the floor"] == figures["seconds"] / figures["floor"]
+    assert figures[throughput.CPU] > 0
 
 
 LEFT = {
