@@ -11,6 +11,7 @@ from common.config import Settings
 from common.logging import logs
 from web.access import csrf, login
 from web.access.link import Links
+from web.access.sessions import SESSION_HOURS, Sessions
 
 MOST_BODY_BYTES = 64 * 1024
 
@@ -42,7 +43,8 @@ class Gate:
         """``secret`` signs sessions and login links."""
         self._secret = secret
         self._hosts = _LOCAL_HOSTS.union(settings[config.WEB_HOSTS])
-        self._who = login.way(settings)
+        self._sessions = Sessions()
+        self._who = login.way(settings, self._sessions)
         self._links = Links(secret) if login.takes_links(settings) else None
 
     def install(self, app: Flask) -> None:
@@ -53,7 +55,7 @@ class Gate:
             SESSION_COOKIE_NAME=f"toast_{hashlib.sha256(self._secret).hexdigest()[:8]}",
             SESSION_COOKIE_SAMESITE="Strict",
             SESSION_REFRESH_EACH_REQUEST=False,
-            PERMANENT_SESSION_LIFETIME=timedelta(hours=login.SESSION_HOURS),
+            PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS),
             MAX_CONTENT_LENGTH=MOST_BODY_BYTES,
         )
         app.jinja_env.globals.update(csrf_field=csrf.field, may_log_out=self._links is not None)
@@ -62,7 +64,7 @@ class Gate:
         if self._links:
             app.add_url_rule("/login", "login", self._ask)
             app.add_url_rule("/login", "log_in", self._log_in, methods=["POST"])
-            app.add_url_rule("/logout", "logout", _log_out, methods=["POST"])
+            app.add_url_rule("/logout", "logout", self._log_out, methods=["POST"])
 
     def _enter(self) -> None:
         # A stranger's website whose name leads to 127.0.0.1 sends its own.
@@ -84,16 +86,15 @@ class Gate:
         if not name:
             _log.warning("login_refused")
             abort(401, "The login link is wrong, has been used, or is older than ten minutes.")
-        login.begin(name)
+        self._sessions.begin(name)
         _log.info("login_accepted", login=name)
         return redirect("/", 303)
 
-
-def _log_out() -> AnyResponse:
-    _log.info("session_ended", login=g.login)
-    login.end()
-    flash("You are logged out.", "done")
-    return redirect("/login", 303)
+    def _log_out(self) -> AnyResponse:
+        _log.info("session_ended", login=g.login)
+        self._sessions.end()
+        flash("You are logged out.", "done")
+        return redirect("/login", 303)
 
 
 def _host() -> str:

@@ -7,30 +7,28 @@
 """
 
 import ipaddress
-import time
 from collections.abc import Callable
 
-from flask import abort, request, session
+from flask import abort, request
 
 from common import config
 from common.config import Settings
+from web.access.sessions import Sessions
 
 # Where the server puts the name of the user at the other end of the Unix socket.
 PEER = "toast.peer"
-SESSION_HOURS = 12
 
-_LOGIN, _SINCE = "login", "since"
 _LONGEST_NAME = 64
 
 # Returns the login of this request; "" if nobody is logged in.
 Who = Callable[[], str]
 
 
-def way(settings: Settings) -> Who:
+def way(settings: Settings, sessions: Sessions) -> Who:
     """The way to find out who asks. It aborts a request that must not be answered at all."""
     if settings[config.WEB_BEHIND_PROXY]:
         return lambda: _from_proxy(settings)
-    return _from_peer if settings[config.WEB_LISTEN].is_socket else _from_session
+    return _from_peer if settings[config.WEB_LISTEN].is_socket else sessions.login
 
 
 def takes_links(settings: Settings) -> bool:
@@ -38,27 +36,8 @@ def takes_links(settings: Settings) -> bool:
     return not settings[config.WEB_BEHIND_PROXY] and not settings[config.WEB_LISTEN].is_socket
 
 
-def begin(login: str) -> None:
-    """Begin the session of this login."""
-    # With a new token for forms: the one before was that of anybody.
-    session.clear()
-    session.update({_LOGIN: login, _SINCE: int(time.time())})
-    session.permanent = True
-
-
-def end() -> None:
-    """End the session."""
-    session.clear()
-
-
 def _from_peer() -> str:
     return str(request.environ.get(PEER, "socket"))
-
-
-def _from_session() -> str:
-    # The cookie's own time is that of its last change.
-    age = time.time() - session.get(_SINCE, 0)
-    return str(session.get(_LOGIN, "")) if 0 <= age < SESSION_HOURS * 3600 else ""
 
 
 def _from_proxy(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from testing.database import TestDatabase
 from testing.processes import Process, bare, environment, toast
 from tests.web.process.browser import Browser, at_port, at_socket, serving, serving_well, who
 from web.access.link import LINK_SECONDS
-from web.access.login import SESSION_HOURS
+from web.access.sessions import SESSION_HOURS
 
 pytestmark = pytest.mark.servers
 
@@ -131,12 +131,15 @@ def test_a_session_ends_after_twelve_hours_and_at_the_log_out(
     )
     since = int(time.time()) - SESSION_HOURS * 3600
     for age, status in ((60, 200), (-60, 401)):
-        cookie = signer.dumps({"login": "root", "since": since + age})
+        cookie = signer.dumps({"login": "root", "since": since + age, "id": "x"})
         fresh = Browser(browser.address)
         assert fresh.get("/audit", Cookie=f"{name}={cookie}").status == status
 
+    copied = f"{name}={browser.cookies[name].value}"
+    assert Browser(browser.address).get("/audit", Cookie=copied).status == 200
     assert browser.post("/logout").status == 303
     assert browser.get("/audit").status == 401
+    assert Browser(browser.address).get("/audit", Cookie=copied).status == 401
 
 
 def test_there_is_no_link_for_a_socket_and_none_without_a_page(
