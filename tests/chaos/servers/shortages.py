@@ -121,17 +121,17 @@ def play(arena: Arena, current: Round) -> Figures:
     # Whose passes are many, and have events.
     candidates = [each for each in DUE_BY if ROWS[each].scheduler.topics]
     scheduler = ROWS[current.dice.choice(candidates)].scheduler
-    seconds = current.size(60, 3)
+    seconds, rows = current.size(60, 3), int(current.size(2000, 300))
     with ExitStack() as stack:
         disk, server, broker = _servers(arena, name, stack)
         create_template(server)
         database = stack.enter_context(fresh_database(server))
         database.query(CREATE_ROLE.format(database=database.name))
         workload = stack.enter_context(open_workload(scheduler, database))
-        workload.apart = seconds * 5
+        workload.apart = 1.5 * seconds * 1000 / rows  # before, during and after the shortage
         role = {"DB_USER": ROLE, "DB_PASSWORD": ROLE}
         stage = Stage(workload, broker.address, **role)
-        workload.fill(int(current.size(2000, 300)))
+        workload.fill(rows)
         worker = stack.enter_context(stage.worker())
         worker.wait_for("pass_finished")
         scene = Scene(database, worker, broker, disk)
