@@ -19,15 +19,24 @@ def cpu_seconds(pid: int) -> float:
 
 def cpu_seconds_of_family(pid: int) -> float:
     """The CPU time of a process and its children, ended or running, in ticks of the clock."""
-    own = sum(map(int, _stat(pid)[11:15])) / _TICKS
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(map(_of_child, children))
+    while True:
+        own, of_ended = _ticks(pid)
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        running = sum(map(_of_child, children))
+        if _ticks(pid)[1] == of_ended:  # else a child has ended meanwhile, and counts with it
+            return (own + of_ended) / _TICKS + running
 
 
 def server_of(database: TestDatabase) -> int:
     """The process of PostgreSQL whose children are its sessions."""
     session = database.one("SELECT pg_backend_pid() AS pid")["pid"]
     return int(_stat(session)[1])
+
+
+def _ticks(pid: int) -> tuple[int, int]:
+    """The CPU time of a process, and of its children that have ended."""
+    user, system, of_ended_user, of_ended_system = map(int, _stat(pid)[11:15])
+    return user + system, of_ended_user + of_ended_system
 
 
 def _stat(pid: int) -> list[str]:
