@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 
 from common.database.session import Session
 from common.scheduling import Pass
+from common.texts import change_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,7 @@ class RetrySession:
 
     def execute(self, statement: str, **values: Any) -> psycopg.Cursor[DictRow]:
         """Execute, with texts that this database's encoding can hold."""
-        storable = {
-            name: self.connection.storable(value) if isinstance(value, str) else value
-            for name, value in values.items()
-        }
+        storable = change_texts(values, self.connection.storable)
         return self.connection.execute(statement, {**self.parameters, **storable})
 
     def time(self, seconds: float) -> datetime:

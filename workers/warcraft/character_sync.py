@@ -10,9 +10,13 @@ tell stays as it is stored; a new character gets 0 for a number, as in the live 
 changed. A crash leaves complete characters; the rest is still due.
 """
 
+import json
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from common import config
 from common.database import TableAccess
@@ -20,7 +24,6 @@ from common.database.session import Session
 from common.events.envelope import NOW, Event
 from workers.warcraft import reference_rows
 from workers.warcraft.character_replies import Character, CharacterFetcher, Profile
-from workers.warcraft.database_values import to_jsonb
 from workers.warcraft.due_subjects import region_of
 from workers.warcraft.sync import Sync
 from workers.warcraft.tables import (
@@ -130,8 +133,8 @@ def values(connection: Session, character: Character, now: datetime) -> dict[str
         "guild_realms": guild.realms if guild else [],
         "keeps_guild": profile.has_guild and guild is None,
         "thumbnail_url": character.avatar,
-        "equipment_json": to_jsonb(character.equipment),
-        "stats_json": to_jsonb(character.stats),
+        "equipment_json": _jsonb(character.equipment),
+        "stats_json": _jsonb(character.stats),
     }
 
 
@@ -150,6 +153,11 @@ def _references(connection: Session, profile: Profile, now: datetime) -> dict[st
         "class_id": playable_class and reference_rows.class_id(connection, playable_class, now),
         "class_name": playable_class and playable_class.name,
     }
+
+
+def _jsonb(value: object) -> Jsonb | None:
+    """The value as jsonb, None as NULL; not in ASCII: most encodings reject \\u escapes."""
+    return None if value is None else Jsonb(value, dumps=partial(json.dumps, ensure_ascii=False))
 
 
 SCHEDULER = Sync(

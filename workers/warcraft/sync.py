@@ -23,6 +23,7 @@ from common.logging import logs
 from common.remote.thread_pool import ThreadPool
 from common.scheduling import Custom, Pass, PassResult, Scheduler
 from common.scheduling.under_way.pass_lock import exclusive
+from common.texts import change_texts
 from workers.warcraft.battle_net.client import CREDENTIALS, REMOTE, SETTINGS, BattleNet
 from workers.warcraft.battle_net.errors import (
     BattleNetError,
@@ -32,7 +33,6 @@ from workers.warcraft.battle_net.errors import (
     Unavailable,
 )
 from workers.warcraft.battle_net.rate_limit import MOST_IN_FLIGHT
-from workers.warcraft.database_values import storable
 from workers.warcraft.due_subjects import DueSubjects, SyncSubject
 
 
@@ -184,7 +184,7 @@ WITH subject AS (
                 "now": now,
                 "region": subject.region,
                 "is_announced": subject.is_announced,
-                **self.values(connection, storable(connection, outcome), now),
+                **self.values(connection, change_texts(outcome, connection.storable), now),
             }
             [counts] = connection.execute(self._record, values)
             failpoints.reach("commit")

@@ -6,6 +6,7 @@ from uuid import UUID
 from common.database import failed_rows
 from common.database.error_classification import hiding
 from common.scheduling import Pass
+from common.texts import change_texts
 from workers.webhook.due_deliveries import IS_ACTIVE, IS_DUE
 from workers.webhook.http_delivery.attempt import MOST_ATTEMPTS, Attempt, Delivery, hide
 from workers.webhook.http_delivery.retry_decision import RetryDecision
@@ -147,10 +148,7 @@ class DeliveryRows:
     def record(self, attempt: Attempt, outcome: RetryDecision, now: datetime) -> bool:
         """Record an attempt and its outcome; False if we no longer hold the lease."""
         secrets = attempt.delivery.secrets
-        values = {
-            name: self._connection.storable(value) if isinstance(value, str) else value
-            for name, value in _columns(attempt, outcome, now).items()
-        }
+        values = change_texts(_columns(attempt, outcome, now), self._connection.storable)
         with hiding(*secrets):
             recorded = self._connection.execute(RECORD, values).fetchone()
         if recorded["is_undone"] if recorded else self._holds_lease(values):
