@@ -14,6 +14,7 @@ from common.config import go_syntax
 from common.config.settings_files import regular_file
 from common.logging.redaction import redact, tokens
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 # Line breaks and NULs would let a value leave its place in a connection string or header;
@@ -74,6 +75,11 @@ def unmet(needs: Iterable[Need], values: Mapping[str, object]) -> list[str]:
         f"{needed.name} is not set; expected {needed.expected} while {' or '.join(names)} is true"
         for needed, names in switches.items()
     ]
+
+
+def items(text: str, read: Callable[[str], T]) -> tuple[T, ...]:
+    """What ``read`` makes of each item of a comma-separated list; blanks around it are dropped."""
+    return tuple(read(item.strip(" \t")) for item in text.split(","))
 
 
 def boolean(name: str, default: str | None, help: str) -> Variable[bool]:

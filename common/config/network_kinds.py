@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from common.config.kinds import Variable
+from common.config.kinds import Variable, items
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -11,24 +11,20 @@ _ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]+)|\[(?P<ipv6>[^\]]+)\]):(?P<p
 
 
 def addresses(name: str, default: str | None, help: str) -> Variable[tuple[str, ...]]:
-    """A comma-separated list of host:port, IPv6 in brackets; blanks around items are dropped."""
+    """A comma-separated list of host:port, IPv6 in brackets."""
 
     def parse(text: str) -> tuple[str, ...]:
-        items = tuple(item.strip(" \t") for item in text.split(","))
-        for item in items:
-            _check_address(item)
-        return items
+        return items(text, _address)
 
     expected = "a comma-separated list of host:port, such as kafka-1:9092,[::1]:9092"
     return Variable(name, parse, expected, default, help)
 
 
 def networks(name: str, default: str | None, help: str) -> Variable[tuple[Network, ...]]:
-    """A comma-separated list of IP networks or addresses; blanks around items are dropped."""
+    """A comma-separated list of IP networks or addresses."""
 
     def parse(text: str) -> tuple[Network, ...]:
-        items = (item.strip(" \t") for item in text.split(",")) if text else ()
-        return tuple(map(_network, items))
+        return items(text, _network) if text else ()
 
     expected = "a comma-separated list of networks, such as 10.1.0.0/16,fd12:3456::/32"
     return Variable(name, parse, expected, default, help)
@@ -36,16 +32,11 @@ def networks(name: str, default: str | None, help: str) -> Variable[tuple[Networ
 
 def address(name: str, default: str | None, help: str) -> Variable[str]:
     """One host:port, IPv6 in brackets."""
-
-    def parse(text: str) -> str:
-        _check_address(text)
-        return text
-
     expected = "host:port, such as server.example.org:9094 or [::1]:9094"
-    return Variable(name, parse, expected, default, help)
+    return Variable(name, _address, expected, default, help)
 
 
-def _check_address(item: str) -> None:
+def _address(item: str) -> str:
     if not item:
         raise ValueError("an item is empty")
     match = _ADDRESS.fullmatch(item)
@@ -55,6 +46,7 @@ def _check_address(item: str) -> None:
         raise ValueError("a port is not from 1 to 65535")
     if match["ipv6"]:
         ipaddress.IPv6Address(match["ipv6"])
+    return item
 
 
 def _network(item: str) -> Network:

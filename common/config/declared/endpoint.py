@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from common.config.kinds import Variable, integer
+from common.config.kinds import Variable, integer, items
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 # What the address of a Unix socket has room for, without the NUL at its end.
@@ -25,7 +25,7 @@ def socket_path(text: str) -> str:
 
 def hosts(text: str) -> tuple[str, ...]:
     """Names and addresses as a Host header has them, without port. Raises ValueError."""
-    return tuple(_host(item.strip(" \t")) for item in text.split(",")) if text else ()
+    return items(text, _host) if text else ()
 
 
 def _host(item: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from common.config.combinations import Rule, broken, of_key
-from common.config.kinds import Variable, choice, file, integer, text
+from common.config.kinds import Variable, choice, file, integer, items, text
 
 # The value of DB_SSL_ROOT_CERT for the system's CAs.
 SYSTEM = "system"
@@ -20,14 +20,11 @@ _SOCKET = re.compile(r"(?P<folder>/.*)/\.s\.PGSQL\.(?P<port>\d+)")
 
 
 def _hosts(written: str) -> tuple[str, ...]:
-    items = tuple(item.strip(" \t") for item in written.split(","))
-    for item in items:
-        _check_host(item)
-    return items
+    return items(written, _host)
 
 
-def _check_host(item: str) -> None:
-    """Raises ValueError that says what to write instead, unless it is a host or a folder."""
+def _host(item: str) -> str:
+    """A host or a folder. Raises ValueError that says what to write instead."""
     text("", None, "").parse(item)
     if not item:
         raise ValueError("an item is empty")
@@ -44,10 +41,11 @@ def _check_host(item: str) -> None:
         ipaddress.IPv6Address(item)
     elif not item.startswith("/") and not _NAME.fullmatch(item):
         raise ValueError("no host name, address or absolute path of a folder")
+    return item
 
 
 def _ports(written: str) -> tuple[int, ...]:
-    return tuple(_PORT.parse(item.strip(" \t")) for item in written.split(","))
+    return items(written, _PORT.parse)
 
 
 _PORT = integer("", None, "", minimum=1, maximum=65535)
