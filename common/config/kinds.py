@@ -171,18 +171,11 @@ def share(name: str, default: str | None, help: str) -> Variable[float]:
     return Variable(name, parse, expected, default, help)
 
 
-def text(
-    name: str,
-    default: str | None,
-    help: str,
-    *,
-    secret: bool = False,
-    aliases: tuple[str, ...] = (),
-) -> Variable[str]:
+def text(name: str, default: str | None, help: str, *, secret: bool = False) -> Variable[str]:
     """One line of text; only a secret may begin or end with a blank."""
     expected = "text without control characters" + ("" if secret else " or blanks around it")
     parse = _printable if secret else _trimmed
-    return Variable(name, parse, expected, default, help, aliases, secret)
+    return Variable(name, parse, expected, default, help, secret=secret)
 
 
 def choice(
