@@ -22,12 +22,6 @@ from common.logging.formatter import OURS, Formatter, bound
 from common.logging.line_writer import LineWriter
 from common.standard_files import STANDARD_ERROR
 
-_LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 # urllib3 logs whole URLs: of every request at debug, of retries and odd headers at warning.
@@ -85,7 +79,7 @@ def configure(
     formatter = Formatter(as_text=as_text, with_traceback=not as_text or level == "debug")
     to_journal = bool(journal) and journal == _identity(descriptor)
     handler = _Handler(descriptor, formatter, to_journal=to_journal)
-    logging.basicConfig(level=_LEVELS[level], handlers=[handler], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 def lines_dropped() -> int:

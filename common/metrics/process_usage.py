@@ -15,12 +15,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def lines() -> Iterator[str]:
     """The current values, as lines of the text format."""
     size, resident = map(int, Path("/proc/self/statm").read_text().split()[:2])
+    most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     for name, documentation, value in (
         ("virtual_memory_bytes", "Virtual memory size in bytes.", size * _PAGE),
         ("resident_memory_bytes", "Resident memory size in bytes.", resident * _PAGE),
         ("start_time_seconds", "Start time of the process since unix epoch.", _started_at()),
         ("open_fds", "Number of open file descriptors.", len(os.listdir("/proc/self/fd"))),
-        ("max_fds", "Maximum number of open file descriptors.", _most_files()),
+        ("max_fds", "Maximum number of open file descriptors.", most_files),
     ):
         yield from heading("gauge", f"process_{name}", documentation)
         yield f"process_{name} {float(value)}"
@@ -36,7 +37,3 @@ def _started_at() -> float:
     ticks = int(status.rpartition(")")[2].split()[19])
     boot = Path("/proc/stat").read_text().split("\nbtime ")[1].split()[0]
     return int(boot) + ticks / _TICKS
-
-
-def _most_files() -> int:
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
