@@ -1,6 +1,5 @@
 """The URL of a Discord webhook, which is a secret: it is enough to post."""
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -8,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import requests
 
 from common.logging.redaction import redact, tokens
+from common.remote.http.name_lookup import literal
 
 _PATH = re.compile(r"/api/(?:v\d+/)?(?P<webhook>webhooks/[^/]+/(?P<token>[^/]+))/?")
 # Discord's tokens have 68 characters; hiding a much shorter one would hide parts of common words.
@@ -71,7 +71,5 @@ def _is_sendable(url: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = literal(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
