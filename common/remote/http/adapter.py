@@ -5,7 +5,6 @@ import io
 import threading
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
@@ -14,7 +13,7 @@ from common.remote.http import connecting, reply_body, reply_head
 from common.remote.http.connecting import FindAddresses
 from common.remote.http.deadline import Deadline
 from common.remote.http.egress import Egress
-from common.remote.http.origin import DEFAULT_PORTS, Origin
+from common.remote.http.origin import Origin, origin_of
 from common.remote.http.reply_head import Head
 from common.remote.http.stream import Stream
 
@@ -44,7 +43,7 @@ class Adapter(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Raises OSError, NoResponse or http.client.BadStatusLine if no status line comes."""
-        origin = _origin(request)
+        origin = origin_of(request.url or "")
         message = self._message(request, origin)
         stream = self._open(origin)
         is_reusable = False
@@ -122,12 +121,6 @@ class Adapter(BaseAdapter):
         body = request.body or b""
         head = "\r\n".join((*lines, "", "")).encode("latin-1")
         return head + (body.encode() if isinstance(body, str) else body)
-
-
-def _origin(request: requests.PreparedRequest) -> Origin:
-    parts = urlsplit(request.url or "")
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
-    return Origin(parts.scheme, parts.hostname or "", port)
 
 
 def _is_persistent(head: Head) -> bool:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from common.errors import limit_reached
 from common.remote.http import name_lookup, reply_head
 from common.remote.http.deadline import Deadline
-from common.remote.http.egress import Egress, Proxy, netloc
+from common.remote.http.egress import Egress, Proxy
 from common.remote.http.name_lookup import Address
 from common.remote.http.no_response import NoResponse, reason
 from common.remote.http.origin import Origin
@@ -60,9 +60,8 @@ def _through(proxy: Proxy, origin: Origin, deadline: Deadline) -> Stream:
 
 
 def _ask_for_tunnel(stream: Stream, proxy: Proxy, origin: Origin) -> None:
-    target = netloc(origin.host, origin.port)
     login = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-    request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n"
+    request = f"CONNECT {origin.address} HTTP/1.1\r\nHost: {origin.address}\r\n{login}\r\n"
     try:
         stream.send(request.encode("ascii"))
         status = reply_head.read(stream).status

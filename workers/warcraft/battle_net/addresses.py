@@ -46,14 +46,6 @@ def token_url(region: str, override: str = "") -> str:
     return host if host.endswith("/token") else f"{host}/token"
 
 
-def host_and_port(url: str) -> str:
-    """The host and port of a URL, an IPv6 address in brackets."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def character_path(realm: str, name: str) -> str:
     """The path of a character, by the slug of its realm."""
     return f"/profile/wow/character/{_segment('realm', realm)}/{_segment('name', name)}"

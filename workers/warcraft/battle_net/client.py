@@ -12,6 +12,7 @@ from common import config, metrics
 from common.backoff import retry_delay
 from common.config import Settings, Variable
 from common.errors import PassError
+from common.remote.http.origin import origin_of
 from common.scheduling import Remote
 from workers.warcraft.battle_net import addresses, json_reader
 from workers.warcraft.battle_net.api_request import request
@@ -166,7 +167,7 @@ def _address(settings: Settings) -> str:
     """Where a connection goes: to the API, or to the proxy before it."""
     if proxy := config.egress(settings).proxy:
         return proxy.address
-    return addresses.host_and_port(addresses.api_url(settings[REGION], settings[API_URL]))
+    return origin_of(addresses.api_url(settings[REGION], settings[API_URL])).address
 
 
 def _check(settings: Settings) -> str:
