@@ -75,11 +75,4 @@ from common.config.kinds import (
 )
 from common.config.network_kinds import Network, address, networks
 from common.config.outbound import OUTBOUND_CA_FILE, OUTBOUND_PROXY, egress, proxy
-from common.config.settings import (
-    COMMON,
-    Settings,
-    SettingsError,
-    as_written,
-    files,
-    load,
-)
+from common.config.settings import COMMON, Settings, SettingsError, as_written, files, load

@@ -17,13 +17,7 @@ from typing import Any, TypeVar, cast
 from common.config import sources
 from common.config.declared import kafka, page, passes, postgres, reporting
 from common.config.declared.endpoint import METRICS_BIND, METRICS_HOSTS
-from common.config.kinds import (
-    Need,
-    Variable,
-    names,
-    unmet,
-    wrong,
-)
+from common.config.kinds import Need, Variable, names, unmet, wrong
 from common.config.settings_files.env_file import Layer
 from common.config.sources import Readers
 from common.logging.redaction import redact

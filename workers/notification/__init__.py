@@ -2,11 +2,7 @@
 
 from common.scheduling import LiveService, Service
 from common.scheduling.live_service import SERVER
-from workers.notification import (
-    notification_adoption,
-    notification_cleanup,
-    notification_retry,
-)
+from workers.notification import notification_adoption, notification_cleanup, notification_retry
 
 SERVICE = Service(
     "notification",

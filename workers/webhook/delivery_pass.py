@@ -62,12 +62,7 @@ class DeliveryPass:
     """Sends due deliveries until nothing is due."""
 
     def __init__(
-        self,
-        current: Pass,
-        client: DeliveryClient,
-        *,
-        senders: int,
-        max_attempts: int,
+        self, current: Pass, client: DeliveryClient, *, senders: int, max_attempts: int
     ) -> None:
         self._pass = current
         self._max_attempts = max_attempts

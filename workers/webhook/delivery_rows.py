@@ -198,8 +198,4 @@ def _columns(attempt: Attempt, outcome: RetryDecision, now: datetime) -> dict[st
 
 def _lease(delivery: Delivery) -> dict[str, object]:
     """The values of _HOLDS_LEASE."""
-    return {
-        "id": delivery.id,
-        "lease": delivery.lease,
-        "attempts_before": delivery.attempt_count,
-    }
+    return {"id": delivery.id, "lease": delivery.lease, "attempts_before": delivery.attempt_count}

@@ -87,12 +87,7 @@ class Client:
                 prepared.url = url
             # Streamed: otherwise `requests` copies the body, which the adapter has read.
             response = self._session.send(prepared, stream=True, allow_redirects=False)
-        except (
-            OSError,
-            UnicodeError,
-            http.client.HTTPException,
-            name_lookup.NameUnknown,
-        ) as error:
+        except (OSError, UnicodeError, http.client.HTTPException, name_lookup.NameUnknown) as error:
             # From None: the messages of requests quote the URL.
             raise limit_reached(error) or failure(error, seconds) from None
         failpoints.reach("answered")

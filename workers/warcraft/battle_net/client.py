@@ -16,12 +16,7 @@ from common.remote.http.origin import origin_of
 from common.scheduling import Remote
 from workers.warcraft.battle_net import addresses, json_reader
 from workers.warcraft.battle_net.api_request import request
-from workers.warcraft.battle_net.errors import (
-    BattleNetError,
-    Refused,
-    StopRequested,
-    Unavailable,
-)
+from workers.warcraft.battle_net.errors import BattleNetError, Refused, StopRequested, Unavailable
 from workers.warcraft.battle_net.json_reader import Reader
 from workers.warcraft.battle_net.rate_limit import BUDGET
 from workers.warcraft.battle_net.tokens import TOKENS, Credentials
@@ -90,13 +85,7 @@ class BattleNet:
         return addresses.api_url(region, self._settings[API_URL])
 
     def get(
-        self,
-        region: str,
-        path: str,
-        *,
-        name: str,
-        namespace: str = "profile",
-        locale: str = LOCALE,
+        self, region: str, path: str, *, name: str, namespace: str = "profile", locale: str = LOCALE
     ) -> Reader:
         """Return the reply to a GET; ``name`` is its name in error messages.
 
