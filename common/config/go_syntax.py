@@ -90,10 +90,7 @@ def _fraction_nanoseconds(digits: str, size: int) -> int:
 
 
 def parse_boolean(text: str) -> bool:
-    """Read a Go boolean: 1, t, T, TRUE, true, True or 0, f, F, FALSE, false, False.
-
-    Raises ValueError for any other word.
-    """
+    """Read a Go boolean, a word of TRUE or FALSE. Raises ValueError for any other."""
     if text not in TRUE + FALSE:
         raise ValueError("not a Go boolean")
     return text in TRUE
