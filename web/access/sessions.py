@@ -1,6 +1,7 @@
 """The sessions at a port: each is a signed cookie, which names its login and when it began."""
 
 import secrets
+import threading
 import time
 
 from flask import session
@@ -17,6 +18,7 @@ class Sessions:
     def __init__(self) -> None:
         # Until when a session that was logged out would last: its cookie may have been copied.
         self._ended: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     def begin(self, login: str) -> None:
         """Begin the session of this login."""
@@ -28,8 +30,9 @@ class Sessions:
     def end(self) -> None:
         """End the session, in every browser that has its cookie."""
         now = time.time()
-        kept = {each: until for each, until in self._ended.items() if until >= now}
-        self._ended = {**kept, session.get(_ID, ""): now + _SECONDS}
+        with self._lock:  # else of two that end at once, one could be forgotten
+            kept = {each: until for each, until in self._ended.items() if until >= now}
+            self._ended = {**kept, session.get(_ID, ""): now + _SECONDS}
         session.clear()
 
     def login(self) -> str:
