@@ -24,8 +24,8 @@ from testing.workload import service_of
 
 GROUP = "throughput"
 RATIO = "times the floor"
-CPU = "CPU of the worker, 100,000 rows"
-CPU_OF_POSTGRES = "of PostgreSQL"
+CPU = "CPU of the worker for 100,000 rows"
+CPU_OF_POSTGRES = "CPU of PostgreSQL for 100,000 rows"
 
 
 def play(arena: Arena, work: Work, due: int) -> Figures:

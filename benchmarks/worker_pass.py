@@ -26,7 +26,7 @@ RECENT = 6 * 24 * 30
 class Measured:
     """``seconds`` from the start of the pass, and ``from_start`` of the process, until its last
     change is committed and its last event stored by the broker; its peak memory; and the seconds of
-    CPU from its start that the worker and its PostgreSQL used for it."""
+    CPU that the worker, apart from its start, and PostgreSQL used."""
 
     seconds: float
     from_start: float

@@ -9,7 +9,7 @@ from uuid import UUID
 
 T = TypeVar("T")
 
-# Most values, told at once.
+# The types of most values, looked up first because that is the quickest.
 _NO_TEXTS = frozenset((bool, int, float, type(None), datetime, timedelta, UUID))
 
 

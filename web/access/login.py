@@ -26,9 +26,11 @@ Who = Callable[[], str]
 
 def way(settings: Settings, sessions: Sessions) -> Who:
     """The way to find out who asks. It aborts a request that must not be answered at all."""
+    if takes_links(settings):
+        return sessions.login
     if settings[config.WEB_BEHIND_PROXY]:
         return lambda: _from_proxy(settings)
-    return _from_peer if settings[config.WEB_LISTEN].is_socket else sessions.login
+    return _from_peer
 
 
 def takes_links(settings: Settings) -> bool:

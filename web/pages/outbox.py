@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.cli.operate import events
+from common.errors import PassError
 from common.events import outbox_admin
 from common.events.outbox_admin import Chosen, Topic
 from web.pages.paging import Rows, rows_of
@@ -63,9 +64,10 @@ def load(asked: Asked) -> Outbox:
 
 def load_event(asked: Asked, number: int) -> OneEvent:
     """Read one. Raises LookupError if it is not there: Kafka has it, or it never was."""
-    if outbox_admin.event(asked.connection, number) is None:
-        raise LookupError(f"event {number}: Kafka has it, or there was none")
-    return OneEvent(events.one(asked.connection, number))
+    try:
+        return OneEvent(events.one(asked.connection, number))
+    except PassError:
+        raise LookupError(f"event {number}: Kafka has it, or there was none") from None
 
 
 def chosen(asked: Asked, ids: Sequence[int] | None = None) -> Chosen:

@@ -17,9 +17,8 @@ class Page:
     """One page, shown at ``rule`` and given as JSON at ``/api`` + ``rule``.
 
     ``load(asked, **names of the rule)`` returns its content, a dataclass, in which every text may
-    have secrets: they are not shown. LookupError means that
-    there is no such thing, UsageError that an argument behind the ``?`` is wrong. ``title`` puts it
-    into the navigation.
+    have secrets: they are not shown. LookupError means that there is no such thing, UsageError that
+    an argument behind the ``?`` is wrong. ``title`` puts it into the navigation.
     """
 
     name: str
