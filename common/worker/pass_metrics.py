@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from common import metrics
 from common.config import Settings
@@ -15,7 +14,6 @@ from common.scheduling.service import Service
 from common.version import VERSION
 
 _RETRIED = "pass"
-_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def describe(service: Service, settings: Settings) -> None:
@@ -85,7 +83,8 @@ class PassMetrics(Observer):
 
     def ended(self, run: Run, error: Exception | None) -> None:
         # Most counts were reported during the pass; some are known only at the end.
-        self._count(run.counts, counted=self._counted.counts)
+        counted = self._counted.counts
+        self._count({name: count - counted.get(name, 0) for name, count in run.counts.items()})
         metrics.IN_PROGRESS.labels(*self._job).set(0)
         metrics.WAITS.labels(*self._job).set(first_pass.is_waiting(run.result, run.error))
         metrics.EXECUTIONS.labels(*self._job, run.result).inc()
@@ -96,7 +95,6 @@ class PassMetrics(Observer):
             metrics.CONSECUTIVE_FAILURES.labels(*self._job).inc()
         elif run.result == "ok":
             metrics.CONSECUTIVE_FAILURES.labels(*self._job).set(0)
-        if run.result == "ok":
             metrics.LAST_SUCCESS.labels(*self._job).set(time.time())
         # One that has ended well may have been paused at its last batch, unseen.
         if run.paused:
@@ -104,6 +102,6 @@ class PassMetrics(Observer):
         if error is not None:
             metrics.count_database_error(self._service, error)
 
-    def _count(self, counts: Mapping[str, int], *, counted: Mapping[str, int] = _NONE) -> None:
+    def _count(self, counts: Mapping[str, int]) -> None:
         for outcome, count in counts.items():
-            metrics.ITEMS.labels(*self._job, outcome).inc(max(0, count - counted.get(outcome, 0)))
+            metrics.ITEMS.labels(*self._job, outcome).inc(max(0, count))
