@@ -37,9 +37,8 @@ class Readiness:
         self._service = service
         self._settings = settings
         self._database = database
-        self._tables = grants.accesses(
-            [each for each in service.schedulers if settings[each.enabled]]
-        )
+        self._enabled = [each for each in service.schedulers if settings[each.enabled]]
+        self._tables = grants.accesses(self._enabled)
         self._thread: threading.Thread | None = None
         self._began_at = self._ended_at = float("-inf")
         self._asking = ""
@@ -83,12 +82,7 @@ class Readiness:
         """The name of each server, and its faults."""
         yield "PostgreSQL", self._postgres()
         yield "Kafka", self._kafka()
-        remotes = (
-            remote
-            for scheduler in self._service.schedulers
-            if self._settings[scheduler.enabled]
-            for remote in scheduler.remotes
-        )
+        remotes = (remote for scheduler in self._enabled for remote in scheduler.remotes)
         for remote in dict.fromkeys(remotes):
             yield remote.name, self._remote(remote)
 
