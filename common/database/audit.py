@@ -58,8 +58,7 @@ class Changed:
     @classmethod
     def of(cls, connection: Connection, statement: str, values: Mapping[str, object]) -> Self:
         """Execute ``WITH ... changed AS (... RETURNING id)``, and count what it changed."""
-        row = connection.execute(statement + _COUNTED, values).fetchone()
-        assert row is not None
+        [row] = connection.execute(statement + _COUNTED, values)
         return cls(**row)
 
 
@@ -88,8 +87,8 @@ def record(
 
 def may(connection: Connection, privilege: str) -> bool:
     """Whether the table is there and this role has the privilege on the whole of it."""
-    row = connection.execute(_MAY, (privilege,)).fetchone()
-    return bool(row and row["may"])
+    [row] = connection.execute(_MAY, (privilege,))
+    return bool(row["may"])
 
 
 def forget_old(connection: Connection) -> None:

@@ -165,8 +165,8 @@ class Session(psycopg.Connection[DictRow]):
         """
         kind = "_shared" if shared else ""
         with self.hold():
-            row = self.execute(_TRY_LOCK.format(kind=kind), (name,)).fetchone()
-            is_ours = bool(row and row["locked"])
+            [row] = self.execute(_TRY_LOCK.format(kind=kind), (name,))
+            is_ours = bool(row["locked"])
             try:
                 yield is_ours
             finally:
@@ -209,8 +209,8 @@ class Session(psycopg.Connection[DictRow]):
         self._settings = {**session_settings.PINNED, **late}
         calls = (f"set_config('{name}', '{value}', {_IS_POOLED})" for name, value in late.items())
         statement = f"SELECT {_IS_POOLED} AS is_pooled, {', '.join(calls)}"
-        row = self.execute(statement, {"pid": self.info.backend_pid}).fetchone()
-        self.is_pooled = settings_refused or bool(row and row["is_pooled"])
+        [row] = self.execute(statement, {"pid": self.info.backend_pid})
+        self.is_pooled = settings_refused or bool(row["is_pooled"])
         if self.is_pooled:
             self.prepare_threshold = None  # another session would not know the statement
         if self.server_encoding == session_settings.SQL_ASCII:

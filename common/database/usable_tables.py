@@ -90,15 +90,15 @@ class TablesUnusable(PassError):
 
 def is_there(connection: Connection, name: str) -> bool:
     """Whether the database has a table, view or the like of this name, in the search_path."""
-    row = connection.execute(_IS_THERE, (name,)).fetchone()
-    return bool(row and row["is_there"])
+    [row] = connection.execute(_IS_THERE, (name,))
+    return bool(row["is_there"])
 
 
 def require(connection: Connection, accesses: Sequence[TableAccess]) -> None:
     """Raise TablesUnusable, with what to change, if a pass cannot use one of these tables."""
     names = list({access.table.name for access in accesses})
-    row = connection.execute(_PLAIN, {"names": names}).fetchone()
-    if row and row["plain"] == len(names):
+    [row] = connection.execute(_PLAIN, {"names": names})
+    if row["plain"] == len(names):
         return
     found = [
         f"{obstacle.message} => {obstacle.fix}" for obstacle in obstacles(connection, accesses)

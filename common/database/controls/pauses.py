@@ -83,8 +83,7 @@ def now_and_pause(
     connection: Connection, service: str, scheduler: str
 ) -> tuple[datetime, Pause | None]:
     """The database's clock, and the pause of this scheduler if it has one now."""
-    row = connection.execute(_NOW).fetchone()
-    assert row is not None
+    [row] = connection.execute(_NOW)
     now = row["now"]
     if not row["any_pause"]:
         return now, None

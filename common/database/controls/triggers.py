@@ -76,8 +76,7 @@ class Trigger:
 
 def new(connection: Connection, service: str, schedulers: Sequence[str], process: int) -> Trigger:
     """A trigger of now."""
-    row = connection.execute(_BEFORE, _on_this_host(service, schedulers)).fetchone()
-    assert row is not None
+    [row] = connection.execute(_BEFORE, _on_this_host(service, schedulers))
     return Trigger(service, schedulers, process, row["now"], row["ended"])
 
 
