@@ -206,13 +206,10 @@ def _cause(error: BaseException) -> str:
         return f"{name} {error.sqlstate or ''}".rstrip()
     if isinstance(error, PassError):  # after the colon are details
         # Redacted first: without its digits, a secret would not be recognised.
-        return f"{name}: {_without_values(redact(str(error)).partition(':')[0])}"
+        message = redact(str(error)).partition(":")[0]
+        return f"{name}: {_VALUES.sub('…', message)}"
     frames = traceback.extract_tb(error.__traceback__)
     return f"{name} in {frames[-1].name}" if frames else name
-
-
-def _without_values(text: str) -> str:
-    return _VALUES.sub("…", text)
 
 
 def _scrub(event: "Event", hint: "Hint") -> "Event":
