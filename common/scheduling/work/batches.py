@@ -148,11 +148,10 @@ class Batches:
 
     def _execute(self, parameters: Mapping[str, Any], *, prepare: bool = False) -> Done:
         batch = self.statements.batch
-        cursor = self.current.connection.execute(batch, parameters, prepare=prepare)
-        counts = dict(cursor.fetchone() or {})
+        [counts] = self.current.connection.execute(batch, parameters, prepare=prepare)
         late = Lateness.read(counts.pop("late", None))
-        found = counts.pop("found", 0)
-        processed, events = counts.pop("processed", 0), counts.pop("events", 0)
+        found, processed = counts.pop("found"), counts.pop("processed")
+        events = counts.pop("events", 0)
         # It is that of the rows that were found.
         late = late if found == processed else UNKNOWN
         return Done(PassResult(processed, events, details=counts, lateness=late), found - processed)
