@@ -44,7 +44,7 @@ class FailedRow(NamedTuple):
     counts: bool
 
 
-def not_set_aside(column: str = "id") -> str:
+def not_set_aside(column: str) -> str:
     """SQL: the row with this id is not set aside at ``now`` by ``scheduler``, two parameters.
 
     A subquery, read once per statement: of a table that is not analysed the planner expects a

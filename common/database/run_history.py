@@ -185,9 +185,9 @@ def page(
     connection: Connection,
     service: str,
     scheduler: str,
-    outcome: str | None = None,
+    outcome: str | None,
     *,
-    before: tuple[datetime, UUID] | None = None,
+    before: tuple[datetime, UUID] | None,
     most: int,
 ) -> list[dict[str, Any]]:
     """At most so many runs of a scheduler that ended like this, the newest first.

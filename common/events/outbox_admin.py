@@ -147,7 +147,7 @@ def topics(connection: Session, services: Sequence[str], most: int) -> list[Topi
         return cursor.execute(_TOPICS, values).fetchall()
 
 
-def number_set_aside(connection: Connection, chosen: Chosen = Chosen()) -> int:
+def number_set_aside(connection: Connection, chosen: Chosen) -> int:
     """Count the events that were set aside."""
     row = connection.execute(_NUMBER_SET_ASIDE, chosen.values()).fetchone()
     return row["number"] if row else 0

@@ -201,14 +201,14 @@ class Custom:
     preview: Callable[[Pass], Preview]
     why: Callable[[Pass, str], Reasons]
     backlog: Callable[[Pass, int], int] | None = None
-    explain: Callable[[Pass], None] | None = None
     next_due: Callable[[Pass, timedelta], NextDue] | None = None
     due: tuple[Condition, ...] = ()
     settings: tuple[Variable[Any], ...] = ()
     tables: tuple[TableAccess, ...] = ()
     events: tuple[Event, ...] = ()
-    collects: bool = False
     can_be_quiet: bool = False
+    explain = None
+    collects = False
 
 
 class Suspicion(NamedTuple):

@@ -93,7 +93,7 @@ class Reports:
         cause: str,
         text: str,
         *,
-        scheduler: str = "",
+        scheduler: str,
         run_id: str = "",
         level: Level = "error",
     ) -> None:

@@ -76,9 +76,7 @@ def main(service: Service) -> int:
 class Worker:
     """Puts the parts of one worker process together, and runs them until a signal."""
 
-    def __init__(
-        self, service: Service, settings: Settings, reports: Reports | None = None
-    ) -> None:
+    def __init__(self, service: Service, settings: Settings, reports: Reports | None) -> None:
         self._service = service
         self._reports = reports
         self._notify_socket = config.notify_socket()

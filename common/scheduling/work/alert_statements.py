@@ -47,9 +47,7 @@ def to_raise(rows: str) -> str:
     WHERE is_current IS NOT TRUE"""
 
 
-def raising(
-    rows: str, kinds: Mapping[str, tuple[str, Event]], announced: str, since: str = ""
-) -> str:
+def raising(rows: str, kinds: Mapping[str, tuple[str, Event]], announced: str, since: str) -> str:
     """The statement that stores the alerts of the query ``rows``, and publishes those that are
     ``announced``, a condition. They became due at ``since``, SQL; "": not known.
 

@@ -99,7 +99,7 @@ class Batches:
         self.report(done.result)
         return done
 
-    def attempt(self, first: int, end: int, without: Sequence[UUID] = ()) -> Done:
+    def attempt(self, first: int, end: int, without: Sequence[UUID]) -> Done:
         """Change the due rows of a small range, except those in ``without``.
 
         For an open transaction: call ``report`` after its end.

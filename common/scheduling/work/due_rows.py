@@ -85,7 +85,7 @@ def is_announced(since: str) -> str:
     return f"({quiet_until} IS NULL OR {since} > {quiet_until})"
 
 
-def not_set_aside(column: str = "id") -> Condition:
+def not_set_aside(column: str) -> Condition:
     """The row with this id is not set aside."""
     return Condition("not set aside", failed_rows.not_set_aside(column), shows={})
 
