@@ -8,16 +8,14 @@ import psycopg
 from psycopg.rows import args_row, class_row
 
 from common.database.advice import cut
+from common.database.error_classification import REASON_CHARACTERS, server_fault
 from common.database.error_classification import reason as why
-from common.database.error_classification import server_fault
 from common.database.session import Connection, Session
 from common.events.envelope import rfc3339
 from common.logging import logs
 from common.logging.redaction import redact
 
 _log = logs.logger(__name__)
-
-_ERROR_CHARACTERS = 500
 
 _READ = f"""
 SELECT id, topic, key, event_id::text, {rfc3339("occurred_at")} AS occurred_at, payload, tries,
@@ -159,7 +157,7 @@ class Outbox:
         return row["waiting"] if row else 0
 
     def _refusal(self, number: int, reason: str) -> dict[str, Any]:
-        error = cut(self._connection.storable(redact(reason)), _ERROR_CHARACTERS)
+        error = cut(self._connection.storable(redact(reason)), REASON_CHARACTERS)
         return {"service": self.service, "id": number, "error": error}
 
 
