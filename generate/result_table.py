@@ -15,7 +15,7 @@ def write(region: str, text: str, path: Path = EVIDENCE) -> None:
     path.write_text(regions.replace(path.read_text(), region, text))
 
 
-def figure(value: float, unit: str = "") -> str:
+def figure(value: float, unit: str) -> str:
     """Whole numbers and thousands in full, others with three digits."""
     whole = value == int(value) or abs(value) >= 1000
     return f"{value:,.0f}{unit}" if whole else f"{value:.3g}{unit}"

@@ -68,7 +68,7 @@ def service_of(scheduler: Scheduler) -> str:
     return next(name for name in workers.SERVICES if scheduler in workers.load(name).schedulers)
 
 
-def only(scheduler: Scheduler, interval: str = "100ms") -> dict[str, str]:
+def only(scheduler: Scheduler, interval: str) -> dict[str, str]:
     """Settings with which its worker runs only this scheduler."""
     siblings = workers.load(service_of(scheduler)).schedulers
     switches = {each.enabled.name: str(each == scheduler).lower() for each in siblings}

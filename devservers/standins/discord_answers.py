@@ -45,7 +45,7 @@ def rate_limited(seconds: float, *, everywhere: bool = False) -> Reply:
     return Reply(429, body, headers, retry_after=seconds, everywhere=everywhere)
 
 
-def edge_ban(retry_after: str = "3600") -> Reply:
+def edge_ban(retry_after: str) -> Reply:
     """A 429 of Discord's edge, which has banned the address for these seconds."""
     headers = {"Content-Type": "text/plain; charset=UTF-8", "Server": "cloudflare"}
     if retry_after:

@@ -29,7 +29,7 @@ class TrafficRules:
     """5 requests in 2 seconds per webhook, in a window that the first request opens and the
     headers show; 30 in any minute per channel, which no header shows; and the waits of 429s."""
 
-    def __init__(self, scale: float = 1.0) -> None:
+    def __init__(self, scale: float) -> None:
         self._window_seconds = 2.0 * scale
         self._minute = 60.0 * scale
         self._window_ends: defaultdict[str, float] = defaultdict(float)

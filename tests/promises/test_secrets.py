@@ -435,7 +435,7 @@ def _sync(stage: Stage, battle_net: BattleNetServer, *, checked: bool = False) -
         stage.toast("check", "warcraft", DB_PASSWORD=DB_PASSWORD, **urls)
 
 
-def _battle_net(at: str, status: int = 0, body: str = "{}") -> Run:
+def _battle_net(at: str, status: int, body: str = "{}") -> Run:
     def run(stage: Stage) -> None:
         battle_net = stage.enter(BattleNetServer())
         quoted = f"{CLIENT_ID} {CLIENT_SECRET} Bearer {battle_net.token} {body}"

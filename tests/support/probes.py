@@ -29,11 +29,10 @@ def _has_no_rows(current: Pass, row: str) -> Reasons:
 def probe(
     run: Callable[[Pass], PassResult],
     preview: Callable[[Pass], Preview] = _nothing_is_due,
-    name: str = "probe",
 ) -> Scheduler:
     """A scheduler whose pass is `run`."""
     work = Custom(run=run, preview=preview, why=_has_no_rows)
-    return Scheduler(name, "does what a test supplies", ENABLED, INTERVAL, work)
+    return Scheduler("probe", "does what a test supplies", ENABLED, INTERVAL, work)
 
 
 def settings(

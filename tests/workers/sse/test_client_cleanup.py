@@ -63,14 +63,14 @@ def clients(**times: dict[str, Any]) -> list[ClientInfo]:
     return [ClientInfo(id=client_id, **columns) for client_id, columns in times.items()]
 
 
-def quiet(count: int, *, now: datetime = NOW, prefix: str = "quiet") -> list[ClientInfo]:
+def quiet(count: int, *, now: datetime = NOW) -> list[ClientInfo]:
     times = {"connected_at": now - HOUR, "last_event_at": now - 40 * MINUTE}
-    return clients(**{f"{prefix}-{number}": times for number in range(count)})
+    return clients(**{f"quiet-{number}": times for number in range(count)})
 
 
-def active(count: int, *, now: datetime = NOW, prefix: str = "active") -> list[ClientInfo]:
+def active(count: int, *, now: datetime = NOW) -> list[ClientInfo]:
     times = {"connected_at": now - HOUR, "last_event_at": now - 5 * MINUTE}
-    return clients(**{f"{prefix}-{number}": times for number in range(count)})
+    return clients(**{f"active-{number}": times for number in range(count)})
 
 
 def clean_up(database: TestDatabase, sse: SseServer, **details: Any) -> PassResult:
@@ -343,11 +343,9 @@ def test_a_dry_run_shows_the_longest_inactive_first_and_disconnects_none(
     assert sse.cuts == []
 
 
-@pytest.mark.parametrize(
-    ("address", "problem"), [("one:9094,two:9094", "not host:port"), ("localhost", "not host:port")]
-)
+@pytest.mark.parametrize("address", ["one:9094,two:9094", "localhost"])
 def test_an_address_that_is_not_one_host_and_port_is_refused(
-    monkeypatch: pytest.MonkeyPatch, address: str, problem: str
+    monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("SSE_GRPC_ADDR", address)
 
@@ -355,7 +353,7 @@ def test_an_address_that_is_not_one_host_and_port_is_refused(
         config.load("sse", SERVICE.variables, common=())
 
     [fault] = refused.value.faults
-    assert problem in fault
+    assert "not host:port" in fault
     assert "expected host:port" in fault
 
 
