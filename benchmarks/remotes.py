@@ -16,13 +16,12 @@ from __future__ import annotations
 from benchmarks.benchmark import Benchmark, Figures, Goal
 from common.scheduling.scheduler import Scheduler
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_game import Character, letters
 from devservers.standins.discord import DiscordServer
 from devservers.standins.discord_answers import Reply
 from testing.arena import Arena
 from testing.database import TestDatabase
 from testing.processes import Process, environment
-from testing.warcraft_worker import SILVERMOON, WarcraftWorker
+from testing.warcraft_worker import WarcraftWorker
 from testing.workload import only, service_of
 from workers.notification import notification_retry
 from workers.warcraft import character_sync
@@ -69,9 +68,7 @@ def sync_characters(arena: Arena) -> Figures:
     with arena.database() as database, BattleNetServer() as battle_net:
         battle_net.latency = LATENCY_SECONDS
         worker = WarcraftWorker(database, battle_net)
-        worker.track(
-            *(Character(f"Name{letters(number)}", SILVERMOON) for number in range(CHARACTERS))
-        )
+        worker.track_many(CHARACTERS)
         settings = worker.settings | {"KAFKA_BROKERS": arena.kafka.address}
         seconds, megabytes = _measure(database, character_sync.SCHEDULER, settings)
         refused = sum(request.status == 429 for request in battle_net.requests)

@@ -20,7 +20,7 @@ from common.scheduling.pass_runner import PassRunner
 from common.scheduling.preview import Preview
 from devservers.checkout import ROOT
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_game import Character, Game, Guild, Realm
+from devservers.standins.battle_net_game import Character, Game, Guild, Realm, letters
 from testing.database import TestDatabase
 from testing.passes import load_settings
 from workers.warcraft import SERVICE
@@ -88,6 +88,10 @@ class WarcraftWorker:
         assert row is not None
         row_id: UUID = row["id"]
         return row_id
+
+    def track_many(self, count: int) -> None:
+        """So many characters: Namea, Nameb, ... Namej, Nameba, ..."""
+        self.track(*(Character(f"Name{letters(number)}", SILVERMOON) for number in range(count)))
 
     def run(self, scheduler: str, **settings: str) -> Run:
         """One pass in this process."""

@@ -16,7 +16,7 @@ from common.remote.http.client import Client
 from common.remote.rate_limit import SlidingWindow
 from devservers.network.forward_proxy import ForwardProxy
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_game import Character, Guild
+from devservers.standins.battle_net_game import Guild
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker
 from workers.warcraft.battle_net import addresses, api_request, tokens
 from workers.warcraft.battle_net.client import MOST_TRIES, OAUTH_URL, REMOTE
@@ -35,16 +35,11 @@ def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.warcraft.battle_net.client.MOST_DELAY", 0.1)
 
 
-def track(worker: WarcraftWorker, count: int) -> None:
-    letters = "abcdefghijklmnopqrstuvwxyz"[:count]
-    worker.track(*(Character(f"Name{letter}", SILVERMOON) for letter in letters))
-
-
 # --- the token --------------------------------------------------------------------------------
 
 
 def test_one_token_serves_both_schedulers_and_every_pass(worker: WarcraftWorker) -> None:
-    track(worker, 10)
+    worker.track_many(10)
     worker.track(Guild("Wardens", SILVERMOON))
     assert worker.run(CHARACTERS).counts["processed"] == 10
     assert worker.run(GUILDS).counts["processed"] == 1
@@ -59,7 +54,7 @@ def test_one_token_serves_both_schedulers_and_every_pass(worker: WarcraftWorker)
 
 
 def test_a_token_that_is_refused_is_renewed_once(worker: WarcraftWorker) -> None:
-    track(worker, 12)
+    worker.track_many(12)
     worker.run(CHARACTERS)
     worker.database.query("UPDATE character_details SET last_synced_at = NULL")
     worker.battle_net.requests.clear()
@@ -73,7 +68,7 @@ def test_a_token_that_is_refused_is_renewed_once(worker: WarcraftWorker) -> None
 
 
 def test_a_new_token_that_is_refused_too_fails_the_pass(worker: WarcraftWorker) -> None:
-    track(worker, 1)
+    worker.track_many(1)
     worker.battle_net.order("/character/", status=401)
     run = worker.run(CHARACTERS)
     assert "profile: HTTP 401, with a new token, too" in run.error
@@ -130,7 +125,7 @@ def test_a_token_is_used_whatever_its_reply_says_of_its_life(
 
 def test_refused_credentials_fail_the_pass_with_that_reason(worker: WarcraftWorker) -> None:
     worker.battle_net.credentials = ("somebody", "else")
-    track(worker, MOST_UNAVAILABLE + 8)
+    worker.track_many(MOST_UNAVAILABLE + 8)
     run = worker.run(CHARACTERS)
     assert run.result == "failed"
     assert "are BLIZZARD_CLIENT_ID and BLIZZARD_CLIENT_SECRET those of a client" in run.error
@@ -141,7 +136,7 @@ def test_refused_credentials_fail_the_pass_with_that_reason(worker: WarcraftWork
 
 
 def test_every_request_is_as_battle_net_wants_it(worker: WarcraftWorker) -> None:
-    track(worker, 20)
+    worker.track_many(20)
     worker.battle_net.latency = 0.01
     worker.run(CHARACTERS)
     requests = worker.battle_net.asked("/profile/")
@@ -271,7 +266,7 @@ def test_a_pause_holds_every_thread_and_a_stop_ends_the_wait() -> None:
 
 
 def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(worker: WarcraftWorker) -> None:
-    track(worker, 24)
+    worker.track_many(24)
     worker.track(*(Guild(f"Guild {letter}", SILVERMOON) for letter in "abcdefghijkl"))
     worker.run_at_once(CHARACTERS, GUILDS)
     requests = worker.battle_net.asked("/wow/")
@@ -284,7 +279,7 @@ def test_the_quota_of_a_second_is_kept_by_both_schedulers_together(worker: Warcr
 
 
 def test_after_a_429_no_request_is_sent_before_the_time_it_names(worker: WarcraftWorker) -> None:
-    track(worker, 16)
+    worker.track_many(16)
     worker.battle_net.order("/namea", times=1, status=429, headers={"Retry-After": "1"})
     run = worker.run(CHARACTERS)
     assert (run.counts["processed"], run.counts["failed"]) == (16, 0)
@@ -297,7 +292,7 @@ def test_after_a_429_no_request_is_sent_before_the_time_it_names(worker: Warcraf
 
 
 def test_a_passing_failure_is_retried(worker: WarcraftWorker) -> None:
-    track(worker, 5)
+    worker.track_many(5)
     troubles: dict[str, dict[str, object]] = {
         "/namea/statistics": {"status": 429},
         "/nameb/equipment": {"status": 500},
@@ -313,7 +308,7 @@ def test_a_passing_failure_is_retried(worker: WarcraftWorker) -> None:
 
 
 def test_a_failed_request_for_a_token_is_retried(worker: WarcraftWorker) -> None:
-    track(worker, 1)
+    worker.track_many(1)
     worker.battle_net.order("/token", times=1, status=503, headers={"Retry-After": "0"})
     worker.battle_net.order("/token", times=1, body=b'{"access_token": 1}')
     assert worker.run(CHARACTERS).counts["processed"] == 1
@@ -340,7 +335,7 @@ def test_a_character_that_always_fails_does_not_affect_the_others(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api_request, "REPLY_SECONDS", 0.5)
-    track(worker, 10)
+    worker.track_many(10)
     worker.battle_net.order("/namea/", status=500)
     worker.battle_net.order("/nameb/equipment", drip=0.2)
     run = worker.run(CHARACTERS)
@@ -358,7 +353,7 @@ def test_a_character_that_always_fails_does_not_affect_the_others(
 
 
 def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(worker: WarcraftWorker) -> None:
-    track(worker, 26)
+    worker.track_many(26)
     outage = worker.battle_net.order("/character/", status=502)
     run = worker.run(CHARACTERS)
     assert run.result == "failed"
@@ -375,7 +370,7 @@ def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(worker: Warcraft
 def test_an_error_in_our_code_fails_the_pass_instead_of_hanging_it(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    track(worker, 3)
+    worker.track_many(3)
     monkeypatch.setattr("workers.warcraft.character_replies.read_profile", lambda reply: 1 / 0)
     run = worker.run(CHARACTERS)
     assert (run.result, worker.count("character_details")) == ("failed", 0)
@@ -383,7 +378,7 @@ def test_an_error_in_our_code_fails_the_pass_instead_of_hanging_it(
 
 
 def test_an_unreachable_battle_net_fails_the_pass(worker: WarcraftWorker) -> None:
-    track(worker, MOST_UNAVAILABLE)
+    worker.track_many(MOST_UNAVAILABLE)
     nowhere = "http://127.0.0.1:9"
     run = worker.run(CHARACTERS, BLIZZARD_API_URL=nowhere, BLIZZARD_OAUTH_URL=nowhere)
     assert run.result == "failed"
@@ -394,7 +389,7 @@ def test_an_unreachable_battle_net_fails_the_pass(worker: WarcraftWorker) -> Non
 
 
 def test_a_proxy_is_the_way_to_the_tokens_and_the_api(worker: WarcraftWorker) -> None:
-    track(worker, 1)
+    worker.track_many(1)
     api = dict.fromkeys(("BLIZZARD_API_URL", "BLIZZARD_OAUTH_URL"), "http://battle.example")
     with ForwardProxy({"battle.example": worker.battle_net.port}) as proxy:
         way = {"OUTBOUND_PROXY": f"http://127.0.0.1:{proxy.port}"}
@@ -431,7 +426,7 @@ def test_credentials_are_needed_while_a_sync_is_enabled(worker: WarcraftWorker) 
 
 def test_credentials_are_not_needed_while_both_syncs_are_disabled(worker: WarcraftWorker) -> None:
     switches = {"CHARACTER_SYNC_ENABLED": "false", "GUILD_SYNC_ENABLED": "false"}
-    track(worker, 1)
+    worker.track_many(1)
     run = worker.run(CHARACTERS, BLIZZARD_CLIENT_ID="", **switches)  # asked for all the same
     assert (run.result, worker.battle_net.requests) == ("failed", [])
     assert "BLIZZARD_CLIENT_ID is not set" in run.error
@@ -464,7 +459,7 @@ def test_the_list_works_without_credentials_and_hides_them(worker: WarcraftWorke
 def test_no_secret_shows_up_anywhere(worker: WarcraftWorker, mock_broker: str) -> None:
     token = worker.battle_net.token
     secrets = (CLIENT_ID, CLIENT_SECRET, BASIC, token)
-    track(worker, 4)
+    worker.track_many(4)
     worker.track(Guild("Wardens", SILVERMOON))
     # An error page that quotes what it was sent, and a reply that holds it where text belongs.
     page = " ".join(secrets).encode()

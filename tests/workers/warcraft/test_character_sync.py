@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from common.database import failed_rows
 from devservers.child_processes import PATIENCE, poll_until
-from devservers.standins.battle_net_game import Character, Guild, Realm
+from devservers.standins.battle_net_game import Character, Guild, Realm, letters
 from testing.database import TestDatabase
 from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
 from tests.support.row_faults import refusal
@@ -300,7 +300,7 @@ def test_the_stalest_come_first_however_many_pages_there_are(
     worker.battle_net.latency = 0.01
     expected = []
     for number in range(40):
-        name = f"Name{chr(ord('a') + number // 26)}{chr(ord('a') + number % 26)}"
+        name = f"Name{letters(number)}"
         character_id = worker.track(Character(name, SILVERMOON))
         expected.append(name.lower())
         if number >= 10:  # the first ten were never synced
@@ -323,8 +323,7 @@ def test_the_stalest_come_first_however_many_pages_there_are(
 
 
 def test_a_dry_run_shows_what_is_due_and_touches_nothing(worker: WarcraftWorker) -> None:
-    for number in range(12):
-        worker.track(Character(f"Name{chr(ord('a') + number)}", SILVERMOON))
+    worker.track_many(12)
     preview = worker.preview(SYNC)
     assert (preview.count, len(preview.rows)) == (12, 10)
     assert set(preview.rows[0]) == {"id", "name", "realm", "region", "last_synced_at"}
@@ -516,14 +515,9 @@ def _synced(worker: WarcraftWorker) -> int:
     return worker.count("character_details")
 
 
-def _track_many(worker: WarcraftWorker, count: int) -> None:
-    names = (f"Name{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(count))
-    worker.track(*(Character(name, SILVERMOON) for name in names))
-
-
 def test_after_kill_9_in_mid_pass_the_next_worker_does_the_rest(own_worker: WarcraftWorker) -> None:
     worker = own_worker
-    _track_many(worker, 40)
+    worker.track_many(40)
     worker.battle_net.latency = 0.05
     first = worker.start("run", "warcraft", GUILD_SYNC_ENABLED="false")
     try:
@@ -549,7 +543,7 @@ def test_a_stop_in_mid_pass_is_quick_and_leaves_whole_characters(
     own_worker: WarcraftWorker, mock_broker: str
 ) -> None:
     worker = own_worker
-    _track_many(worker, 30)
+    worker.track_many(30)
     stalled = worker.battle_net.order("/character/", times=1, delay=30.0)
     worker.battle_net.latency = 0.05
     process = worker.start("run", "warcraft", GUILD_SYNC_ENABLED="false", KAFKA_BROKERS=mock_broker)
@@ -568,7 +562,7 @@ def test_a_stop_in_mid_pass_is_quick_and_leaves_whole_characters(
 
 
 def test_two_workers_at_once_ask_for_each_character_once(worker: WarcraftWorker) -> None:
-    _track_many(worker, 12)
+    worker.track_many(12)
     worker.battle_net.latency = 0.05
     runs = worker.run_at_once(SYNC, SYNC)
     assert sorted(run.result for run in runs) == ["ok", "skipped"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devservers.standins.battle_net_game import Character, Guild, Realm
+from devservers.standins.battle_net_game import Character, Guild, Realm, letters
 from testing.warcraft_worker import AGGRA, POZZO, SILVERMOON, WarcraftWorker
 from workers.warcraft.battle_net import realm_index
 from workers.warcraft.battle_net.client import BattleNet
@@ -40,9 +40,9 @@ def asked_for_index(worker: WarcraftWorker) -> list[dict[str, str]]:
 
 def test_a_realm_is_found_by_any_of_its_names_with_one_request(worker: WarcraftWorker) -> None:
     for number, (realm, spelling) in enumerate(SPELLINGS):
-        worker.track(Character(f"Name{chr(97 + number)}", realm), realm=spelling)
+        worker.track(Character(f"Name{letters(number)}", realm), realm=spelling)
         worker.game.add(guild := Guild(f"Guild {number}", realm))
-        guild.add(Character(f"Member{chr(97 + number)}", realm))
+        guild.add(Character(f"Member{letters(number)}", realm))
         worker.track(guild, realm=spelling)
     for _ in range(2):
         for sync in (CHARACTERS, GUILDS):

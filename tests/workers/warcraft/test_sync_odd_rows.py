@@ -9,7 +9,7 @@ import pytest
 
 from devservers.postgres import PostgresServer
 from devservers.standins.battle_net import BattleNetServer
-from devservers.standins.battle_net_game import Character, Guild
+from devservers.standins.battle_net_game import Character, Guild, letters
 from testing.warcraft_worker import AGGRA, SILVERMOON, WarcraftWorker
 from tests.support.odd_values import (
     CLAIMED,
@@ -54,7 +54,7 @@ ODD: dict[tuple[str, str], tuple[str | None, ...]] = {
 
 
 def name_of(number: int) -> str:
-    return f"Name{chr(ord('a') + number // 26)}{chr(ord('a') + number % 26)}"
+    return f"Name{letters(100 + number)}"  # none begins like another
 
 
 def track(worker: WarcraftWorker, scheduler: str, number: int) -> UUID:
