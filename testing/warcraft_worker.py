@@ -93,6 +93,19 @@ class WarcraftWorker:
         """So many characters: Namea, Nameb, ... Namej, Nameba, ..."""
         self.track(*(Character(f"Name{letters(number)}", SILVERMOON) for number in range(count)))
 
+    def make_due(self) -> None:
+        """Make all subjects due again, without the events and requests of before."""
+        for table in ("character_details", "guilds"):
+            self.database.query(f"UPDATE {table} SET last_synced_at = now() - interval '1 day'")
+        self.database.query("UPDATE toast_failed_rows SET retry_at = now() - interval '1 minute'")
+        self.database.query("DELETE FROM toast_outbox")
+        self.battle_net.requests.clear()
+
+    def failures(self) -> dict[UUID, str]:
+        """Why each subject is set aside."""
+        rows = self.database.query("SELECT row_id, reason FROM toast_failed_rows")
+        return {row["row_id"]: row["reason"] for row in rows}
+
     def run(self, scheduler: str, **settings: str) -> Run:
         """One pass in this process."""
         return self._runner(scheduler, settings).run()

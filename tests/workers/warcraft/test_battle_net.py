@@ -56,8 +56,7 @@ def test_one_token_serves_both_schedulers_and_every_pass(worker: WarcraftWorker)
 def test_a_token_that_is_refused_is_renewed_once(worker: WarcraftWorker) -> None:
     worker.track_many(12)
     worker.run(CHARACTERS)
-    worker.database.query("UPDATE character_details SET last_synced_at = NULL")
-    worker.battle_net.requests.clear()
+    worker.make_due()
     worker.battle_net.expire_token()
     run = worker.run(CHARACTERS)
     assert (run.counts["processed"], run.counts["failed"]) == (12, 0)
@@ -197,8 +196,7 @@ def test_a_name_that_makes_no_address_is_not_asked_for(worker: WarcraftWorker) -
         worker.database.insert("characters", name=name, realm="silvermoon", region="eu")
     worker.database.insert("characters", name="nobody", realm="...", region="eu")
     assert worker.run(CHARACTERS).counts["failed"] == 6
-    rows = worker.database.query("SELECT reason FROM toast_failed_rows")
-    reasons = {row["reason"] for row in rows}
+    reasons = worker.failures().values()
     assert "Unaddressable: name is '..', which makes no address" in reasons
     assert "Unaddressable: realm is '...', which makes no address" not in reasons
     assert worker.battle_net.requests == []

@@ -39,14 +39,6 @@ def details(worker: WarcraftWorker, character: UUID) -> Any:
     return worker.one("SELECT * FROM character_details WHERE character_id = %s", character)
 
 
-def age_everything(worker: WarcraftWorker) -> None:
-    """Make everything due again."""
-    worker.database.query("UPDATE character_details SET last_synced_at = now() - interval '1 day'")
-    worker.database.query("UPDATE toast_failed_rows SET retry_at = now() - interval '1 minute'")
-    worker.database.query("DELETE FROM toast_outbox")
-    worker.battle_net.requests.clear()
-
-
 # --- what is written down ---------------------------------------------------------------------
 
 
@@ -139,21 +131,21 @@ def test_equipment_and_stats_are_announced_only_when_they_changed(worker: Warcra
     worker.run(SYNC)
     before = worker.database.query("SELECT * FROM character_equipment ORDER BY id")
 
-    age_everything(worker)
+    worker.make_due()
     thrall.level, thrall.item_level = 81, 633
     worker.battle_net.order("/equipment", edit=lambda reply: reply["equipped_items"].reverse())
     worker.run(SYNC)
     assert [event["topic"] for event in worker.events()] == [SYNCED, SYNCED]
     assert worker.database.query("SELECT * FROM character_equipment ORDER BY id") == before
 
-    age_everything(worker)
+    worker.make_due()
     thrall.gear["HEAD"] = "Crown of the New"
     assert worker.run(SYNC).counts["equipment_changed"] == 1
     assert worker.events(STATS_UPDATED) == []
     (event,) = worker.events(EQUIPMENT_UPDATED)
     assert event["name"] == "thrall"
 
-    age_everything(worker)
+    worker.make_due()
     thrall.strength += 1
     assert worker.run(SYNC).counts["stats_changed"] == 1
     assert worker.events(EQUIPMENT_UPDATED) == []
@@ -176,12 +168,12 @@ def test_a_guild_is_linked_by_name_realm_and_region(worker: WarcraftWorker) -> N
     assert details(worker, loner_id)["guild_id"] is None  # it has left
 
     guild_id = worker.track(guild)
-    age_everything(worker)
+    worker.make_due()
     worker.run(SYNC)
     assert details(worker, member_id)["guild_id"] == guild_id
 
     worker.database.query("UPDATE guilds SET deleted_at = now() WHERE id = %s", guild_id)
-    age_everything(worker)
+    worker.make_due()
     worker.run(SYNC)
     assert details(worker, member_id)["guild_id"] is None
     assert worker.count("guilds") == 3
@@ -234,12 +226,12 @@ def test_a_picture_that_is_gone_is_kept_and_the_old_form_is_read(worker: Warcraf
 
     thrall.has_picture = True
     order = worker.battle_net.order("character-media", edit=in_old_form)
-    age_everything(worker)
+    worker.make_due()
     worker.run(SYNC)
     assert details(worker, character_id)["thumbnail_url"] == "https://render.example/old.jpg"
 
     order.edit = lambda reply: reply.update(assets=[])
-    age_everything(worker)
+    worker.make_due()
     assert worker.run(SYNC).counts["processed"] == 1
     assert details(worker, character_id)["thumbnail_url"] == "https://render.example/old.jpg"
 

@@ -32,14 +32,6 @@ def track(worker: WarcraftWorker, character: Character, guild: UUID | None = Non
     return character_id
 
 
-def sync_again(worker: WarcraftWorker) -> Any:
-    worker.database.query("UPDATE guilds SET last_synced_at = NULL")
-    worker.database.query("UPDATE toast_failed_rows SET retry_at = now() - interval '1 minute'")
-    worker.database.query("DELETE FROM toast_outbox")
-    worker.battle_net.requests.clear()
-    return worker.run(SYNC)
-
-
 # --- the guild --------------------------------------------------------------------------------
 
 
@@ -133,7 +125,8 @@ def test_members_are_made_equal_to_the_roster(worker: WarcraftWorker) -> None:
     guild.add(riser, rank=1)
     newcomer = Character("Ägiel", AGGRA)
     guild.add(newcomer)
-    counts = sync_again(worker).counts
+    worker.make_due()
+    counts = worker.run(SYNC).counts
     assert (counts["members_written"], counts["members_left"]) == (2, 1)
     after = members(worker, guild_id)
     assert set(after) == {
@@ -159,7 +152,8 @@ def test_connected_realms_are_kept_apart(worker: WarcraftWorker) -> None:
     levels = {realm: row["level"] for (realm, _), row in members(worker, guild_id).items()}
     assert levels == {"silvermoon": 70, "terrordar": 80}
     guild.remove(here)
-    sync_again(worker)
+    worker.make_due()
+    worker.run(SYNC)
     assert set(members(worker, guild_id)) == {("terrordar", "twin")}
     assert (guild_of(worker, here_id), guild_of(worker, there_id)) == (None, guild_id)
 
@@ -257,8 +251,7 @@ def test_one_invalid_guild_names_its_field_and_stops_no_other(worker: WarcraftWo
     run = worker.run(SYNC)
     assert (run.result, run.counts["processed"]) == ("ok", 1)
     assert (run.counts["failed"], run.counts["not_found"]) == (3, 1)
-    rows = worker.database.query("SELECT * FROM toast_failed_rows")
-    reasons = {row["row_id"]: row["reason"] for row in rows}
+    reasons = worker.failures()
     for path, (_, reason) in orders.items():
         name = path.split("/")[1]
         assert reason in reasons[ids[name]]

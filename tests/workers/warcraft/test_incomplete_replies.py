@@ -132,8 +132,7 @@ def test_what_is_told_of_a_character_is_stored_and_the_rest_is_kept(
     worker.track(*characters)
     worker.run(CHARACTERS)
     before = stored(worker)
-    worker.database.query("UPDATE character_details SET last_synced_at = NULL")
-    worker.database.query("DELETE FROM toast_outbox")
+    worker.make_due()
     new.add(*characters)
     for each, (part, how, _, _) in zip(characters, SPOILED, strict=True):
         each.level, each.item_level, each.achievement_points = 81, 633, 7
@@ -237,8 +236,7 @@ def test_what_is_told_of_a_guild_is_stored_and_the_rest_is_kept(
         worker.database.insert("character_details", character_id=worker.track(members[-1]))
     worker.run(GUILDS)
     before = stored_guilds(worker)
-    worker.database.query("UPDATE guilds SET last_synced_at = NULL")
-    worker.database.query("DELETE FROM toast_outbox")
+    worker.make_due()
     for guild, (part, how, _, _) in zip(guilds, SPOILED_GUILDS, strict=True):
         (riser, _), _, (leaver, _) = guild.members.values()
         guild.achievement_points, guild.faction = 7, "Alliance"

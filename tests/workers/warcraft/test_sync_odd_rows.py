@@ -74,11 +74,6 @@ def synced(worker: WarcraftWorker, scheduler: str) -> Counter[UUID]:
     return Counter(UUID(event["key"]) for event in worker.events(SYNCED[scheduler]))
 
 
-def failures(worker: WarcraftWorker) -> dict[UUID, str]:
-    rows = worker.database.query("SELECT row_id, reason FROM toast_failed_rows")
-    return {row["row_id"]: row["reason"] for row in rows}
-
-
 @pytest.mark.parametrize(("table", "column"), ODD)
 def test_an_odd_row_beside_healthy_ones(
     worker: WarcraftWorker, monkeypatch: pytest.MonkeyPatch, table: str, column: str
@@ -104,7 +99,7 @@ def test_an_odd_row_beside_healthy_ones(
     assert shown.count == len(due)
     assert (run.result, run.counts["processed"], run.counts["failed"]) == ("ok", len(due), 0)
     assert synced(worker, scheduler) == dict.fromkeys(due, 1)
-    assert failures(worker) == {}
+    assert worker.failures() == {}
     worker.battle_net.requests.clear()
     assert (worker.run(scheduler).counts["processed"], worker.battle_net.requests) == (0, [])
 
@@ -152,7 +147,7 @@ def test_a_trigger_may_raise_any_error(
 
     assert (run.result, run.counts["processed"], run.counts["failed"]) == ("ok", 2, 1)
     assert synced(worker, scheduler) == {subjects[0]: 1, subjects[2]: 1}
-    [(subject, reason)] = failures(worker).items()
+    [(subject, reason)] = worker.failures().items()
     assert (subject, reason.endswith(": refused")) == (subjects[1], True)
     assert not any(worker.run(scheduler).counts.values())  # it rests
 
@@ -188,7 +183,7 @@ def test_an_error_in_our_code_affects_its_subject_only(
 
     assert (run.result, run.counts["processed"], run.counts["failed"]) == ("ok", 10, 20)
     assert synced(worker, scheduler) == dict.fromkeys(subjects[20:], 1)
-    assert failures(worker) == dict.fromkeys(bad, "ArithmeticError: no good")
+    assert worker.failures() == dict.fromkeys(bad, "ArithmeticError: no good")
     assert [str(caught.exc_value) for caught in uncaught] == ["no good"] * 20
 
 
@@ -208,7 +203,7 @@ def test_a_subject_without_a_name_affects_itself_only(
     run = worker.run(scheduler)
 
     assert (run.result, run.counts["processed"], run.counts["failed"]) == ("ok", 2, 2)
-    assert set(failures(worker)) == {subjects[1], subjects[2]}
+    assert set(worker.failures()) == {subjects[1], subjects[2]}
 
 
 def test_a_refused_faction_affects_its_characters_only(own_worker: WarcraftWorker) -> None:
@@ -225,7 +220,7 @@ def test_a_refused_faction_affects_its_characters_only(own_worker: WarcraftWorke
 
     assert (run.counts["processed"], run.counts["failed"]) == (1, 1)
     assert synced(worker, CHARACTERS) == {thrall: 1}
-    assert failures(worker) == {jaina: "LookupError: alliance can neither be found nor created"}
+    assert worker.failures() == {jaina: "LookupError: alliance can neither be found nor created"}
 
 
 # --- other encodings --------------------------------------------------------------------------
