@@ -83,7 +83,11 @@ class Case:
 
     @property
     def table(self) -> str:
-        return next(iter(self.due.values())).table
+        return self.first_due.table
+
+    @property
+    def first_due(self) -> Row:
+        return next(iter(self.due.values()))
 
     @property
     def repeatable(self) -> list[Row]:
@@ -99,7 +103,7 @@ class Case:
 
     def insert_many(self, database: TestDatabase, rows: int) -> list[UUID]:
         """Insert that many due rows, and those that stay; returns the ids of these."""
-        next(iter(self.due.values())).insert_many(database, rows, self.unique)
+        self.first_due.insert_many(database, rows, self.unique)
         return [row.insert(database)["id"] for row in self.stays.values()]
 
     def after(self, database: TestDatabase, due: set[UUID]) -> dict[str, dict[UUID, DictRow]]:

@@ -150,7 +150,7 @@ class Rows(Workload):
     def fill(self, rows: int) -> None:
         """Insert that many due rows, and some that are never due."""
         case, name = self._case, self.scheduler.name
-        next(iter(case.due.values())).insert_many(self.database, rows, case.unique)
+        case.first_due.insert_many(self.database, rows, case.unique)
         self.due = self.ids(case.table)
         if name in DUE_BY:
             column, age = DUE_BY[name]

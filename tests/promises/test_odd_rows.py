@@ -46,14 +46,13 @@ every_scheduler = pytest.mark.parametrize("case", CASES, ids=lambda case: case.s
 def test_healthy_rows_are_done_once_beside_every_odd_one(
     case: Case, database: TestDatabase
 ) -> None:
-    due = next(iter(case.due.values()))
-    before = due.insert(database)["id"]
+    before = case.first_due.insert(database)["id"]
     for column in database.query(NULLABLE, case.table):
         values: Sequence[str | None] = ODD[column["kind"]]
         for value in (None,) if column["name"] in UNIQUE else values:
-            row = due.insert(database)["id"]
+            row = case.first_due.insert(database)["id"]
             make_odd(database, case.table, column["name"], row, value)
-    after = due.insert(database)["id"]
+    after = case.first_due.insert(database)["id"]
 
     shown = preview(database, case.scheduler)
     result = run_pass(database, case.scheduler)
@@ -71,8 +70,7 @@ def test_healthy_rows_are_done_once_beside_every_odd_one(
 def test_a_row_that_a_trigger_refuses_under_its_own_code_is_set_aside_alone(
     case: Case, sqlstate: str, database: TestDatabase
 ) -> None:
-    due = next(iter(case.due.values()))
-    ids = [due.insert(database)["id"] for _ in range(3)]
+    ids = [case.first_due.insert(database)["id"] for _ in range(3)]
     event, row = ("DELETE", "OLD") if case.changes is None else ("UPDATE", "NEW")
     change, when = f"{event} ON {case.table}", f"{row}.id = '{ids[1]}'"
     database.query(refusal(change, when, sqlstate=sqlstate))
@@ -98,7 +96,7 @@ def test_a_row_that_a_trigger_refuses_under_its_own_code_is_set_aside_alone(
 def test_what_a_trigger_keeps_from_being_deleted_keeps_its_attempts(
     case: Case, attempts: str, database: TestDatabase
 ) -> None:
-    kept, gone = [next(iter(case.due.values())).insert(database)["id"] for _ in range(2)]
+    kept, gone = [case.first_due.insert(database)["id"] for _ in range(2)]
     database.query(KEEP.format(table=case.table, row=kept))
     before = database.query(f"SELECT * FROM {attempts} ORDER BY id")
 

@@ -72,7 +72,7 @@ def test_the_condition_is_asked_again_at_the_row_that_changes(
     case: Case, database: TestDatabase
 ) -> None:
     """Only its tableoid distinguishes a row from a due one at the same place in another heap."""
-    due = next(iter(case.due.values())).insert(database)["id"]
+    due = case.first_due.insert(database)["id"]
     # One that stays because of rows in other tables would make its due copy stay, too.
     due_columns = [row.columns for row in case.due.values()]
     by_itself = (row for row in case.stays.values() if row.columns not in due_columns)
@@ -98,7 +98,7 @@ def test_a_locked_row_is_not_waited_for_beside_a_due_one_at_the_same_place(
 ) -> None:
     patient = {**session_settings.PINNED, "lock_timeout": "10min"}
     monkeypatch.setattr(session_settings, "PINNED", patient)
-    ids = [next(iter(case.due.values())).insert(database)["id"] for _ in range(2)]
+    ids = [case.first_due.insert(database)["id"] for _ in range(2)]
     for heap, row in zip(give_heirs(database, case.table, heirs=1), ids, strict=True):
         fill(database, case.table, heap, [row])
 

@@ -24,7 +24,6 @@ from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE
 from testing.scheduler_cases import CASES
 from testing.scheduler_cases.webhook import delivery, webhook
-from testing.scheduler_rows import Row
 from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
 from tests.support.outbox_rows import add_event
 
@@ -107,8 +106,7 @@ def add_rows(service: str, database: TestDatabase) -> None:
     for case in cases:
         for row in case.due.values():
             row.insert(database)
-        first = next(iter(case.due.values()))
-        bad = Row(case.table, first.columns, first.children).insert(database)["id"]
+        bad = case.first_due.insert(database)["id"]
         if case.changes == {}:
             refuse(database, "toast_alerts", bad)
             add_alerts_that_are_over(database, case.scheduler.name)
