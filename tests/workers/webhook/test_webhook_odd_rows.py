@@ -58,10 +58,9 @@ WEBHOOKS: dict[str, tuple[str | None, ...]] = {
 ODD = {"webhook_deliveries": DELIVERIES, "webhook_webhooks": WEBHOOKS}
 
 
-def add_with_id(database: TestDatabase, url: str, table: str) -> tuple[UUID, UUID]:
-    """A due delivery, and the id by which this table knows it: its own or its webhook's."""
-    row = add(database, url)
-    return row, delivery(database, row)["webhook_id"] if table == "webhook_webhooks" else row
+def id_in(database: TestDatabase, table: str, row: UUID) -> UUID:
+    """The id by which this table knows a delivery: its own or its webhook's."""
+    return row if table == "webhook_deliveries" else delivery(database, row)["webhook_id"]
 
 
 def status_after(table: str, column: str, value: str | None) -> str:
@@ -81,8 +80,8 @@ def test_an_odd_value_beside_healthy_ones(
 ) -> None:
     expected = {add(database, f"{receiver.url}/first"): "success"}
     for number, value in enumerate(ODD[table][column]):
-        row, odd = add_with_id(database, f"{receiver.url}/odd/{number}", table)
-        make_odd(database, table, column, odd, value)
+        row = add(database, f"{receiver.url}/odd/{number}")
+        make_odd(database, table, column, id_in(database, table, row), value)
         expected[row] = status_after(table, column, value)
     expected[add(database, f"{receiver.url}/last")] = "success"
 
@@ -139,7 +138,7 @@ def test_an_odd_text_beside_healthy_ones(
 ) -> None:
     first = add(database, f"{receiver.url}/first")
     for number, text in enumerate(ODD_TEXTS):
-        _, odd = add_with_id(database, f"{receiver.url}/odd/{number}", table)
+        odd = id_in(database, table, add(database, f"{receiver.url}/odd/{number}"))
         database.query(f"UPDATE {table} SET {column} = %s WHERE id = %s", text, odd)
     last = add(database, f"{receiver.url}/last")
 
@@ -377,9 +376,7 @@ def test_bytes_that_are_no_text_affect_their_delivery_only(
         for table, columns in changes.items():
             for column in columns:
                 row = add_encoded(database, f"{receiver.url}/{column}")
-                odd = (
-                    row if table == "webhook_deliveries" else delivery(database, row)["webhook_id"]
-                )
+                odd = id_in(database, table, row)
                 tail = "repeat('x', 450) ||" if column == "url" else ""
                 database.query(spoil.format(table=table, column=column, tail=tail, row=odd))
         last = add_encoded(database, f"{receiver.url}/last")
