@@ -202,7 +202,7 @@ def test_a_password_that_is_no_longer_right_costs_no_change_and_no_event(
 
     assert "Authentication failed" in failed["reason"]
     assert not [secret for secret in SECRETS if secret in worker.log]
-    assert database.query("SELECT count(*) AS waiting FROM toast_outbox")[0]["waiting"] == 3
+    assert database.count("toast_outbox") == 3
 
     with Process("workers.link", env=kafka.environment(database, "LOGIN", **LOGIN)) as worker:
         arrived.read(3)
@@ -238,7 +238,7 @@ def test_events_of_a_topic_that_may_not_be_written_wait_and_the_others_go_on(
     allowed, refused = "blog.post.scheduled.published", "blog.post.other"
     for topic in (allowed, refused):
         kafka.server.create_topic(topic)
-    allow_write(kafka, LIMITED_USER, allowed)
+    allow_write(kafka, allowed)
     arrived, later = Topic(kafka.server.address, allowed), Topic(kafka.server.address, refused)
     for topic in (refused, allowed):
         add_event(database, service="blog", topic=topic)
@@ -251,23 +251,23 @@ def test_events_of_a_topic_that_may_not_be_written_wait_and_the_others_go_on(
         [waiting] = database.query("SELECT topic, error FROM toast_outbox")
         assert waiting["topic"] == refused
         assert "authorization failed" in waiting["error"]
-        assert database.query("SELECT count(*) AS n FROM toast_outbox_set_aside")[0]["n"] == 0
-        allow_write(kafka, LIMITED_USER, refused)
+        assert database.count("toast_outbox_set_aside") == 0
+        allow_write(kafka, refused)
         database.query("UPDATE toast_outbox SET retry_at = now()")
         worker.send(signal.SIGUSR1)
         later.read(1)
         assert worker.stop() == 0
 
 
-def allow_write(kafka: Kafka, user: str, topic: str) -> None:
-    """Add the access list entries that a producer needs."""
+def allow_write(kafka: Kafka, topic: str) -> None:
+    """Add the access list entries that a producer of LIMITED_USER needs."""
     admin = AdminClient({"bootstrap.servers": kafka.server.address})
     bindings = [
         AclBinding(
             ResourceType.TOPIC,
             topic,
             ResourcePatternType.LITERAL,
-            f"User:{user}",
+            f"User:{LIMITED_USER}",
             "*",
             operation,
             AclPermissionType.ALLOW,
