@@ -72,7 +72,7 @@ def sync_characters(arena: Arena) -> Figures:
         settings = worker.settings | {"KAFKA_BROKERS": arena.kafka.address}
         seconds, megabytes = _measure(database, character_sync.SCHEDULER, settings)
         refused = sum(request.status == 429 for request in battle_net.requests)
-        assert worker.count("character_details") == CHARACTERS
+        assert database.count("character_details") == CHARACTERS
         assert len(battle_net.asked("/wow/")) == REQUESTS + refused
     return {
         "times the quota's time": seconds / battle_net_bound(),

@@ -5,12 +5,8 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
-
-from psycopg import sql
-from psycopg.rows import DictRow
+from uuid import UUID
 
 from common.config import Settings
 from common.database.connection import Database
@@ -70,23 +66,12 @@ class WarcraftWorker:
     def track(self, *subjects: Character | Guild, **columns: object) -> UUID:
         """Add them to Battle.net and insert their rows; returns the (last) row's id."""
         self.game.add(*subjects)
-        now = datetime.now(UTC)
-        with self.database.connect() as connection:
-            for subject in subjects:
-                table, name = "characters", subject.name.lower()
-                own: dict[str, object] = {}
-                if isinstance(subject, Guild):
-                    table, name, own = "guilds", subject.name, {"faction_id": uuid4()}
-                place = {"name": name, "realm": subject.realm.slug, "region": subject.region}
-                values = {**place, "created_at": now, "updated_at": now, **own, **columns}
-                statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING id").format(
-                    sql.Identifier(table),
-                    sql.SQL(", ").join(map(sql.Identifier, values)),
-                    sql.SQL(", ").join(sql.Placeholder() * len(values)),
-                )
-                row = connection.execute(statement, list(values.values())).fetchone()
-        assert row is not None
-        row_id: UUID = row["id"]
+        for subject in subjects:
+            table, name = "characters", subject.name.lower()
+            if isinstance(subject, Guild):
+                table, name = "guilds", subject.name
+            place = {"name": name, "realm": subject.realm.slug, "region": subject.region}
+            row_id: UUID = self.database.insert(table, **{**place, **columns})["id"]
         return row_id
 
     def track_many(self, count: int) -> None:
@@ -149,12 +134,3 @@ class WarcraftWorker:
             for row in rows
             if topic in ("", row["topic"])
         ]
-
-    def count(self, table: str) -> int:
-        """How many rows a table has."""
-        count: int = self.one(f"SELECT count(*) FROM {table}")["count"]
-        return count
-
-    def one(self, statement: str, *parameters: object) -> DictRow:
-        (row,) = self.database.query(statement, *parameters)
-        return row

@@ -356,12 +356,12 @@ def test_an_outage_fails_the_pass_soon_and_the_next_one_goes_on(worker: Warcraft
     run = worker.run(CHARACTERS)
     assert run.result == "failed"
     assert "Battle.net does not answer: profile: HTTP 502, 4 times (0 synced, 10 not" in run.error
-    assert worker.count("toast_failed_rows") == MOST_UNAVAILABLE
+    assert worker.database.count("toast_failed_rows") == MOST_UNAVAILABLE
     outage.times = 0
     assert worker.run(CHARACTERS).counts["processed"] == 26 - MOST_UNAVAILABLE
     worker.database.query("UPDATE toast_failed_rows SET retry_at = now()")
     assert worker.run(CHARACTERS).counts["processed"] == MOST_UNAVAILABLE
-    assert worker.count("toast_failed_rows") == 0
+    assert worker.database.count("toast_failed_rows") == 0
 
 
 @pytest.mark.usefixtures("uncaught")
@@ -371,7 +371,7 @@ def test_an_error_in_our_code_fails_the_pass_instead_of_hanging_it(
     worker.track_many(3)
     monkeypatch.setattr("workers.warcraft.character_replies.read_profile", lambda reply: 1 / 0)
     run = worker.run(CHARACTERS)
-    assert (run.result, worker.count("character_details")) == ("failed", 0)
+    assert (run.result, worker.database.count("character_details")) == ("failed", 0)
     assert "an error of our own, whose traceback is in the log" in run.error
 
 

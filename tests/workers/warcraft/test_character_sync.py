@@ -36,7 +36,7 @@ def ago(**time: float) -> datetime:
 
 
 def details(worker: WarcraftWorker, character: UUID) -> Any:
-    return worker.one("SELECT * FROM character_details WHERE character_id = %s", character)
+    return worker.database.one("SELECT * FROM character_details WHERE character_id = %s", character)
 
 
 # --- what is written down ---------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_a_character_is_stored_with_all_its_data(worker: WarcraftWorker) -> None
     assert row["guild_id"] == guild_id
     assert row["thumbnail_url"].endswith("/Thrall-avatar.jpg")
     assert row["last_synced_at"] == row["updated_at"] == row["created_at"]
-    names = worker.one(
+    names = worker.database.one(
         "SELECT c.key AS class, c.name AS class_name, r.key AS race, r.name AS race_name,"
         " f.key AS faction, f.name AS faction_name, r.faction_id = f.id AS is_its_races"
         " FROM character_details JOIN classes c ON c.id = class_id JOIN races r ON r.id = race_id"
@@ -73,7 +73,7 @@ def test_a_character_is_stored_with_all_its_data(worker: WarcraftWorker) -> None
         *("death-knight", "Death Knight", "mag'har-orc", "Mag'har Orc", "horde", "Horde"),
         True,
     ]
-    character = worker.one("SELECT * FROM characters")
+    character = worker.database.one("SELECT * FROM characters")
     assert character["updated_at"] == row["last_synced_at"]
     assert (character["name"], character["realm"]) == ("thrall", "silvermoon")
 
@@ -83,10 +83,10 @@ def test_equipment_and_stats_are_the_apis_objects_reduced(worker: WarcraftWorker
     worker.run(SYNC)
     item = {"quality": {"type": "EPIC", "name": "Epic"}, "slot": {"type": "BACK", "name": "Back"}}
     level = {"value": 619, "display_string": "Item Level 619"}
-    equipment = worker.one("SELECT * FROM character_equipment")["equipment_json"]
+    equipment = worker.database.one("SELECT * FROM character_equipment")["equipment_json"]
     assert equipment[0] == {**item, "item": {"id": 200_001}, "name": "Cloak", "level": level}
     assert [each["name"] for each in equipment] == ["Cloak", "Crown"]
-    stats = worker.one("SELECT * FROM character_stats")["stats_json"]
+    stats = worker.database.one("SELECT * FROM character_stats")["stats_json"]
     assert stats["strength"] == {"base": 17_647, "effective": 40_000}
     assert stats["power_type"] == {"id": 1, "name": "Rage"}
     rating = {"rating_normalized": 810, "rating_bonus": 4.5, "value": 9.5}
@@ -176,7 +176,7 @@ def test_a_guild_is_linked_by_name_realm_and_region(worker: WarcraftWorker) -> N
     worker.make_due()
     worker.run(SYNC)
     assert details(worker, member_id)["guild_id"] is None
-    assert worker.count("guilds") == 3
+    assert worker.database.count("guilds") == 3
 
 
 def test_a_reference_row_that_is_there_is_used_as_it_is(worker: WarcraftWorker) -> None:
@@ -186,7 +186,7 @@ def test_a_reference_row_that_is_there_is_used_as_it_is(worker: WarcraftWorker) 
     character_id = worker.track(Character("Chen", SILVERMOON, race="Pandaren"))
     worker.run(SYNC)
     assert details(worker, character_id)["race_id"] == panda["id"]
-    assert worker.one("SELECT * FROM races") == panda
+    assert worker.database.one("SELECT * FROM races") == panda
     names = worker.database.query("SELECT name FROM factions ORDER BY name")
     assert [row["name"] for row in names] == ["Alliance", "The Horde"]
 
@@ -271,7 +271,7 @@ def test_rows_of_a_character_that_is_not_due_keep_every_byte(worker: WarcraftWor
     worker.run(SYNC)
     tables = ("character_details", "character_equipment", "character_stats")
     after = [
-        worker.one(f"SELECT * FROM {table} WHERE character_id = %s", character_id)
+        worker.database.one(f"SELECT * FROM {table} WHERE character_id = %s", character_id)
         for table in tables
     ]
     assert after == before
@@ -321,7 +321,7 @@ def test_a_dry_run_shows_what_is_due_and_touches_nothing(worker: WarcraftWorker)
     assert set(preview.rows[0]) == {"id", "name", "realm", "region", "last_synced_at"}
     assert worker.battle_net.requests == []
     assert worker.events() == []
-    assert worker.count("character_details") == 0
+    assert worker.database.count("character_details") == 0
 
 
 # --- where it is asked ------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def test_a_404_is_counted_and_retried_at_growing_distance(worker: WarcraftWorker
     for failures in range(1, 8):
         run = worker.run(SYNC)
         assert (run.result, run.counts["failed"], run.counts["not_found"]) == ("ok", 0, 1)
-        row = worker.one("SELECT * FROM toast_failed_rows")
+        row = worker.database.one("SELECT * FROM toast_failed_rows")
         assert (row["row_id"], row["failures"]) == (missing["id"], failures)
         distances.append((row["retry_at"] - row["failed_at"]) / HOUR)
         requests = len(worker.battle_net.asked("/missing"))
@@ -385,7 +385,7 @@ def test_a_404_is_counted_and_retried_at_growing_distance(worker: WarcraftWorker
         worker.database.query("UPDATE toast_failed_rows SET retry_at = now()")
     assert distances == [1, 2, 4, 8, 16, 24, 24]
     assert details(worker, missing["id"]) == old
-    assert worker.one("SELECT * FROM characters WHERE name = 'missing'") == missing
+    assert worker.database.one("SELECT * FROM characters WHERE name = 'missing'") == missing
     assert worker.events(SYNCED)[0]["name"] == "present"
 
 
@@ -409,7 +409,7 @@ def test_a_404_is_reported_when_it_lasts_seven_days(
         assert errors == ["subject_missing"] * failed
     why = "not found, and not synced for more than 7 days"
     assert run.error == f"character missing of silvermoon (eu): {why}"
-    assert worker.count("characters") == 1
+    assert worker.database.count("characters") == 1
 
 
 def test_a_character_that_is_found_again_has_no_failures_left(worker: WarcraftWorker) -> None:
@@ -420,7 +420,7 @@ def test_a_character_that_is_found_again_has_no_failures_left(worker: WarcraftWo
     order.times = 0
     worker.database.query("UPDATE toast_failed_rows SET retry_at = now()")
     assert worker.run(SYNC).counts["processed"] == 1
-    assert worker.count("toast_failed_rows") == 0
+    assert worker.database.count("toast_failed_rows") == 0
     assert details(worker, character_id)["level"] == 80
 
 
@@ -486,7 +486,9 @@ def test_a_row_that_cannot_be_written_stops_no_other(own_worker: WarcraftWorker)
     assert "unlucky of silvermoon (eu): RaiseException: refused" in run.error
     # Nothing of it was written, the events neither.
     assert [event["name"] for event in worker.events()] == ["lucky"] * 3
-    assert worker.one("SELECT display_name FROM character_details")["display_name"] == "Lucky"
+    assert (
+        worker.database.one("SELECT display_name FROM character_details")["display_name"] == "Lucky"
+    )
 
 
 def test_a_character_deleted_while_it_was_asked_for_stays_deleted(worker: WarcraftWorker) -> None:
@@ -496,7 +498,7 @@ def test_a_character_deleted_while_it_was_asked_for_stays_deleted(worker: Warcra
         edit=lambda reply: worker.database.query("UPDATE characters SET deleted_at = now()"),
     )
     assert worker.run(SYNC).counts["processed"] == 0
-    assert worker.count("character_details") == 0
+    assert worker.database.count("character_details") == 0
     assert worker.events() == []
 
 
@@ -504,7 +506,7 @@ def test_a_character_deleted_while_it_was_asked_for_stays_deleted(worker: Warcra
 
 
 def _synced(worker: WarcraftWorker) -> int:
-    return worker.count("character_details")
+    return worker.database.count("character_details")
 
 
 def test_after_kill_9_in_mid_pass_the_next_worker_does_the_rest(own_worker: WarcraftWorker) -> None:
@@ -521,7 +523,7 @@ def test_after_kill_9_in_mid_pass_the_next_worker_does_the_rest(own_worker: Warc
     done = _synced(worker)
     assert 8 <= done < 40
     for table in ("character_equipment", "character_stats"):
-        assert worker.count(table) == done
+        assert worker.database.count(table) == done
     assert len(worker.events()) == 3 * done
     restarted_at = time.monotonic()
     worker.battle_net.per_second = 1000  # what the first one sent counts, too
@@ -549,7 +551,7 @@ def test_a_stop_in_mid_pass_is_quick_and_leaves_whole_characters(
         process.communicate()
     done = _synced(worker)
     assert 0 < done < 30
-    assert worker.one("SELECT result FROM toast_runs")["result"] == "stopped"
+    assert worker.database.one("SELECT result FROM toast_runs")["result"] == "stopped"
     assert worker.run(SYNC).counts["processed"] == 30 - done
 
 

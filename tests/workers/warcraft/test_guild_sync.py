@@ -22,7 +22,7 @@ def members(worker: WarcraftWorker, guild: UUID) -> dict[tuple[str, str], Any]:
 
 def guild_of(worker: WarcraftWorker, character: UUID) -> Any:
     statement = "SELECT guild_id FROM character_details WHERE character_id = %s"
-    return worker.one(statement, character)["guild_id"]
+    return worker.database.one(statement, character)["guild_id"]
 
 
 def track(worker: WarcraftWorker, character: Character, guild: UUID | None = None) -> UUID:
@@ -50,10 +50,10 @@ def test_a_guild_is_updated_and_announced(worker: WarcraftWorker) -> None:
         "characters_joined": 0,
         "characters_left": 0,
     }
-    row = worker.one("SELECT * FROM guilds")
+    row = worker.database.one("SELECT * FROM guilds")
     assert (row["member_count"], row["achievement_points"]) == (2, 2_345)
     assert row["last_synced_at"] == row["updated_at"] > row["created_at"]
-    faction = worker.one("SELECT * FROM factions WHERE id = %s", row["faction_id"])
+    faction = worker.database.one("SELECT * FROM factions WHERE id = %s", row["faction_id"])
     assert (faction["key"], faction["name"]) == ("alliance", "Alliance")
     (event,) = worker.events()
     assert (event["topic"], event["key"]) == (SYNCED, str(guild_id))
@@ -172,7 +172,7 @@ def test_tracked_characters_follow_their_guild(worker: WarcraftWorker) -> None:
     other.add(stranger)
     never_synced = worker.track(Character("Unknown", SILVERMOON))
     guild.add(worker.game.characters["eu", "silvermoon", "unknown"])
-    updated_at = worker.one(
+    updated_at = worker.database.one(
         "SELECT updated_at FROM character_details WHERE character_id = %s", steady_id
     )
     counts = worker.run(SYNC).counts
@@ -184,11 +184,10 @@ def test_tracked_characters_follow_their_guild(worker: WarcraftWorker) -> None:
     assert guild_of(worker, leaver_id) is None
     assert guild_of(worker, american_id) is None
     assert guild_of(worker, stranger_id) == other_id
-    assert updated_at == worker.one(
+    assert updated_at == worker.database.one(
         "SELECT updated_at FROM character_details WHERE character_id = %s", steady_id
     )
-    statement = "SELECT count(*) FROM character_details WHERE character_id = %s"
-    assert worker.one(statement, never_synced)["count"] == 0
+    assert worker.database.count("character_details WHERE character_id = %s", never_synced) == 0
 
 
 def test_the_names_of_classes_and_races_are_asked_for_once_a_region(worker: WarcraftWorker) -> None:
@@ -306,10 +305,10 @@ def test_both_syncs_at_once_agree_and_create_each_reference_row_once(
     runs = worker.run_at_once(SYNC, "character-sync")
     assert [run.counts["processed"] for run in runs] == [6, 12]
     assert worker.battle_net.most_in_flight <= 8
-    assert [worker.count(table) for table in ("factions", "races", "classes")] == [1, 1, 1]
+    assert [worker.database.count(table) for table in ("factions", "races", "classes")] == [1, 1, 1]
     wrong = worker.database.query(
         "SELECT 1 AS wrong FROM character_details d JOIN characters c ON c.id = d.character_id"
         " LEFT JOIN guild_members m ON m.character_name = c.name AND m.guild_id = d.guild_id"
         " WHERE m.guild_id IS NULL"
     )
-    assert (worker.count("guild_members"), wrong) == (12, [])
+    assert (worker.database.count("guild_members"), wrong) == (12, [])

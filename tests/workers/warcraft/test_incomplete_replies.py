@@ -195,7 +195,7 @@ def test_a_new_character_needs_what_cannot_be_kept(
     processed, failed, reason = outcome
     assert (run.counts["processed"], run.counts["failed"]) == (processed, failed)
     assert reason in run.error
-    assert worker.count("character_equipment") == processed
+    assert worker.database.count("character_equipment") == processed
 
 
 # Of a guild: the part, what is done to it, what the log says, and what stays as stored; "gone" is

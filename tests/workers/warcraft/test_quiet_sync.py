@@ -30,5 +30,8 @@ def test_what_was_never_synced_is_as_old_as_can_be(worker: WarcraftWorker) -> No
         assert (run.counts["processed"], run.counts["events"], shown.events) == (2, most, most)
 
     assert {event["key"] for event in worker.events()} == {str(lately), str(guild)}
-    assert worker.count("character_details WHERE last_synced_at > now() - interval '1 day'") == 2
-    assert worker.count("guilds WHERE last_synced_at > now() - interval '1 day'") == 2
+    assert (
+        worker.database.count("character_details WHERE last_synced_at > now() - interval '1 day'")
+        == 2
+    )
+    assert worker.database.count("guilds WHERE last_synced_at > now() - interval '1 day'") == 2

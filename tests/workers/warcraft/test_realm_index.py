@@ -151,7 +151,7 @@ def test_a_guild_is_matched_by_any_spelling_of_its_row(
     worker.database.insert("guilds", name="Night's Watch", realm="azjolnerub", region="us")
     guild_id = worker.track(guild, **columns)
     assert worker.run(sync).error == ""
-    assert worker.one("SELECT guild_id FROM character_details")["guild_id"] == guild_id
+    assert worker.database.one("SELECT guild_id FROM character_details")["guild_id"] == guild_id
 
 
 @pytest.mark.parametrize(("realm", "row"), [(GORDUNNI, "Гордунни"), (AZJOL, "Azjol-Nerub")])
@@ -165,4 +165,4 @@ def test_a_character_is_matched_by_any_spelling_of_its_row(
     character = worker.track(bob, name="BOB", realm=row)
     worker.database.insert("character_details", character_id=character, guild_id=None)
     assert worker.run(sync).error == ""
-    assert worker.one("SELECT guild_id FROM character_details")["guild_id"] == guild_id
+    assert worker.database.one("SELECT guild_id FROM character_details")["guild_id"] == guild_id
