@@ -139,14 +139,14 @@ def webhook_worker(database: TestDatabase, **settings: str) -> Process:
     return Process("workers.webhook", env=environment(database, **only, **settings), fresh=True)
 
 
-def deliveries(database: TestDatabase) -> dict[tuple[str, int], int]:
-    """How many deliveries there are by status and attempts."""
-    rows = database.query("SELECT status, attempt_count FROM webhook_deliveries")
+def counts(database: TestDatabase, table: str) -> dict[tuple[str, int], int]:
+    """How many rows there are by status and attempts."""
+    rows = database.query(f"SELECT status, attempt_count FROM {table}")
     return Counter((row["status"], row["attempt_count"]) for row in rows)
 
 
 def is_all_sent(database: TestDatabase) -> bool:
-    return deliveries(database) == {("success", 2): DELIVERIES}
+    return counts(database, "webhook_deliveries") == {("success", 2): DELIVERIES}
 
 
 def test_the_most_deliveries_at_once_keep_within_the_limits_of_the_unit(
@@ -225,7 +225,7 @@ def test_deliveries_that_a_limit_holds_back_are_sent_later_and_count_no_attempt(
             assert {failed["error"] for failed in worker.records("pass_failed")} <= {reason}
             assert few is few_threads or not is_all_sent(database)
             assert ask(port, "/healthz").status == 200
-            sent = deliveries(database)
+            sent = counts(database, "webhook_deliveries")
             assert sent[("success", 2)] > 0
             assert set(sent) <= {("success", 2), ("retrying", 1)}
         make_due(database)
@@ -245,10 +245,7 @@ def test_notifications_that_a_limit_holds_back_are_sent_later_and_count_no_attem
         "NOTIFICATION_RETRY_INTERVAL": "1s",
         "NOTIFICATION_CLEANUP_ENABLED": "false",
     }
-
-    def notifications() -> dict[tuple[str, int], int]:
-        rows = database.query("SELECT status, attempt_count FROM notification_notifications")
-        return Counter((row["status"], row["attempt_count"]) for row in rows)
+    notifications = partial(counts, database, "notification_notifications")
 
     with (
         DiscordServer() as discord,
