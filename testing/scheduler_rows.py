@@ -130,12 +130,8 @@ class Case:
         if self.changes is not None:
             done = " AND ".join(f"{name} = %s" for name in self.changes) or "true"
             condition += f" AND NOT coalesce({done}, false)"
-        [counted] = database.query(
-            f"SELECT count(*) FROM {self.table} WHERE {condition}",
-            list(stays),
-            *(self.changes or {}).values(),
-        )
-        return int(counted["count"])
+        values = (self.changes or {}).values()
+        return database.count(f"{self.table} WHERE {condition}", list(stays), *values)
 
 
 def live_rows(database: TestDatabase) -> dict[str, dict[UUID, DictRow]]:

@@ -13,7 +13,7 @@ from testing.processes import environment
 from testing.topics import ReceivedMessage, Topic
 from workers.link.link_expiration import EXPIRED
 
-_DUE = "FROM link_links WHERE expires_at <= now()"
+_DUE = "link_links WHERE expires_at <= now()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,17 @@ class Links:
 
     def switched_off(self) -> int:
         """How many of the due links are switched off."""
-        [counted] = self.database.query(f"SELECT count(*) {_DUE} AND NOT is_active")
-        return int(counted["count"])
+        return self.database.count(f"{_DUE} AND NOT is_active")
 
     def unannounced(self, messages: list[ReceivedMessage]) -> int:
         """How many of the due links have none of these messages."""
-        due = {str(row["id"]) for row in self.database.query(f"SELECT id {_DUE}")}
+        due = {str(row["id"]) for row in self.database.query(f"SELECT id FROM {_DUE}")}
         return len(due - {message.key for message in messages})
 
     def check(self) -> None:
         """AssertionError unless every due link is switched off and announced once, and no other."""
-        [off] = self.database.query("SELECT count(*) FROM link_links WHERE NOT is_active")
-        assert (self.switched_off(), off["count"]) == (self.due, self.due), off
+        off = self.database.count("link_links WHERE NOT is_active")
+        assert (self.switched_off(), off) == (self.due, self.due), off
         unannounced = self.unannounced(self.topic.read(self.due))
         assert unannounced == 0, f"{unannounced} of {self.due} links are not announced"
 

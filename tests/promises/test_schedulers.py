@@ -157,6 +157,6 @@ def rows_of(database: TestDatabase, case: Case, ids: list[UUID]) -> list[object]
 
 def each_announced_once(database: TestDatabase) -> int:
     """How many rows were announced; none may have been twice."""
-    [counted] = database.query(EVENTS)
+    counted = database.one(EVENTS)
     assert counted["events"] == counted["rows"]
     return int(counted["rows"])

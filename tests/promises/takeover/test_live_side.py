@@ -233,7 +233,7 @@ def test_a_dead_receiver_is_not_retried_without_end_beside_the_live_pool(
         pool.fail(database, NOW, pool.read(database, NOW + DAY))
 
     assert run_pass(database, webhook_retry.SCHEDULER, **ours).processed == 0
-    [row] = database.query("SELECT status, attempt_count FROM webhook_deliveries")
+    row = database.one("SELECT status, attempt_count FROM webhook_deliveries")
     assert (row["status"], row["attempt_count"]) == ("failed", maximum)
 
 

@@ -49,8 +49,7 @@ def during_pass(now: datetime) -> bool:
 
 
 def webhook_row(database: TestDatabase) -> DictRow:
-    [found] = database.query("SELECT * FROM webhook_webhooks")
-    return found
+    return database.one("SELECT * FROM webhook_webhooks")
 
 
 def test_a_delivery_arrives_as_the_live_pool_sends_it(
