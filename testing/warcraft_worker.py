@@ -49,12 +49,15 @@ class WarcraftWorker:
         self.database = database
         self.battle_net = battle_net
         battle_net.credentials = (CLIENT_ID, CLIENT_SECRET)
-        self.settings = {
-            **database.environment,
+        self.of_battle_net = {
             "BLIZZARD_CLIENT_ID": CLIENT_ID,
             "BLIZZARD_CLIENT_SECRET": CLIENT_SECRET,
             "BLIZZARD_API_URL": battle_net.url,
             "BLIZZARD_OAUTH_URL": battle_net.url,
+        }
+        self.settings = {
+            **database.environment,
+            **self.of_battle_net,
             "KAFKA_BROKERS": "127.0.0.1:1",
             "TOAST_MIGRATE": "false",
         }

@@ -24,7 +24,7 @@ from testing.database import TestDatabase
 from testing.passes import DAY, HOUR, MINUTE
 from testing.scheduler_cases import CASES
 from testing.scheduler_cases.webhook import delivery, webhook
-from testing.warcraft_worker import CLIENT_ID, CLIENT_SECRET, SILVERMOON, WarcraftWorker, empty
+from testing.warcraft_worker import SILVERMOON, WarcraftWorker, empty
 from tests.support.outbox_rows import add_event
 
 # Refuses to change, insert or delete a row that bad_rows names; as its owner, for a worker has
@@ -201,12 +201,7 @@ def _warcraft(database: TestDatabase) -> Iterator[dict[str, str]]:
         departed = database.insert("characters", name="uther", realm="silvermoon")["id"]
         synced = {"guild_id": old, "last_synced_at": datetime.now(UTC) + DAY}
         database.insert("character_details", character_id=departed, **synced)
-        yield {
-            "BLIZZARD_CLIENT_ID": CLIENT_ID,
-            "BLIZZARD_CLIENT_SECRET": CLIENT_SECRET,
-            "BLIZZARD_API_URL": battle_net.url,
-            "BLIZZARD_OAUTH_URL": battle_net.url,
-        }
+        yield worker.of_battle_net
 
 
 @contextmanager
