@@ -190,16 +190,11 @@ def test_floor_and_worker_send_the_same(arena: Arena, name: str) -> None:
 
 
 LEFT = {
-    "webhook-retry": (
-        work.WEBHOOK_RETRY,
-        "SELECT count(*) FROM webhook_deliveries WHERE status = 'retrying'",
-        DUE,
-    ),
-    "message-cleanup": (retention.MESSAGES, "SELECT count(*) FROM twitchbot_messages", DUE // 2),
+    "webhook-retry": (work.WEBHOOK_RETRY, "webhook_deliveries WHERE status = 'retrying'", DUE),
+    "message-cleanup": (retention.MESSAGES, "twitchbot_messages", DUE // 2),
     "webhook-cleanup": (
         retention.DELIVERIES,
-        "SELECT count(*) FROM webhook_delivery_attempts JOIN webhook_deliveries ON delivery_id "
-        "= webhook_deliveries.id",
+        "webhook_delivery_attempts JOIN webhook_deliveries ON delivery_id = webhook_deliveries.id",
         DUE // 2 * 3,
     ),
 }
@@ -207,13 +202,13 @@ LEFT = {
 
 @pytest.mark.parametrize("name", LEFT)
 def test_floor_changes_the_rows_that_the_worker_changes(arena: Arena, name: str) -> None:
-    chosen, counted, expected = LEFT[name]
+    chosen, left, expected = LEFT[name]
     with chosen.rows(DUE).database(arena) as by_floor:
         floor.change(by_floor, chosen.floor, {"now": datetime.now(UTC)})
-        assert by_floor.query(counted) == [{"count": expected}]
+        assert by_floor.count(left) == expected
     with chosen.rows(DUE).database(arena) as by_worker:
         measured = measure(by_worker, chosen.scheduler, DUE)
-        assert by_worker.query(counted) == [{"count": expected}]
+        assert by_worker.count(left) == expected
     assert 0 < measured.seconds < measured.from_start
 
 
@@ -232,9 +227,9 @@ def test_roomy_pages_hold_half_as_many_of_the_same_rows(arena: Arena) -> None:
     pages = "SELECT pg_relation_size('link_links') AS size, count(*) FROM link_links"
 
     with work.LINK_EXPIRATION.rows(1_000).database(arena) as full:
-        [in_full] = full.query(pages)
+        in_full = full.one(pages)
     with work.ROOMY_LINK_EXPIRATION.rows(1_000).database(arena) as roomy:
-        [in_roomy] = roomy.query(pages)
+        in_roomy = roomy.one(pages)
 
     assert in_full["count"] == in_roomy["count"] == 2_000
     assert 1.8 < in_roomy["size"] / in_full["size"] < 2.3
@@ -247,13 +242,8 @@ def test_an_idle_pass_is_played_with_the_proposed_index_and_leaves_none(arena: A
 
     assert all(figure > 0 for figure in figures.values())
     database = FilledDatabase(idle_rows.MESSAGES, rows).original(arena)
-    assert (
-        database.query(
-            "SELECT indexdef FROM pg_indexes WHERE tablename = 'twitchbot_messages' "
-            "AND indexdef LIKE '%(created_at)'"
-        )
-        == []
-    )
+    proposed = "tablename = 'twitchbot_messages' AND indexdef LIKE '%(created_at)'"
+    assert database.count(f"pg_indexes WHERE {proposed}") == 0
 
 
 def test_no_page_reads_the_whole_of_a_full_outbox(arena: Arena) -> None:
