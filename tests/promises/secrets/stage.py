@@ -3,8 +3,6 @@
 import signal
 import socket
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from tests.promises.secrets.search import (
     SLACK_KEY,
     TEAMS_KEY,
 )
+from tests.support.scrapes import ask
 
 # Where a text could have come from but for its shape, nothing would know it for a secret.
 SHAPES = " ".join(
@@ -77,7 +76,9 @@ class Stage:
             poll_until(lambda: event in worker.log, PATIENCE)
             if pages:
                 poll_until(lambda: "metrics_port_opened" in worker.log, PATIENCE)
-                self.keep({path: page(port, path) for path in ("metrics", "healthz", "readyz")})
+                for path in ("metrics", "healthz", "readyz"):
+                    answer = ask(port, f"/{path}")
+                    self.keep({path: f"{answer.status} {answer.text}"})
             worker.send(signal.SIGTERM)
             worker.exit_code()
         self.keep({"log": worker.log, "notifications to systemd": "\n".join(manager.messages)})
@@ -114,16 +115,6 @@ class Manager:
         with self._socket:
             while datagram := self._socket.recv(65_536):
                 self.messages.append(datagram.decode())
-
-
-def page(port: int, path: str) -> str:
-    """What a worker serves there, with any status code."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=20) as answer:
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as answer:
-        with answer:
-            return f"{answer.code} {answer.read().decode()}"
 
 
 def add_notification(database: TestDatabase, url: str) -> UUID:
