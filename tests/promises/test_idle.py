@@ -16,6 +16,7 @@ from devservers.kafka import KafkaServer
 from devservers.standins.sse import SseServer
 from testing.database import TestDatabase
 from testing.processes import Process, environment
+from testing.usage import cpu_seconds
 from tests.support.scrapes import ask
 
 # Shared objects of libraries that not every worker uses, or not yet.
@@ -47,11 +48,6 @@ def libraries(worker: Process) -> set[str]:
 def imported(worker: Process) -> set[str]:
     """Every module that it has imported, of a worker whose imports are timed."""
     return set(re.findall(r"^import time:.*\| +([\w.]+)$", worker.log, re.MULTILINE))
-
-
-def cpu(worker: Process) -> float:
-    """Seconds of CPU that it has used."""
-    return time.clock_gettime((~worker.pid << 3) | 2)
 
 
 def passed(worker: Process) -> None:
@@ -127,7 +123,7 @@ def test_an_idle_worker_hardly_uses_the_cpu(database: TestDatabase) -> None:
     with Process("workers.twitchbot", env=env, fresh=True) as worker:
         passed(worker)
         time.sleep(1)
-        before = cpu(worker)
+        before = cpu_seconds(worker.pid)
         time.sleep(2 * SUPERVISE_SECONDS)
-        assert cpu(worker) - before < 0.003
+        assert cpu_seconds(worker.pid) - before < 0.003
         assert worker.stop() == 0
