@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -120,12 +120,11 @@ def test_one_row_is_repeated_for_every_service() -> None:
 # --- a real Prometheus and real workers -------------------------------------------------------
 
 
-class Monitored:
+class Monitored(NamedTuple):
     """All eight workers on sample data, and a Prometheus that scrapes them once a second."""
 
-    def __init__(self, prometheus: Prometheus, processes: dict[str, Process]) -> None:
-        self.prometheus = prometheus
-        self.processes = processes
+    prometheus: Prometheus
+    processes: dict[str, Process]
 
 
 @pytest.fixture(scope="module")
