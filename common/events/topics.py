@@ -94,13 +94,19 @@ class KnownTopics:
             return
         # A broker may create a topic that is named in a request, with its own number of
         # partitions, so this request names none.
+        if missing := unknown - self._present(producer):
+            self._create(missing)
+        # Once more: a new producer gets its id only after an answer about topics, else half a
+        # second later, and the first answer may come by a connection that librdkafka replaces.
+        self._present(producer, min(unknown))
+        self._names |= unknown
+
+    def _present(self, producer: Producer, name: str | None = None) -> set[str]:
+        """The names of all topics; with a name, the answer is about that one only."""
         try:
-            present = producer.list_topics(timeout=ADMIN_SECONDS).topics
+            return set(producer.list_topics(name, ADMIN_SECONDS).topics)
         except KafkaException as error:
             raise self._unavailable(producer, error.args[0]) from error
-        if missing := unknown - present.keys():
-            self._create(missing)
-        self._names |= unknown
 
     def _create(self, names: set[str]) -> None:
         admin = AdminClient({**self._configuration, "error_cb": self._errors})  # type: ignore[dict-item]

@@ -197,6 +197,18 @@ def test_a_frozen_broker_is_no_refusal_and_is_left_when_the_stop_comes(
     assert "after" in [message.key for message in arrived.read(arrived.count())]
 
 
+def test_the_first_message_of_a_producer_does_not_wait_for_its_id(kafka: str, topic: str) -> None:
+    """librdkafka asks for the id of a producer again after half a second only."""
+    seconds = []
+    for _ in range(150):
+        producer, began = producer_for(kafka), time.monotonic()
+        assert send(producer, outgoing(topic)) == {1: None}
+        seconds.append(time.monotonic() - began)
+        producer.close()
+    # The first one created the topic; a busy machine may hold up another.
+    assert sum(each > 0.45 for each in seconds) <= 3, seconds
+
+
 def test_a_closed_producer_opens_again(mock_broker: str, mock_topic: str) -> None:
     producer = producer_for(mock_broker)
     arrived = Topic(mock_broker, mock_topic)
