@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 
+from testing import forks
 from testing.arena import Arena
 from tests.chaos import table
 from tests.chaos.campaign import Campaign
@@ -20,7 +21,7 @@ def main() -> int:
     arguments = _arguments()
     chosen = [each for each in CAMPAIGNS if each.name in (arguments.campaign or [each.name])]
     played = [(campaign, Results(campaign, arguments.seed)) for campaign in chosen]
-    with Arena() as arena:
+    with forks.opened(), Arena() as arena:
         for campaign, results in played:
             rounds = min(campaign.rounds, arguments.rounds or campaign.rounds)
             _play(arena, campaign, results, rounds, arguments.seed)

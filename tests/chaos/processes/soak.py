@@ -49,7 +49,7 @@ def play(arena: Arena, current: Round) -> Figures:
             settings |= workload.settings
         env = environment(database, arena.kafka.address, **settings)
         started = {
-            name: stack.enter_context(Process(f"workers.{name}", env=env))
+            name: stack.enter_context(Process(f"workers.{name}", env=env, fresh=True))
             for name in workers.SERVICES
         }
         for worker in started.values():

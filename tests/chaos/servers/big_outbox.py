@@ -31,7 +31,7 @@ def play(arena: Arena, current: Round) -> Figures:
         database.query(_FILL, events)
         env = environment(database, arena.kafka.address, LINK_EXPIRATION_INTERVAL="1s")
         looks = {command: _seconds(command, env) for command in ("outbox", "status")}
-        with Process("workers.link", env=env) as worker:
+        with Process("workers.link", env=env, fresh=True) as worker:
             worker.wait_for("pass_finished")
             before = worker.memory
             with waking(database):

@@ -4,6 +4,7 @@ import time
 
 from devservers.child_processes import poll_until
 from testing.arena import Arena
+from testing.processes import Process
 from testing.topics import Topic
 from testing.workload import ROWS, Rows
 from tests.chaos.campaign import Campaign, Figures, Limit, Round
@@ -28,7 +29,7 @@ def play(arena: Arena, current: Round) -> Figures:
         arena.kafka.stop()
         workload.apart = seconds * 1000 / rows
         workload.fill(rows)
-        with stage.worker() as worker:
+        with Process(stage.module, env=stage.env, fresh=True) as worker:
             worker.wait_for("pass_finished")
             before = worker.memory
             # Rows become due by the clock, and the last of them must be done before the end.
