@@ -35,13 +35,14 @@ def play(arena: Arena, current: Round) -> Figures:
             for number in range(WRITERS)
         ]
         slow = Writer(database, current.dice, WRITERS, 0)
-        with Process("workers.link", env=env), waking(database):
+        with Process("workers.link", env=env) as worker, waking(database):
             slow.open_for(current.size(600, 3))
             for writer in (slow, *writers):
                 writer.thread.start()
             for writer in (slow, *writers):
                 writer.thread.join()
-            wait_until_published(database, PREFIX)
+            all_published = wait_until_published(database, PREFIX)
+            has_ended = worker.ended is not None
         messages = received(topic, PREFIX)
         seen = ids(messages)
         committed = set().union(*(writer.committed for writer in (slow, *writers)))
@@ -50,6 +51,8 @@ def play(arena: Arena, current: Round) -> Figures:
             "lost": len(committed - seen),
             "never committed": len(seen - committed),
             "duplicates": len(messages) - len(seen),
+            "events left": not all_published,
+            "process exits": has_ended,
         }
 
 
@@ -88,7 +91,7 @@ CAMPAIGN = Campaign(
     faults="64 writers, 200,000 events, random delays, 5 % rolled back, one open for 10 minutes",
     limits=(
         Limit("events"),
-        *never("lost", "never committed"),
+        *never("lost", "never committed", "events left", "process exits"),
         Limit("duplicates"),
     ),
     play=play,
