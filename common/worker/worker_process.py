@@ -141,10 +141,13 @@ class Worker:
 
     def _serve(self, awaited: set[int]) -> int:
         while True:
-            self._notify_systemd()
+            # systemd learns of a stalled pass before it is broken off.
+            faults = self._threads.faults()
+            self._notify_systemd(faults)
+            if faults:
+                self._abort_stalled()
             received = _next_signal(awaited)
             if received is None:
-                self._abort_stalled()
                 self._endpoint.open()
                 if self._threads.died():
                     return exit_codes.BUG
@@ -159,10 +162,9 @@ class Worker:
                 _log.info("stop_requested", signal=signals.name(received))
                 return exit_codes.FINE
 
-    def _notify_systemd(self) -> None:
+    def _notify_systemd(self, faults: list[str]) -> None:
         if not self._systemd.is_enabled:
             return
-        faults = self._threads.faults()
         if not faults:
             self._systemd.feed_watchdog()
         lines = [*faults, *(summary() for summary in self._summaries)]
