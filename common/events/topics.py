@@ -94,14 +94,15 @@ class KnownTopics:
             return
         # A broker may create a topic that is named in a request, with its own number of
         # partitions, so this request names none.
-        if missing := unknown - self._present(producer):
+        if missing := unknown - self._list(producer):
             self._create(missing)
-        # Once more: a new producer gets its id only after an answer about topics, else half a
-        # second later, and the first answer may come by a connection that librdkafka replaces.
-        self._present(producer, min(unknown))
+        # A new producer gets its id only by an answer about topics, else half a second later. The
+        # first may come too early, by a connection that librdkafka then replaces. This one may name
+        # a topic: it is there, or its creation was refused.
+        self._list(producer, min(unknown))
         self._names |= unknown
 
-    def _present(self, producer: Producer, name: str | None = None) -> set[str]:
+    def _list(self, producer: Producer, name: str | None = None) -> set[str]:
         """The names of all topics; with a name, the answer is about that one only."""
         try:
             return set(producer.list_topics(name, ADMIN_SECONDS).topics)

@@ -207,6 +207,7 @@ class Custom:
     tables: tuple[TableAccess, ...] = ()
     events: tuple[Event, ...] = ()
     can_be_quiet: bool = False
+    # No fields, as nothing but a batched change has other values.
     explain = None
     collects = False
 
