@@ -280,6 +280,7 @@ def test_a_loop_that_waits_is_not_stalled_until_its_next_pass_is_overdue(
 ) -> None:
     started = looping.start(interval=HOUR)
     looping.wait_for(1)
+    assert poll_until(lambda: not started.runner.heartbeat.is_running, PATIENCE)
 
     def later(seconds: float) -> bool:
         now = time.monotonic() + seconds
@@ -287,7 +288,7 @@ def test_a_loop_that_waits_is_not_stalled_until_its_next_pass_is_overdue(
             patch.setattr(time, "monotonic", lambda: now)
             return started.stalled()
 
-    # The pass has ended, and the time of the next is set.
+    # The time of the next pass is set a moment after the end of this one.
     assert poll_until(lambda: later(HOUR + 70), PATIENCE)
     assert not later(0)
     assert not later(HOUR + 50)
