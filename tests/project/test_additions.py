@@ -88,7 +88,6 @@ SERVICE = Service("forum", (remark_cleanup.SCHEDULER,), metrics_port=9809)
 COPIED = {
     "workers.twitchbot.tables": "workers.forum.tables",
     '"stream_id", "username"': '"post_id"',
-    "rarely_locked=True,": "",
     "message": "remark",
     "MESSAGE": "REMARK",
     "chat ": "",

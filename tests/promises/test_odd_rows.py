@@ -12,6 +12,7 @@ from testing.database import TestDatabase
 from testing.passes import HOUR, NOW, failed_rows, outbox, preview, run_pass
 from testing.scheduler_cases import CASES
 from testing.scheduler_cases.notification import NOTIFICATION_CLEANUP
+from testing.scheduler_cases.twitchbot import MESSAGE_CLEANUP
 from testing.scheduler_cases.webhook import WEBHOOK_CLEANUP
 from testing.scheduler_rows import Case
 from tests.support.odd_values import CLAIMED, FLAGS, NUMBERS, TEXTS, TIMES, make_odd
@@ -89,11 +90,12 @@ def test_a_row_that_a_trigger_refuses_under_its_own_code_is_set_aside_alone(
 @pytest.mark.parametrize(
     ("case", "attempts"),
     [
+        (MESSAGE_CLEANUP, MESSAGE_CLEANUP.table),  # it has none
         (NOTIFICATION_CLEANUP, "notification_attempts"),
         (WEBHOOK_CLEANUP, "webhook_delivery_attempts"),
     ],
 )
-def test_what_a_trigger_keeps_from_being_deleted_keeps_its_attempts(
+def test_what_a_trigger_keeps_from_being_deleted_is_set_aside_with_its_attempts(
     case: Case, attempts: str, database: TestDatabase
 ) -> None:
     kept, gone = [case.first_due.insert(database)["id"] for _ in range(2)]

@@ -36,7 +36,6 @@ def in_slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param:
         monkeypatch.setattr(batched_pass, "BATCH_ROWS", 1)
         monkeypatch.setattr(batched_pass, "SLICE_PAGES", 1)
-        monkeypatch.setattr(batched_pass, "EAGER_SLICES", 1)
     return bool(request.param)
 
 

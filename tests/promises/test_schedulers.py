@@ -64,7 +64,6 @@ def test_over_empty_tables_a_pass_does_nothing(database: TestDatabase) -> None:
 def test_25000_rows_are_done_in_batches_at_flat_memory(
     case: Case, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batched_pass, "EAGER_SLICES", 1)
     stays = case.insert_many(database, 25_000)
     bystanders = rows_of(database, case, stays)
     batches: list[PassResult] = []
@@ -108,7 +107,6 @@ def test_a_stop_ends_the_pass_after_the_batch_in_hand_and_the_next_pass_does_the
     monkeypatch.setattr(batched_pass, "BATCH_ROWS", 2)
     monkeypatch.setattr(batched_pass, "SLICE_PAGES", 1)
     monkeypatch.setattr(batched_pass, "SHORT_SLICE_PAGES", 1)
-    monkeypatch.setattr(batched_pass, "EAGER_SLICES", 1)
     stays = case.insert_many(database, ROWS_OF_SOME_PAGES)
     before = live_rows(database)
     due = set(before[case.table]) - set(stays)

@@ -21,10 +21,5 @@ SCHEDULER = Scheduler(
     interval=config.interval(
         "MESSAGE_CLEANUP_INTERVAL", "24h", "time from one clean-up of chat messages to the next"
     ),
-    work=old_rows(
-        MESSAGES,
-        kept=RETENTION,
-        shows=("id", "stream_id", "username", "created_at"),
-        rarely_locked=True,
-    ),
+    work=old_rows(MESSAGES, kept=RETENTION, shows=("id", "stream_id", "username", "created_at")),
 )

@@ -42,8 +42,7 @@ class BatchedChange(SqlWork):
 
     ``changes`` maps each column to its new value in SQL; without it the rows are deleted, with
     their ``children``. ``index`` makes a pass cheap if no row is due. ``reads`` are the other
-    tables that a condition names. ``rarely_locked``: rows are deleted without a lock beforehand,
-    which takes half the time. ``is_retried``: a row without an event is tried again by others,
+    tables that a condition names. ``is_retried``: a row without an event is tried again by others,
     unless it is to be quiet.
     """
 
@@ -53,7 +52,6 @@ class BatchedChange(SqlWork):
     children: tuple[Children, ...] = ()
     event: Event | None = None
     reads: tuple[TableAccess, ...] = ()
-    rarely_locked: bool = False
     is_retried: bool = False
     collects = False
 
@@ -93,8 +91,25 @@ class BatchedChange(SqlWork):
     def statements(self) -> Statements:
         """The SQL of a dry run and of a batch."""
         is_due = f"{all_of(self.due)} AND {not_left_out()}"
-        change = f"{self._change} WHERE {ctid.same_rows('due')} AND {is_due}"
-        eager = f"{self._change} WHERE {ctid.in_range()} AND {is_due}"
+        in_range = f"{ctid.in_range()} AND {is_due}"
+        is_bare = not (self.changes or self.children or self.event)
+        return Statements(
+            table=self.table.name,
+            due=f"SELECT {', '.join(self.shows)} FROM {self.table.name} WHERE {is_due}",
+            batch=self._batch(
+                f"{in_range} FOR UPDATE SKIP LOCKED", f"{ctid.same_rows('due')} AND {is_due}"
+            ),
+            eager=f"{self._change} WHERE {in_range}"
+            if is_bare
+            else self._batch(in_range, in_range),
+            is_bare=is_bare,
+            # What is to be deleted may wait for the next pass.
+            urgent=bool(self.changes),
+            can_wait=not self.changes,
+        )
+
+    def _batch(self, due: str, changing: str) -> str:
+        """A statement that finds the rows ``due``, and changes those that are ``changing``."""
         counts = [
             "(SELECT count(*) FROM due) AS found",
             "(SELECT count(*) FROM changed) AS processed",
@@ -111,22 +126,13 @@ class BatchedChange(SqlWork):
         for child in self.children:
             more += _delete_children(child)
             counts.append(f"(SELECT count(*) FROM deleted_{child.name}) AS {child.name}")
-        return Statements(
-            table=self.table.name,
-            due=f"SELECT {', '.join(self.shows)} FROM {self.table.name} WHERE {is_due}",
-            batch=f"""
+        return f"""
 WITH due AS (
-    SELECT {found} FROM {self.table.name} WHERE {ctid.in_range()} AND {is_due}
-    FOR UPDATE SKIP LOCKED
+    SELECT {found} FROM {self.table.name} WHERE {due}
 ), changed AS (
-    {change} RETURNING {", ".join(self._returned)}
+    {self._change} WHERE {changing} RETURNING {", ".join(self._returned)}
 ){more}
-SELECT {", ".join(counts)}""",
-            eager=eager if self.rarely_locked else "",
-            # What is to be deleted may wait for the next pass.
-            urgent=bool(self.changes),
-            can_wait=not self.changes,
-        )
+SELECT {", ".join(counts)}"""
 
     @cached_property
     def next_due_query(self) -> NextDueQuery | None:

@@ -4,7 +4,8 @@ With a suitable index, counting due rows takes milliseconds; if they are few, on
 whole table changes them. Otherwise the same statement runs on one slice of the heaps after another,
 by ctid range: each page is read once, in physical order, in short transactions. A loop with LIMIT
 would be slower with each batch, because it reads the dead rows of the batches before. A row that
-moves behind the slices in the meantime is found by the next round, or by the next pass.
+moves behind the slices in the meantime is found by the next round, or by the next pass: with no
+index to count the rest, a second round would take as long as the first, for hardly any row.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,9 +31,8 @@ BATCH_ROWS = 5_000
 COUNT_LIMITS = {"statement_timeout": "100ms"}
 # 1 MiB of heap: some thousand rows of the usual width, tens of milliseconds a transaction.
 SLICE_PAGES = 128
-# An eager batch takes a fraction of that time, and other transactions rarely need the rows that it
-# locks.
-EAGER_SLICES = 4
+# A bare batch takes a fraction of that time.
+BARE_SLICES = 4
 # Other sessions notice a long slice more than several short ones with breaks between.
 SHORT_SLICE_PAGES = 64
 # Rows that are probably still bad: together with others they would fail the whole slice.
@@ -94,18 +94,20 @@ class _BatchedPass:
         return total
 
     def _change_all(self) -> PassResult:
-        total, idle_rounds = PassResult(), 0
+        total, idle_rounds, is_sure = PassResult(), 0, False
         while not self._pass.stopping():
             due = self._count()
-            if due == 0:
+            if due == 0 or (due is None and is_sure):
                 return total
             is_few = due is not None and due < BATCH_ROWS
             done = self._all_at_once() if is_few else self._slice_by_slice()
             total += done.result
+            # None was skipped; only rows that another session has moved may be left.
+            is_sure = not self._batches.skips_locked
             idle_rounds = 0 if done.result.processed or done.result.failed else idle_rounds + 1
             again = is_few or self._statements.urgent
             if done.unchanged:
-                if idle_rounds == MOST_IDLE_ROUNDS or not again:
+                if idle_rounds == MOST_IDLE_ROUNDS or (idle_rounds and not again):
                     return total + self._slice_by_slice(unchanged_is_bad=True).result
             elif idle_rounds and due:
                 self._require_locked()
@@ -136,6 +138,9 @@ class _BatchedPass:
             return None
 
     def _all_at_once(self) -> Done:
+        if self._statements.is_bare:
+            # Of few rows, it is worth the time to learn which ones stay.
+            self._batches.skips_locked = True
         try:
             return self._batches.run(*ctid.WHOLE_TABLE)
         except psycopg.Error as error:
@@ -146,24 +151,24 @@ class _BatchedPass:
 
     def _slice_by_slice(self, *, unchanged_is_bad: bool = False) -> Done:
         bad_rows = BadRows(self._batches, unchanged_is_bad=unchanged_is_bad)
-        eager = bool(self._statements.eager) and not unchanged_is_bad
-        change = self._batches.run_eagerly if eager else self._batches.run
+        is_bare = self._statements.is_bare and not self._batches.skips_locked
         total, unchanged = PassResult(), 0
         heaps = ctid.pages(self._pass.connection, self._statements.heaps)
         breaks = self._breaks()
-        step = SHORT_SLICE_PAGES if breaks else SLICE_PAGES * (EAGER_SLICES if eager else 1)
+        step = SHORT_SLICE_PAGES if breaks else SLICE_PAGES * (BARE_SLICES if is_bare else 1)
         for first, end, share in ctid.slices(heaps, step):
             self._batches.share = share
             if self._pass.stopping():
                 total += PassResult(complete=False)
                 break
             try:
-                done = change(first, end)
+                done = self._batches.run(first, end)
                 search = unchanged_is_bad and done.unchanged > 0
             except psycopg.Error as error:
                 if server_fault(error):
                     raise
                 done, search = Done(PassResult()), True
+                self._batches.skips_locked = True  # the search does
             total += done.result
             if search:
                 total += bad_rows.change_all_others(first, end)
@@ -172,8 +177,8 @@ class _BatchedPass:
             if breaks:
                 breaks.take(share)
         self._batches.share = None
-        if eager and not total.processed:
-            unchanged += 1  # the eager statement does not return what it found
+        if is_bare and not total.processed:
+            unchanged += 1  # it does not return what it found
         return Done(total, unchanged)
 
     def _breaks(self) -> Breaks | None:

@@ -15,7 +15,8 @@ from common.scheduling.work import ctid
 
 _log = logs.logger(__name__)
 
-# How long an eager batch waits for a lock before it skips locked rows.
+# How long an eager batch waits for a lock. With PostgreSQL's deadlock_timeout (1s) no deadlock is
+# found before.
 EAGER_LIMITS = {"lock_timeout": "100ms"}
 
 
@@ -38,9 +39,10 @@ class Statements:
     ``batch`` changes the due rows with ctid in [first, end) except locked rows and the ids in
     ``without``, and returns one row of counts: ``found`` due, ``processed``, ``events`` and any of
     its own. It repeats the whole condition by which a row is due at the row that it changes.
-    ``eager`` does the same, but waits for locks and returns nothing; use it if that is cheaper and
-    locks are rare. ``due`` selects the rows that the batch would change. If not ``urgent``, a row
-    that moves behind the slices is handled by the next pass.
+    ``eager`` does the same, but does not lock rows before it changes them, which is cheaper, and
+    waits for those that others have locked; if it ``is_bare``, it returns nothing. ``due`` selects
+    the rows that the batch would change. If not ``urgent``, a row that is still due after the
+    slices is handled by the next pass.
 
     ``can_wait``: nobody waits for its rows to be gone, so a pass over many of them takes breaks.
 
@@ -52,6 +54,7 @@ class Statements:
     due: str
     batch: str
     eager: str = ""
+    is_bare: bool = False
     id_column: str = "id"
     urgent: bool = True
     can_wait: bool = False
@@ -74,7 +77,8 @@ class Done(NamedTuple):
 class Batches:
     """The batches of one pass; ``share`` is the part of all rows that is done after the current.
 
-    ``failed`` counts the rows that were set aside.
+    ``failed`` counts the rows that were set aside. ``skips_locked``: rows are locked before they
+    are changed, and those that others have locked are left; until then every due row was changed.
     """
 
     current: Pass
@@ -82,6 +86,10 @@ class Batches:
     parameters: dict[str, Any]
     share: float | None = field(default=None, init=False)
     failed: int = field(default=0, init=False)
+    skips_locked: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.skips_locked = not self.statements.eager
 
     def leave_out(self, ids: Sequence[UUID]) -> None:
         """From now on these rows are not changed, and do not count as due."""
@@ -90,12 +98,13 @@ class Batches:
     def run(self, first: int, end: int) -> Done:
         """Change the due rows of a range."""
         failpoints.reach("statement")
+        parameters = self._parameters(first, end)
         try:
-            done = self._execute(self._parameters(first, end))
+            done = self._change(parameters)
         except psycopg.errors.UniqueViolation:
             # Another process may have just changed these rows, so they are no longer due.
             # Otherwise a row is to blame, and the second run fails as well.
-            done = self._execute(self._parameters(first, end))
+            done = self._change(parameters)
         self.report(done.result)
         return done
 
@@ -108,27 +117,12 @@ class Batches:
         parameters = self._parameters(first, end)
         parameters["without"] = [*parameters["without"], *without]
         # Planning such a small range costs more than running it.
-        return self._execute(parameters, prepare=True)
+        return self._execute(self.statements.batch, parameters, prepare=True)
 
     def report(self, result: PassResult) -> None:
         """Report what was committed."""
         self.failed += result.failed
         self.current.report_progress(result, share=self.share)
-
-    def run_eagerly(self, first: int, end: int) -> Done:
-        """Change the due rows of a range without locking them first."""
-        failpoints.reach("statement")
-        connection = self.current.connection
-        try:
-            with connection.limited(EAGER_LIMITS):
-                cursor = connection.execute(self.statements.eager, self._parameters(first, end))
-        except psycopg.errors.LockNotAvailable:
-            _log.debug("locked_rows_skipped", table=self.statements.table)
-            done = self._execute(self._parameters(first, end))
-        else:
-            done = Done(PassResult(cursor.rowcount))
-        self.report(done.result)
-        return done
 
     def places_of(self, ids: Sequence[UUID]) -> list[int]:
         """The places of the rows with these ids."""
@@ -146,9 +140,27 @@ class Batches:
             self._parameters(first, end),
         )
 
-    def _execute(self, parameters: Mapping[str, Any], *, prepare: bool = False) -> Done:
-        batch = self.statements.batch
-        [counts] = self.current.connection.execute(batch, parameters, prepare=prepare)
+    def _change(self, parameters: Mapping[str, Any]) -> Done:
+        """Without locks beforehand, until another session has a lock, or changes the same rows."""
+        if not self.skips_locked:
+            try:
+                with self.current.connection.limited(EAGER_LIMITS):
+                    done = self._execute(self.statements.eager, parameters)
+            except psycopg.errors.LockNotAvailable:
+                _log.debug("locked_rows_skipped", table=self.statements.table)
+            else:
+                self.skips_locked = done.unchanged > 0
+                return done
+        self.skips_locked = True
+        return self._execute(self.statements.batch, parameters)
+
+    def _execute(
+        self, statement: str, parameters: Mapping[str, Any], *, prepare: bool = False
+    ) -> Done:
+        cursor = self.current.connection.execute(statement, parameters, prepare=prepare)
+        if cursor.description is None:
+            return Done(PassResult(cursor.rowcount))
+        [counts] = cursor
         late = Lateness.read(counts.pop("late", None))
         found, processed = counts.pop("found"), counts.pop("processed")
         events = counts.pop("events", 0)

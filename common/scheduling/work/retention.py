@@ -18,7 +18,6 @@ def old_rows(
     due: tuple[Condition, ...] = (),
     index: Index | None = None,
     children: tuple[Children, ...] = (),
-    rarely_locked: bool = False,
 ) -> BatchedChange:
     """Work that deletes the rows created longer ago than the setting ``kept`` says.
 
@@ -33,5 +32,4 @@ def old_rows(
         index=index or Index(("created_at",)),
         children=children,
         ago={"cutoff": kept},
-        rarely_locked=rarely_locked,
     )
