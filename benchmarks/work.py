@@ -111,5 +111,8 @@ SET status = 'retrying', updated_at = %(now)s,
         interval '1 minute' * power(2, least(attempt_count, 11)))
 WHERE status = 'failed' AND deleted_at IS NULL AND attempt_count < 3
   AND EXISTS (SELECT FROM webhook_webhooks AS webhook
-              WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)""",
+              WHERE webhook.id = webhook_id AND webhook.active AND webhook.deleted_at IS NULL)
+  AND (SELECT count(*)
+       FROM (SELECT FROM webhook_delivery_attempts AS attempt
+             WHERE attempt.delivery_id = webhook_deliveries.id LIMIT 3) AS made) < 3""",
 )
