@@ -6,6 +6,9 @@ and a repeated message has the same id and the same bytes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+from common.events.messages import Headers
 
 _EARLIEST = "timestamptz '0001-01-01 00:00:00+00'"
 _LATEST = "timestamptz '9999-12-31 23:59:59.999999+00'"
@@ -57,18 +60,26 @@ class Event:
     RETURNING 1"""
 
 
-def headers(service: str, topic: str, event_id: str, occurred_at: str) -> list[tuple[str, str]]:
+def headers(service: str, topic: str, event_id: str, occurred_at: str) -> Headers:
     """The headers of a message: two of the live system, and CloudEvents 1.0 binary mode.
 
     ``occurred_at`` is RFC 3339 text, the same as the message's ``timestamp``.
     """
-    return [
-        ("event_type", topic),
-        ("timestamp", occurred_at),
-        ("ce_id", event_id),
-        ("ce_source", f"{service}-service"),
-        ("ce_type", topic),
-        ("ce_time", occurred_at),
-        ("ce_specversion", "1.0"),
-        ("content-type", "application/json"),
-    ]
+    before, after = _shared_headers(service, topic, occurred_at)
+    return [*before, ("ce_id", event_id), *after]
+
+
+# The events of a batch differ in their ids only, and each has eight headers.
+@lru_cache(maxsize=128)
+def _shared_headers(service: str, topic: str, occurred_at: str) -> tuple[Headers, Headers]:
+    """The headers before the id of an event, and those after it."""
+    return (
+        [("event_type", topic), ("timestamp", occurred_at)],
+        [
+            ("ce_source", f"{service}-service"),
+            ("ce_type", topic),
+            ("ce_time", occurred_at),
+            ("ce_specversion", "1.0"),
+            ("content-type", "application/json"),
+        ],
+    )

@@ -1,8 +1,10 @@
 """Messages to Kafka and their failures, independent of the Kafka library."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+# As confluent_kafka takes them.
+Headers = list[tuple[str, str | bytes | None]]
 
 
 class KafkaUnavailable(Exception):
@@ -17,7 +19,7 @@ class Outgoing(NamedTuple):
     topic: str
     key: str
     value: str
-    headers: Sequence[tuple[str, str]]
+    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,23 @@ POLL_SECONDS = 0.1
 Reports = dict[int, Failure | None]
 
 
+class _Delivery:
+    """Takes the delivery report of one message.
+
+    It is one object; a closure is five, which the garbage collector goes through for each message.
+    """
+
+    __slots__ = ("_failure", "_id", "_reports")
+
+    def __init__(
+        self, number: int, reports: Reports, failure: Callable[[KafkaError], Failure]
+    ) -> None:
+        self._id, self._reports, self._failure = number, reports, failure
+
+    def __call__(self, error: KafkaError | None, _: Message) -> None:
+        self._reports[self._id] = self._failure(error) if error else None
+
+
 class EventProducer:
     """A librdkafka producer, opened at first use and after a fatal error.
 
@@ -95,17 +112,14 @@ class EventProducer:
 
     def _produce(self, producer: Producer, message: Outgoing, reports: Reports) -> None:
         """Hand the message over; its report is added when ``producer`` is polled."""
-
-        def on_delivery(error: KafkaError | None, _: Message) -> None:
-            reports[message.id] = self._failure(error) if error else None
-
+        on_delivery = _Delivery(message.id, reports, self._failure)
         while message.id not in reports:
             try:
                 producer.produce(
                     message.topic,
                     key=message.key,
                     value=message.value,
-                    headers=list(message.headers),
+                    headers=message.headers,
                     on_delivery=on_delivery,
                 )
                 return

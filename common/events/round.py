@@ -117,10 +117,9 @@ class Round:
             self._reason = str(error)
             return
         failpoints.reach("reported")
-        failures = [(event, reports.get(event.id, _NO_REPORT)) for event in events]
-        self._stored([event for event, failure in failures if failure is None])
-        for event, failure in failures:
-            if failure is not None:
+        self._stored([event for event in events if reports.get(event.id, _NO_REPORT) is None])
+        for event in events:
+            if failure := reports.get(event.id, _NO_REPORT):
                 self._failed(event, failure)
 
     def _reports(self, messages: list[Outgoing]) -> dict[int, Failure | None]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from common.events.messages import Failure, Outgoing
+from common.events.messages import Failure, Headers, Outgoing
 from common.events.producer import EventProducer
 from common.events.topics import BROKERS_DEFAULT, TopicForm
 from devservers.child_processes import poll_until
@@ -90,7 +90,11 @@ def test_the_partitions_expected_are_those_of_the_hashes() -> None:
 
 def test_a_message_arrives_as_it_was_given(mock_broker: str, mock_topic: str) -> None:
     producer = producer_for(mock_broker)
-    headers = [("event_type", "a.b.c"), ("timestamp", "2026-01-02T03:04:05.000006Z"), ("x", "ü")]
+    headers: Headers = [
+        ("event_type", "a.b.c"),
+        ("timestamp", "2026-01-02T03:04:05.000006Z"),
+        ("x", "ü"),
+    ]
     value = '{"title": "Ünïcode \\" and \\n"}'
     before = Topic(mock_broker, mock_topic)
 
