@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from benchmarks import floor
 from benchmarks.benchmark import Benchmark, Figures, Goal, in_turns
@@ -18,28 +20,38 @@ from benchmarks.work import (
 )
 from benchmarks.worker_pass import Measured, measure
 from testing.arena import Arena
+from testing.database import TestDatabase
 from testing.topics import Topic
-from testing.usage import sync_milliseconds
+from testing.usage import cpu_seconds, cpu_seconds_of_family, server_of, sync_milliseconds
 from testing.workload import service_of
 
 GROUP = "throughput"
 RATIO = "times the floor"
 CPU = "CPU of the worker for 100,000 rows"
 CPU_OF_POSTGRES = "CPU of PostgreSQL for 100,000 rows"
+CPU_OF_FLOOR = "CPU of the floor and its PostgreSQL"
+
+
+class _Least(NamedTuple):
+    """What the floor took: seconds, and seconds of CPU, its PostgreSQL's included."""
+
+    seconds: float
+    cpu: float
 
 
 def play(arena: Arena, work: Work, due: int) -> Figures:
     """Do the work by its worker and by its floor, each in a copy of the same database."""
     ours, least = in_turns(by_worker, _floor, arena, work, due)
     return {
-        RATIO: ours.seconds / least,
+        RATIO: ours.seconds / least.seconds,
         "seconds": ours.seconds,
         "from the start of the process": ours.from_start,
-        "floor": least,
+        "floor": least.seconds,
         "rows a second": due / ours.seconds,
         "peak memory": ours.megabytes,
         CPU: ours.cpu * 100_000 / due,
         CPU_OF_POSTGRES: ours.cpu_of_postgres * 100_000 / due,
+        CPU_OF_FLOOR: least.cpu * 100_000 / due,
         "fsync": sync_milliseconds(),
     }
 
@@ -61,16 +73,24 @@ def by_worker(arena: Arena, work: Work, due: int) -> Measured:
     return measured
 
 
-def _floor(arena: Arena, work: Work, due: int) -> float:
+def _floor(arena: Arena, work: Work, due: int) -> _Least:
     topics = topics_of(arena, work)
     now = datetime.now(UTC)
     with work.rows(due).database(arena) as database:
-        if not topics:
-            return floor.change(database, work.floor, {"now": now})
-        service = service_of(work.scheduler)
-        seconds = floor.announce(database, arena.kafka.address, service, work.floor, now)
+        before = _cpu_of_floor(database)
+        if topics:
+            service, address = service_of(work.scheduler), arena.kafka.address
+            seconds = floor.announce(database, address, service, work.floor, now)
+        else:
+            seconds = floor.change(database, work.floor, {"now": now})
+        cpu = _cpu_of_floor(database) - before
     _expect(topics, due)
-    return seconds
+    return _Least(seconds, cpu)
+
+
+def _cpu_of_floor(database: TestDatabase) -> float:
+    """The CPU time of this process, which plays the floor, and of PostgreSQL until now."""
+    return cpu_seconds(os.getpid()) + cpu_seconds_of_family(server_of(database))
 
 
 def topics_of(arena: Arena, work: Work) -> list[Topic]:
@@ -94,6 +114,7 @@ _GOALS = (
     Goal("peak memory", 64, " MB"),
     Goal(CPU, unit=" s"),
     Goal(CPU_OF_POSTGRES, unit=" s"),
+    Goal(CPU_OF_FLOOR, unit=" s"),
     Goal("fsync", unit=" ms"),
 )
 

@@ -187,6 +187,7 @@ def test_floor_and_worker_send_the_same(arena: Arena, name: str) -> None:
         assert content(of_worker) == content(of_floor)
     assert figures["times the floor"] == figures["seconds"] / figures["floor"]
     assert figures[throughput.CPU] > 0
+    assert figures[throughput.CPU_OF_FLOOR] > 0
 
 
 LEFT = {
