@@ -87,21 +87,24 @@ class Topic:
         """The offset after the last message, by partition; empty while the topic does not exist."""
         # All topics are listed, because a broker might create one that is requested by name.
         topic = self._consumer.list_topics(timeout=PATIENCE).topics.get(self.name)
-        return {number: self._end(number) for number in (topic.partitions if topic else ())}
+        return {
+            number: end_of(self._consumer, TopicPartition(self.name, number))
+            for number in (topic.partitions if topic else ())
+        }
 
-    def _end(self, partition: int) -> int:
-        place = TopicPartition(self.name, partition)
-        found: list[int] = []
 
-        def has_answered() -> bool:
-            # A broker that has just started may not lead its partitions yet.
-            with suppress(KafkaException):
-                offsets = self._consumer.get_watermark_offsets(place, timeout=PATIENCE)
-                found.extend(offsets or ())
-            return bool(found)
+def end_of(consumer: Consumer, place: TopicPartition) -> int:
+    """The offset after the last message of a partition."""
+    found: list[int] = []
 
-        assert poll_until(has_answered, PATIENCE), f"no offsets of {self.name}"
-        return found[1]
+    def has_answered() -> bool:
+        # A broker may not lead a partition yet: it has just started, or the topic is new.
+        with suppress(KafkaException):
+            found.extend(consumer.get_watermark_offsets(place, timeout=PATIENCE) or ())
+        return bool(found)
+
+    assert poll_until(has_answered, PATIENCE), f"no offsets of {place.topic}"
+    return found[1]
 
 
 def _received(message: Message) -> ReceivedMessage:

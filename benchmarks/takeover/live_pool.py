@@ -12,6 +12,7 @@ from typing import Self
 from confluent_kafka import Consumer, TopicPartition
 
 from devservers.child_processes import PATIENCE
+from testing.topics import end_of
 
 # How long it waits for messages before it looks whether it is to end.
 _POLL_SECONDS = 0.1
@@ -53,7 +54,10 @@ class LivePool:
             }
         )
         partitions = self._consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
-        self._consumer.assign([self._end(TopicPartition(topic, number)) for number in partitions])
+        places = [TopicPartition(topic, number) for number in partitions]
+        for place in places:
+            place.offset = end_of(self._consumer, place)
+        self._consumer.assign(places)
         senders = [threading.Thread(target=self._send, daemon=True) for _ in range(shape.workers)]
         self._threads = [threading.Thread(target=self._consume, daemon=True), *senders]
 
@@ -67,11 +71,6 @@ class LivePool:
         for thread in self._threads:
             thread.join(PATIENCE)
         self._consumer.close()
-
-    def _end(self, place: TopicPartition) -> TopicPartition:
-        offsets = self._consumer.get_watermark_offsets(place, timeout=PATIENCE)
-        assert offsets is not None
-        return TopicPartition(place.topic, place.partition, offsets[1])
 
     def _consume(self) -> None:
         while not self._ends.is_set():
