@@ -55,12 +55,14 @@ INTERIM = (
     b"HTTP/1.0 199\n\n",
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\n",
 )
+# It continues the header before it.
+FOLD = b" led by a fold\r\n"
 HEADERS = (
     *(b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", b"Set-Cookie: a=b\r\n", b"Set-Cookie: c=d\r\n"),
     *(b"Retry-After: 7\r\n", b"Retry-After: soon\r\n", b"Location: http://[::1/\r\n"),
     *(b"Connection: close\r\n", b"Connection: keep-alive\r\n", b"Content-Type: text/html\r\n"),
     *(b"X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset-After: 1e999\r\n", b"X: \x00\xff\xe9\r\n"),
-    *(b"no field\r\n", b": nameless\r\n", b"X-Folded: a\r\n\t b\r\n", b" led by a fold\r\n"),
+    *(b"no field\r\n", b": nameless\r\n", b"X-Folded: a\r\n\t b\r\n", FOLD),
     *(b"X: bare\rreturn\r\n", b"X: line feed\n", b"Sp ace: x\r\n", b"X-Twice: 1\r\nx-twice: 2\r\n"),
 )
 MANY_HEADERS = b"".join(b"X-%d: y\r\n" % number for number in range(150))
@@ -120,7 +122,10 @@ def draw(dice: Random) -> Answer:
     cut = _cut(dice, len(whole))
     script = Script(_pieces(dice, whole[:cut]), reads, end, dice.choice((0.0, 0.0, 0.001)))
     has_status = is_answer and cut >= len(interim + line)
-    body = framed.meant if has_status and ENDLESS_HEADER not in headers else None
+    # A length that goes on behind a fold is no length.
+    is_folded = FOLD in headers[headers.index(framed.headers) + 1 :][:1] and framed.headers
+    is_whole = has_status and ENDLESS_HEADER not in headers and not is_folded
+    body = framed.meant if is_whole else None
     if status in (204, 304):
         body = b"" if cut >= len(head) and body is not None else None
     elif cut < len(whole) or (framed.by_end and (reads, end) != ("all", "close")):
