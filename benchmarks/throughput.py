@@ -29,7 +29,7 @@ GROUP = "throughput"
 RATIO = "times the floor"
 CPU = "CPU of the worker for 100,000 rows"
 CPU_OF_POSTGRES = "CPU of PostgreSQL for 100,000 rows"
-CPU_OF_FLOOR = "CPU of the floor and its PostgreSQL"
+CPU_OF_FLOOR = "CPU of the floor and its PostgreSQL for 100,000 rows"
 
 
 class _Least(NamedTuple):

@@ -95,7 +95,7 @@ def test_a_row_that_a_trigger_refuses_under_its_own_code_is_set_aside_alone(
         (WEBHOOK_CLEANUP, "webhook_delivery_attempts"),
     ],
 )
-def test_what_a_trigger_keeps_from_being_deleted_is_set_aside_with_its_attempts(
+def test_what_a_trigger_keeps_from_being_deleted_is_set_aside_and_keeps_its_attempts(
     case: Case, attempts: str, database: TestDatabase
 ) -> None:
     kept, gone = [case.first_due.insert(database)["id"] for _ in range(2)]

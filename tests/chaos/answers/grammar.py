@@ -123,7 +123,8 @@ def draw(dice: Random) -> Answer:
     script = Script(_pieces(dice, whole[:cut]), reads, end, dice.choice((0.0, 0.0, 0.001)))
     has_status = is_answer and cut >= len(interim + line)
     # A length that goes on behind a fold is no length.
-    is_folded = FOLD in headers[headers.index(framed.headers) + 1 :][:1] and framed.headers
+    after_length = headers[headers.index(framed.headers) + 1 :]
+    is_folded = framed.headers != b"" and after_length[:1] == [FOLD]
     is_whole = has_status and ENDLESS_HEADER not in headers and not is_folded
     body = framed.meant if is_whole else None
     if status in (204, 304):

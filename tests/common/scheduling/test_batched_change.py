@@ -65,7 +65,7 @@ def test_a_row_that_another_session_locks_is_left_for_the_next_pass(
     assert run_pass(database, case.scheduler).processed == 1
 
 
-def test_a_pass_waits_once_for_locked_rows_however_many_there_are(
+def test_a_pass_waits_in_vain_only_once_however_many_rows_are_locked(
     database: TestDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     link().insert_many(database, 15_000, unique="short_code")
